@@ -1,0 +1,99 @@
+"""What is random in a chain: a function of (chain key, generation, purpose, lane).
+
+Nothing random is ever carried from one generation to the next. Two requests get
+the same bits only if all four coordinates agree, because a threefry block is a
+bijection of its counter and chain keys are distinct.
+
+Counter of a block::
+
+    word 0 = round (8 bits)   | generation (24 bits)
+    word 1 = purpose (6 bits) | lane (26 bits)
+"""
+
+import dataclasses
+import enum
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Key, UInt32
+
+from collapse_jax.random.threefry import threefry_2x32, unrolled_threefry
+
+MAX_GENERATIONS = 2**24
+_LANES = 2**26
+_KEY_LANE = _LANES - 1
+
+
+class Purpose(enum.IntEnum):
+    """Who asks for random numbers; each has a stream of its own."""
+
+    SOURCE = 0
+    DRAW = 1
+    FIT = 2
+    POLICY = 3
+    METRIC = 4
+    VERIFY = 5
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """The random numbers of one chain in one generation.
+
+    Attributes:
+      chain: the chain's typed key (threefry), scalar.
+      generation: index g of the corpus or model being made, scalar in [0, 2^24).
+    """
+
+    chain: Key[Array, ""]
+    generation: Int[Array, ""]
+
+    def _block(self, purpose: int, lane: Array, rounds: Array) -> tuple[Array, Array]:
+        words = jax.random.key_data(self.chain)
+        generation = jnp.asarray(self.generation).astype(jnp.uint32)
+        counter = (
+            generation | (rounds << np.uint32(24)),
+            lane | np.uint32(purpose * _LANES),
+        )
+        return threefry_2x32((words[0], words[1]), counter)
+
+    def bits(
+        self, purpose: int, shape: tuple[int, ...], round: int | Int[Array, "..."] = 0
+    ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
+        """64 random bits for every element of `shape`, as two uint32 arrays.
+
+        The bits of an element depend on its row-major index only, so a longer
+        first axis leaves those of the earlier rows as they were.
+
+        Args:
+          purpose: a `Purpose`, or any int in [0, 64).
+          shape: static shape with fewer than 2^26 elements for each round in use.
+          round: which of up to 256 independent repetitions, e.g. of a rejection loop.
+
+        Raises:
+          ValueError: if `shape` has 2^34 elements or more.
+        """
+        size = math.prod(shape)
+        if size >= _LANES * 256:
+            raise ValueError(f"shape={shape} asks for {size} blocks; fewer than 2^34 are allowed")
+        index = jnp.zeros(shape, jnp.uint32)
+        for axis in range(len(shape)):
+            stride = np.uint32(math.prod(shape[axis + 1 :]))
+            index = index + jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * stride
+        rounds = jnp.asarray(round).astype(jnp.uint32)
+        if size >= _LANES:
+            rounds = rounds + (index >> np.uint32(26))
+            index = index & np.uint32(_LANES - 1)
+        return self._block(purpose, index, rounds)
+
+    def key(self, purpose: int) -> Key[Array, ""]:
+        """An ordinary typed key for ``jax.random`` and user code."""
+        block = self._block(purpose, jnp.uint32(_KEY_LANE), jnp.uint32(255))
+        return jax.random.wrap_key_data(jnp.stack(block), impl=unrolled_threefry)
+
+
+def chain_key(key: Key[Array, ""], chain: Int[Array, ""]) -> Key[Array, ""]:
+    """The key of chain number `chain` of a study: distinct for every chain."""
+    return jax.random.fold_in(key, chain)

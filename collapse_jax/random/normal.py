@@ -1,0 +1,82 @@
+"""Standard normal draws by inversion of the tail probability.
+
+A word of 32 bits chooses a sign and one of 2^31 equally likely tail
+probabilities q = (r + 1/2) / 2^32, r = 0 .. 2^31 - 1; the draw is the normal
+quantile of q. Working from the tail keeps every bit: draws reach 6.34 standard
+deviations in float32, where inverting 2u - 1 stops at 5.42. With x64 a whole
+64-bit block is used and draws reach 9.1.
+
+Source: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
+"""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtri
+from jaxtyping import Array, Float, UInt32
+
+from collapse_jax.random.keys import Keys
+
+# Giles' single-precision coefficients, highest power first, times sqrt(2).
+_CENTRAL = np.array(
+    [2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087]
+    + [-0.00125372503, -0.00417768164, 0.246640727, 1.50140941]
+) * math.sqrt(2.0)
+_TAIL = np.array(
+    [-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773]
+    + [-0.0076224613, 0.00943887047, 1.00167406, 2.83297682]
+) * math.sqrt(2.0)
+
+
+def horner(coefficients, x: Array) -> Array:
+    """The polynomial with `coefficients`, highest power first, at `x`."""
+    value = jnp.broadcast_to(coefficients[0], x.shape).astype(x.dtype)
+    for coefficient in coefficients[1:]:
+        value = value * x + coefficient
+    return value
+
+
+def normal_from_bits(word: UInt32[Array, "..."]) -> Float[Array, "..."]:
+    """The float32 normal quantile of a 32-bit word.
+
+    Args:
+      word: uint32; the top bit is the sign, the other 31 choose the tail.
+    """
+    signed = word.astype(jnp.int32)
+    magnitude = signed ^ (signed >> 31)
+    near = (magnitude.astype(jnp.float32) + 0.5) * np.float32(2.0**-31)  # 1 - 2q
+    far = ((np.int32(2**31 - 1) - magnitude).astype(jnp.float32) + 0.5) * np.float32(2.0**-31)
+    depth = -jnp.log(far * (1 + near))
+    ratio = jnp.where(
+        depth < 5,
+        horner(_CENTRAL.astype(np.float32), depth - np.float32(2.5)),
+        horner(_TAIL.astype(np.float32), jnp.sqrt(depth) - np.float32(3)),
+    )
+    return jnp.where(signed < 0, -near, near) * ratio
+
+
+def normal_from_block(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Float[Array, "..."]:
+    """The float64 normal quantile of a 64-bit block; needs x64."""
+    magnitude = (high & np.uint32(2**31 - 1)).astype(jnp.float64)
+    tail = ((low.astype(jnp.float64) + 0.5) * 2.0**-32 + magnitude) * 2.0**-32
+    score = -ndtri(tail)
+    return jnp.where(high >> np.uint32(31) == 1, -score, score)
+
+
+def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Independent N(0, 1) draws in the default float type.
+
+    Args:
+      keys: the chain's random numbers for this generation.
+      purpose: whose stream to use.
+      shape: static, with at least one axis. A longer first axis leaves the earlier
+        rows as they were; the last axis is filled two to a block in float32.
+    """
+    *rows, width = shape
+    if jnp.result_type(float) == jnp.float64:
+        return normal_from_block(*keys.bits(purpose, shape))
+    high, low = keys.bits(purpose, (*rows, -(-width // 2)))
+    if width == 1:
+        return normal_from_bits(high)
+    return normal_from_bits(jnp.concatenate([high, low], axis=-1)[..., :width])
