@@ -1,0 +1,1 @@
+"""Monte Carlo studies of model collapse: thousands of generation chains in parallel."""

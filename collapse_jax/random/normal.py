@@ -9,8 +9,6 @@ deviations in float32, where inverting 2u - 1 stops at 5.42. With x64 a whole
 Source: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
 """
 
-import math
-
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
@@ -19,14 +17,16 @@ from jaxtyping import Array, Float, UInt32
 from collapse_jax.random.keys import Keys
 
 # Giles' single-precision coefficients, highest power first, times sqrt(2).
-_CENTRAL = np.array(
-    [2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087]
-    + [-0.00125372503, -0.00417768164, 0.246640727, 1.50140941]
-) * math.sqrt(2.0)
-_TAIL = np.array(
-    [-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773]
-    + [-0.0076224613, 0.00943887047, 1.00167406, 2.83297682]
-) * math.sqrt(2.0)
+_CENTRAL = np.sqrt(2.0) * np.array(
+    """2.81022636e-08 3.43273939e-07 -3.5233877e-06 -4.39150654e-06 0.00021858087
+    -0.00125372503 -0.00417768164 0.246640727 1.50140941""".split(),
+    np.float64,
+)
+_TAIL = np.sqrt(2.0) * np.array(
+    """-0.000200214257 0.000100950558 0.00134934322 -0.00367342844 0.00573950773
+    -0.0076224613 0.00943887047 1.00167406 2.83297682""".split(),
+    np.float64,
+)
 
 
 def horner(coefficients, x: Array) -> Array:

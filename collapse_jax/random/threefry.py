@@ -133,7 +133,7 @@ def as_key(key: int | Key[Array, ""]) -> Key[Array, ""]:
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         if not 0 <= key < 2**64:
             raise ValueError(f"key={key} is outside [0, 2^64); {remedy}")
-        words = np.array([int(key) >> 32, int(key) & 0xFFFFFFFF], np.uint32)
+        words = jnp.array([int(key) >> 32, int(key) & 0xFFFFFFFF], jnp.uint32)
         return jax.random.wrap_key_data(words, impl=unrolled_threefry)
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
         raise ValueError(f"key={key!r} is not a random key; {remedy}")
