@@ -18,12 +18,30 @@ from collapse_jax.random.keys import Keys
 
 # Giles' single-precision coefficients, highest power first, times sqrt(2).
 _CENTRAL = np.sqrt(2.0) * np.array(
-    ["2.81022636e-08", "3.43273939e-07", "-3.5233877e-06", "-4.39150654e-06", "0.00021858087", "-0.00125372503", "-0.00417768164", "0.246640727", "1.50140941"],
-    np.float64,
+    [
+        2.81022636e-08,
+        3.43273939e-07,
+        -3.5233877e-06,
+        -4.39150654e-06,
+        0.00021858087,
+        -0.00125372503,
+        -0.00417768164,
+        0.246640727,
+        1.50140941,
+    ]
 )
 _TAIL = np.sqrt(2.0) * np.array(
-    ["-0.000200214257", "0.000100950558", "0.00134934322", "-0.00367342844", "0.00573950773", "-0.0076224613", "0.00943887047", "1.00167406", "2.83297682"],
-    np.float64,
+    [
+        -0.000200214257,
+        0.000100950558,
+        0.00134934322,
+        -0.00367342844,
+        0.00573950773,
+        -0.0076224613,
+        0.00943887047,
+        1.00167406,
+        2.83297682,
+    ]
 )
 
 
@@ -75,6 +93,5 @@ def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..
     if jnp.result_type(float) == jnp.float64:
         return normal_from_block(*keys.bits(purpose, shape))
     high, low = keys.bits(purpose, (*rows, -(-width // 2)))
-    if width == 1:
-        return normal_from_bits(high)
-    return normal_from_bits(jnp.concatenate([high, low], axis=-1)[..., :width])
+    halves = [normal_from_bits(high), normal_from_bits(low)]
+    return jnp.concatenate(halves, axis=-1)[..., :width]
