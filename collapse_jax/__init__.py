@@ -1,1 +1,60 @@
-"""Monte Carlo studies of model collapse: thousands of generation chains in parallel."""
+"""Simulates model collapse: chains of generative models, each trained on its predecessor's data.
+
+>>> import collapse_jax as cj
+>>> chain = cj.Chain(
+...     family=cj.Gaussian(dim=1, estimator="unbiased"),
+...     source=cj.Normal(mean=0.0, covariance=1.0),
+...     policy=cj.Replace(num_samples=100),
+... )
+>>> records = cj.simulate(chain, key=0, num_chains=64, num_generations=20)
+>>> records.variables["log_std"].values.shape
+(21, 64)
+"""
+
+from collapse_jax.chain import Chain, ChainState
+from collapse_jax.corpus import AbstractCorpus, Counts, Moments, Samples
+from collapse_jax.families import Discrete, Gaussian
+from collapse_jax.family import AbstractFamily, Fit
+from collapse_jax.policies import Accumulate, Replace
+from collapse_jax.policy import AbstractPolicy
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.reduce import Reduce
+from collapse_jax.results.run_state import RunState
+from collapse_jax.simulate import simulate
+from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
+from collapse_jax.sources import Categorical, Empirical, Normal, NormalMixture, Sampler
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AbstractCorpus",
+    "AbstractFamily",
+    "AbstractPolicy",
+    "AbstractSource",
+    "Accumulate",
+    "Categorical",
+    "Chain",
+    "ChainState",
+    "Counts",
+    "CountsSource",
+    "Discrete",
+    "Empirical",
+    "Fit",
+    "Gaussian",
+    "Keys",
+    "Moments",
+    "MomentsSource",
+    "Normal",
+    "NormalMixture",
+    "Purpose",
+    "Records",
+    "Reduce",
+    "Replace",
+    "RunState",
+    "Sampler",
+    "Samples",
+    "Truth",
+    "Variable",
+    "simulate",
+]

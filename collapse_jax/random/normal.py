@@ -9,6 +9,9 @@ deviations in float32, where inverting 2u - 1 stops at 5.42. With x64 a whole
 Source: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
 """
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
@@ -92,6 +95,24 @@ def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..
     *rows, width = shape
     if jnp.result_type(float) == jnp.float64:
         return normal_from_block(*keys.bits(purpose, shape))
-    high, low = keys.bits(purpose, (*rows, -(-width // 2)))
-    halves = [normal_from_bits(high), normal_from_bits(low)]
-    return jnp.concatenate(halves, axis=-1)[..., :width]
+    first, second = _pairs(keys, purpose, (*rows, -(-width // 2)))
+    return jnp.concatenate([first, second], axis=-1)[..., :width]
+
+
+def _pairs(keys: Keys, purpose: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """The two float32 draws of each block.
+
+    On CPU the compiler makes one loop per array and repeats in it whatever its readers
+    share. One complex array from a branch, always taken, is made once and then read.
+    """
+
+    def draw(_: None) -> Array:
+        high, low = keys.bits(purpose, shape)
+        return jax.lax.complex(normal_from_bits(high), normal_from_bits(low))
+
+    def once(_: None) -> Array:
+        nothing = functools.partial(jnp.zeros, shape, jnp.complex64)
+        return jax.lax.cond(keys.generation >= 0, draw, lambda _: nothing(), None)
+
+    pairs = jax.lax.platform_dependent(None, cpu=once, default=draw)
+    return pairs.real, pairs.imag

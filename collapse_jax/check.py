@@ -1,0 +1,97 @@
+"""Checks of arguments: one line that names argument, value, what is allowed and what to do."""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+MAX_SIZE = 2**31 - 1
+
+
+def fail(name: str, value: Any, allowed: str, remedy: str) -> ValueError:
+    """The error for a bad argument, to be raised by the caller."""
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else f"<{type(value).__name__} {shown[:40]}...>"
+    return ValueError(f"{name}={' '.join(shown.split())} is not allowed: {allowed}; {remedy}")
+
+
+def integer(name: str, value: Any, low: int, high: int = MAX_SIZE, remedy: str = "") -> int:
+    """`value` as an int in [low, high]; bools and floats are refused."""
+    remedy = remedy or f"pass an int such as {name.rsplit('.', maxsplit=1)[-1]}={max(low, 1)}"
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise fail(name, value, f"it must be an integer >= {low}", remedy) from None
+    if not low <= number <= high:
+        raise fail(name, number, f"it must lie in [{low}, {high}]", remedy)
+    return number
+
+
+def number(name: str, value: Any, low: float, high: float, remedy: str, *, open_low=False) -> float:
+    """`value` as a finite float in [low, high], or (low, high] if `open_low`."""
+    bracket = "(" if open_low else "["
+    allowed = f"it must be a finite number in {bracket}{low:g}, {high:g}]"
+    try:
+        if isinstance(value, (bool, str, bytes)):
+            raise TypeError
+        result = float(value)
+    except (TypeError, ValueError):
+        raise fail(name, value, allowed, remedy) from None
+    inside = low < result <= high if open_low else low <= result <= high
+    if not (math.isfinite(result) and inside):
+        raise fail(name, result, allowed, remedy)
+    return result
+
+
+def choice(name: str, value: Any, options: Sequence[str]) -> str:
+    """`value`, one of `options`."""
+    if not isinstance(value, str) or value not in options:
+        listed = ", ".join(repr(option) for option in options)
+        raise fail(name, value, f"it must be one of {listed}", "pass one of these")
+    return value
+
+
+def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np.ndarray:
+    """`value` as a finite float64 array with `ndim` axes and at least one element."""
+    axes = (ndim,) if isinstance(ndim, int) else ndim
+    try:
+        result = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise fail(name, value, "it must be an array of numbers", remedy) from None
+    if result.ndim not in axes or result.size == 0:
+        wanted = " or ".join(f"{axis}-D" for axis in axes)
+        raise fail(
+            name, f"array of shape {result.shape}", f"it must be {wanted}, not empty", remedy
+        )
+    bad = np.flatnonzero(~np.isfinite(result))
+    if bad.size:
+        place = [int(axis) for axis in np.unravel_index(bad[0], result.shape)]
+        shown = float(result.flat[bad[0]])
+        raise fail(f"{name}{place if place else ''}", shown, "values must be finite", remedy)
+    result.setflags(write=False)
+    return result
+
+
+def instance(
+    name: str, value: Any, kind: type | tuple[type, ...], allowed: str, remedy: str
+) -> Any:
+    """`value`, an instance of `kind`."""
+    if not isinstance(value, kind):
+        raise fail(name, value, allowed, remedy)
+    return value
+
+
+def one_chain(name: str, value: jax.Array) -> None:
+    """Refuse a batch of chain keys: library code handles one chain."""
+    if value.shape != ():
+        raise fail(
+            name,
+            f"array of shape {value.shape}",
+            "this method handles one chain",
+            "use simulate(chain, num_chains=...) for many",
+        )

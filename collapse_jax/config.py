@@ -1,0 +1,82 @@
+"""Frozen configuration objects that are also pytrees.
+
+A config is validated once, when a user constructs it. Fields marked `static` are
+part of a compiled program; the others are its numeric inputs, so that equal
+configs share a compilation and configs that differ only in numbers do too.
+"""
+
+import dataclasses
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import numpy as np
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def static(**kwargs: Any) -> Any:
+    """A dataclass field that is fixed when a program is compiled."""
+    return dataclasses.field(metadata={"static": True}, **kwargs)
+
+
+def _fingerprint(value: Any) -> Any:
+    """Something hashable that is equal exactly when the values are."""
+    if isinstance(value, (np.ndarray, jax.Array)):
+        array = np.asarray(value)
+        return array.shape, array.dtype.str, array.tobytes()
+    return value
+
+
+def _identity(config: Any) -> tuple:
+    leaves, structure = jax.tree.flatten(config)
+    return structure, tuple(_fingerprint(leaf) for leaf in leaves)
+
+
+def _equal(self: Any, other: object) -> bool:
+    return type(self) is type(other) and _identity(self) == _identity(other)
+
+
+def _hash(self: Any) -> int:
+    return hash(_identity(self))
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+def config(cls: _Class) -> _Class:
+    """Make `cls` a frozen dataclass, compared by value, whose numbers are pytree leaves.
+
+    Rebuilding one from leaves inside jax skips `__post_init__`: the leaves may then
+    be tracers, and were checked when the config was made.
+    """
+    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    fields = dataclasses.fields(cls)
+    fixed = tuple(field.name for field in fields if field.metadata.get("static"))
+    leaves = tuple(field.name for field in fields if field.name not in fixed)
+
+    def flatten_with_keys(self):
+        children = [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in leaves]
+        return children, tuple(getattr(self, name) for name in fixed)
+
+    def flatten(self):
+        return [getattr(self, name) for name in leaves], tuple(getattr(self, n) for n in fixed)
+
+    def unflatten(auxiliary, children):
+        self = object.__new__(cls)
+        for name, value in (
+            *zip(fixed, auxiliary, strict=True),
+            *zip(leaves, children, strict=True),
+        ):
+            object.__setattr__(self, name, value)
+        return self
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    type.__setattr__(cls, "__eq__", _equal)
+    type.__setattr__(cls, "__hash__", _hash)
+    return cls
+
+
+def replace_fields(config: Any, **changes: Any) -> Any:
+    """A copy of a checked config with fields changed and not checked again."""
+    copy = object.__new__(type(config))
+    for field in dataclasses.fields(config):
+        object.__setattr__(copy, field.name, changes.get(field.name, getattr(config, field.name)))
+    return copy

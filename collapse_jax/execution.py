@@ -1,0 +1,133 @@
+"""The compiled programs of a run: many chains, started and advanced together.
+
+The scan over generations is outside the vmap over chains, so that a generation is one
+scalar. How many generations a call takes and how often it records are inputs of the
+program, not part of it: one compilation serves every chunk, the first call and the
+last, and a run that continues another.
+
+Chains never talk, so several devices each run this same program on batches of their
+own. A program sharded over devices would be compiled differently, and round differently.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key, UInt32
+
+from collapse_jax.chain import Chain, ChainState, Keep
+from collapse_jax.family import Metric
+from collapse_jax.random.keys import chain_key
+from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.results.reduce import reduce_blocks
+
+
+class Program(NamedTuple):
+    """What is fixed when a run is compiled.
+
+    Attributes:
+      metrics: variables beyond the default ones.
+      keep: what a state holds.
+      horizon: last generation, where capacities depend on it, else -1.
+      length: records a call can return.
+      reduced: whether records are statistics of blocks of chains.
+      raw: whether one value per chain is returned.
+    """
+
+    metrics: tuple[str | Metric, ...]
+    keep: Keep
+    horizon: int
+    length: int
+    reduced: bool
+    raw: bool
+
+
+class Carry(NamedTuple):
+    """A batch of chains after a generation; leaves have the chain as first axis."""
+
+    state: ChainState
+    first_event: Int[Array, " chain"]
+
+
+class Batch(NamedTuple):
+    """Which chains: ids, and which of them count (the others pad the batch)."""
+
+    ids: UInt32[Array, " chain"]
+    valid: Array  # bool [chain]
+
+
+def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
+    key = jax.random.wrap_key_data(key, impl=unrolled_threefry)
+    return jax.vmap(lambda chain: chain_key(key, chain))(batch.ids)
+
+
+def _note_events(chain: Chain, carry: Carry, generation: Int[Array, ""]) -> Carry:
+    event = jax.vmap(chain.event)(carry.state)
+    now = (carry.first_event < 0) & event
+    return carry._replace(first_event=jnp.where(now, generation, carry.first_event))
+
+
+def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, generation) -> dict:
+    """The variables of a generation: raw, as block statistics, or both."""
+    values = jax.vmap(
+        lambda chain_key, state: chain.measure(chain_key, generation, state, program.metrics)
+    )(keys, carry.state)
+    record: dict[str, Any] = {"raw": values} if program.raw else {}
+    if program.reduced:
+        record["blocks"] = reduce_blocks(values, batch.valid)
+    return record
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def start(
+    program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch
+) -> tuple[Carry, dict]:
+    """Generation 0 of a batch, and its record."""
+    keys = _keys(key, batch)
+    state = jax.vmap(lambda key: chain.init(key, program.horizon, program.keep))(keys)
+    generation = jnp.int32(0)
+    carry = Carry(state, jnp.full(batch.ids.shape, -1, jnp.int32))
+    carry = _note_events(chain, carry, generation)
+    return carry, _record(program, chain, keys, batch, carry, generation)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def advance(
+    program: Program,
+    chain: Chain,
+    key: UInt32[Array, "2"],
+    batch: Batch,
+    carry: Carry,
+    start: Int[Array, ""],
+    every: Int[Array, ""],
+    count: Int[Array, ""],
+) -> tuple[Carry, dict]:
+    """`count` times `every` generations from `start` on.
+
+    Returns:
+      The new carry, and records [program.length, ...] of which the first `count` are set.
+    """
+    keys = _keys(key, batch)
+
+    def step(generation, carry: Carry) -> Carry:
+        state = jax.vmap(lambda key, state: chain.step(key, generation, state))(keys, carry.state)
+        return _note_events(chain, carry._replace(state=state), generation)
+
+    def record(index, loop):
+        carry, records = loop
+        first = start + index * every + 1
+        carry = jax.lax.fori_loop(first, first + every, step, carry)
+        values = _record(program, chain, keys, batch, carry, first + every - 1)
+        records = jax.tree.map(
+            lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, index, 0),
+            records,
+            values,
+        )
+        return carry, records
+
+    shapes = jax.eval_shape(lambda: _record(program, chain, keys, batch, carry, start))
+    records = jax.tree.map(
+        lambda leaf: jnp.zeros((program.length, *leaf.shape), leaf.dtype), shapes
+    )
+    return jax.lax.fori_loop(0, count, record, (carry, records))

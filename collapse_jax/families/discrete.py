@@ -1,0 +1,251 @@
+"""Laws on finitely many states: haploid Wright-Fisher chains, exact in law."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from collapse_jax import check
+from collapse_jax.config import config, replace_fields, static
+from collapse_jax.corpus import AbstractCorpus, Counts, Samples, prefix_weights
+from collapse_jax.families.histogram import histogram
+from collapse_jax.family import AbstractFamily, Fit, Metric
+from collapse_jax.metrics import discrete as metrics
+from collapse_jax.policy import AbstractPolicy
+from collapse_jax.random.integers import uniform_integers
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.multinomial import multinomial
+from collapse_jax.source import AbstractSource, CountsSource
+from collapse_jax.sources.categorical import expand
+
+_ROWS_PER_STATE = 24  # a binomial costs about as much as resampling this many rows
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LabelModel:
+    """The empirical law of labels, held as the labels: drawing is choosing one of them."""
+
+    labels: Int[Array, " slot"]
+    num_rows: Int[Array, ""] | None  # None: every slot holds a label
+
+
+@config
+class Discrete(AbstractFamily):
+    """Relative frequencies of finitely many states, the n-gram model of order one.
+
+    One generation, in order: M rows are drawn from the model's law p_g, raised to
+    1 / temperature and cut by top_p and min_probability; then
+    p_{g+1} = (counts + smoothing) / (M + num_states * smoothing).
+
+    Variables, of the fitted p_g: `support_size` (states present in D_g), `entropy`,
+    `heterozygosity`, `total_variation`, `kl_divergence`, `tail_mass` (mass on the least
+    likely states of p_0 that hold at most 0.1 of it), `is_absorbed`. On request
+    `probabilities` [state], `samples` (labels of D_g, -1 in empty slots).
+
+    Args:
+      num_states: K; None for the source's.
+      smoothing: added to every count, >= 0 (Laplace's rule: 1).
+      temperature: T > 0.
+      top_p: in (0, 1]; the most likely states that hold this much are kept.
+      min_probability: in [0, 1); states below it are never drawn.
+      corpus: "counts" (exact, any M), "samples" (labels, resampled), or "auto": the
+        faster of the two, which have the same law.
+
+    Raises:
+      ValueError: for any other value.
+    """
+
+    num_states: int | None = static(default=None)
+    smoothing: float = 0.0
+    temperature: float = 1.0
+    top_p: float = 1.0
+    min_probability: float = 0.0
+    corpus: str = static(default="auto")
+    is_smoothed: bool = static(init=False, repr=False, default=False)
+    is_tempered: bool = static(init=False, repr=False, default=False)
+
+    def __post_init__(self) -> None:
+        if self.num_states is not None:
+            states = check.integer("Discrete.num_states", self.num_states, 1, 2**26)
+            object.__setattr__(self, "num_states", states)
+        checked = {
+            "smoothing": check.number(
+                "Discrete.smoothing", self.smoothing, 0, 1e9, "pass 0 for none"
+            ),
+            "temperature": check.number(
+                "Discrete.temperature", self.temperature, 0, 1e6, "pass 1 for none", open_low=True
+            ),
+            "top_p": check.number(
+                "Discrete.top_p", self.top_p, 0, 1, "pass 1 for none", open_low=True
+            ),
+            "min_probability": check.number(
+                "Discrete.min_probability", self.min_probability, 0, 1, "pass 0 for none"
+            ),
+        }
+        check.choice("Discrete.corpus", self.corpus, ("auto", "counts", "samples"))
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "is_smoothed", self.smoothing > 0)
+        cuts = (self.temperature, self.top_p, self.min_probability)
+        object.__setattr__(self, "is_tempered", cuts != (1.0, 1.0, 0.0))
+
+    @property
+    def holds_labels(self) -> bool:
+        """Whether a model is held as the labels it was fitted to."""
+        return self.corpus == "samples" and not (self.is_smoothed or self.is_tempered)
+
+    @property
+    def keeps_corpus(self) -> bool:
+        """The support of D_g cannot be read off a smoothed model."""
+        return self.is_smoothed
+
+    def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
+        """The number of states from the source; the corpus by its cost."""
+        states = source.num_states
+        if states is None or not isinstance(source, CountsSource):
+            name = type(source).__name__
+            allowed = "Discrete needs a source of labels, such as Categorical"
+            raise check.fail("Chain.source", name, allowed, "use Gaussian for real rows")
+        if self.num_states is not None and self.num_states < states:
+            raise check.fail(
+                "Discrete.num_states", self.num_states, f"the source has {states}", "leave it out"
+            )
+        states = self.num_states or states
+        corpus = self.corpus
+        if corpus == "auto":
+            few_rows = policy.largest_size <= _ROWS_PER_STATE * states
+            plain = not (self.is_smoothed or self.is_tempered)
+            corpus = "samples" if few_rows and plain and policy.has_fixed_size else "counts"
+        return replace_fields(self, num_states=states, corpus=corpus)
+
+    def original(
+        self, keys: Keys, source: AbstractSource, size: int, capacity: int
+    ) -> AbstractCorpus:
+        """Exact counts, or labels."""
+        if self.corpus == "counts" and isinstance(source, CountsSource):
+            assert self.num_states is not None
+            counts = source.draw_counts(keys, size).counts
+            return Counts(jnp.pad(counts, (0, self.num_states - len(counts))))
+        return source.draw(keys, size, capacity)
+
+    def summarize(self, samples: Samples) -> AbstractCorpus:
+        """Their counts, unless labels are kept."""
+        return samples if self.corpus == "samples" else Counts(self._counts(samples))
+
+    def _counts(self, corpus: Counts | Samples | LabelModel) -> Int[Array, " state"]:
+        assert self.num_states is not None
+        if isinstance(corpus, Counts):
+            return corpus.counts
+        if isinstance(corpus, LabelModel):
+            return histogram(corpus.labels, corpus.num_rows, self.num_states)
+        size = None if corpus.weights is None else corpus.size
+        return histogram(corpus.rows, size, self.num_states)
+
+    def fit(self, keys: Keys, corpus: Counts | Samples, previous: Any, first: Any) -> Fit:
+        """Relative frequencies; a fit to counts cannot fail."""
+        if self.holds_labels:
+            assert isinstance(corpus, Samples)
+            return Fit(LabelModel(corpus.rows, None if corpus.weights is None else corpus.size))
+        counts = self._counts(corpus).astype(jnp.result_type(float)) + self.smoothing
+        return Fit(counts / jnp.sum(counts))
+
+    def probabilities(self, params: Array | LabelModel) -> Float[Array, " state"]:
+        """The fitted law p_g."""
+        if isinstance(params, LabelModel):
+            counts = self._counts(params).astype(jnp.result_type(float))
+            size = params.labels.shape[0] if params.num_rows is None else params.num_rows
+            return counts / size
+        return params
+
+    def sampling_law(self, probabilities: Float[Array, " state"]) -> Float[Array, " state"]:
+        """The weights rows are drawn with: tempered, then cut."""
+        if not self.is_tempered:
+            return probabilities
+        top = jnp.max(probabilities)
+        weights = (probabilities / top) ** (1 / jnp.asarray(self.temperature, top.dtype))
+        law = jnp.where(probabilities > 0, weights, 0)
+        law = law / jnp.sum(law)
+        order = jnp.argsort(-law, stable=True)
+        before = jnp.cumsum(law[order]) - law[order]
+        keep = jnp.zeros(law.shape, bool).at[order].set(before < self.top_p)
+        keep = keep & ((law >= self.min_probability) | (law == jnp.max(law)))
+        return jnp.where(keep, law, 0)
+
+    def draw(
+        self,
+        keys: Keys,
+        params: Array | LabelModel,
+        size: int | Int[Array, ""],
+        capacity: int,
+        first: Any,
+    ) -> AbstractCorpus:
+        """Multinomial counts, or labels chosen with replacement."""
+        if isinstance(params, LabelModel):
+            bound = params.labels.shape[0] if params.num_rows is None else params.num_rows
+            chosen = uniform_integers(keys, Purpose.DRAW, bound, (capacity,))
+            labels = params.labels.at[chosen].get(mode="promise_in_bounds")
+            return Samples(labels, prefix_weights(size, capacity))
+        counts = multinomial(keys, Purpose.DRAW, size, self.sampling_law(params))
+        if self.corpus == "counts":
+            return Counts(counts)
+        return Samples(expand(counts, capacity), prefix_weights(size, capacity))
+
+    def measure(
+        self, params: Array | LabelModel, corpus: Any, source: AbstractSource, first: Any
+    ) -> dict[str, Array]:
+        """Diversity, and distance from p_0."""
+        assert isinstance(source, CountsSource)
+        probabilities = self.probabilities(params)
+        present = self._counts(corpus) if self.is_smoothed else probabilities
+        law = source.law
+        truth = jnp.pad(law, (0, len(probabilities) - len(law)))
+        support = metrics.support_size(present)
+        return {
+            "support_size": support,
+            "entropy": metrics.entropy(probabilities),
+            "heterozygosity": metrics.heterozygosity(probabilities),
+            "total_variation": metrics.total_variation(probabilities, truth),
+            "kl_divergence": metrics.kl_divergence(probabilities, truth),
+            "tail_mass": jnp.sum(jnp.where(metrics.tail(truth), probabilities, 0)),
+            "is_absorbed": support == 1,
+        }
+
+    def absorbed(self, params: Array | LabelModel) -> Bool[Array, ""] | None:
+        """Whether one state is left."""
+        if self.is_smoothed:
+            return None
+        if isinstance(params, LabelModel):
+            same = params.labels == params.labels[0]
+            if params.num_rows is not None:
+                same = same | (jnp.arange(len(same)) >= params.num_rows)
+            return jnp.all(same)
+        return metrics.support_size(params) == 1
+
+    @property
+    def optional_metrics(self) -> Mapping[str, Metric]:
+        """Variables on request."""
+        return {"probabilities": _probabilities, "samples": _samples}
+
+    @property
+    def axes(self) -> Mapping[str, tuple[str, ...]]:
+        """Axis names."""
+        return {"probabilities": ("state",), "samples": ("slot",)}
+
+
+def _probabilities(key, family, params, corpus, source, first) -> Array:
+    return family.probabilities(params)
+
+
+def _samples(key, family, params, corpus, source, first) -> Array:
+    if not isinstance(corpus, Samples):
+        raise check.fail(
+            "metrics",
+            "samples",
+            f"no rows are kept with corpus={family.corpus!r}",
+            "force them with corpus='samples'",
+        )
+    return jnp.where(corpus.full_weights() > 0, corpus.rows, -1)

@@ -1,0 +1,197 @@
+"""The normal family in any dimension: exact chains whose cost does not depend on M."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from collapse_jax import check
+from collapse_jax.config import config, replace_fields, static
+from collapse_jax.corpus import AbstractCorpus, Moments, Samples, prefix_weights
+from collapse_jax.family import DEGENERATE, NON_FINITE, OK, AbstractFamily, Fit, Metric
+from collapse_jax.linear import product, scaled_factor
+from collapse_jax.metrics import gaussian as metrics
+from collapse_jax.policy import AbstractPolicy
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.normal import normal
+from collapse_jax.source import AbstractSource, MomentsSource
+from collapse_jax.sources.empirical import moments_of
+from collapse_jax.sources.normal import colour, draw_moments, number_of_scores
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class NormalModel:
+    """N(mean, L L^T) with L = factor @ diag(exp(log_scale))."""
+
+    mean: Float[Array, " dim"]
+    log_scale: Float[Array, " dim"]
+    factor: Float[Array, "dim dim"]
+
+
+@config
+class Gaussian(AbstractFamily):
+    """Normal models fitted by their sample mean and covariance.
+
+    One generation, in order: M rows are drawn from N(mu_g, sampling_bias * Sigma_g);
+    mu_{g+1} is their mean, Sigma_{g+1} their covariance with divisor M ("mle") or
+    M - 1 ("unbiased"). With the corpus "moments" no row is drawn: mean and scatter
+    have their exact normal and Wishart laws, and a generation costs O(dim^2)
+    whatever M is.
+
+    Variables: `mean` [dim]; in one dimension `log_std` = ln sigma and
+    `wasserstein2_squared` (left out if nothing is known of the truth); in more
+    `log_det_covariance` (-inf if singular) and `trace_covariance`. On request
+    `wasserstein2_squared`, `covariance`, `samples` (rows of D_g, forced corpus only).
+    `status` 2: all variances are zero; 1: a value is not finite.
+
+    Args:
+      dim: length of a row, >= 1.
+      estimator: "unbiased" or "mle".
+      sampling_bias: lambda > 0, the factor on the covariance at sampling
+        (Alemohammad et al., arXiv 2307.01850).
+      corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto", which
+        is "moments".
+
+    Raises:
+      ValueError: for any other value.
+    """
+
+    dim: int = static(default=1)
+    estimator: str = static(default="unbiased")
+    sampling_bias: float = 1.0
+    corpus: str = static(default="auto")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", check.integer("Gaussian.dim", self.dim, 1, 2**15))
+        check.choice("Gaussian.estimator", self.estimator, ("unbiased", "mle"))
+        check.choice("Gaussian.corpus", self.corpus, ("auto", "moments", "samples"))
+        remedy = "pass a factor such as sampling_bias=0.9, or 1 for none"
+        bias = check.number(
+            "Gaussian.sampling_bias", self.sampling_bias, 0, 1e6, remedy, open_low=True
+        )
+        object.__setattr__(self, "sampling_bias", bias)
+
+    @property
+    def is_elementwise(self) -> bool:
+        """In one dimension, with exact moments."""
+        return self.dim == 1 and self.corpus == "moments"
+
+    def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
+        """Moments, unless rows are asked for."""
+        if source.row_dim != self.dim:
+            if source.row_dim is None:
+                allowed = f"its rows are labels, not vectors of length dim={self.dim}"
+            else:
+                allowed = f"its rows have length {source.row_dim}, the family's dim={self.dim}"
+            name = type(source).__name__
+            remedy = f"use Gaussian(dim={source.row_dim})" if source.row_dim else "use Discrete()"
+            raise check.fail("Chain.source", name, allowed, remedy)
+        if min(policy.sizes(0) if isinstance(policy.num_samples, int) else policy.num_samples) < 2:
+            name = f"{type(policy).__name__}.num_samples"
+            raise check.fail(
+                name, policy.num_samples, "Gaussian needs 2 rows for a variance", "pass 2 or more"
+            )
+        return replace_fields(self, corpus="moments" if self.corpus == "auto" else self.corpus)
+
+    def original(
+        self, keys: Keys, source: AbstractSource, size: int, capacity: int
+    ) -> AbstractCorpus:
+        """Exact moments where the source knows them."""
+        if self.corpus == "moments" and isinstance(source, MomentsSource):
+            return source.draw_moments(keys, size)
+        return self.summarize(source.draw(keys, size, capacity))
+
+    def summarize(self, samples: Samples) -> AbstractCorpus:
+        """Their moments, unless rows are kept."""
+        return samples if self.corpus == "samples" else moments_of(samples)
+
+    def fit(self, keys: Keys, corpus: Moments | Samples, previous: Any, first: Any) -> Fit:
+        """Sample mean and covariance."""
+        moments = moments_of(corpus) if isinstance(corpus, Samples) else corpus
+        log_scale = moments.log_scale
+        if self.estimator == "unbiased":
+            size = moments.num_rows.astype(log_scale.dtype)
+            log_scale = log_scale - 0.5 * jnp.log1p(-1 / size)
+        largest = jnp.max(log_scale)
+        finite = jnp.all(jnp.isfinite(moments.mean)) & (largest < jnp.inf)
+        status = jnp.where(largest > -jnp.inf, OK, DEGENERATE)
+        status = jnp.where(finite, status, NON_FINITE).astype(jnp.int32)
+        return Fit(NormalModel(moments.mean, log_scale, moments.factor), status)
+
+    def draw(
+        self,
+        keys: Keys,
+        params: NormalModel,
+        size: int | Int[Array, ""],
+        capacity: int,
+        first: Any,
+    ) -> AbstractCorpus:
+        """Moments of M rows, or the rows, from the model with its covariance biased."""
+        log_scale = params.log_scale + 0.5 * jnp.log(self.sampling_bias)
+        if self.corpus == "samples":
+            scores = normal(keys, Purpose.DRAW, (capacity, self.dim))
+            rows, top = colour(scores, log_scale, params.factor)
+            return Samples(rows, prefix_weights(size, capacity), params.mean, top)
+        scores = normal(keys, Purpose.DRAW, (number_of_scores(self.dim),))
+        return draw_moments(scores, params.mean, log_scale, params.factor, size)
+
+    def measure(
+        self, params: NormalModel, corpus: Any, source: AbstractSource, first: Any
+    ) -> dict[str, Float[Array, "..."]]:
+        """Mean and spread."""
+        if self.dim > 1:
+            return {
+                "mean": params.mean,
+                "log_det_covariance": metrics.log_det_covariance(params.log_scale),
+                "trace_covariance": metrics.trace_covariance(params.log_scale, params.factor),
+            }
+        values = {"mean": params.mean, "log_std": params.log_scale[0]}
+        if isinstance(source, MomentsSource):
+            values["wasserstein2_squared"] = _wasserstein(None, self, params, None, source, None)
+        return values
+
+    @property
+    def optional_metrics(self) -> Mapping[str, Metric]:
+        """Variables on request."""
+        return {
+            "wasserstein2_squared": _wasserstein,
+            "covariance": _covariance,
+            "samples": _samples,
+        }
+
+    @property
+    def axes(self) -> Mapping[str, tuple[str, ...]]:
+        """Axis names."""
+        return {
+            "mean": ("dim",),
+            "covariance": ("dim", "dim_other"),
+            "samples": ("slot", "dim"),
+        }
+
+
+def _wasserstein(key, family, params, corpus, source, first) -> Array:
+    if not isinstance(source, MomentsSource):
+        name = type(source).__name__
+        allowed = "wasserstein2_squared needs the moments of the truth"
+        raise check.fail("Chain.source", name, allowed, "leave it out of metrics")
+    return metrics.wasserstein2_squared(params.mean, params.log_scale, params.factor, source.truth)
+
+
+def _covariance(key, family, params, corpus, source, first) -> Array:
+    cholesky = scaled_factor(params.log_scale, params.factor)
+    return product(cholesky, cholesky.T)
+
+
+def _samples(key, family, params, corpus, source, first) -> Array:
+    if not isinstance(corpus, Samples):
+        raise check.fail(
+            "metrics",
+            "samples",
+            f"no rows are kept with corpus={family.corpus!r}",
+            "force them with corpus='samples'",
+        )
+    return jnp.where(corpus.full_weights()[:, None] > 0, corpus.absolute_rows, jnp.nan)

@@ -1,0 +1,106 @@
+"""Covariances as triangular factors with their scales on the log scale.
+
+covariance = L L^T, L = factor @ diag(exp(log_scale)), factor unit lower triangular.
+A scale of exactly zero is log_scale = -inf; its column of `factor` is that of the
+identity. Nothing here ever squares a scale.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+LogFactor = tuple[Array, Array]  # log_scale [dim], factor [dim, dim]
+
+
+def safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """exp(x) with exp(nan) = 0: a scale relative to a scale that is zero is zero."""
+    return jnp.exp(jnp.where(jnp.isnan(x), -jnp.inf, x))
+
+
+def product(left: Float[Array, "row inner"], right: Float[Array, "inner *column"]) -> Array:
+    """The matrix product as one sum of products.
+
+    A library's product adds in an order that depends on how many chains share the
+    call; this one does not, so that a chain's bits do not either.
+    """
+    if right.ndim == 1:
+        return jnp.sum(left * right, axis=1)
+    return jnp.sum(left[:, :, None] * right[None, :, :], axis=1)
+
+
+def scaled_factor(log_scale: Float[Array, " dim"], factor: Float[Array, "dim dim"]) -> Array:
+    """L itself, on the linear scale; columns of tiny scale underflow to zero."""
+    return factor * jnp.exp(log_scale)
+
+
+def add_covariances(left: LogFactor, right: LogFactor, gap: Float[Array, " dim"]) -> LogFactor:
+    """The factor of L1 L1^T + L2 L2^T + gap gap^T."""
+    log_gap = jnp.log(jnp.abs(gap))
+    logs = jnp.stack([left[0], right[0], log_gap])
+    if gap.shape == (1,):
+        top = jnp.max(logs, axis=0)
+        log_scale = top + 0.5 * jnp.log(jnp.sum(safe_exp(2 * (logs - top)), axis=0))
+        return jnp.where(top == -jnp.inf, -jnp.inf, log_scale), left[1]
+    top = jnp.max(logs)
+    top = jnp.where(jnp.isfinite(top), top, 0)  # brings the largest entry to order one
+    columns = [
+        left[1] * jnp.exp(left[0] - top),
+        right[1] * jnp.exp(right[0] - top),
+        (gap * jnp.exp(-top))[:, None],
+    ]
+    log_scale, factor = factorize(jnp.concatenate(columns, axis=1))
+    return log_scale + top, factor
+
+
+def factorize(columns: Float[Array, "dim column"]) -> LogFactor:
+    """The factor of C C^T for a matrix C of columns, without forming the product.
+
+    Modified Gram-Schmidt over the rows of C: as accurate in the triangular factor as
+    Householder's method (Bjorck, BIT 7, 1967), and a row that depends on earlier ones
+    gets a scale of zero wherever it stands.
+    """
+    dim = len(columns)
+    lengths = jnp.sqrt(jnp.sum(columns**2, axis=1))
+    floor = dim * jnp.finfo(columns.dtype).eps * lengths
+    order = jnp.arange(dim)
+
+    def eliminate(j, carry):
+        rest, log_scale, factor = carry
+        length = jnp.sqrt(jnp.sum(rest[j] ** 2))
+        alive = length > floor[j]
+        direction = rest[j] / jnp.where(alive, length, 1)
+        along = jnp.where((order > j) & alive, product(rest, direction), 0)
+        rest = rest - along[:, None] * direction
+        column = along / jnp.where(alive, length, 1) + (order == j)
+        log_scale = log_scale.at[j].set(jnp.where(alive, jnp.log(length), -jnp.inf))
+        return rest, log_scale, factor.at[:, j].set(column)
+
+    start = (columns, jnp.zeros(dim, columns.dtype), jnp.zeros((dim, dim), columns.dtype))
+    _, log_scale, factor = jax.lax.fori_loop(0, dim, eliminate, start)
+    return log_scale, factor
+
+
+def factorize_on_host(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same for a positive semi-definite NumPy matrix, in float64.
+
+    Raises:
+      numpy.linalg.LinAlgError: if a pivot is negative beyond rounding.
+    """
+    dim = len(covariance)
+    rest = np.array(covariance, np.float64)
+    log_scale, factor = np.full(dim, -np.inf), np.eye(dim)
+    tolerance = 1e-10 * max(np.max(np.diagonal(rest)), 0.0)
+    for j in range(dim):
+        pivot = rest[j, j]
+        if pivot < -tolerance:
+            raise np.linalg.LinAlgError(f"pivot {j} is negative: {pivot:g}")
+        if pivot <= tolerance:
+            if np.max(np.abs(rest[j:, j]), initial=0.0) > 1e3 * tolerance + 0.0:
+                raise np.linalg.LinAlgError(f"pivot {j} is zero but its column is not")
+            continue
+        column = rest[:, j] / pivot
+        factor[j + 1 :, j] = column[j + 1 :]
+        log_scale[j] = 0.5 * np.log(pivot)
+        rest -= pivot * np.outer(column, column)
+    return log_scale, factor

@@ -1,0 +1,57 @@
+"""How much memory a run needs, told before it starts."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def size_of(shapes: Any) -> int:
+    """Bytes of a pytree of shapes."""
+    return sum(
+        int(np.prod(leaf.shape, dtype=np.int64)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(shapes)
+    )
+
+
+def available() -> int:
+    """Bytes of memory this process may still take."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    except OSError:
+        pass
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text().strip()
+        if limit != "max":
+            limits.append(int(limit) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass
+    return max(0, min(limits))
+
+
+def check(needs: Mapping[str, int]) -> None:
+    """Refuse a run that will not fit.
+
+    Args:
+      needs: bytes by what they are for.
+
+    Raises:
+      ValueError: if their sum exceeds what is available.
+    """
+    total, limit = sum(needs.values()), available()
+    if total > limit:
+        parts = ", ".join(f"{name} {_gib(size)}" for name, size in needs.items())
+        raise ValueError(
+            f"the run needs {_gib(total)} ({parts}) but {_gib(limit)} are available; "
+            "lower num_chains, num_generations or chain_batch, raise every, or pass reduce="
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

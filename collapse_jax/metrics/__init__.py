@@ -1,0 +1,1 @@
+"""Pure functions that measure a model against the truth."""

@@ -1,0 +1,319 @@
+"""A checked call of `simulate`: everything decided before anything is compiled."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from collapse_jax import check, execution, memory
+from collapse_jax.chain import Chain
+from collapse_jax.execution import Batch, Carry, Program
+from collapse_jax.family import Metric
+from collapse_jax.random.keys import MAX_GENERATIONS
+from collapse_jax.random.threefry import as_key
+from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Reduce
+from collapse_jax.results.run_state import RunState
+
+_MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
+_WIDTH = 1024  # chains of a batch that adds along an axis, fewer if they are large
+_WIDTH_BYTES = 2**23
+_CHUNK_BYTES = 2**26  # records of a chunk on the device
+_MOST_RECORDS = 4096
+_VECTOR = 64  # chains: whole vectors on any processor
+
+
+class Call(NamedTuple):
+    """One call of the compiled program: `times` records, `every` generations apart."""
+
+    start: int
+    every: int
+    times: int
+    is_kept: bool  # False: a pause between records
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What to run, in which pieces, on what."""
+
+    chain: Chain
+    key: tuple[int, int]
+    num_chains: int
+    num_generations: int
+    every: int
+    reduce: Reduce | None
+    first_chain: int
+    chain_batch: int
+    width: int  # chains the compiled program runs, the batch and its padding
+    generation_chunk: int
+    workers: tuple[jax.Device | None, ...]  # None: the default device, not chosen by the user
+    state: RunState | None
+    program: Program
+    carry_shape: Carry
+    record_shape: dict[str, Any]
+
+    @property
+    def first_generation(self) -> int:
+        """Generation the run starts from."""
+        return 0 if self.state is None else self.state.generation
+
+    @property
+    def generations(self) -> np.ndarray:
+        """The recorded generations."""
+        begin = self.first_generation
+        recorded = np.arange(begin, self.num_generations + 1, self.every)
+        if recorded[-1] != self.num_generations:
+            recorded = np.append(recorded, self.num_generations)
+        return recorded if self.state is None else recorded[1:]
+
+    def batches(self) -> list[tuple[int, int]]:
+        """First chain and number of chains of each batch."""
+        begins = range(0, self.num_chains, self.chain_batch)
+        return [(begin, min(self.chain_batch, self.num_chains - begin)) for begin in begins]
+
+    def calls(self) -> Iterator[Call]:
+        """The calls that take a batch from its first generation to the last."""
+        now = self.first_generation
+        while now < self.num_generations:
+            stride = min(self.every, self.num_generations - now)
+            if stride <= self.generation_chunk:
+                left = min(self.generation_chunk, self.num_generations - now)
+                times = min(left // stride, self.program.length)
+                yield Call(now, stride, times, is_kept=True)
+                now += stride * times
+                continue
+            record_at = now + stride
+            while record_at - now > self.generation_chunk:
+                yield Call(now, self.generation_chunk, 1, is_kept=False)
+                now += self.generation_chunk
+            yield Call(now, record_at - now, 1, is_kept=True)
+            now = record_at
+
+    def wants_raw(self, begin: int) -> bool:
+        """Whether a batch returns one value per chain: no reduction, or for quantiles."""
+        if self.reduce is None:
+            return True
+        return bool(self.reduce.quantiles) and begin < QUANTILE_CHAINS
+
+    def memory_needs(self) -> dict[str, int]:
+        """Bytes the run takes at most, by what they are for."""
+        record, state = memory.size_of(self.record_shape), memory.size_of(self.carry_shape)
+        kept = self.num_chains
+        if self.reduce is not None:
+            kept = min(kept, QUANTILE_CHAINS) if self.reduce.quantiles else 0
+        at_work = self.width * len(self.workers)
+        buffer = record * self.program.length if self.reduce is None else 8 * record
+        return {
+            "records": kept * len(self.generations) * record,
+            "final states": self.num_chains * state,
+            "chains at work": at_work * (4 * state + 2 * buffer),
+        }
+
+
+def make_plan(
+    chain: Any,
+    *,
+    key: Any,
+    num_chains: Any,
+    num_generations: Any,
+    every: Any,
+    metrics: Any,
+    reduce: Any,
+    first_chain: Any,
+    chain_batch: Any,
+    generation_chunk: Any,
+    devices: Any,
+    progress: Any,
+    store: Any,
+    state: Any,
+) -> Plan:
+    """Refuse bad arguments and choose what was left open; compiles nothing.
+
+    Raises:
+      ValueError: naming the argument, its value, what is allowed and what to do.
+    """
+    check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
+    words = tuple(int(word) for word in jax.random.key_data(as_key(key)))
+    first_chain = check.integer("first_chain", first_chain, 0, 2**32 - 1)
+    most = 2**32 - first_chain
+    num_chains = check.integer("num_chains", num_chains, 1, most, "keep ids below 2^32")
+    num_generations = check.integer("num_generations", num_generations, 0, MAX_GENERATIONS - 1)
+    every = check.integer("every", every, 1, MAX_GENERATIONS)
+    if generation_chunk is not None:
+        generation_chunk = check.integer("generation_chunk", generation_chunk, 1, MAX_GENERATIONS)
+    if store is not None:
+        raise check.fail("store", store, "only None is, so far", "use records.save(path)")
+    check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
+    chosen = _check_metrics(chain, metrics)
+    if reduce is not None:
+        remedy = "pass collapse_jax.Reduce() or None"
+        check.instance("reduce", reduce, Reduce, "it must be a Reduce", remedy)
+    chain.policy.validate(num_generations)
+    workers = _check_devices(devices)
+    program = Program(
+        metrics=chosen,
+        keep=chain.keep(chosen),
+        horizon=num_generations if chain.policy.keeps_corpus else 0,
+        length=1,
+        reduced=False,
+        raw=True,
+    )
+    carry, record = _shapes(program, chain, words)
+    program = program._replace(reduced=reduce is not None)
+    batch, width = _check_batch(chain_batch, chain, num_chains, program, carry, len(workers))
+    plan = Plan(
+        chain=chain,
+        key=(words[0], words[1]),
+        num_chains=num_chains,
+        num_generations=num_generations,
+        every=every,
+        reduce=reduce,
+        first_chain=first_chain,
+        chain_batch=batch,
+        width=width,
+        generation_chunk=generation_chunk or _default_chunk(num_generations, progress),
+        workers=workers,
+        state=state,
+        program=program,
+        carry_shape=carry,
+        record_shape=record["raw"],
+    )
+    if state is not None:
+        _check_state(plan, state)
+    program = program._replace(length=_length(plan))
+    plan = dataclasses.replace(plan, program=program)
+    memory.check(plan.memory_needs())
+    return plan
+
+
+def _default_chunk(num_generations: int, progress: bool) -> int:
+    return max(1, num_generations // 50) if progress else MAX_GENERATIONS
+
+
+def _shapes(program: Program, chain: Chain, words: tuple[int, ...]) -> tuple[Carry, dict]:
+    """Shapes of the carry and the record of one chain."""
+    batch = Batch(np.zeros(1, np.uint32), np.ones(1, bool))
+    return jax.eval_shape(
+        lambda: execution.start(program, chain, np.array(words, np.uint32), batch)
+    )
+
+
+def _length(plan: Plan) -> int:
+    """Records one call returns at most."""
+    chains = plan.width if plan.wants_raw(0) else plan.width // BLOCK
+    length = _CHUNK_BYTES // max(1, memory.size_of(plan.record_shape) * chains)
+    span = plan.num_generations - plan.first_generation
+    length = min(length, plan.generation_chunk // plan.every, math.ceil(span / plan.every))
+    return int(np.clip(length, 1, _MOST_RECORDS))
+
+
+def _check_metrics(chain: Chain, metrics: Any) -> tuple[str | Metric, ...]:
+    known = chain.family.optional_metrics
+    remedy = f"pass functions or names among {sorted(known)}"
+    if isinstance(metrics, (str, bytes)) or not np.iterable(metrics):
+        raise check.fail("metrics", metrics, "it must be a sequence of names or functions", remedy)
+    for place, metric in enumerate(metrics):
+        if isinstance(metric, str):
+            if metric not in known:
+                allowed = f"{type(chain.family).__name__} has no optional variable of this name"
+                raise check.fail(f"metrics[{place}]", metric, allowed, remedy)
+        elif not callable(metric) or not hasattr(metric, "__name__"):
+            allowed = "it must be a name or a function with a __name__"
+            raise check.fail(f"metrics[{place}]", metric, allowed, remedy)
+    return tuple(metrics)
+
+
+def _check_devices(devices: Any) -> tuple[jax.Device | None, ...]:
+    """One entry per worker: a CPU device takes as many as it has processors."""
+    local = jax.local_devices()
+    if devices is None:
+        chosen: Sequence[jax.Device | None] = [None]
+    elif isinstance(devices, (list, tuple)):
+        remedy = "pass devices out of jax.local_devices(), or how many"
+        for place, device in enumerate(devices):
+            if device not in local:
+                raise check.fail(f"devices[{place}]", device, "it is no local device", remedy)
+        if not devices or len(set(devices)) < len(devices):
+            raise check.fail("devices", devices, "it must name different devices", remedy)
+        chosen = devices
+    else:
+        remedy = f"there are {len(local)} local devices"
+        chosen = local[: check.integer("devices", devices, 1, len(local), remedy)]
+    platform = jax.devices()[0].platform if chosen[0] is None else chosen[0].platform
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    each = max(1, processors // len(chosen)) if platform == "cpu" else 1
+    return tuple(chosen) * each
+
+
+def _check_batch(
+    chain_batch: Any,
+    plan_chain: Chain,
+    num_chains: int,
+    program: Program,
+    carry: Carry,
+    workers: int,
+) -> tuple[int, int]:
+    """Chains per batch, and the width of the program that runs them.
+
+    Sums along an axis round as their shape decides, so chains with such sums always
+    run in the same width. Single numbers need whole vectors only: odd ones at the end
+    would run in a loop of their own, which rounds differently.
+    """
+    unit = BLOCK if program.reduced else _VECTOR
+    if plan_chain.is_elementwise and not program.metrics:
+        most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / workers)))
+        width = None
+    else:
+        fitting = _WIDTH_BYTES // max(1, memory.size_of(carry))
+        most = width = int(
+            np.clip(2 ** int(np.log2(max(1, fitting))), BLOCK if program.reduced else 8, _WIDTH)
+        )
+    if chain_batch is not None:
+        asked = check.integer("chain_batch", chain_batch, 1)
+        most = asked if width is None else min(asked, width)
+    batch = math.ceil(num_chains / math.ceil(num_chains / most))
+    if width is None:
+        width = math.ceil(batch / unit) * unit
+        batch = width if chain_batch is None else batch
+    return batch, width
+
+
+def _check_state(plan: Plan, state: Any) -> None:
+    remedy = "pass the chain, key, first_chain and num_chains of the run that made the state"
+    check.instance("state", state, RunState, "it must be a RunState", "pass records.state")
+    given = {"key": plan.key, "first_chain": plan.first_chain}
+    for name, value in given.items():
+        made = getattr(state, name)
+        if made != value:
+            raise check.fail(name, value, f"the state was made with {made}", remedy)
+    if state.generation >= plan.num_generations:
+        allowed = f"the state is at generation {state.generation} already"
+        later = "pass a later last generation"
+        raise check.fail("num_generations", plan.num_generations, allowed, later)
+    expected = jax.tree.leaves(plan.carry_shape)
+    if len(expected) != len(state.leaves):
+        allowed = f"this chain's has {len(expected)}"
+        raise check.fail("number of arrays in state", len(state.leaves), allowed, remedy)
+    for ours, theirs in zip(expected, state.leaves, strict=True):
+        if len(theirs) != plan.num_chains:
+            raise check.fail("num_chains", plan.num_chains, f"the state has {len(theirs)}", remedy)
+        fits = ours.ndim == theirs.ndim and ours.dtype == theirs.dtype
+        if not fits or np.any(np.array(ours.shape[1:]) < np.array(theirs.shape[1:])):
+            shown = f"{theirs.dtype} {theirs.shape[1:]}"
+            allowed = f"this chain's is {ours.dtype} {ours.shape[1:]}"
+            raise check.fail("an array of state", shown, allowed, remedy)
+
+
+def resume(plan: Plan, rows: np.ndarray) -> Carry:
+    """Chains `rows` of the plan's state, with room for a longer run where slots are needed."""
+    assert plan.state is not None
+    expected, structure = jax.tree.flatten(plan.carry_shape)
+    leaves = []
+    for shape, leaf in zip(expected, plan.state.leaves, strict=True):
+        room = [(0, new - old) for new, old in zip(shape.shape[1:], leaf.shape[1:], strict=True)]
+        leaves.append(jnp.asarray(np.pad(leaf[rows], [(0, 0), *room])))
+    return jax.tree.unflatten(structure, leaves)

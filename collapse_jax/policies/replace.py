@@ -1,0 +1,63 @@
+"""Train only on what the newest model made."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Array, Int
+
+from collapse_jax.config import config, static
+from collapse_jax.corpus import AbstractCorpus
+from collapse_jax.policy import AbstractPolicy, Draw, check_length, check_sizes
+from collapse_jax.random.keys import Keys
+
+
+@config
+class Replace(AbstractPolicy):
+    """D_{g+1} is num_samples rows drawn from model g, and nothing else.
+
+    The setting of the collapse theorem (Shumailov et al. 2024, Theorem 3.1 with the
+    Author Correction: beta = gamma = 0).
+
+    Args:
+      num_samples: M >= 1, one number or M_0 .. M_G; None for the size of the
+        original data.
+
+    Raises:
+      ValueError: for sizes that are not integers in [1, 2^31).
+    """
+
+    num_samples: int | Sequence[int] | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        sizes = check_sizes("Replace.num_samples", self.num_samples)
+        object.__setattr__(self, "num_samples", sizes)
+
+    def capacity(self, num_generations: int) -> int:
+        """The largest corpus."""
+        return self.largest_size
+
+    def validate(self, num_generations: int) -> None:
+        """A schedule must have G + 1 sizes."""
+        check_length("Replace.num_samples", self.num_samples, num_generations)
+
+    @property
+    def has_fixed_size(self) -> bool:
+        """Whether the schedule is constant."""
+        return isinstance(self.size(0), int)
+
+    def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
+        """Nothing to remember."""
+        return None
+
+    def next(
+        self,
+        keys: Keys,
+        generation: Int[Array, ""],
+        model_draw: Draw,
+        original_draw: Draw,
+        corpus: AbstractCorpus | None,
+        memory: Any,
+        first: Any,
+    ) -> tuple[AbstractCorpus, Any]:
+        """M_g rows from the model."""
+        return model_draw(self.size(generation), self.largest_size), memory

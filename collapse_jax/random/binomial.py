@@ -1,0 +1,180 @@
+"""Binomial draws, exact for n up to 2^31 - 1, by inversion or by rejection.
+
+Means below 6 are inverted, larger ones take a randomly rounded normal with rejection; see
+`rounded_normal`. The success probability is given by two weights, so the smaller of p and
+1 - p keeps its digits, and n p is carried as an integer plus a fraction, so that float32 is
+exact to its rounding at n = 1e7 and beyond (`jax.random.binomial` is biased for n p > 10 and
+breaks near n = 1e6).
+
+Source: C. Loader, "Fast and accurate computation of binomial probabilities", 2000.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from collapse_jax.random.keys import Keys
+from collapse_jax.random.rounded_normal import (
+    Cell,
+    Proposal,
+    TableLaw,
+    invert,
+    propose,
+    room,
+    stirling_ratio,
+    table_sampler,
+)
+
+
+def _halves(x: Array) -> tuple[Array, Array]:
+    """A float32 as the exact sum of two floats of 12 bits, whose products are exact."""
+    word = jax.lax.bitcast_convert_type(x, jnp.int32) & np.int32(-4096)
+    top = jax.lax.bitcast_convert_type(word, jnp.float32)
+    return top, x - top
+
+
+def _quotient(success: Array, failure: Array, low: tuple[Array, Array]) -> tuple[Array, Array]:
+    """success / (success + failure) as a sum of two floats, success <= failure.
+
+    Every product is exact, so that a fused multiply-add rounds as two operations do.
+    """
+    total = failure + success
+    total_low = (success - (total - failure)) + (low[0] + low[1])
+    total = jnp.where(total > 0, total, 1)
+    ratio = success / total
+    (a, b), (c, d) = _halves(ratio), _halves(total)
+    rest = (((success - a * c) - a * d) - b * c) - b * d
+    return ratio, (rest + low[0] - ratio * total_low) / total
+
+
+def _mean(
+    n: Array, success: Array, failure: Array, low: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """n p as an integer and a fraction in [0, 1), success <= failure."""
+    if success.dtype == jnp.float64:
+        total = success + failure
+        mean = n * (success / jnp.where(total > 0, total, 1))
+        return jnp.floor(mean).astype(jnp.int32), mean - jnp.floor(mean)
+    ratio, ratio_low = _quotient(success, failure, low)
+    whole, fraction = jnp.zeros_like(n), n.astype(jnp.float32) * ratio_low
+    for bits in (n & 0x3FF, n & 0xFFC00, n & 0x7FF00000):
+        for part in _halves(ratio):
+            product = bits.astype(jnp.float32) * part
+            whole = whole + jnp.floor(product).astype(jnp.int32)
+            fraction = fraction + (product - jnp.floor(product))
+    return whole + jnp.floor(fraction).astype(jnp.int32), fraction - jnp.floor(fraction)
+
+
+def _law(n: Array, success: Array, failure: Array, low: tuple[Array, Array]) -> TableLaw:
+    """The law of the rarer outcome, success <= failure."""
+    kind = success.dtype.type
+    odds = success / jnp.where(failure > 0, failure, 1)
+    mode, excess = _mean(n, success, failure, low)
+    mean = mode.astype(excess.dtype) + excess
+    other = (n - mode).astype(excess.dtype) - excess
+    deviation = jnp.sqrt(mean / (1 + odds))
+    safe = jnp.maximum(mean, 1)
+    return TableLaw(
+        mode=mode,
+        excess=excess,
+        spread=deviation + kind(0.05) / deviation,
+        skewness=(1 - odds) / (1 + odds) / deviation,
+        scale=stirling_ratio(n.astype(excess.dtype)),
+        room=room(safe),
+        cells=(Cell(mode, mean, 1), Cell(n - mode, other, -1)),
+        ratio=lambda j: (n - (j - 1)).astype(excess.dtype) * odds * kind(1 / j),
+    )
+
+
+def _rarer(n: Array, success: Array, failure: Array, low: Array, other_low: Array) -> TableLaw:
+    swap = success > failure
+    lows = jnp.where(swap, other_low, low), jnp.where(swap, low, other_low)
+    return _law(n, jnp.minimum(success, failure), jnp.maximum(success, failure), lows)
+
+
+_sample = table_sampler(_rarer)
+
+
+def _weights(success: Array, failure: Array | None) -> tuple[Array, ...]:
+    """Both weights in the default float type, and what rounding left out of each."""
+    dtype = jnp.result_type(float)
+    success = jnp.asarray(success, dtype)
+    if failure is None:
+        failure = 1 - success
+        return success, failure, jnp.zeros_like(success), (1 - failure) - success
+    failure = jnp.asarray(failure, dtype)
+    return success, failure, jnp.zeros_like(success), jnp.zeros_like(failure)
+
+
+def binomial_from_block(
+    block: tuple[Array, Array], n: Array, weights: tuple[Array, ...]
+) -> Int[Array, "..."]:
+    """Binomial draws from a 64-bit block per lane; all arguments have one rank.
+
+    Args:
+      block: two uint32 words a lane.
+      n: number of trials, int32.
+      weights: success, failure, and a low part to be added to each.
+    """
+    success, failure = weights[:2]
+    rarer = _sample(*block, n, *weights)
+    return jnp.where(success > failure, n - rarer, rarer)
+
+
+def binomial(
+    keys: Keys,
+    purpose: int,
+    n: Int[Array, "*lanes"] | int,
+    success: Float[Array, "*lanes"] | float,
+    failure: Float[Array, "*lanes"] | float | None = None,
+    round: int = 0,
+) -> Int[Array, "*lanes"]:
+    """Binomial(n, p) draws, p = success / (success + failure).
+
+    A lane's draw depends on its row-major index and its own arguments only.
+
+    Args:
+      keys: the chain's random numbers for this generation.
+      purpose: whose stream to use.
+      n: number of trials, 0 .. 2^31 - 1.
+      success: weight >= 0 of a success; p itself where `failure` is None.
+      failure: weight >= 0 of a failure; one of the two must be positive.
+      round: which round of the stream to use, for several calls in a generation.
+
+    Returns:
+      int32 draws of the broadcast shape; exactly 0 for p = 0 and n for p = 1.
+    """
+    parts = _weights(jnp.asarray(success), None if failure is None else jnp.asarray(failure))
+    n = jnp.asarray(n, jnp.int32)
+    shape = jnp.broadcast_shapes(n.shape, *(part.shape for part in parts))
+    n, *parts = (jnp.broadcast_to(x, shape) for x in (n, *parts))
+    return binomial_from_block(keys.bits(purpose, shape, round=round), n, tuple(parts))
+
+
+def binomial_proposal(
+    n: Int[Array, "..."],
+    success: Float[Array, "..."],
+    failure: Float[Array, "..."] | None,
+    score: Float[Array, "..."],
+    rounding: Float[Array, "..."],
+) -> Proposal:
+    """The proposal of a lane whose rarer outcome has mean 6 or more, as a function.
+
+    The number of the rarer outcome k is drawn with probability proportional to
+    E[weight * acceptance; outcome = k] over normal scores and uniform roundings.
+    """
+    return propose(_rarer(jnp.asarray(n), *_weights(success, failure)), score, rounding)
+
+
+def binomial_quantile(
+    n: Int[Array, "..."],
+    success: Float[Array, "..."],
+    failure: Float[Array, "..."] | None,
+    uniform: Float[Array, "..."],
+) -> Int[Array, "..."]:
+    """The number of the rarer outcome for a uniform number, where its mean is below 6.
+
+    Decreasing in `uniform`: the smallest numbers choose the largest counts.
+    """
+    return invert(_rarer(jnp.asarray(n), *_weights(success, failure)), uniform)

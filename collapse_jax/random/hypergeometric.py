@@ -1,0 +1,183 @@
+"""Hypergeometric draws, exact, and their multivariate form: samples without replacement.
+
+Means below 6 are inverted, larger ones take a randomly rounded normal with rejection; see
+`rounded_normal`. The law does not change when good and sample, good and bad, or what is
+taken and what is left change places, so the cell of the smallest mean is the one drawn.
+The multivariate law is a balanced tree of these, as for the multinomial.
+
+Source: C. Loader, "Fast and accurate computation of binomial probabilities", 2000.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from collapse_jax.random.keys import Keys
+from collapse_jax.random.multinomial import middle, split
+from collapse_jax.random.rounded_normal import (
+    Cell,
+    Proposal,
+    TableLaw,
+    invert,
+    propose,
+    room,
+    stirling_ratio,
+    table_sampler,
+)
+
+MAX_POPULATION = 10**8
+
+
+def _mean(good: Array, sample: Array, total: Array, dtype) -> tuple[Array, Array]:
+    """good * sample / total as an integer and a fraction in [0, 1).
+
+    The float estimate is off by a few units; the remainder, known modulo 2^32, says by how
+    many as long as their product with the total stays below 2^31.
+    """
+    size = jnp.maximum(total, 1).astype(dtype)
+    whole = jnp.floor(good.astype(dtype) * (sample.astype(dtype) / size)).astype(jnp.int32)
+    fraction = (good * sample - whole * total).astype(dtype) / size
+    return whole + jnp.floor(fraction).astype(jnp.int32), fraction - jnp.floor(fraction)
+
+
+def _law(good: Array, bad: Array, sample: Array) -> TableLaw:
+    """The law of the cell of smallest mean: good <= bad, sample <= rest."""
+    dtype = jnp.result_type(float)
+    kind = dtype.type
+    total = good + bad
+    rest = total - sample
+    mode, excess = _mean(good, sample, total, dtype)
+    counts = (good, bad, sample, rest)
+    goods, bads, taken, left = (jnp.maximum(x, 1).astype(dtype) for x in counts)
+    size = jnp.maximum(total, 2).astype(dtype)
+    mean = mode.astype(dtype) + excess
+    deviation = jnp.sqrt(mean * (bads / size) * (left / (size - 1)))
+    skewness = (1 - 2 * goods / size) * (1 - 2 * taken / size) / deviation
+    # Where both halves are near one half the variance is mean / 4 only.
+    safe = jnp.maximum(mean * (1 - 2 * (goods / size) * (taken / size)), 1)
+    scale = stirling_ratio(goods) * stirling_ratio(bads) / stirling_ratio(size)
+    corner = bad - sample + mode
+    return TableLaw(
+        mode=mode,
+        excess=excess,
+        spread=deviation + kind(0.05) / deviation,
+        skewness=skewness,
+        scale=scale * stirling_ratio(taken) * stirling_ratio(left),
+        room=room(safe),
+        cells=(
+            Cell(mode, mean, 1),
+            Cell(good - mode, (good - mode).astype(dtype) - excess, -1),
+            Cell(sample - mode, (sample - mode).astype(dtype) - excess, -1),
+            Cell(corner, corner.astype(dtype) + excess, 1),
+        ),
+        ratio=lambda j: _ratio(good, bad, sample, j, dtype),
+    )
+
+
+def _ratio(good: Array, bad: Array, sample: Array, j: int, dtype) -> Array:
+    """p(j) / p(j - 1)."""
+    first = jnp.maximum(good - (j - 1), 0).astype(dtype)
+    second = jnp.maximum(sample - (j - 1), 0).astype(dtype)
+    return first * second / (j * jnp.maximum(bad - sample + j, 1).astype(dtype))
+
+
+def _smallest(good: Array, bad: Array, sample: Array) -> TableLaw:
+    rest = good + bad - sample
+    return _law(jnp.minimum(good, bad), jnp.maximum(good, bad), jnp.minimum(sample, rest))
+
+
+_sample = table_sampler(_smallest)
+
+
+def _from_block(block: tuple[Array, Array], good: Array, bad: Array, sample: Array) -> Array:
+    """Draws from a 64-bit block per lane; all arguments have one rank."""
+    drawn = _sample(*block, good, bad, sample)  # rarer kind in the smaller part
+    rarer = jnp.minimum(good, bad)
+    drawn = jnp.where(2 * sample > good + bad, rarer - drawn, drawn)
+    return jnp.where(good > bad, sample - drawn, drawn)
+
+
+def hypergeometric(
+    keys: Keys,
+    purpose: int,
+    good: Int[Array, "*lanes"] | int,
+    bad: Int[Array, "*lanes"] | int,
+    sample: Int[Array, "*lanes"] | int,
+    round: int = 0,
+) -> Int[Array, "*lanes"]:
+    """How many good ones are among `sample` items taken without replacement.
+
+    A lane's draw depends on its row-major index and its own arguments only.
+
+    Args:
+      keys: the chain's random numbers for this generation.
+      purpose: whose stream to use.
+      good: number of good items.
+      bad: number of bad items; good + bad at most `MAX_POPULATION`.
+      sample: how many are taken, 0 .. good + bad.
+      round: which round of the stream to use, for several calls in a generation.
+
+    Returns:
+      int32 draws of the broadcast shape.
+    """
+    good, bad, sample = (jnp.asarray(x, jnp.int32) for x in (good, bad, sample))
+    shape = jnp.broadcast_shapes(good.shape, bad.shape, sample.shape)
+    good, bad, sample = (jnp.broadcast_to(x, shape) for x in (good, bad, sample))
+    return _from_block(keys.bits(purpose, shape, round=round), good, bad, sample)
+
+
+def multivariate_hypergeometric(
+    keys: Keys,
+    purpose: int,
+    counts: Int[Array, " state"],
+    sample: Int[Array, ""] | int,
+) -> Int[Array, " state"]:
+    """How often each state occurs among `sample` items taken without replacement.
+
+    Args:
+      keys: the chain's random numbers for this generation; rounds 0 .. ceil(log2(K)) of the
+        purpose are used, one for each level of the tree.
+      purpose: whose stream to use.
+      counts: items of each state, int32, at most `MAX_POPULATION` together.
+      sample: how many are taken, 0 .. sum of `counts`; may be traced.
+
+    Returns:
+      int32 counts that sum to `sample`, none larger than in `counts`.
+    """
+    levels = [jnp.asarray(counts, jnp.int32)]
+    while levels[-1].shape[-1] > 1:
+        level = levels[-1]
+        first, second = split(level)
+        levels.append(jnp.concatenate([first + second, middle(level)], axis=-1))
+    taken = jnp.asarray(sample, jnp.int32)[None]
+    for round, level in enumerate(levels[-2::-1]):
+        first, second = split(level)
+        pairs = first.shape[-1]
+        block = keys.bits(purpose, (pairs,), round=round)
+        left = _from_block(block, first, second, taken[:pairs])
+        taken = jnp.concatenate([left, taken[pairs:], taken[:pairs] - left], axis=-1)
+    return taken
+
+
+def hypergeometric_proposal(
+    good: Int[Array, "..."],
+    bad: Int[Array, "..."],
+    sample: Int[Array, "..."],
+    score: Float[Array, "..."],
+    rounding: Float[Array, "..."],
+) -> Proposal:
+    """The proposal of a lane whose smallest cell has mean 6 or more, as a function.
+
+    The smallest cell k, the rarer kind in the smaller part, is drawn with probability
+    proportional to E[weight * acceptance; outcome = k] over scores and roundings.
+    """
+    return propose(_smallest(good, bad, sample), score, rounding)
+
+
+def hypergeometric_quantile(
+    good: Int[Array, "..."],
+    bad: Int[Array, "..."],
+    sample: Int[Array, "..."],
+    uniform: Float[Array, "..."],
+) -> Int[Array, "..."]:
+    """The smallest cell for a uniform number, where its mean is below 6."""
+    return invert(_smallest(good, bad, sample), uniform)

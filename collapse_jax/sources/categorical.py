@@ -1,0 +1,67 @@
+"""A law on finitely many states."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from collapse_jax import check
+from collapse_jax.config import config
+from collapse_jax.corpus import Counts, Samples, prefix_weights
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.multinomial import multinomial
+from collapse_jax.source import CountsSource
+
+
+def expand(counts: Array, capacity: int) -> Array:
+    """The labels that `counts` counts, in order, in the first of `capacity` slots."""
+    ends = jnp.cumsum(counts)
+    labels = jnp.searchsorted(ends, jnp.arange(capacity), side="right")
+    return jnp.minimum(labels, len(counts) - 1).astype(jnp.int32)
+
+
+@config
+class Categorical(CountsSource):
+    """Independent labels with given probabilities.
+
+    Args:
+      probabilities: [state], non-negative, summing to 1 to within 1e-6. A state of
+        probability zero never occurs.
+
+    Raises:
+      ValueError: for anything else.
+    """
+
+    probabilities: Any
+
+    def __post_init__(self) -> None:
+        remedy = "pass non-negative probabilities that sum to 1, e.g. weights / weights.sum()"
+        values = check.array("Categorical.probabilities", self.probabilities, 1, remedy)
+        if np.min(values) < 0:
+            place = int(np.argmin(values))
+            name = f"Categorical.probabilities[{place}]"
+            raise check.fail(name, float(values[place]), "it must be >= 0", remedy)
+        if abs(np.sum(values) - 1) > 1e-6:
+            name = "sum(Categorical.probabilities)"
+            raise check.fail(name, float(np.sum(values)), "it must be 1 to within 1e-6", remedy)
+        object.__setattr__(self, "probabilities", values / np.sum(values))
+
+    @property
+    def num_states(self) -> int:
+        """Number of states."""
+        return len(self.probabilities)
+
+    @property
+    def law(self) -> Float[Array, " state"]:
+        """The probabilities."""
+        return jnp.asarray(self.probabilities, jnp.result_type(float))
+
+    def draw_counts(self, keys: Keys, size: int) -> Counts:
+        """Multinomial counts."""
+        return Counts(multinomial(keys, Purpose.SOURCE, size, self.law))
+
+    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+        """Labels in sorted order, which is as good as any: rows are exchangeable."""
+        labels = expand(self.draw_counts(keys, size).counts, capacity)
+        return Samples(labels, prefix_weights(size, capacity))

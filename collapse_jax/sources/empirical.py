@@ -1,0 +1,226 @@
+"""Finite original data: a table of rows, or the words of a text."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy import special
+
+from collapse_jax import check, linear
+from collapse_jax.config import config, static
+from collapse_jax.corpus import Counts, Moments, Samples, prefix_weights
+from collapse_jax.random.hypergeometric import multivariate_hypergeometric
+from collapse_jax.random.integers import uniform_integers
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.multinomial import multinomial
+from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
+from collapse_jax.sources.categorical import expand
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+
+
+class Empirical:
+    """n rows of data; their empirical law is the truth p_0.
+
+    A corpus of size < n is a subset without replacement, of size n the data itself,
+    of size > n a sample with replacement.
+
+    Args:
+      data: integers [row] that label states 0, 1, ..., or finite real rows [row] or
+        [row, dim].
+      names: for labels, one name per state (optional).
+
+    Returns:
+      An `EmpiricalLabels` or an `EmpiricalRows`.
+
+    Raises:
+      ValueError: for empty data, values that are not finite, negative labels or
+        another number of axes.
+    """
+
+    def __new__(cls, data: Any, names: Sequence[str] = ()) -> AbstractSource:  # pyright: ignore
+        """The source that fits the data's type."""
+        remedy = "pass integer labels [row], or real rows [row] or [row, dim]"
+        try:
+            values = np.asarray(data)
+        except ValueError:
+            raise check.fail("Empirical.data", data, "rows have unequal lengths", remedy) from None
+        if np.issubdtype(values.dtype, np.integer) and values.ndim == 1:
+            return EmpiricalLabels.from_labels(values, names)
+        rows = check.array("Empirical.data", data, (1, 2), remedy)
+        return EmpiricalRows(rows.reshape(len(rows), -1))
+
+    @staticmethod
+    def words(text: str | Path) -> "EmpiricalLabels":
+        """The words of a text, in lower case; states are distinct words, most frequent first.
+
+        Args:
+          text: the text, or a `pathlib.Path` to a UTF-8 file.
+
+        Raises:
+          ValueError: if the file cannot be read or no word is found.
+        """
+        if isinstance(text, Path):
+            remedy = "pass the path of a UTF-8 text file"
+            try:
+                text = text.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not UTF-8"
+                raise check.fail(
+                    "Empirical.words", str(error.args and text), reason, remedy
+                ) from None
+        found = _WORD.findall(text.lower())
+        if not found:
+            raise check.fail("Empirical.words", text[:30], "it has no words", "pass English prose")
+        names, counts = np.unique(found, return_counts=True)
+        order = np.lexsort((names, -counts))
+        return EmpiricalLabels(counts[order], tuple(names[order].tolist()))
+
+
+@config
+class EmpiricalLabels(CountsSource):
+    """n labels, held as the count of every state; made by `Empirical`."""
+
+    counts: Any
+    names: tuple[str, ...] = static(default=())
+    total: int = static(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", int(np.sum(self.counts)))
+
+    @classmethod
+    def from_labels(cls, labels: np.ndarray, names: Sequence[str]) -> Self:
+        """Count labels, refusing what labels no state."""
+        remedy = "pass labels 0 .. num_states-1"
+        if labels.size == 0:
+            raise check.fail("Empirical.data", labels.tolist(), "it must not be empty", remedy)
+        if labels.min() < 0 or labels.max() >= check.MAX_SIZE:
+            shown = int(labels.min() if labels.min() < 0 else labels.max())
+            raise check.fail("Empirical.data", shown, "labels must be in [0, 2^31)", remedy)
+        if names and len(names) <= labels.max():
+            allowed = f"label {int(labels.max())} needs a name"
+            raise check.fail("len(Empirical.names)", len(names), allowed, "pass one per state")
+        counts = np.bincount(labels, minlength=len(names)).astype(np.int32)
+        counts.setflags(write=False)
+        return cls(counts, tuple(names))
+
+    @property
+    def num_states(self) -> int:
+        """Number of states."""
+        return len(self.counts)
+
+    @property
+    def num_rows(self) -> int:
+        """Number of labels."""
+        return self.total
+
+    @property
+    def law(self) -> Float[Array, " state"]:
+        """Relative frequencies."""
+        counts = jnp.asarray(self.counts, jnp.result_type(float))
+        return counts / jnp.sum(counts)
+
+    def draw_counts(self, keys: Keys, size: int) -> Counts:
+        """Hypergeometric, the data, or multinomial counts."""
+        counts = jnp.asarray(self.counts, jnp.int32)
+        if size < self.total:
+            return Counts(multivariate_hypergeometric(keys, Purpose.SOURCE, counts, size))
+        if size == self.total:
+            return Counts(counts)
+        weights = counts.astype(jnp.result_type(float))
+        return Counts(multinomial(keys, Purpose.SOURCE, size, weights))
+
+    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+        """Labels in sorted order."""
+        labels = expand(self.draw_counts(keys, size).counts, capacity)
+        return Samples(labels, prefix_weights(size, capacity))
+
+
+@config
+class EmpiricalRows(MomentsSource):
+    """n real rows in a frame of order one; made by `Empirical`."""
+
+    rows: Any
+    location: Any = dataclasses.field(init=False, repr=False)
+    top: Any = dataclasses.field(init=False, repr=False)
+    moments: Any = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        mean = np.mean(self.rows, axis=0)
+        centred = self.rows - mean
+        log_scale, factor = linear.factorize_on_host(centred.T @ centred / len(centred))
+        spread = float(np.sqrt(np.max(np.mean(centred**2, axis=0))))
+        top = np.log(spread) if spread > 0 else 0.0
+        overlap = _overlap(self.rows[:, 0]) if self.rows.shape[1] == 1 else np.exp(log_scale[0])
+        object.__setattr__(self, "moments", Truth(mean, log_scale, factor, np.asarray(overlap)))
+        object.__setattr__(self, "rows", centred * np.exp(-top))
+        object.__setattr__(self, "location", mean)
+        object.__setattr__(self, "top", np.asarray(top))
+
+    @property
+    def row_dim(self) -> int:
+        """Length of a row."""
+        return self.rows.shape[1]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return self.rows.shape[0]
+
+    @property
+    def truth(self) -> Truth:
+        """Moments of the data (divisor n)."""
+        dtype = jnp.result_type(float)
+        return Truth(*(jnp.asarray(value, dtype) for value in self.moments))
+
+    def _choose(self, keys: Keys, size: int) -> Array:
+        if size > self.num_rows:
+            return uniform_integers(keys, Purpose.SOURCE, self.num_rows, (size,))
+        high, low = keys.bits(Purpose.SOURCE, (self.num_rows,))
+        return jnp.lexsort((low, high))[:size]
+
+    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+        """Chosen rows; with size n the data, in order."""
+        dtype = jnp.result_type(float)
+        rows = jnp.asarray(self.rows, dtype)
+        if size != self.num_rows:
+            rows = rows[self._choose(keys, size)]
+        location, top = jnp.asarray(self.location, dtype), jnp.asarray(self.top, dtype)
+        return Samples(rows, None, location, top).with_capacity(capacity, is_full=True)
+
+    def draw_moments(self, keys: Keys, size: int) -> Moments:
+        """Moments of the chosen rows."""
+        if size == self.num_rows:
+            truth = self.truth
+            return Moments(jnp.int32(size), truth.mean, truth.log_scale, truth.factor)
+        return moments_of(self.draw(keys, size, size))
+
+
+def moments_of(samples: Samples) -> Moments:
+    """Size, mean and covariance of weighted rows, to rounding in their own frame."""
+    weights = samples.full_weights()
+    total = jnp.sum(weights)
+    share = weights / total
+    mean = jnp.sum(share[:, None] * samples.rows, axis=0)
+    centred = (samples.rows - mean) * jnp.sqrt(share)[:, None]
+    assert samples.location is not None
+    assert samples.log_scale is not None
+    if centred.shape[1] == 1:
+        log_scale = 0.5 * jnp.log(jnp.sum(centred**2, axis=0))
+        factor = jnp.ones((1, 1), centred.dtype)
+    else:
+        log_scale, factor = linear.factorize(centred.T)
+    location = samples.location + jnp.exp(samples.log_scale) * mean
+    return Moments(samples.size, location, log_scale + samples.log_scale, factor)
+
+
+def _overlap(values: np.ndarray) -> float:
+    """sum_i x_(i) [phi(z_{i-1}) - phi(z_i)], z_i = Phi^{-1}(i / n): int Q Phi^{-1} du."""
+    cuts = special.ndtri(np.arange(len(values) + 1) / len(values))
+    density = np.exp(-0.5 * cuts**2) / np.sqrt(2 * np.pi)
+    return float(np.sort(values) @ (density[:-1] - density[1:]))

@@ -1,0 +1,142 @@
+"""A finite mixture of normal laws."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special
+
+from collapse_jax import check, linear
+from collapse_jax.config import config
+from collapse_jax.corpus import Moments, Samples, prefix_weights
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.multinomial import multinomial
+from collapse_jax.random.normal import normal
+from collapse_jax.source import MomentsSource, Truth
+from collapse_jax.sources.categorical import expand
+from collapse_jax.sources.normal import check_covariance, draw_moments, number_of_scores
+
+_COMPONENT = 63  # the stream that chooses components, apart from the scores'
+
+
+@config
+class NormalMixture(MomentsSource):
+    """Rows from component k with probability weights[k].
+
+    Args:
+      weights: [component], non-negative, summing to 1 to within 1e-6.
+      means: [component, dim], or [component] in one dimension.
+      covariances: [component, dim, dim], or [component] variances in one dimension.
+
+    Raises:
+      ValueError: for shapes that disagree, weights that are no probabilities, or a
+        covariance that is not symmetric positive semi-definite.
+    """
+
+    weights: Any
+    means: Any
+    covariances: Any
+    log_scales: Any = dataclasses.field(init=False, repr=False)
+    factors: Any = dataclasses.field(init=False, repr=False)
+    moments: Any = dataclasses.field(init=False, repr=False)  # Truth, computed on the host
+
+    def __post_init__(self) -> None:
+        remedy = "pass one weight, mean and covariance per component"
+        weights = check.array("NormalMixture.weights", self.weights, 1, remedy)
+        if np.min(weights) < 0 or abs(np.sum(weights) - 1) > 1e-6:
+            allowed = "weights must be >= 0 and sum to 1 to within 1e-6"
+            raise check.fail("NormalMixture.weights", weights.tolist(), allowed, remedy)
+        means = check.array("NormalMixture.means", self.means, (1, 2), remedy)
+        means = means.reshape(len(means), -1)
+        covariances = check.array("NormalMixture.covariances", self.covariances, (1, 3), remedy)
+        for name, value in (("means", means), ("covariances", covariances)):
+            if len(value) != len(weights):
+                allowed = f"there must be one per weight, {len(weights)}"
+                raise check.fail(f"len(NormalMixture.{name})", len(value), allowed, remedy)
+        triples = [
+            check_covariance(f"NormalMixture.covariances[{k}]", covariance, means.shape[1])
+            for k, covariance in enumerate(covariances)
+        ]
+        stacked = [np.stack(arrays) for arrays in zip(*triples, strict=True)]
+        values = (weights / np.sum(weights), means, *stacked)
+        names = ("weights", "means", "covariances", "log_scales", "factors")
+        for name, value in zip(names, values, strict=True):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "moments", _truth(*values[:3]))
+
+    @property
+    def row_dim(self) -> int:
+        """Length of a row."""
+        return self.means.shape[1]
+
+    @property
+    def truth(self) -> Truth:
+        """Moments of the mixture; its overlap is found by quadrature."""
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self.moments)
+
+    def _component_counts(self, keys: Keys, size: int) -> jax.Array:
+        weights = jnp.asarray(self.weights, jnp.result_type(float))
+        return multinomial(keys, _COMPONENT, size, weights)
+
+    def draw_moments(self, keys: Keys, size: int) -> Moments:
+        """Exact: multinomial component sizes, each component's moments, pooled."""
+        dtype = jnp.result_type(float)
+        counts = self._component_counts(keys, size)
+        scores = normal(keys, Purpose.SOURCE, (len(self.means), number_of_scores(self.row_dim)))
+        pooled: Moments | None = None
+        for k in range(len(self.means)):
+            mean, log_scale = (
+                jnp.asarray(self.means[k], dtype),
+                jnp.asarray(self.log_scales[k], dtype),
+            )
+            factor = jnp.asarray(self.factors[k], dtype)
+            part = draw_moments(scores[k], mean, log_scale, factor, counts[k])
+            pooled = part if pooled is None else pooled.merge(part, pooled.size)
+        assert pooled is not None
+        return dataclasses.replace(pooled, num_rows=jnp.int32(size))
+
+    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+        """Rows in the frame of the whole mixture."""
+        truth = self.truth
+        top = jnp.max(truth.log_scale)
+        component = expand(self._component_counts(keys, size), capacity)
+        scores = normal(keys, Purpose.SOURCE, (capacity, self.row_dim))
+        factors = jnp.asarray(self.factors) * jnp.exp(jnp.asarray(self.log_scales)[:, None] - top)
+        centres = (jnp.asarray(self.means) - truth.mean) * jnp.exp(-top)
+        rows = centres[component] + jnp.einsum("rij,rj->ri", factors[component], scores)
+        return Samples(rows.astype(scores.dtype), prefix_weights(size, capacity), truth.mean, top)
+
+
+def _truth(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Truth:
+    mean = weights @ means
+    gaps = means - mean
+    covariance = np.einsum("k,kij->ij", weights, covariances)
+    covariance = covariance + np.einsum("k,ki,kj->ij", weights, gaps, gaps)
+    log_scale, factor = linear.factorize_on_host(covariance)
+    overlap = np.exp(log_scale[0])
+    if means.shape[1] == 1:
+        overlap = _overlap(weights, gaps[:, 0], np.sqrt(covariances[:, 0, 0]))
+    return Truth(mean, log_scale, factor, np.asarray(overlap))
+
+
+def _overlap(weights: np.ndarray, centres: np.ndarray, scales: np.ndarray) -> float:
+    """int Q(u) Phi^{-1}(u) du = int phi(Phi^{-1}(F(x))) dx, piecewise between landmarks."""
+    from scipy import integrate
+
+    steps = np.array([-40, -12, -6, -3, -1, 0, 1, 3, 6, 12, 40.0])
+    landmarks = np.unique(centres[:, None] + scales[:, None] * steps)
+
+    def integrand(x: float) -> float:
+        score = (x - centres) / np.where(scales > 0, scales, 1e-300)
+        below, above = weights @ special.ndtr(score), weights @ special.ndtr(-score)
+        quantile = special.ndtri(below) if below < above else -special.ndtri(above)
+        return float(np.exp(-0.5 * quantile**2) / np.sqrt(2 * np.pi))
+
+    pieces = [
+        integrate.quad(integrand, low, high, epsabs=1e-13, epsrel=1e-11)[0]
+        for low, high in itertools.pairwise(landmarks)
+    ]
+    return float(np.sum(pieces))

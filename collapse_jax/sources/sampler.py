@@ -1,0 +1,60 @@
+"""A user's own source: any function from a key to rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from collapse_jax import check
+from collapse_jax.config import config, static
+from collapse_jax.corpus import Samples, prefix_weights
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.source import AbstractSource
+
+
+@config
+class Sampler(AbstractSource):
+    """Rows from `function(key, num_rows)`.
+
+    Nothing is known of the law, so variables that compare with the truth are left out.
+
+    Args:
+      function: a pure function of a typed key and a static number of rows that
+        returns finite real rows, [num_rows, dim]. It is traced, not run, when the
+        source is made.
+      dim: length of a row.
+
+    Raises:
+      ValueError: if what the function returns has another shape or is not real.
+    """
+
+    function: Callable[[Any, int], Any] = static()
+    dim: int = static()
+
+    def __post_init__(self) -> None:
+        check.integer("Sampler.dim", self.dim, 1)
+        remedy = "pass a function(key, num_rows) that returns an array [num_rows, dim]"
+        if not callable(self.function):
+            raise check.fail("Sampler.function", self.function, "it must be callable", remedy)
+        try:
+            rows = jax.eval_shape(lambda key: self.function(key, 3), jax.random.key(0))
+        except Exception as error:
+            first = " ".join(str(error).split())[:120]
+            allowed = f"tracing it raised {type(error).__name__} ({first})"
+            raise check.fail("Sampler.function", self.function, allowed, remedy) from error
+        shape, dtype = getattr(rows, "shape", None), getattr(rows, "dtype", None)
+        if shape != (3, self.dim) or dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            allowed = f"for num_rows=3 it returned {dtype} of shape {shape}, not (3, {self.dim})"
+            raise check.fail("Sampler.function", self.function, allowed, remedy)
+
+    @property
+    def row_dim(self) -> int:
+        """Length of a row."""
+        return self.dim
+
+    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+        """Rows in the frame of absolute coordinates."""
+        rows = self.function(keys.key(Purpose.SOURCE), capacity).astype(jnp.result_type(float))
+        origin = jnp.zeros(self.dim, rows.dtype)
+        return Samples(rows, prefix_weights(size, capacity), origin, jnp.zeros((), rows.dtype))
