@@ -73,7 +73,7 @@ class Moments(AbstractCorpus):
     scale, so a collapsing chain never underflows. log_scale -inf is a scale of zero.
     """
 
-    num_rows: Int[Array, ""]
+    num_rows: Any  # int32 scalar
     mean: Float[Array, " dim"]
     log_scale: Float[Array, " dim"]
     factor: Float[Array, "dim dim"]  # unit lower triangular

@@ -53,8 +53,8 @@ class Carry(NamedTuple):
 class Batch(NamedTuple):
     """Which chains: ids, and which of them count (the others pad the batch)."""
 
-    ids: UInt32[Array, " chain"]
-    valid: Array  # bool [chain]
+    ids: Any  # uint32 [chain]
+    valid: Any  # bool [chain]
 
 
 def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:

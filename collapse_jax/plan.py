@@ -19,6 +19,7 @@ from collapse_jax.random.threefry import as_key
 from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Reduce
 from collapse_jax.results.run_state import RunState
 
+Device = Any  # a jax device; its class has no public name before jax 0.11
 _MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
 _WIDTH = 1024  # chains of a batch that adds along an axis, fewer if they are large
 _WIDTH_BYTES = 2**23
@@ -50,7 +51,7 @@ class Plan:
     chain_batch: int
     width: int  # chains the compiled program runs, the batch and its padding
     generation_chunk: int
-    workers: tuple[jax.Device | None, ...]  # None: the default device, not chosen by the user
+    workers: tuple[Device | None, ...]  # None: the default device, not chosen by the user
     state: RunState | None
     program: Program
     carry_shape: Carry
@@ -227,11 +228,11 @@ def _check_metrics(chain: Chain, metrics: Any) -> tuple[str | Metric, ...]:
     return tuple(metrics)
 
 
-def _check_devices(devices: Any) -> tuple[jax.Device | None, ...]:
+def _check_devices(devices: Any) -> tuple[Device | None, ...]:
     """One entry per worker: a CPU device takes as many as it has processors."""
     local = jax.local_devices()
     if devices is None:
-        chosen: Sequence[jax.Device | None] = [None]
+        chosen: Sequence[Device | None] = [None]
     elif isinstance(devices, (list, tuple)):
         remedy = "pass devices out of jax.local_devices(), or how many"
         for place, device in enumerate(devices):

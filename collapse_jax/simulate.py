@@ -135,7 +135,7 @@ class _Execution:
             with self._lock:
                 self._idle.append(device)
 
-    def _advance(self, begin: int, size: int, device: jax.Device | None) -> Carry:
+    def _advance(self, begin: int, size: int, device: Any) -> Carry:
         plan = self._plan
         program = plan.program._replace(raw=plan.wants_raw(begin))
         collector = self._recorder.batch(begin, size)

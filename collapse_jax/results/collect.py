@@ -6,10 +6,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from collapse_jax.results.records import Records, Variable
-from collapse_jax.results.run_state import RunState
 
+from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce, Reducer, merge_chunk
+from collapse_jax.results.run_state import RunState
 
 STATUS_CODES = ("ok", "non-finite", "degenerate", "floor")
 

@@ -166,7 +166,8 @@ class Reducer:
                 first = np.concatenate(sample, axis=1)[:, :QUANTILE_CHAINS]
                 values = _quantiles(first, self._reduce.quantiles)
                 result[f"{name}_quantile"] = values, ("quantile",)
-        result["status_count"] = sum(batch["status"] for batch in batches), ("code",)
+        codes = np.sum([batch["status"] for batch in batches], axis=0)
+        result["status_count"] = codes, ("code",)
         return dict(sorted(result.items()))
 
 
