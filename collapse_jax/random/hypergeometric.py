@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from collapse_jax.random.keys import Keys
-from collapse_jax.random.multinomial import middle, split
 from collapse_jax.random.rounded_normal import (
     Cell,
     Proposal,
@@ -23,6 +22,7 @@ from collapse_jax.random.rounded_normal import (
     stirling_ratio,
     table_sampler,
 )
+from collapse_jax.random.tree import accumulate, tree_sampler
 
 MAX_POPULATION = 10**8
 
@@ -125,6 +125,15 @@ def hypergeometric(
     return _from_block(keys.bits(purpose, shape, round=round), good, bad, sample)
 
 
+def _add(first: tuple[Array, ...], second: tuple[Array, ...]) -> tuple[Array, ...]:
+    return (first[0] + second[0],)
+
+
+_sample_tree = tree_sampler(
+    lambda block, count, first, second: _from_block(block, first[0], second[0], count)
+)
+
+
 def multivariate_hypergeometric(
     keys: Keys,
     purpose: int,
@@ -134,28 +143,20 @@ def multivariate_hypergeometric(
     """How often each state occurs among `sample` items taken without replacement.
 
     Args:
-      keys: the chain's random numbers for this generation; rounds 0 .. ceil(log2(K)) of the
-        purpose are used, one for each level of the tree.
-      purpose: whose stream to use.
+      keys: the chain's random numbers for this generation.
+      purpose: whose stream to use; one block for each state but one.
       counts: items of each state, int32, at most `MAX_POPULATION` together.
       sample: how many are taken, 0 .. sum of `counts`; may be traced.
 
     Returns:
       int32 counts that sum to `sample`, none larger than in `counts`.
     """
-    levels = [jnp.asarray(counts, jnp.int32)]
-    while levels[-1].shape[-1] > 1:
-        level = levels[-1]
-        first, second = split(level)
-        levels.append(jnp.concatenate([first + second, middle(level)], axis=-1))
-    taken = jnp.asarray(sample, jnp.int32)[None]
-    for round, level in enumerate(levels[-2::-1]):
-        first, second = split(level)
-        pairs = first.shape[-1]
-        block = keys.bits(purpose, (pairs,), round=round)
-        left = _from_block(block, first, second, taken[:pairs])
-        taken = jnp.concatenate([left, taken[pairs:], taken[:pairs] - left], axis=-1)
-    return taken
+    counts = jnp.asarray(counts, jnp.int32)
+    total = jnp.asarray(sample, jnp.int32)[None]
+    if len(counts) == 1:
+        return total
+    high, low = keys.bits(purpose, (len(counts) - 1,))
+    return _sample_tree(high, low, total, *accumulate((counts,), _add))
 
 
 def hypergeometric_proposal(

@@ -313,7 +313,7 @@ def table_sampler(make_law: Callable[..., TableLaw]) -> Callable[..., Int[Array,
         lanes = [high, low, *parameters]
         shape = jnp.broadcast_shapes(*(jnp.shape(lane) for lane in lanes))
         law = make_law(*parameters)
-        small = law.is_small
+        small = law.is_small & (law.mode.astype(law.excess.dtype) + law.excess > 0)
         count = jnp.broadcast_to(_quick(law, high, low), shape)
         count = jax.lax.cond(
             jnp.any(count < 0), lambda count: _finish(make_law, lanes, count), lambda x: x, count
