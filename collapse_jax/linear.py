@@ -18,7 +18,7 @@ def safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.exp(jnp.where(jnp.isnan(x), -jnp.inf, x))
 
 
-def product(left: Float[Array, "row inner"], right: Float[Array, "inner *column"]) -> Array:
+def product(left: Float[Array, "..."], right: Float[Array, "..."]) -> Array:
     """The matrix product as one sum of products.
 
     A library's product adds in an order that depends on how many chains share the

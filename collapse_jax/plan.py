@@ -23,8 +23,8 @@ Device = Any  # a jax device; its class has no public name before jax 0.11
 _MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
 _WIDTH = 1024  # chains of a batch that adds along an axis, fewer if they are large
 _WIDTH_BYTES = 2**23
-_CHUNK_BYTES = 2**26  # records of a chunk on the device
-_MOST_RECORDS = 4096
+_CHUNK_BYTES = 2**24  # records of a call on the device
+_FEWEST_RECORDS, _MOST_RECORDS = 16, 4096
 _VECTOR = 64  # chains: whole vectors on any processor
 
 
@@ -204,12 +204,12 @@ def _shapes(program: Program, chain: Chain, words: tuple[int, ...]) -> tuple[Car
 
 
 def _length(plan: Plan) -> int:
-    """Records one call returns at most."""
+    """Records one call returns at most: a power of two, so that runs share compilations."""
     chains = plan.width if plan.wants_raw(0) else plan.width // BLOCK
-    length = _CHUNK_BYTES // max(1, memory.size_of(plan.record_shape) * chains)
-    span = plan.num_generations - plan.first_generation
-    length = min(length, plan.generation_chunk // plan.every, math.ceil(span / plan.every))
-    return int(np.clip(length, 1, _MOST_RECORDS))
+    fitting = _CHUNK_BYTES // max(1, memory.size_of(plan.record_shape) * chains)
+    needed = math.ceil((plan.num_generations - plan.first_generation) / plan.every)
+    length = min(max(_FEWEST_RECORDS, needed), max(1, fitting), _MOST_RECORDS)
+    return 2 ** math.ceil(math.log2(length)) if length < fitting else 2 ** int(math.log2(length))
 
 
 def _check_metrics(chain: Chain, metrics: Any) -> tuple[str | Metric, ...]:

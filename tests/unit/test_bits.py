@@ -53,7 +53,10 @@ def assert_same(records, reference, chains=slice(None), generations=slice(None))
     )
 
 
-@pytest.fixture(scope="module", params=CHAINS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CHAINS],
+)
 def reference(request):
     return request.param, run(request.param)
 
@@ -70,7 +73,7 @@ def test_batches_do_not_matter(reference, changes):
     assert_same(run(name, **changes), whole, slice(changes.get("num_chains", NUM_CHAINS)))
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 5, 10, 100])
+@pytest.mark.parametrize("chunk", [1, 3, 10])
 def test_chunks_do_not_matter(reference, chunk):
     name, whole = reference
     assert_same(run(name, generation_chunk=chunk), whole)
@@ -81,10 +84,20 @@ def test_first_chain_shifts_ids(reference):
     assert_same(run(name, first_chain=990, num_chains=10), whole, slice(990, 1000))
 
 
-@pytest.mark.parametrize("devices", [2, 4, 8])
-def test_devices_do_not_matter(reference, devices):
+# A program is compiled for every device, so not every chain is tried on eight.
+DEVICES = {
+    "gaussian": (1, 2, 4, 8),
+    "gaussian, accumulate": (2,),
+    "gaussian, 3-D": (4,),
+    "discrete, labels": (4,),
+    "discrete, counts": (2,),
+}
+
+
+def test_devices_do_not_matter(reference):
     name, whole = reference
-    assert_same(run(name, devices=devices), whole)
+    for devices in DEVICES.get(name, ()):
+        assert_same(run(name, devices=devices, chain_batch=125), whole)
 
 
 def test_a_run_continued_from_its_state_is_the_same(reference):
@@ -127,5 +140,5 @@ def test_a_second_equal_call_compiles_nothing():
         assert compiled, "the counter counts"
         compiled.clear()
         cj.simulate(again, key=0, reduce=reduce, **arguments)
-        cj.simulate(again, key=jax.random.key(5), reduce=reduce, **arguments)
+        cj.simulate(again, key=1, reduce=reduce, **arguments)
         assert compiled == []

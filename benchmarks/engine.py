@@ -1,0 +1,166 @@
+"""How fast the engine is against NumPy on the same exact laws.
+
+    python benchmarks/engine.py [--only WORD] [--json FILE]
+
+Every line is a median of ratios of interleaved runs. Ours uses as many cores as there are;
+NumPy's generators use one.
+"""
+
+import argparse
+import sys
+
+import numpy as np
+import peers
+import timing
+
+import collapse_jax as cj
+
+REDUCE = cj.Reduce(quantiles=())
+
+
+def normal(dim: int) -> cj.Normal:
+    """The standard normal law."""
+    return cj.Normal(np.zeros(dim), np.eye(dim))
+
+
+def gaussian(size: int, dim: int = 1) -> cj.Chain:
+    """The chain of the theorem."""
+    return cj.Chain(cj.Gaussian(dim), normal(dim), cj.Replace(size))
+
+
+def runner(chain: cj.Chain, chains: int, generations: int, **arguments):
+    """A run of ours with a new key each time."""
+    keys = iter(range(1000))
+    return lambda: cj.simulate(
+        chain, key=next(keys), num_chains=chains, num_generations=generations, **arguments
+    )
+
+
+def gaussian_reduced() -> list[timing.Comparison]:
+    """65,536 chains, M = 100, means and stds of the default variables every generation."""
+    rng, chains = np.random.default_rng(0), 65_536
+    ours = runner(gaussian(100), chains, 300, reduce=REDUCE)
+    large = runner(gaussian(10**6), chains, 300, reduce=REDUCE)
+    table = [
+        timing.compare(
+            "Gaussian, 65,536 chains, M=100, reduced: NumPy, same law",
+            ours,
+            chains * 300,
+            lambda: peers.gaussian_1d(20, chains, 100, rng),
+            chains * 20,
+            bar=3.5,
+        ),
+        timing.compare(
+            "  ... against the loop that samples (paper's notebook)",
+            ours,
+            chains * 300,
+            lambda: peers.gaussian_sampling_loop(100, 30, 100, rng),
+            100 * 30,
+            bar=1000,
+        ),
+        timing.compare(
+            "  ... M=100 against M=10^6 (cost of a large corpus)",
+            large,
+            chains * 300,
+            ours,
+            chains * 300,
+            bar=1 / 1.2,
+        ),
+    ]
+    return table
+
+
+def gaussian_ten() -> list[timing.Comparison]:
+    """Dimension 10, only the last generation recorded."""
+    rng, chains = np.random.default_rng(0), 16_384
+    return [
+        timing.compare(
+            "Gaussian, dim 10, 16,384 chains, every=G: NumPy, Bartlett",
+            runner(gaussian(100, 10), chains, 50, every=50),
+            chains * 50,
+            lambda: peers.gaussian_bartlett(4, chains, 100, 10, rng),
+            chains * 4,
+            bar=3,
+        )
+    ]
+
+
+def discrete() -> list[timing.Comparison]:
+    """Against `Generator.multinomial`, for several sizes."""
+    rng, table = np.random.default_rng(0), []
+    cases = [(1000, 100, 8192, 5), (10**4, 1000, 1024, 5), (100, 10, 65_536, 3)]
+    for size, states, chains, bar in [*cases, (10**6, 100, 4096, 1.2)]:
+        law = np.full(states, 1 / states)
+        chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(size))
+        generations = 20
+        table.append(
+            timing.compare(
+                f"Discrete, M={size:,}, K={states:,}, {chains:,} chains: multinomial",
+                runner(chain, chains, generations, every=generations),
+                chains * generations,
+                lambda law=law, size=size, chains=chains: peers.discrete(3, chains, size, law, rng),
+                chains * 4,
+                bar=bar,
+            )
+        )
+    return table
+
+
+def recording() -> list[timing.Comparison]:
+    """A step with the default variables recorded against the step alone."""
+    table = []
+    law = np.full(100, 0.01)
+    chains = {
+        "Gaussian, M=100": (gaussian(100), 32_768, 200),
+        "Discrete, M=1000, K=100": (
+            cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(1000)),
+            4096,
+            50,
+        ),
+        "Discrete, M=10^6, K=100": (
+            cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(10**6)),
+            2048,
+            20,
+        ),
+    }
+    for name, (chain, number, generations) in chains.items():
+        table.append(
+            timing.compare(
+                f"{name}: every=G against every=1 (what recording costs)",
+                runner(chain, number, generations, every=1),
+                number * generations,
+                runner(chain, number, generations, every=generations),
+                number * generations,
+                bar=0.5,
+            )
+        )
+    return table
+
+
+SUITES = {
+    "gaussian": gaussian_reduced,
+    "dim10": gaussian_ten,
+    "discrete": discrete,
+    "recording": recording,
+}
+
+
+def main() -> int:
+    """Print the table; exit code 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=SUITES)
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    sys.stdout.write(f"cores: ours {timing.cores()}, NumPy 1; times per chain and generation\n")
+    sys.stdout.write(timing.HEADER + "\n")
+    results = []
+    for name, suite in SUITES.items():
+        if arguments.only in (None, name):
+            results += suite()
+    if arguments.json:
+        timing.dump(results, arguments.json)
+    return int(any(result.ratio < result.bar for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
