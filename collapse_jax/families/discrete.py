@@ -15,7 +15,7 @@ from collapse_jax.families.histogram import histogram
 from collapse_jax.family import AbstractFamily, Fit, Metric
 from collapse_jax.metrics import discrete as metrics
 from collapse_jax.policy import AbstractPolicy
-from collapse_jax.random.integers import uniform_integers
+from collapse_jax.random.integers import choose
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.source import AbstractSource, CountsSource
@@ -186,8 +186,7 @@ class Discrete(AbstractFamily):
         """Multinomial counts, or labels chosen with replacement."""
         if isinstance(params, LabelModel):
             bound = params.labels.shape[0] if params.num_rows is None else params.num_rows
-            chosen = uniform_integers(keys, Purpose.DRAW, bound, (capacity,))
-            labels = params.labels.at[chosen].get(mode="promise_in_bounds")
+            labels = choose(keys, Purpose.DRAW, params.labels, bound, capacity)
             return Samples(labels, prefix_weights(size, capacity))
         counts = multinomial(keys, Purpose.DRAW, size, self.sampling_law(params))
         if self.corpus == "counts":

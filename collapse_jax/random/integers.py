@@ -1,7 +1,7 @@
 """Uniform integers by multiplying a 64-bit fraction with their number.
 
 The integer part of fraction * bound is the draw, and what is left is the fraction of the
-next one: while bound^draws <= 2^34 several draws share a block. The probability of any of
+next one: while bound^draws <= 2^34 two to four draws share a block. The probability of any of
 them is off by a factor of at most 1 + 2^-30, and 1 + 2^-33 with one draw to a block.
 
 Source: D. Lemire, "Fast random integer generation in an interval", ACM TOMACS 29 (2019).
@@ -9,11 +9,13 @@ Source: D. Lemire, "Fast random integer generation in an interval", ACM TOMACS 2
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from collapse_jax.random.keys import Keys
+from collapse_jax.random.once import materialize, once
 
 _GROUP = 256  # blocks whose first draws lie side by side, then their second ones, and so on
 _HALF = np.uint32(0xFFFF)
@@ -53,9 +55,10 @@ def integer_from_block(
 
 
 def _draws_per_block(bound: int) -> int:
-    if bound > 2**16:
-        return 1
-    return min(4, int(34 / max(math.log2(bound), 1)))
+    for draws, largest in ((4, 362), (3, 2**11), (2, 2**16)):  # bound^draws <= 2^34
+        if bound <= largest:
+            return draws
+    return 1
 
 
 def uniform_integers(
@@ -80,17 +83,72 @@ def uniform_integers(
       ValueError: if `bound` is an int outside [1, 2^31).
     """
     if not isinstance(bound, (int, np.integer)):
-        return integer_from_block(*keys.bits(purpose, shape), jnp.asarray(bound))
+        return once(
+            keys, lambda: integer_from_block(*keys.bits(purpose, shape), jnp.asarray(bound))
+        )
     if not 1 <= bound < 2**31:
         raise ValueError(f"bound={bound} is outside [1, 2^31)")
     draws = _draws_per_block(int(bound))
     if draws == 1:
-        return integer_from_block(*keys.bits(purpose, shape), jnp.uint32(bound))
+        return once(keys, lambda: integer_from_block(*keys.bits(purpose, shape), jnp.uint32(bound)))
     size = math.prod(shape)
     groups = -(-size // (draws * _GROUP))
-    limbs = _limbs(*keys.bits(purpose, (groups, _GROUP)))
-    columns = []
-    for _ in range(draws):
-        draw, limbs = _next(limbs, int(bound))
-        columns.append(draw.astype(jnp.int32))
+    columns = _columns(keys, purpose, int(bound), draws, (groups, _GROUP))
     return jnp.stack(columns, axis=1).reshape(-1)[:size].reshape(shape)
+
+
+def _columns(
+    keys: Keys, purpose: int, bound: int, draws: int, shape: tuple[int, ...]
+) -> list[Array]:
+    """The first, second, ... draw of each block.
+
+    One or two draws make a number below 2^23, exact as a float32; two numbers make one
+    complex array, which `once` computes a single time for all its readers.
+    """
+    halves = ((draws + 1) // 2, draws // 2)
+
+    def pack() -> Array:
+        limbs = _limbs(*keys.bits(purpose, shape))
+        parts = []
+        for count in halves:
+            number = jnp.zeros(shape, jnp.int32)
+            for _ in range(count):
+                draw, limbs = _next(limbs, bound)
+                number = number * bound + draw.astype(jnp.int32)
+            parts.append(number.astype(jnp.float32))
+        return jax.lax.complex(*parts)
+
+    packed = once(keys, pack)
+    columns = []
+    for count, part in zip(halves, (packed.real, packed.imag), strict=True):
+        number = part.astype(jnp.int32)
+        if count == 2:
+            quotient = number // bound
+            columns += [quotient, number - quotient * bound]
+        else:
+            columns.append(number)
+    return columns
+
+
+def choose(
+    keys: Keys, purpose: int, values: Array, bound: int | Int[Array, ""], num_draws: int
+) -> Array:
+    """`num_draws` of the first `bound` values, uniformly and with replacement.
+
+    Args:
+      keys: the chain's random numbers for this generation.
+      purpose: whose stream to use.
+      values: [value, ...].
+      bound: how many of them to choose from; an int is faster.
+      num_draws: static.
+    """
+    draws = _draws_per_block(bound) if isinstance(bound, int) else 1
+    if not isinstance(bound, int) or draws == 1:
+        index = uniform_integers(keys, purpose, bound, (num_draws,))
+        return values.at[index].get(mode="promise_in_bounds")
+    # Column by column: indices that are pieced together first would be read one by one.
+    columns = _columns(keys, purpose, bound, draws, (-(-num_draws // draws),))
+    chosen = [
+        values.at[column].get(mode="promise_in_bounds") for column in materialize(keys, *columns)
+    ]
+    return jnp.concatenate(chosen)[:num_draws]

@@ -9,8 +9,6 @@ deviations in float32, where inverting 2u - 1 stops at 5.42. With x64 a whole
 Source: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +16,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, UInt32
 
 from collapse_jax.random.keys import Keys
+from collapse_jax.random.once import once
 
 # Giles' single-precision coefficients, highest power first, times sqrt(2).
 _CENTRAL = np.sqrt(2.0) * np.array(
@@ -100,19 +99,11 @@ def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..
 
 
 def _pairs(keys: Keys, purpose: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The two float32 draws of each block.
+    """The two float32 draws of each block, packed as one complex number for `once`."""
 
-    On CPU the compiler makes one loop per array and repeats in it whatever its readers
-    share. One complex array from a branch, always taken, is made once and then read.
-    """
-
-    def draw(_: None) -> Array:
+    def pack() -> Array:
         high, low = keys.bits(purpose, shape)
         return jax.lax.complex(normal_from_bits(high), normal_from_bits(low))
 
-    def once(_: None) -> Array:
-        nothing = functools.partial(jnp.zeros, shape, jnp.complex64)
-        return jax.lax.cond(keys.generation >= 0, draw, lambda _: nothing(), None)
-
-    pairs = jax.lax.platform_dependent(None, cpu=once, default=draw)
+    pairs = once(keys, pack)
     return pairs.real, pairs.imag
