@@ -11,6 +11,14 @@ import numpy as np
 MAX_SIZE = 2**31 - 1
 
 
+class Shown(str):
+    """A description of a value, printed without quotes."""
+
+    def __repr__(self) -> str:
+        """The text itself."""
+        return str(self)
+
+
 def fail(name: str, value: Any, allowed: str, remedy: str) -> ValueError:
     """The error for a bad argument, to be raised by the caller."""
     shown = repr(value)
@@ -66,7 +74,7 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np
     if result.ndim not in axes or result.size == 0:
         wanted = " or ".join(f"{axis}-D" for axis in axes)
         raise fail(
-            name, f"array of shape {result.shape}", f"it must be {wanted}, not empty", remedy
+            name, Shown(f"array of shape {result.shape}"), f"it must be {wanted}, not empty", remedy
         )
     bad = np.flatnonzero(~np.isfinite(result))
     if bad.size:
@@ -91,7 +99,7 @@ def one_chain(name: str, value: jax.Array) -> None:
     if value.shape != ():
         raise fail(
             name,
-            f"array of shape {value.shape}",
+            Shown(f"array of shape {value.shape}"),
             "this method handles one chain",
             "use simulate(chain, num_chains=...) for many",
         )

@@ -304,7 +304,7 @@ def _check_state(plan: Plan, state: Any) -> None:
             raise check.fail("num_chains", plan.num_chains, f"the state has {len(theirs)}", remedy)
         fits = ours.ndim == theirs.ndim and ours.dtype == theirs.dtype
         if not fits or np.any(np.array(ours.shape[1:]) < np.array(theirs.shape[1:])):
-            shown = f"{theirs.dtype} {theirs.shape[1:]}"
+            shown = check.Shown(f"{theirs.dtype} {theirs.shape[1:]}")
             allowed = f"this chain's is {ours.dtype} {ours.shape[1:]}"
             raise check.fail("an array of state", shown, allowed, remedy)
 

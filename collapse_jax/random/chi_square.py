@@ -20,7 +20,6 @@ import numpy as np
 from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Float, Int
 from numpy.polynomial import chebyshev
-from scipy import special
 
 from collapse_jax.random.normal import horner
 
@@ -47,6 +46,8 @@ def _precision(dtype) -> _Precision:
 
 def _quantile(score: np.ndarray, dof: float) -> np.ndarray:
     """f_k at `score`, from whichever tail keeps its digits."""
+    from scipy import special
+
     lower = special.gammaincinv(dof / 2, special.ndtr(score))
     upper = special.gammainccinv(dof / 2, special.ndtr(-score))
     return np.log(np.where(score < 0, lower, upper) / (dof / 2))

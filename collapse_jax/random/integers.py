@@ -18,6 +18,7 @@ from collapse_jax.random.keys import Keys
 from collapse_jax.random.once import materialize, once
 
 _GROUP = 256  # blocks whose first draws lie side by side, then their second ones, and so on
+_VECTOR = 16  # blocks: no odd ones at the end of a loop
 _HALF = np.uint32(0xFFFF)
 
 
@@ -147,8 +148,9 @@ def choose(
         index = uniform_integers(keys, purpose, bound, (num_draws,))
         return values.at[index].get(mode="promise_in_bounds")
     # Column by column: indices that are pieced together first would be read one by one.
-    columns = _columns(keys, purpose, bound, draws, (-(-num_draws // draws),))
+    blocks = -(-num_draws // (draws * _VECTOR)) * _VECTOR
+    columns = _columns(keys, purpose, bound, draws, (blocks,))
     chosen = [
         values.at[column].get(mode="promise_in_bounds") for column in materialize(keys, *columns)
     ]
-    return jnp.concatenate(chosen)[:num_draws]
+    return jnp.concatenate(materialize(keys, *chosen))[:num_draws]

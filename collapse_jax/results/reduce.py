@@ -52,7 +52,9 @@ class Reduce:
             allowed = "it must be True or False"
             check.instance(f"Reduce.{name}", getattr(self, name), bool, allowed, "pass a bool")
         if not (self.mean or self.std or levels):
-            raise check.fail("Reduce", "nothing", "something must be kept", "leave mean=True")
+            raise check.fail(
+                "Reduce", check.Shown("nothing"), "something must be kept", "leave mean=True"
+            )
         object.__setattr__(self, "quantiles", levels)
 
 

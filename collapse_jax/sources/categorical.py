@@ -16,9 +16,9 @@ from collapse_jax.source import CountsSource
 
 def expand(counts: Array, capacity: int) -> Array:
     """The labels that `counts` counts, in order, in the first of `capacity` slots."""
-    ends = jnp.cumsum(counts)
-    labels = jnp.searchsorted(ends, jnp.arange(capacity), side="right")
-    return jnp.minimum(labels, len(counts) - 1).astype(jnp.int32)
+    ends = jnp.cumsum(counts)[:-1]
+    steps = jnp.zeros(capacity, jnp.int32).at[ends].add(1, mode="drop")
+    return jnp.cumsum(steps)
 
 
 @config

@@ -9,7 +9,6 @@ from typing import Any, Self
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy import special
 
 from collapse_jax import check, linear
 from collapse_jax.config import config, static
@@ -221,6 +220,8 @@ def moments_of(samples: Samples) -> Moments:
 
 def _overlap(values: np.ndarray) -> float:
     """sum_i x_(i) [phi(z_{i-1}) - phi(z_i)], z_i = Phi^{-1}(i / n): int Q Phi^{-1} du."""
+    from scipy import special
+
     cuts = special.ndtri(np.arange(len(values) + 1) / len(values))
     density = np.exp(-0.5 * cuts**2) / np.sqrt(2 * np.pi)
     return float(np.sort(values) @ (density[:-1] - density[1:]))

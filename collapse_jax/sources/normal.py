@@ -140,7 +140,7 @@ def check_covariance(name: str, value: Any, dim: int) -> tuple[np.ndarray, np.nd
     if covariance.ndim == 0:
         covariance = covariance.reshape(1, 1)
     if covariance.shape != (dim, dim):
-        shown = f"array of shape {covariance.shape}"
+        shown = check.Shown(f"array of shape {covariance.shape}")
         raise check.fail(name, shown, f"its shape must be ({dim}, {dim}), as the mean's", remedy)
     gap = np.abs(covariance - covariance.T)
     if np.max(gap) > 1e-8 * max(np.max(np.abs(covariance)), 1e-300):

@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from collapse_jax import check, linear
 from collapse_jax.config import config
@@ -124,7 +123,7 @@ def _truth(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> T
 
 def _overlap(weights: np.ndarray, centres: np.ndarray, scales: np.ndarray) -> float:
     """int Q(u) Phi^{-1}(u) du = int phi(Phi^{-1}(F(x))) dx, piecewise between landmarks."""
-    from scipy import integrate
+    from scipy import integrate, special
 
     steps = np.array([-40, -12, -6, -3, -1, 0, 1, 3, 6, 12, 40.0])
     landmarks = np.unique(centres[:, None] + scales[:, None] * steps)

@@ -1,0 +1,199 @@
+"""Bad input gets one line: the argument, its value, what is allowed and what to do."""
+
+import jax
+import numpy as np
+import pytest
+
+import collapse_jax as cj
+
+NORMAL = cj.Normal(0.0, 1.0)
+CHAIN = cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace(10))
+LETTERS = cj.Categorical([0.5, 0.5])
+
+
+def simulate(**changes):
+    arguments = {"key": 0, "num_chains": 4, "num_generations": 3}
+    return cj.simulate(changes.pop("chain", CHAIN), **(arguments | changes))
+
+
+def metric(key, family, params, corpus, source, first):
+    return params.mean
+
+
+def state():
+    return simulate().state
+
+
+CASES = {
+    "dim of zero": (lambda: cj.Gaussian(0), "Gaussian.dim=0"),
+    "dim of float": (lambda: cj.Gaussian(1.5), "Gaussian.dim=1.5"),
+    "dim of bool": (lambda: cj.Gaussian(True), "Gaussian.dim=True"),
+    "estimator": (lambda: cj.Gaussian(1, "bayes"), "Gaussian.estimator='bayes'"),
+    "corpus": (lambda: cj.Gaussian(1, corpus="rows"), "Gaussian.corpus='rows'"),
+    "sampling bias": (lambda: cj.Gaussian(1, sampling_bias=0), "Gaussian.sampling_bias=0"),
+    "sampling bias nan": (lambda: cj.Gaussian(1, sampling_bias=float("nan")), "sampling_bias=nan"),
+    "states": (lambda: cj.Discrete(0), "Discrete.num_states=0"),
+    "smoothing": (lambda: cj.Discrete(smoothing=-1), "Discrete.smoothing=-1"),
+    "temperature": (lambda: cj.Discrete(temperature=0), "Discrete.temperature=0"),
+    "temperature text": (lambda: cj.Discrete(temperature="hot"), "Discrete.temperature='hot'"),
+    "top_p": (lambda: cj.Discrete(top_p=1.5), "Discrete.top_p=1.5"),
+    "min_probability": (lambda: cj.Discrete(min_probability=-0.1), "min_probability=-0.1"),
+    "discrete corpus": (lambda: cj.Discrete(corpus="moments"), "Discrete.corpus='moments'"),
+    "probability below zero": (
+        lambda: cj.Categorical([1.5, -0.5]),
+        r"Categorical.probabilities\[1\]=-0.5",
+    ),
+    "probabilities that do not sum": (lambda: cj.Categorical([0.5, 0.4]), "sum.*=0.9"),
+    "probabilities empty": (lambda: cj.Categorical([]), "Categorical.probabilities"),
+    "probabilities of two axes": (lambda: cj.Categorical([[0.5, 0.5]]), "Categorical.probab"),
+    "probabilities nan": (lambda: cj.Categorical([0.5, np.nan]), r"probabilities\[1\]=nan"),
+    "probabilities text": (lambda: cj.Categorical("ab"), "Categorical.probabilities='ab'"),
+    "mean infinite": (lambda: cj.Normal(np.inf, 1.0), "Normal.mean=inf"),
+    "variance negative": (lambda: cj.Normal(0.0, -1.0), "Normal.covariance=-1"),
+    "covariance of a wrong shape": (lambda: cj.Normal([0, 0], np.eye(3)), "Normal.covariance"),
+    "covariance not symmetric": (
+        lambda: cj.Normal([0, 0], [[1, 0.5], [0, 1]]),
+        r"Normal.covariance\[0, 1\]=0.5",
+    ),
+    "covariance not positive": (
+        lambda: cj.Normal([0, 0], [[1, 2], [2, 1]]),
+        "Normal.covariance=-1",
+    ),
+    "mixture lengths": (
+        lambda: cj.NormalMixture([0.5, 0.5], [0.0], [1.0]),
+        "NormalMixture.means",
+    ),
+    "mixture weights": (
+        lambda: cj.NormalMixture([0.5, 0.6], [0.0, 1.0], [1.0, 1.0]),
+        "NormalMixture.weights",
+    ),
+    "mixture covariance": (
+        lambda: cj.NormalMixture([0.5, 0.5], [0.0, 1.0], [1.0, -1.0]),
+        r"NormalMixture.covariances\[1\]",
+    ),
+    "data empty": (lambda: cj.Empirical([]), "Empirical.data"),
+    "data nan": (lambda: cj.Empirical([0.0, np.nan]), r"Empirical.data\[1, 0\]|data\[1\]=nan"),
+    "data ragged": (lambda: cj.Empirical([[1.0], [1.0, 2.0]]), "Empirical.data"),
+    "labels negative": (lambda: cj.Empirical([0, -3]), "Empirical.data=-3"),
+    "labels without a name": (lambda: cj.Empirical([0, 1], ["a"]), "Empirical.names.*=1"),
+    "text without words": (lambda: cj.Empirical.words("12 34"), "Empirical.words"),
+    "sampler not callable": (lambda: cj.Sampler(3, 1), "Sampler.function=3"),
+    "sampler of a wrong shape": (
+        lambda: cj.Sampler(lambda key, n: jax.random.normal(key, (n,)), 1),
+        "Sampler.function.*shape",
+    ),
+    "sampler that raises": (lambda: cj.Sampler(lambda key: key, 1), "Sampler.function.*TypeError"),
+    "size of zero": (lambda: cj.Replace(0), "Replace.num_samples=0"),
+    "size of float": (lambda: cj.Replace(10.0), "Replace.num_samples=10.0"),
+    "size above int32": (lambda: cj.Replace(2**31), "Replace.num_samples=2147483648"),
+    "size in a schedule": (lambda: cj.Replace([10, -1]), r"Replace.num_samples\[1\]=-1"),
+    "schedule empty": (lambda: cj.Accumulate([]), "Accumulate.num_samples"),
+    "size as text": (lambda: cj.Accumulate("10"), "Accumulate.num_samples='10'"),
+    "no size to take": (
+        lambda: cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace()),
+        "Replace.num_samples=None",
+    ),
+    "one row is no variance": (
+        lambda: cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace(1)),
+        "Replace.num_samples=1",
+    ),
+    "dims differ": (lambda: cj.Chain(cj.Gaussian(2), NORMAL, cj.Replace(10)), "Chain.source"),
+    "labels for a Gaussian": (
+        lambda: cj.Chain(cj.Gaussian(1), LETTERS, cj.Replace(10)),
+        "Chain.source.*labels",
+    ),
+    "rows for a Discrete": (
+        lambda: cj.Chain(cj.Discrete(), NORMAL, cj.Replace(10)),
+        "Chain.source.*labels",
+    ),
+    "too few states": (
+        lambda: cj.Chain(cj.Discrete(1), LETTERS, cj.Replace(10)),
+        "Discrete.num_states=1",
+    ),
+    "family that is none": (lambda: cj.Chain("g", NORMAL, cj.Replace(10)), "Chain.family='g'"),
+    "policy that is none": (lambda: cj.Chain(cj.Gaussian(1), NORMAL, 10), "Chain.policy=10"),
+    "source that is none": (lambda: cj.Chain(cj.Gaussian(1), 0, cj.Replace(9)), "Chain.source=0"),
+    "level": (lambda: cj.Reduce(quantiles=(0.5, 1.5)), r"Reduce.quantiles\[1\]=1.5"),
+    "levels of text": (lambda: cj.Reduce(quantiles="ab"), "Reduce.quantiles='ab'"),
+    "nothing kept": (lambda: cj.Reduce(mean=False, std=False, quantiles=()), "Reduce=nothing"),
+    "chain": (lambda: simulate(chain=3), "chain=3"),
+    "key": (lambda: simulate(key=1.5), "key=1.5"),
+    "key negative": (lambda: simulate(key=-1), "key=-1"),
+    "keys": (lambda: simulate(key=jax.random.split(jax.random.key(0))), "key has shape"),
+    "no chains": (lambda: simulate(num_chains=0), "num_chains=0"),
+    "generations": (lambda: simulate(num_generations=-1), "num_generations=-1"),
+    "every": (lambda: simulate(every=0), "every=0"),
+    "first chain": (lambda: simulate(first_chain=2**32), "first_chain=4294967296"),
+    "chain ids": (lambda: simulate(first_chain=2**32 - 2), "num_chains=4"),
+    "batch": (lambda: simulate(chain_batch=0), "chain_batch=0"),
+    "chunk": (lambda: simulate(generation_chunk=0), "generation_chunk=0"),
+    "devices": (lambda: simulate(devices=99), "devices=99"),
+    "device": (lambda: simulate(devices=["cpu"]), r"devices\[0\]='cpu'"),
+    "progress": (lambda: simulate(progress="yes"), "progress='yes'"),
+    "reduce": (lambda: simulate(reduce=True), "reduce=True"),
+    "metric name": (lambda: simulate(metrics=["entropy"]), r"metrics\[0\]='entropy'"),
+    "metrics as text": (lambda: simulate(metrics="covariance"), "metrics='covariance'"),
+    "metric": (lambda: simulate(metrics=[3]), r"metrics\[0\]=3"),
+    "samples without rows": (lambda: simulate(metrics=["samples"]), "metrics='samples'"),
+    "store": (lambda: simulate(store="here"), "store='here'"),
+    "state": (lambda: simulate(state=3), "state=3"),
+    "state of another key": (lambda: simulate(key=1, state=state(), num_generations=9), "key="),
+    "state of other chains": (
+        lambda: simulate(num_chains=5, state=state(), num_generations=9),
+        "num_chains=5",
+    ),
+    "state at its end": (lambda: simulate(state=state()), "num_generations=3"),
+    "state of another chain": (
+        lambda: simulate(
+            chain=cj.Chain(cj.Discrete(), LETTERS, cj.Replace(10)),
+            state=state(),
+            num_generations=9,
+        ),
+        "state",
+    ),
+    "schedule of a wrong length": (
+        lambda: simulate(chain=cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace([10, 20]))),
+        "Replace.num_samples.*=2",
+    ),
+    "pool above int32": (
+        lambda: simulate(
+            chain=cj.Chain(cj.Gaussian(1), NORMAL, cj.Accumulate(2**30)), num_generations=5
+        ),
+        "pool size",
+    ),
+    "memory": (lambda: simulate(num_chains=10**9, num_generations=10**5), "the run needs"),
+    "no run directory": (lambda: cj.Records.load("nowhere"), "path='nowhere'"),
+    "nothing to join": (lambda: cj.Records.concatenate([]), "parts="),
+    "records that overlap": (
+        lambda: cj.Records.concatenate([simulate(), simulate()]),
+        "parts overlap",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_gets_one_clear_line(name):
+    call, expected = CASES[name]
+    with pytest.raises(ValueError, match=expected) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    assert "; " in message, "what is allowed, then what to do"
+
+
+def test_a_batch_of_keys_is_refused_by_one_chain_code():
+    keys = jax.random.split(jax.random.key(0), 3)
+    with pytest.raises(ValueError, match="use simulate"):
+        CHAIN.init(keys, 1)
+
+
+def test_nothing_is_compiled_before_an_argument_is_refused():
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiled.append(event) if "backend_compile" in event else None
+    )
+    chain = cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace([10, 20]))
+    with pytest.raises(ValueError, match="num_samples"):
+        simulate(chain=chain)
+    assert compiled == []
