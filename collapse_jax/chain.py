@@ -145,12 +145,12 @@ class Chain:
                 function(key, family, state.params, state.corpus, self.source, state.first)
             )
         if state.status is None:
-            return {**values, "status": jnp.int32(0)}
+            return {**values, "status": jnp.int8(0)}
         frozen = is_frozen(state.status)
         for name, value in values.items():
             if jnp.issubdtype(value.dtype, jnp.floating):
                 values[name] = jnp.where(frozen, jnp.nan, value)
-        return {**values, "status": state.status}
+        return {**values, "status": state.status.astype(jnp.int8)}
 
     def event(self, state: ChainState) -> Bool[Array, ""]:
         """Whether the chain is absorbed or has a status other than ok."""

@@ -93,20 +93,42 @@ def start(
 
 
 @functools.partial(jax.jit, static_argnums=0)
+def empty_records(
+    program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch, carry: Carry
+) -> dict:
+    """Room for the records of a call, [program.length, ...]."""
+    keys = _keys(key, batch)
+    record = jax.eval_shape(lambda: _record(program, chain, keys, batch, carry, jnp.int32(0)))
+    return jax.tree.map(lambda leaf: jnp.zeros((program.length, *leaf.shape), leaf.dtype), record)
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnames=("carry", "records"))
 def advance(
     program: Program,
     chain: Chain,
     key: UInt32[Array, "2"],
     batch: Batch,
     carry: Carry,
+    records: dict,
     start: Int[Array, ""],
     every: Int[Array, ""],
     count: Int[Array, ""],
 ) -> tuple[Carry, dict]:
     """`count` times `every` generations from `start` on.
 
+    Args:
+      program: what is fixed.
+      chain: the process.
+      key: two words of the run's key.
+      batch: which chains.
+      carry: the chains after generation `start`; its memory is reused.
+      records: room for records, overwritten and reused.
+      start: the generation reached.
+      every: generations from one record to the next.
+      count: number of records, at most `program.length`.
+
     Returns:
-      The new carry, and records [program.length, ...] of which the first `count` are set.
+      The new carry, and records of which the first `count` are set.
     """
     keys = _keys(key, batch)
 
@@ -126,8 +148,4 @@ def advance(
         )
         return carry, records
 
-    shapes = jax.eval_shape(lambda: _record(program, chain, keys, batch, carry, start))
-    records = jax.tree.map(
-        lambda leaf: jnp.zeros((program.length, *leaf.shape), leaf.dtype), shapes
-    )
     return jax.lax.fori_loop(0, count, record, (carry, records))

@@ -23,7 +23,7 @@ Device = Any  # a jax device; its class has no public name before jax 0.11
 _MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
 _WIDTH = 1024  # chains of a batch that adds along an axis, fewer if they are large
 _WIDTH_BYTES = 2**23
-_CHUNK_BYTES = 2**24  # records of a call on the device
+_CHUNK_BYTES = 2**22  # records of a call on the device
 _FEWEST_RECORDS, _MOST_RECORDS = 16, 4096
 _VECTOR = 64  # chains: whole vectors on any processor
 

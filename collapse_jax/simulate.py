@@ -1,5 +1,6 @@
 """`simulate`: many chains, batch by batch and chunk by chunk, into one `Records`."""
 
+import functools
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -149,13 +150,15 @@ class _Execution:
                 collector.add(jax.tree.map(lambda leaf: leaf[None], record), 1)
             else:
                 carry = jax.device_put(resume(plan, rows), device)
-            if plan.num_generations > plan.first_generation:
-                # A call for no generation compiles the program, and nothing else.
-                nothing = _numbers(0, 1, 0)
-                carry, _ = execution.advance(program, plan.chain, key, batch, carry, *nothing)
+        advance = functools.partial(execution.advance, program, plan.chain, key, batch)
+        records: dict = {}
         for call in plan.calls():
-            numbers = _numbers(call.start, call.every, call.times)
-            carry, records = execution.advance(program, plan.chain, key, batch, carry, *numbers)
+            if not records:
+                with self._compiling, self._progress.compiling():
+                    records = execution.empty_records(program, plan.chain, key, batch, carry)
+                    # A call for no generation compiles the program, and nothing else.
+                    carry, records = advance(carry, records, *_numbers(0, 1, 0))
+            carry, records = advance(carry, records, *_numbers(call.start, call.every, call.times))
             if call.is_kept:
                 collector.add(records, call.times)
             jax.block_until_ready(carry)

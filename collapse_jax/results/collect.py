@@ -88,12 +88,12 @@ class BatchRecorder:
         self._raw: list[dict[str, np.ndarray]] = []
 
     def add(self, records: Mapping[str, Any], count: int) -> None:
-        """The first `count` records of a chunk."""
+        """Copy the first `count` records of a chunk, whose memory is about to be reused."""
         records = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], dict(records))
         raw = {name: value[:, : self._size] for name, value in records.get("raw", {}).items()}
         if self._reducer is not None:
             self._chunks.append(merge_chunk(records["blocks"]))
-            self._raw.append(raw)
+            self._raw.append({name: value.copy() for name, value in raw.items()})
             return
         rows = slice(self._done, self._done + count)
         chains = slice(self._begin, self._begin + self._size)

@@ -32,21 +32,10 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # What draws figures and writes reports sees results and theory, never the engine.
 PRESENTATION = {"plots", "report"}
 SEEN_BY_PRESENTATION = PRESENTATION | {"results", "theory"}
-HEAVY = [
-    "transformers",
-    "datasets",
-    "flax",
-    "matplotlib",
-    "scipy.special",
-    "scipy.stats",
-    "xarray",
-    "pandas",
-    "torch",
-    "zarr",
-    "tyro",
-    "rich",
-    "optax",
-]
+HEAVY = (
+    "transformers datasets flax matplotlib scipy.special scipy.stats xarray pandas torch zarr "
+    "tyro rich optax"
+).split()
 
 
 def imports(path):
