@@ -1,0 +1,44 @@
+"""How every figure looks, and how it is saved."""
+
+from pathlib import Path
+from typing import Any
+
+# Okabe & Ito's palette, distinct for colour-blind readers.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+_SETTINGS: Any = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.6,
+    "pdf.fonttype": 42,
+}
+
+
+def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: Any) -> Any:
+    """A figure with a grid of axes [row, column], in inches."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
+    return figure, axes
+
+
+def save_figure(figure: Any, directory: str | Path, name: str) -> list[Path]:
+    """Write `name`.png (160 dpi) and `name`.pdf."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = [directory / f"{name}.png", directory / f"{name}.pdf"]
+    for path in paths:
+        stamp = {"Software": None} if path.suffix == ".png" else {"CreationDate": None}
+        figure.savefig(path, dpi=160, metadata=stamp)
+    return paths

@@ -1,0 +1,110 @@
+"""The commands as their user types them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from collapse_jax.cli import main
+
+SMALL = {
+    "gaussian": ["--num-chains", "300", "--num-generations", "6", "--policy.num-samples", "20"],
+    "discrete": ["--num-chains", "5", "--num-generations", "6", "--source", "zipf:12"],
+}
+SMALL["discrete"] += ["--policy.num-samples", "30"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_run_plot_and_report(name, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["run", name, "--out", str(out), "--quiet", "--seed", "3", *SMALL[name]]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {out / 'report.html'}"
+    for part in ("config.json", "provenance.json", "records.zarr", "state", "journal.jsonl"):
+        assert (out / part).exists(), part
+    config = json.loads((out / "config.json").read_text())
+    assert config["seed"] == 3
+    assert config["experiment"]["name"] == name
+    pages = (out / "report.html").read_text()
+    assert pages.count("data:image/png;base64,") == 2
+    assert "http" not in pages.split("<pre>")[0]
+    pictures = {path.name for path in (out / "figures").glob("*.p*")}
+    assert len(pictures) == 4
+    for path in (out / "figures").glob("*.png"):
+        path.unlink()
+    assert main(["plot", str(out)]) == 0
+    assert {path.name for path in (out / "figures").glob("*.p*")} == pictures
+    (out / "report.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "report.html").exists()
+
+
+def test_a_policy_is_chosen_by_name(tmp_path):
+    out = tmp_path / "run"
+    command = ["run", "gaussian", "policy:accumulate", "--policy.num-samples", "20", "--quiet"]
+    command += ["--num-chains", "300", "--num-generations", "3", "--out", str(out)]
+    assert main(command) == 0
+    config = json.loads((out / "config.json").read_text())
+    assert config["experiment"]["policy"] == {"type": "Accumulate", "num_samples": 20}
+
+
+def test_a_text_file_is_a_source(tmp_path):
+    text = tmp_path / "poem.txt"
+    text.write_text("a rose is a rose is a rose " * 20)
+    out = tmp_path / "run"
+    command = ["run", "discrete", "--source", f"text:{text}", "--num-chains", "4", "--quiet"]
+    assert main([*command, "--num-generations", "5", "--out", str(out)]) == 0
+    assert json.loads((out / "config.json").read_text())["chain"]["source"]["names"] == [
+        "a",
+        "rose",
+        "is",
+    ]
+
+
+BAD = {
+    "command": ["fly"],
+    "experiment": ["run", "weather"],
+    "option": ["run", "gaussian", "--num-chians", "3"],
+    "number": ["run", "gaussian", "--num-chains", "many"],
+    "generations": ["run", "gaussian", "--num-generations", "-1"],
+    "size": ["run", "gaussian", "--policy.num-samples", "1"],
+    "source": ["run", "discrete", "--source", "words"],
+    "file": ["run", "discrete", "--source", "text:no/such/file"],
+    "no run": ["plot", "no/such/run"],
+    "no run to report": ["report", "no/such/run"],
+    "too many": ["list", "all"],
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(name, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(BAD[name]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith("collapse: ")
+    assert streams.err.count("\n") == 1
+    assert "Traceback" not in streams.err
+
+
+def test_an_existing_directory_is_not_overwritten(tmp_path, capsys):
+    assert main(["run", "gaussian", "--out", str(tmp_path)]) == 2
+    assert "it exists" in capsys.readouterr().err
+
+
+def test_the_installed_command_exits_with_2():
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from collapse_jax.cli import main; sys.exit(main())",
+    ]
+    found = subprocess.run([*command, "run", "nothing"], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+
+
+def test_list_and_help(capsys):
+    assert main(["list"]) == 0
+    assert main(["--help"]) == 0
+    assert main(["run", "gaussian", "--help"]) == 0
+    assert "--policy.num-samples" in capsys.readouterr().out

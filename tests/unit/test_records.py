@@ -1,0 +1,152 @@
+"""Records: what a run directory holds, reads back, and refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray
+
+import collapse_jax as cj
+
+CHAIN = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
+
+
+def run(**changes):
+    return cj.simulate(CHAIN, **({"key": 0, "num_chains": 6, "num_generations": 4} | changes))
+
+
+def assert_equal(left, right):
+    for table in ("variables", "coordinates", "theory"):
+        ours, theirs = getattr(left, table), getattr(right, table)
+        assert ours.keys() == theirs.keys()
+        for name, variable in ours.items():
+            assert variable.dims == theirs[name].dims
+            np.testing.assert_array_equal(variable.values, theirs[name].values)
+
+
+@pytest.mark.parametrize("reduce", [None, cj.Reduce()])
+def test_what_is_saved_is_loaded(tmp_path, reduce):
+    records = run(reduce=reduce)
+    records.theory["log_std"] = cj.Variable(("generation",), np.arange(5.0))
+    loaded = cj.Records.load(records.save(tmp_path / "a" / "run"))
+    assert_equal(records, loaded)
+    assert loaded.config == json.loads(json.dumps(records.config))
+    assert loaded.state is not None
+    continued = cj.simulate(
+        CHAIN, key=0, num_chains=6, num_generations=9, state=loaded.state, reduce=reduce
+    )
+    whole = run(num_generations=9, reduce=reduce)
+    for name, variable in continued.variables.items():
+        np.testing.assert_array_equal(variable.values, whole[name][5:])
+
+
+def test_plain_xarray_reads_the_records(tmp_path):
+    records = run()
+    path = records.save(tmp_path / "run") / "records.zarr"
+    with xarray.open_zarr(path) as dataset:
+        assert dataset["log_std"].dims == ("generation", "chain")
+        assert dataset["first_event"].dtype == np.int32
+        np.testing.assert_array_equal(dataset["log_std"], records["log_std"])
+        assert json.loads(dataset.attrs["config"]) == records.config
+
+
+def test_an_unwritten_chunk_never_reads_as_data(tmp_path):
+    path = run().save(tmp_path / "run") / "records.zarr"
+    for name, value in {"status": -1, "first_event": -1, "log_std": "NaN"}.items():
+        assert json.loads((path / name / "zarr.json").read_text())["fill_value"] == value
+
+
+def test_text_coordinates_survive(tmp_path):
+    source = cj.Empirical.words("to be or not to be")
+    chain = cj.Chain(cj.Discrete(), source, cj.Replace())
+    records = cj.simulate(chain, key=0, num_chains=2, num_generations=1, metrics=["probabilities"])
+    loaded = cj.Records.load(records.save(tmp_path / "run"))
+    assert [str(name) for name in loaded["state"]] == ["be", "to", "not", "or"]
+
+
+def test_dataset_has_the_contract_s_shape():
+    dataset = run(every=3).dataset
+    assert dataset["mean"].dims == ("generation", "chain", "dim")
+    assert dataset["generation"].values.tolist() == [0, 3, 4]
+    assert "first_event" in dataset.coords
+
+
+def test_reduced_records_agree_with_the_chains():
+    source = cj.Normal(np.zeros(2), np.eye(2))
+    chain = cj.Chain(cj.Gaussian(2), source, cj.Replace(10))
+    arguments = {"key": 1, "num_chains": 700, "num_generations": 5}
+    whole = cj.simulate(chain, **arguments)
+    reduced = cj.simulate(chain, reduce=cj.Reduce(quantiles=(0.1, 0.5)), **arguments)
+    for name in ("mean", "log_det_covariance", "trace_covariance"):
+        values = whole[name].astype(np.float64)
+        np.testing.assert_allclose(reduced[f"{name}_mean"], values.mean(1), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(reduced[f"{name}_std"], values.std(1), rtol=1e-6)
+        expected = np.moveaxis(np.quantile(values, (0.1, 0.5), axis=1), 0, 1)
+        np.testing.assert_allclose(reduced[f"{name}_quantile"], expected)
+    assert reduced["status_count"].tolist() == [[700, 0, 0, 0]] * 6
+    assert reduced.variables["mean_quantile"].dims == ("generation", "quantile", "dim")
+
+
+def test_a_frozen_chain_is_left_out_of_reductions():
+    constant = cj.Empirical(np.ones(20))
+    chain = cj.Chain(cj.Gaussian(1), constant, cj.Replace(20))
+    records = cj.simulate(chain, key=0, num_chains=5, num_generations=3)
+    assert np.all(records["status"] == 2)
+    assert np.all(np.isnan(records["log_std"]))
+    assert records["first_event"].tolist() == [0] * 5
+    reduced = cj.simulate(chain, key=0, num_chains=5, num_generations=3, reduce=cj.Reduce())
+    assert reduced["status_count"].tolist() == [[0, 0, 5, 0]] * 4
+    assert np.all(np.isnan(reduced["log_std_mean"]))
+
+
+def test_a_directory_of_another_kind_is_not_touched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="it exists"):
+        run().save(tmp_path)
+    with pytest.raises(ValueError, match="will not be replaced"):
+        run().save(tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
+    records = run()
+    monkeypatch.setattr(cj.RunState, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        records.save(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_directory_is_named(tmp_path):
+    path = run().save(tmp_path / "run")
+    (path / "provenance.json").write_text("{")
+    with pytest.raises(ValueError, match="damaged"):
+        cj.Records.load(path)
+
+
+def test_concatenation_along_chains_and_generations():
+    whole = run(num_generations=8)
+    halves = [
+        run(num_generations=8, num_chains=4),
+        run(num_generations=8, num_chains=2, first_chain=4),
+    ]
+    assert_equal(cj.Records.concatenate(halves), whole)
+    begin = run(num_generations=3)
+    rest = run(num_generations=8, state=begin.state)
+    assert_equal(cj.Records.concatenate([begin, rest]), whole)
+
+
+def test_provenance_names_what_matters():
+    found = run().provenance
+    assert found["versions"]["jax"]
+    assert found["dtype"] == "float32"
+    assert found["key"] == [0, 0]
+    assert found["num_devices"] == 1
+
+
+def test_a_user_s_metric_is_a_variable():
+    def doubled_mean(key, family, params, corpus, source, first):
+        return params.mean * 2
+
+    records = run(metrics=[doubled_mean])
+    np.testing.assert_array_equal(records["doubled_mean"], 2 * records["mean"])
+    assert records.variables["doubled_mean"].dims == ("generation", "chain", "doubled_mean_axis_0")
