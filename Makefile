@@ -13,6 +13,15 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[test]
 	touch $@
 
+# The main job on real input: the paper's Gaussian figure and the words of a real text.
+demo: $(READY)
+	$(BIN)/collapse run gaussian --out runs/demo/gaussian --overwrite
+	$(BIN)/collapse run discrete --out runs/demo/discrete --overwrite
+	@echo "reports: runs/demo/gaussian/report.html runs/demo/discrete/report.html"
+
+bench: $(READY)
+	$(BIN)/python benchmarks/engine.py
+
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 

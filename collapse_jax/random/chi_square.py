@@ -12,6 +12,7 @@ Quantiles: DiDonato & Morris, ACM TOMS 12 (1986), as in ``scipy.special``.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -101,7 +102,7 @@ def _coefficients(dof: int, precision: _Precision) -> np.ndarray:
         row = root * (root ** np.arange(len(series)) @ series)
     dropped = np.cumsum(np.abs(row[::-1]))[::-1]  # what leaving out j.. can change at most
     needed = np.flatnonzero(dropped > precision.tolerance * np.sqrt(2 / dof))
-    return row[: needed[-1] + 1]
+    return row[: needed[-1] + 1].copy()
 
 
 def _traced_coefficients(dof: Array, precision: _Precision, dtype) -> list[Array]:
@@ -135,12 +136,21 @@ def _log_small(score: Array, dof: Array | np.ndarray) -> Array:
     return jnp.where(jnp.asarray(dof) == 1, one, jnp.log(-log_upper))
 
 
-def _known_coefficients(dof: np.ndarray, precision: _Precision) -> np.ndarray:
-    """The same where k is known when the program is traced: one leading row per degree."""
-    rows = [_coefficients(max(int(k), 3), precision) for k in dof.flat]
-    padded = np.zeros((max(len(row) for row in rows), dof.size))
-    for column, row in enumerate(rows):
-        padded[: len(row), column] = row
+def _known_coefficients(
+    dof: np.ndarray, shift: np.ndarray, precision: _Precision, convert: Callable
+) -> np.ndarray:
+    """Coefficients of f_k + shift where k is known when the program is traced.
+
+    One leading row per degree, lowest first, after `convert`ing each Chebyshev series.
+    """
+    columns = []
+    for degrees, constant in zip(dof.flat, shift.flat, strict=True):
+        row = _coefficients(max(int(degrees), 3), precision)
+        row[0] += constant  # within the constant term: a second sum would round again
+        columns.append(convert(row))
+    padded = np.zeros((max(len(column) for column in columns), dof.size))
+    for place, column in enumerate(columns):
+        padded[: len(column), place] = column
     return padded.reshape(-1, *dof.shape)
 
 
@@ -169,12 +179,10 @@ def log_chi_square(
         return value if divisor is None else value + jnp.log(dof / divisor)
     known = np.asarray(dof)
     shift = np.zeros(known.shape) if divisor is None else np.log(known / np.asarray(divisor))
-    rows = _known_coefficients(known, precision)
-    rows[0] += shift  # within the constant term: a second sum would round again
     if score.dtype == jnp.float64:
-        series = _clenshaw(rows, x)
+        series = _clenshaw(_known_coefficients(known, shift, precision, np.asarray), x)
     else:
-        powers = np.apply_along_axis(chebyshev.cheb2poly, 0, rows)[::-1]
+        powers = _known_coefficients(known, shift, precision, chebyshev.cheb2poly)[::-1]
         series = horner(powers.astype(np.float32), x)
     if not np.any(known < 3):
         return series
