@@ -25,6 +25,10 @@ bench: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
+# Minutes of simulation: what is too long for every change.
+verify: $(READY)
+	$(BIN)/python -m pytest -q tests/slow
+
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
