@@ -92,7 +92,7 @@ def discrete() -> list[timing.Comparison]:
     for size, states, chains, bar in [*cases, (10**6, 100, 4096, 1.2)]:
         law = np.full(states, 1 / states)
         chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(size))
-        generations = 20
+        generations = 20 if size > 10**5 else 200
         table.append(
             timing.compare(
                 f"Discrete, M={size:,}, K={states:,}, {chains:,} chains: multinomial",
