@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax import check
@@ -15,7 +16,7 @@ from collapse_jax.families.histogram import histogram
 from collapse_jax.family import AbstractFamily, Fit, Metric
 from collapse_jax.metrics import discrete as metrics
 from collapse_jax.policy import AbstractPolicy
-from collapse_jax.random.integers import choose
+from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.source import AbstractSource, CountsSource
@@ -186,7 +187,8 @@ class Discrete(AbstractFamily):
         """Multinomial counts, or labels chosen with replacement."""
         if isinstance(params, LabelModel):
             bound = params.labels.shape[0] if params.num_rows is None else params.num_rows
-            labels = choose(keys, Purpose.DRAW, params.labels, bound, capacity)
+            chosen = uniform_integers(keys, Purpose.DRAW, bound, (capacity,))
+            labels = params.labels.at[chosen].get(mode="promise_in_bounds")
             return Samples(labels, prefix_weights(size, capacity))
         counts = multinomial(keys, Purpose.DRAW, size, self.sampling_law(params))
         if self.corpus == "counts":
@@ -218,10 +220,13 @@ class Discrete(AbstractFamily):
         if self.is_smoothed:
             return None
         if isinstance(params, LabelModel):
-            same = params.labels == params.labels[0]
+            labels = params.labels
             if params.num_rows is not None:
-                same = same | (jnp.arange(len(same)) >= params.num_rows)
-            return jnp.all(same)
+                labels = jnp.where(jnp.arange(len(labels)) < params.num_rows, labels, labels[0])
+            # Integers are all equal if each of their bits is the same in all of them and in any.
+            in_all = jax.lax.reduce(labels, np.int32(-1), jax.lax.bitwise_and, (0,))
+            in_any = jax.lax.reduce(labels, np.int32(0), jax.lax.bitwise_or, (0,))
+            return in_all == in_any
         return metrics.support_size(params) == 1
 
     @property

@@ -1,8 +1,8 @@
 """Uniform integers by multiplying a 64-bit fraction with their number.
 
 The integer part of fraction * bound is the draw, and what is left is the fraction of the
-next one: while bound^draws <= 2^34 two to four draws share a block. The probability of any of
-them is off by a factor of at most 1 + 2^-30, and 1 + 2^-33 with one draw to a block.
+next one: while bound^draws <= 2^40 up to six draws share a block. The probability of any of
+them is off by a factor of at most 1 + 2^-24, and 1 + 2^-33 with one draw to a block.
 
 Source: D. Lemire, "Fast random integer generation in an interval", ACM TOMACS 29 (2019).
 """
@@ -15,9 +15,8 @@ import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from collapse_jax.random.keys import Keys
-from collapse_jax.random.once import materialize, once
+from collapse_jax.random.once import once
 
-_GROUP = 256  # blocks whose first draws lie side by side, then their second ones, and so on
 _VECTOR = 16  # blocks: no odd ones at the end of a loop
 _HALF = np.uint32(0xFFFF)
 
@@ -56,10 +55,10 @@ def integer_from_block(
 
 
 def _draws_per_block(bound: int) -> int:
-    for draws, largest in ((4, 362), (3, 2**11), (2, 2**16)):  # bound^draws <= 2^34
-        if bound <= largest:
-            return draws
-    return 1
+    """How many draws a block is good for; each needs 16 bits, or 32 over half their number."""
+    if bound > 2**16:
+        return 1
+    return next(draws for draws in range(6, 0, -1) if bound**draws <= 2**40)
 
 
 def uniform_integers(
@@ -67,14 +66,13 @@ def uniform_integers(
 ) -> Int[Array, "..."]:
     """Uniform draws from 0 .. bound - 1.
 
-    A draw depends on its row-major index only: a longer first axis leaves the earlier rows
-    as they were.
-
     Args:
       keys: the chain's random numbers for this generation.
       purpose: whose stream to use.
-      bound: 1 <= bound < 2^31. An int up to 2^16 puts two to four draws in a block; an array
-        that broadcasts against `shape` takes a block for each draw, with other values.
+      bound: 1 <= bound < 2^31. An int up to 2^16 puts two to six draws in a block. An array
+        that broadcasts against `shape` takes a block for each draw, with other values; these
+        depend on their row-major index only: a longer first axis leaves the earlier rows as
+        they were.
       shape: static.
 
     Returns:
@@ -93,64 +91,36 @@ def uniform_integers(
     if draws == 1:
         return once(keys, lambda: integer_from_block(*keys.bits(purpose, shape), jnp.uint32(bound)))
     size = math.prod(shape)
-    groups = -(-size // (draws * _GROUP))
-    columns = _columns(keys, purpose, int(bound), draws, (groups, _GROUP))
-    return jnp.stack(columns, axis=1).reshape(-1)[:size].reshape(shape)
+    blocks = -(-size // (draws * _VECTOR)) * _VECTOR
+    columns = _columns(keys, purpose, int(bound), draws, blocks)
+    return jnp.concatenate(columns)[:size].reshape(shape)
 
 
-def _columns(
-    keys: Keys, purpose: int, bound: int, draws: int, shape: tuple[int, ...]
-) -> list[Array]:
+def _columns(keys: Keys, purpose: int, bound: int, draws: int, blocks: int) -> list[Array]:
     """The first, second, ... draw of each block.
 
-    One or two draws make a number below 2^23, exact as a float32; two numbers make one
-    complex array, which `once` computes a single time for all its readers.
+    They lie side by side in two words, which make one complex number: `once` computes a
+    single array a single time for all its readers.
     """
-    halves = ((draws + 1) // 2, draws // 2)
+    counts = ((draws + 1) // 2, draws // 2)
+    width = 32 // counts[0]  # bits
 
     def pack() -> Array:
-        limbs = _limbs(*keys.bits(purpose, shape))
-        parts = []
-        for count in halves:
-            number = jnp.zeros(shape, jnp.int32)
-            for _ in range(count):
+        limbs = _limbs(*keys.bits(purpose, (blocks,)))
+        words = []
+        for count in counts:
+            word = jnp.zeros(blocks, jnp.uint32)
+            for place in range(count):
                 draw, limbs = _next(limbs, bound)
-                number = number * bound + draw.astype(jnp.int32)
-            parts.append(number.astype(jnp.float32))
-        return jax.lax.complex(*parts)
+                word = word | draw << np.uint32(place * width)
+            words.append(jax.lax.bitcast_convert_type(word, jnp.float32))
+        return jax.lax.complex(*words)
 
     packed = once(keys, pack)
     columns = []
-    for count, part in zip(halves, (packed.real, packed.imag), strict=True):
-        number = part.astype(jnp.int32)
-        if count == 2:
-            quotient = number // bound
-            columns += [quotient, number - quotient * bound]
-        else:
-            columns.append(number)
+    for count, part in zip(counts, (packed.real, packed.imag), strict=True):
+        word = jax.lax.bitcast_convert_type(part, jnp.uint32)
+        for place in range(count):
+            draw = word >> np.uint32(place * width) & np.uint32(2**width - 1)
+            columns.append(draw.astype(jnp.int32))
     return columns
-
-
-def choose(
-    keys: Keys, purpose: int, values: Array, bound: int | Int[Array, ""], num_draws: int
-) -> Array:
-    """`num_draws` of the first `bound` values, uniformly and with replacement.
-
-    Args:
-      keys: the chain's random numbers for this generation.
-      purpose: whose stream to use.
-      values: [value, ...].
-      bound: how many of them to choose from; an int is faster.
-      num_draws: static.
-    """
-    draws = _draws_per_block(bound) if isinstance(bound, int) else 1
-    if not isinstance(bound, int) or draws == 1:
-        index = uniform_integers(keys, purpose, bound, (num_draws,))
-        return values.at[index].get(mode="promise_in_bounds")
-    # Column by column: indices that are pieced together first would be read one by one.
-    blocks = -(-num_draws // (draws * _VECTOR)) * _VECTOR
-    columns = _columns(keys, purpose, bound, draws, (blocks,))
-    chosen = [
-        values.at[column].get(mode="promise_in_bounds") for column in materialize(keys, *columns)
-    ]
-    return jnp.concatenate(materialize(keys, *chosen))[:num_draws]

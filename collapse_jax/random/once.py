@@ -9,20 +9,6 @@ from jaxtyping import Array
 from collapse_jax.random.keys import Keys
 
 
-def materialize(keys: Keys, *arrays: Array) -> tuple[Array, ...]:
-    """The arrays themselves, each computed by a loop of its own before it is read."""
-
-    def branch() -> tuple[Array, ...]:
-        return jax.lax.cond(
-            keys.generation >= 0,
-            lambda *same: same,
-            lambda *others: tuple(jnp.zeros_like(other) for other in others),
-            *arrays,
-        )
-
-    return jax.lax.platform_dependent(cpu=branch, default=lambda: arrays)
-
-
 def once(keys: Keys, make: Callable[[], Array]) -> Array:
     """The array `make()` returns.
 
