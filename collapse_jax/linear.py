@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 LogFactor = tuple[Array, Array]  # log_scale [dim], factor [dim, dim]
+_LARGEST_SUM = 32  # terms of a product that is written out
 
 
 def safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -18,15 +19,20 @@ def safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.exp(jnp.where(jnp.isnan(x), -jnp.inf, x))
 
 
-def product(left: Float[Array, "..."], right: Float[Array, "..."]) -> Array:
-    """The matrix product as one sum of products.
+def product(
+    left: Float[Array, "row inner ..."], right: Float[Array, "inner column ..."]
+) -> Float[Array, "row column ..."]:
+    """The matrix product, for arrays with the chain as last axis too.
 
-    A library's product adds in an order that depends on how many chains share the
-    call; this one does not, so that a chain's bits do not either.
+    Small ones are written out as a sum, which becomes one loop over the chains.
     """
-    if right.ndim == 1:
-        return jnp.sum(left * right, axis=1)
-    return jnp.sum(left[:, :, None] * right[None, :, :], axis=1)
+    inner = left.shape[1]
+    if inner > _LARGEST_SUM:
+        return jnp.einsum("ij...,jk...->ik...", left, right, precision=jax.lax.Precision.HIGHEST)
+    return sum(
+        (left[:, k, None] * right[None, k] for k in range(1, inner)),
+        left[:, 0, None] * right[None, 0],
+    )
 
 
 def scaled_factor(log_scale: Float[Array, " dim"], factor: Float[Array, "dim dim"]) -> Array:
@@ -47,7 +53,7 @@ def add_covariances(left: LogFactor, right: LogFactor, gap: Float[Array, " dim"]
     columns = [
         left[1] * jnp.exp(left[0] - top),
         right[1] * jnp.exp(right[0] - top),
-        (gap * jnp.exp(-top))[:, None],
+        (jnp.sign(gap) * jnp.exp(log_gap - top))[:, None],
     ]
     log_scale, factor = factorize(jnp.concatenate(columns, axis=1))
     return log_scale + top, factor
@@ -70,7 +76,7 @@ def factorize(columns: Float[Array, "dim column"]) -> LogFactor:
         length = jnp.sqrt(jnp.sum(rest[j] ** 2))
         alive = length > floor[j]
         direction = rest[j] / jnp.where(alive, length, 1)
-        along = jnp.where((order > j) & alive, product(rest, direction), 0)
+        along = jnp.where((order > j) & alive, jnp.sum(rest * direction, axis=1), 0)
         rest = rest - along[:, None] * direction
         column = along / jnp.where(alive, length, 1) + (order == j)
         log_scale = log_scale.at[j].set(jnp.where(alive, jnp.log(length), -jnp.inf))

@@ -15,13 +15,16 @@ from jaxtyping import Array, Float, Int
 from collapse_jax.random.chi_square import log_chi_square
 
 
-def log_bartlett(scores: Float[Array, " dim"], size: int | Int[Array, ""]) -> Float[Array, " dim"]:
+def log_bartlett(
+    scores: Float[Array, "dim ..."], size: int | Int[Array, "..."]
+) -> Float[Array, "dim ..."]:
     """ln(A_jj / sqrt(M)) for j = 0 .. dim-1, -inf where M - 1 <= j.
 
     Args:
       scores: standard normal draws, one per diagonal entry.
       size: number of rows M >= 2, an int or a traced integer.
     """
-    dof = size - 1 - np.arange(scores.shape[-1])
+    column = np.arange(len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
+    dof = size - 1 - column
     maximum = np.maximum if isinstance(size, int) else jnp.maximum
     return jnp.where(dof < 1, -jnp.inf, 0.5 * log_chi_square(scores, maximum(dof, 1), size))

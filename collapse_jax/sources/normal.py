@@ -1,6 +1,7 @@
 """The normal law in any number of dimensions, and the exact moments of its samples."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from collapse_jax import check, linear
+from collapse_jax.chains_last import chains_last
 from collapse_jax.config import config
 from collapse_jax.corpus import Moments, Samples, prefix_weights
 from collapse_jax.random.keys import Keys, Purpose
@@ -40,22 +42,37 @@ def draw_moments(
       factor: unit lower-triangular part of L.
       size: M >= 1; scatter is zero for M = 1 and singular for M <= dim.
     """
-    dim = mean.shape[-1]
+    if isinstance(size, int):
+        update = chains_last(functools.partial(_update, size))
+        return Moments(np.int32(size), *update(scores, mean, log_scale, factor))
+    return Moments(size, *chains_last(_update)(size, scores, mean, log_scale, factor))
+
+
+def _update(
+    size: int | Int[Array, "..."],
+    scores: Float[Array, "score ..."],
+    mean: Float[Array, "dim ..."],
+    log_scale: Float[Array, "dim ..."],
+    factor: Float[Array, "dim dim ..."],
+) -> tuple[Array, Array, Array]:
+    """Mean, log scales and factor of a sample, for arrays with the chain as last axis too."""
+    dim, dtype = len(mean), scores.dtype
     root = np.sqrt(size) if isinstance(size, int) else jnp.sqrt(jnp.maximum(size, 1))
-    step = jnp.exp(log_scale) * scores[:dim] / jnp.asarray(root, scores.dtype)
-    diagonal = log_bartlett(scores[dim : 2 * dim], size)
-    new_scale = log_scale + diagonal
-    num_rows = np.int32(size) if isinstance(size, int) else size
+    step = jnp.exp(log_scale) * scores[:dim] / jnp.asarray(root, dtype)
+    new_scale = log_scale + log_bartlett(scores[dim : 2 * dim], size)
     if dim == 1:
-        return Moments(num_rows, mean + step, new_scale, factor)
-    below = jnp.zeros((dim, dim), scores.dtype).at[np.tril_indices(dim, -1)].set(scores[2 * dim :])
+        return mean + step, new_scale, factor
     # diag(e^l) A with each column divided by its diagonal entry e^{l_j} A_jj.
-    ratio = log_scale[:, None] - new_scale[None, :] - 0.5 * jnp.log(jnp.asarray(size, mean.dtype))
-    ratio = jnp.where((log_scale[:, None] > -jnp.inf) & (new_scale > -jnp.inf), ratio, -jnp.inf)
-    triangle = below * jnp.exp(ratio) + jnp.eye(dim, dtype=scores.dtype)
-    return Moments(
-        num_rows, mean + linear.product(factor, step), new_scale, linear.product(factor, triangle)
-    )
+    rows, columns = np.tril_indices(dim, -1)
+    old, new = log_scale[rows], new_scale[columns]
+    ratio = old - new - 0.5 * jnp.log(jnp.asarray(size, dtype))
+    ratio = jnp.where((old > -jnp.inf) & (new > -jnp.inf), ratio, -jnp.inf)
+    chain = scores.shape[1:]
+    unit = jnp.eye(dim, dtype=dtype).reshape(dim, dim, *[1] * len(chain))
+    triangle = jnp.broadcast_to(unit, (dim, dim, *chain))
+    triangle = triangle.at[rows, columns].set(scores[2 * dim :] * jnp.exp(ratio))
+    new_mean = mean + linear.product(factor, step[:, None])[:, 0]
+    return new_mean, new_scale, linear.product(factor, triangle)
 
 
 @config

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(collapse_jax.__file__).parent
 LAYERS = (
     ("config", "check", "memory"),
     ("random",),
-    ("linear",),
+    ("linear", "chains_last"),
     ("corpus",),
     ("source", "policy"),
     ("family",),

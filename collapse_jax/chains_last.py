@@ -1,0 +1,45 @@
+"""Small arrays of many chains, computed with the chains side by side."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+from jax.experimental.layout import Layout, with_layout_constraint
+from jaxtyping import Array
+
+
+def chains_last(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, computed under `jax.vmap` on arrays whose last axis is the chain.
+
+    The compiler's loops run along the last axis. Rows of a small matrix fill the
+    processor's vectors badly, chains fill them.
+
+    Args:
+      function: takes arrays and returns a pytree of them. It must also accept arrays with
+        one more axis at their end, all of the same length or 1, which it leaves there.
+    """
+
+    @custom_vmap
+    def one_chain(*arrays: Array) -> Any:
+        return function(*arrays)
+
+    @one_chain.def_vmap
+    def many_chains(axis_size: int, in_batched: Any, *arrays: Array) -> tuple[Any, Any]:
+        moved = [
+            _in_this_order(jnp.moveaxis(array, 0, -1)) if is_batched else array[..., None]
+            for array, is_batched in zip(arrays, in_batched, strict=True)
+        ]
+        result = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (*leaf.shape[:-1], axis_size)), function(*moved)
+        )
+        back = jax.tree.map(lambda leaf: jnp.moveaxis(_in_this_order(leaf), -1, 0), result)
+        return back, jax.tree.map(lambda leaf: True, back)
+
+    return one_chain
+
+
+def _in_this_order(array: Array) -> Array:
+    """The array with its last axis side by side in memory, which moving an axis alone is not."""
+    return with_layout_constraint(array, Layout(major_to_minor=tuple(range(array.ndim))))
