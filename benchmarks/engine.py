@@ -76,8 +76,8 @@ def gaussian_ten() -> list[timing.Comparison]:
     return [
         timing.compare(
             "Gaussian, dim 10, 16,384 chains, every=G: NumPy, Bartlett",
-            runner(gaussian(100, 10), chains, 50, every=50),
-            chains * 50,
+            runner(gaussian(100, 10), chains, 200, every=200),
+            chains * 200,
             lambda: peers.gaussian_bartlett(4, chains, 100, 10, rng),
             chains * 4,
             bar=3,

@@ -21,11 +21,20 @@ from collapse_jax.results.run_state import RunState
 
 Device = Any  # a jax device; its class has no public name before jax 0.11
 _MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
-_WIDTH = 1024  # chains of a batch that adds along an axis, fewer if they are large
-_WIDTH_BYTES = 2**23
-_CHUNK_BYTES = 2**22  # records of a call on the device
+_CHUNK_BYTES = 2**24  # records of a call on the device
 _FEWEST_RECORDS, _MOST_RECORDS = 16, 4096
 _VECTOR = 64  # chains: whole vectors on any processor
+
+
+class _Room(NamedTuple):
+    """Most chains of a batch that adds along an axis, and most bytes of their states."""
+
+    chains: int
+    nbytes: int
+
+
+_ROOMS = {"cpu": _Room(256, 2**20)}  # what a step needs stays near the processor
+_LARGE_ROOM = _Room(2**16, 2**28)  # accelerators
 
 
 class Call(NamedTuple):
@@ -165,7 +174,7 @@ def make_plan(
     )
     carry, record = _shapes(program, chain, words)
     program = program._replace(reduced=reduce is not None)
-    batch, width = _check_batch(chain_batch, chain, num_chains, program, carry, len(workers))
+    batch, width = _check_batch(chain_batch, chain, num_chains, program, carry, workers)
     plan = Plan(
         chain=chain,
         key=(words[0], words[1]),
@@ -244,10 +253,13 @@ def _check_devices(devices: Any) -> tuple[Device | None, ...]:
     else:
         remedy = f"there are {len(local)} local devices"
         chosen = local[: check.integer("devices", devices, 1, len(local), remedy)]
-    platform = jax.devices()[0].platform if chosen[0] is None else chosen[0].platform
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    each = max(1, processors // len(chosen)) if platform == "cpu" else 1
+    each = max(1, processors // len(chosen)) if _platform(chosen[0]) == "cpu" else 1
     return tuple(chosen) * each
+
+
+def _platform(worker: Device | None) -> str:
+    return (jax.devices()[0] if worker is None else worker).platform
 
 
 def _check_batch(
@@ -256,7 +268,7 @@ def _check_batch(
     num_chains: int,
     program: Program,
     carry: Carry,
-    workers: int,
+    workers: tuple[Device | None, ...],
 ) -> tuple[int, int]:
     """Chains per batch, and the width of the program that runs them.
 
@@ -266,13 +278,12 @@ def _check_batch(
     """
     unit = BLOCK if program.reduced else _VECTOR
     if plan_chain.is_elementwise and not program.metrics:
-        most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / workers)))
+        most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / len(workers))))
         width = None
     else:
-        fitting = _WIDTH_BYTES // max(1, memory.size_of(carry))
-        most = width = int(
-            np.clip(2 ** int(np.log2(max(1, fitting))), BLOCK if program.reduced else 8, _WIDTH)
-        )
+        room = _ROOMS.get(_platform(workers[0]), _LARGE_ROOM)
+        fitting = min(room.chains, max(8, room.nbytes // max(1, memory.size_of(carry))))
+        most = width = max(BLOCK if program.reduced else 8, 2 ** int(math.log2(fitting)))
     if chain_batch is not None:
         asked = check.integer("chain_batch", chain_batch, 1)
         most = asked if width is None else min(asked, width)

@@ -1,6 +1,5 @@
 """`simulate`: many chains, batch by batch and chunk by chunk, into one `Records`."""
 
-import functools
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from jaxtyping import Array, Key
 
 from collapse_jax import execution
 from collapse_jax.chain import Chain
-from collapse_jax.execution import Batch, Carry
+from collapse_jax.execution import Batch, Carry, Program
 from collapse_jax.family import Metric
 from collapse_jax.plan import Plan, make_plan, resume
 from collapse_jax.progress import Progress
@@ -107,7 +106,7 @@ class _Execution:
             np.empty((plan.num_chains, *leaf.shape[1:]), leaf.dtype)
             for leaf in jax.tree.leaves(plan.carry_shape)
         ]
-        self._idle = list(reversed(plan.workers))
+        self._idle = [_Worker(plan, device) for device in reversed(plan.workers)]
         self._lock = threading.Lock()
         self._compiling = threading.Lock()
 
@@ -127,43 +126,48 @@ class _Execution:
 
     def _run_batch(self, begin: int, size: int) -> None:
         with self._lock:
-            device = self._idle.pop()
+            worker = self._idle.pop()
         try:
-            carry = self._advance(begin, size, device)
+            carry = self._advance(begin, size, worker)
             for place, leaf in enumerate(jax.tree.leaves(carry)):
                 self._leaves[place][begin : begin + size] = np.asarray(leaf)[:size]
         finally:
             with self._lock:
-                self._idle.append(device)
+                self._idle.append(worker)
 
-    def _advance(self, begin: int, size: int, device: Any) -> Carry:
+    def _advance(self, begin: int, size: int, worker: "_Worker") -> Carry:
         plan = self._plan
         program = plan.program._replace(raw=plan.wants_raw(begin))
         collector = self._recorder.batch(begin, size)
         position = np.arange(plan.width)
         rows = begin + np.minimum(position, size - 1)
         batch = Batch((plan.first_chain + rows).astype(np.uint32), position < size)
-        batch, key = jax.device_put((batch, np.array(plan.key, np.uint32)), device)
+        batch = jax.device_put(batch, worker.device)
+        arguments = (program, worker.chain, worker.key, batch)
         with self._compiling, self._progress.compiling():
             if plan.state is None:
-                carry, record = execution.start(program, plan.chain, key, batch)
-                collector.add(jax.tree.map(lambda leaf: leaf[None], record), 1)
+                carry, record = execution.start(*arguments)
+                collector.add(jax.tree.map(lambda leaf: np.asarray(leaf)[None], record), 1)
             else:
-                carry = jax.device_put(resume(plan, rows), device)
-        advance = functools.partial(execution.advance, program, plan.chain, key, batch)
-        records: dict = {}
+                carry = jax.device_put(resume(plan, rows), worker.device)
+        records = worker.records.pop(program, None)
         for call in plan.calls():
-            if not records:
+            if records is None:
                 with self._compiling, self._progress.compiling():
-                    records = execution.empty_records(program, plan.chain, key, batch, carry)
+                    records = execution.empty_records(*arguments, carry)
                     # A call for no generation compiles the program, and nothing else.
-                    carry, records = advance(carry, records, *_numbers(0, 1, 0))
-            carry, records = advance(carry, records, *_numbers(call.start, call.every, call.times))
+                    carry, records = execution.advance(
+                        *arguments, carry, records, *_numbers(0, 1, 0)
+                    )
+            numbers = _numbers(call.start, call.every, call.times)
+            carry, records = execution.advance(*arguments, carry, records, *numbers)
             if call.is_kept:
                 collector.add(records, call.times)
             jax.block_until_ready(carry)
             self._progress.advance(size * call.every * call.times)
         collector.end()
+        if records is not None:
+            worker.records[program] = records
         return carry
 
     def _records(self) -> Records:
@@ -196,6 +200,23 @@ class _Execution:
             },
             state=RunState(plan.num_generations, plan.first_chain, plan.key, tuple(self._leaves)),
         )
+
+
+class _Worker:
+    """What stays on a device from batch to batch.
+
+    Attributes:
+      device: None for the default one.
+      chain: the process, its numbers on the device.
+      key: two words of the run's key.
+      records: room for the records of each program.
+    """
+
+    def __init__(self, plan: Plan, device: Any) -> None:
+        self.device = device
+        self.chain = jax.device_put(plan.chain, device)
+        self.key = jax.device_put(np.array(plan.key, np.uint32), device)
+        self.records: dict[Program, dict] = {}
 
 
 def _numbers(*values: int) -> tuple[np.int32, ...]:

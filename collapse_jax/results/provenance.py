@@ -1,6 +1,7 @@
 """Where a result comes from: versions, device, dtype, seed, commit. No paths, no host names."""
 
 import datetime
+import functools
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ def provenance(key: tuple[int, int], dtype: str, devices: Sequence[Any]) -> dict
     }
 
 
+@functools.cache
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
@@ -34,6 +36,7 @@ def _version(name: str) -> str | None:
         return None
 
 
+@functools.cache
 def _git_commit() -> str | None:
     """The commit of the checkout that the package lies in, if it lies in one."""
     package = Path(__file__).resolve().parents[1]
