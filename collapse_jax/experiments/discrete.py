@@ -54,7 +54,7 @@ class DiscreteExperiment(AbstractExperiment):
     """Unigram models of a text, each fitted to the words its predecessor made.
 
     By default the prose of Python's own documentation, thousands of distinct words and as
-    many rows per generation as it has words: about 10 seconds on two cores. Expect half of
+    many rows per generation as it has words: about 20 seconds on two cores. Expect half of
     the distinct words to be gone within ten generations and nine in ten after 200.
     """
 
@@ -62,7 +62,7 @@ class DiscreteExperiment(AbstractExperiment):
     """What each model is trained on; num_samples None means the length of the text."""
     source: str = "text"
     """text, text:FILE or zipf:K (K states with probabilities 1/rank)."""
-    num_chains: int = 32
+    num_chains: int = 128
     """Independent chains."""
     num_generations: int = 200
     """Last generation."""
