@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, Key, UInt32
 
 from collapse_jax.chain import Chain, ChainState, Keep
@@ -80,7 +81,7 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def start(
+def initial(
     program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch
 ) -> tuple[Carry, dict]:
     """Generation 0 of a batch, and its record."""
@@ -92,14 +93,15 @@ def start(
     return carry, _record(program, chain, keys, batch, carry, generation)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def empty_records(
-    program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch, carry: Carry
-) -> dict:
-    """Room for the records of a call, [program.length, ...]."""
-    keys = _keys(key, batch)
-    record = jax.eval_shape(lambda: _record(program, chain, keys, batch, carry, jnp.int32(0)))
-    return jax.tree.map(lambda leaf: jnp.zeros((program.length, *leaf.shape), leaf.dtype), record)
+def room(
+    program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch
+) -> tuple[Carry, dict]:
+    """Zeros on the host: a carry, and the records of a call, [program.length, ...]."""
+    carry, record = initial.eval_shape(program, chain, key, batch)
+    return (
+        jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), carry),
+        jax.tree.map(lambda leaf: np.zeros((program.length, *leaf.shape), leaf.dtype), record),
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnames=("carry", "records"))
@@ -121,9 +123,9 @@ def advance(
       chain: the process.
       key: two words of the run's key.
       batch: which chains.
-      carry: the chains after generation `start`; its memory is reused.
+      carry: the chains after generation `start`, anything for -1; its memory is reused.
       records: room for records, overwritten and reused.
-      start: the generation reached.
+      start: the generation reached; -1 to make generation 0 first.
       every: generations from one record to the next.
       count: number of records, at most `program.length`.
 
@@ -131,6 +133,9 @@ def advance(
       The new carry, and records of which the first `count` are set.
     """
     keys = _keys(key, batch)
+    carry = jax.lax.cond(
+        start < 0, lambda: initial(program, chain, key, batch)[0], lambda: carry
+    )
 
     def step(generation, carry: Carry) -> Carry:
         state = jax.vmap(lambda key, state: chain.step(key, generation, state))(keys, carry.state)
@@ -139,7 +144,7 @@ def advance(
     def record(index, loop):
         carry, records = loop
         first = start + index * every + 1
-        carry = jax.lax.fori_loop(first, first + every, step, carry)
+        carry = jax.lax.fori_loop(jnp.maximum(first, 1), first + every, step, carry)
         values = _record(program, chain, keys, batch, carry, first + every - 1)
         records = jax.tree.map(
             lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, index, 0),

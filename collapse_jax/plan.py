@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax import check, execution, memory
@@ -40,10 +39,15 @@ _LARGE_ROOM = _Room(2**16, 2**28)  # accelerators
 class Call(NamedTuple):
     """One call of the compiled program: `times` records, `every` generations apart."""
 
-    start: int
+    start: int  # the generation reached, -1 before generation 0
     every: int
     times: int
     is_kept: bool  # False: a pause between records
+
+    @property
+    def steps(self) -> int:
+        """Generations beyond generation 0 that the call makes."""
+        return self.every * self.times if self.start >= 0 else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Plan:
     def calls(self) -> Iterator[Call]:
         """The calls that take a batch from its first generation to the last."""
         now = self.first_generation
+        if self.state is None:
+            yield Call(-1, 1, 1, is_kept=True)
         while now < self.num_generations:
             stride = min(self.every, self.num_generations - now)
             if stride <= self.generation_chunk:
@@ -207,9 +213,7 @@ def _default_chunk(num_generations: int, progress: bool) -> int:
 def _shapes(program: Program, chain: Chain, words: tuple[int, ...]) -> tuple[Carry, dict]:
     """Shapes of the carry and the record of one chain."""
     batch = Batch(np.zeros(1, np.uint32), np.ones(1, bool))
-    return jax.eval_shape(
-        lambda: execution.start(program, chain, np.array(words, np.uint32), batch)
-    )
+    return execution.initial.eval_shape(program, chain, np.array(words, np.uint32), batch)
 
 
 def _length(plan: Plan) -> int:
@@ -327,5 +331,5 @@ def resume(plan: Plan, rows: np.ndarray) -> Carry:
     leaves = []
     for shape, leaf in zip(expected, plan.state.leaves, strict=True):
         room = [(0, new - old) for new, old in zip(shape.shape[1:], leaf.shape[1:], strict=True)]
-        leaves.append(jnp.asarray(np.pad(leaf[rows], [(0, 0), *room])))
+        leaves.append(np.pad(leaf[rows], [(0, 0), *room]))
     return jax.tree.unflatten(structure, leaves)

@@ -144,30 +144,26 @@ class _Execution:
         batch = Batch((plan.first_chain + rows).astype(np.uint32), position < size)
         batch = jax.device_put(batch, worker.device)
         arguments = (program, worker.chain, worker.key, batch)
-        with self._compiling, self._progress.compiling():
-            if plan.state is None:
-                carry, record = execution.start(*arguments)
-                collector.add(jax.tree.map(lambda leaf: np.asarray(leaf)[None], record), 1)
-            else:
-                carry = jax.device_put(resume(plan, rows), worker.device)
-        records = worker.records.pop(program, None)
+        carry, records = execution.room(*arguments)
+        if plan.state is not None:
+            carry = resume(plan, rows)
+        carry = jax.device_put(carry, worker.device)
+        if program in worker.records:
+            records = worker.records.pop(program)
+        else:
+            with self._compiling, self._progress.compiling():
+                # A call for no generation compiles the program, and nothing else.
+                records = jax.device_put(records, worker.device)
+                carry, records = execution.advance(*arguments, carry, records, *_numbers(0, 1, 0))
         for call in plan.calls():
-            if records is None:
-                with self._compiling, self._progress.compiling():
-                    records = execution.empty_records(*arguments, carry)
-                    # A call for no generation compiles the program, and nothing else.
-                    carry, records = execution.advance(
-                        *arguments, carry, records, *_numbers(0, 1, 0)
-                    )
             numbers = _numbers(call.start, call.every, call.times)
             carry, records = execution.advance(*arguments, carry, records, *numbers)
             if call.is_kept:
                 collector.add(records, call.times)
             jax.block_until_ready(carry)
-            self._progress.advance(size * call.every * call.times)
+            self._progress.advance(size * call.steps)
         collector.end()
-        if records is not None:
-            worker.records[program] = records
+        worker.records[program] = records
         return carry
 
     def _records(self) -> Records:
