@@ -133,9 +133,7 @@ def advance(
       The new carry, and records of which the first `count` are set.
     """
     keys = _keys(key, batch)
-    carry = jax.lax.cond(
-        start < 0, lambda: initial(program, chain, key, batch)[0], lambda: carry
-    )
+    carry = jax.lax.cond(start < 0, lambda: initial(program, chain, key, batch)[0], lambda: carry)
 
     def step(generation, carry: Carry) -> Carry:
         state = jax.vmap(lambda key, state: chain.step(key, generation, state))(keys, carry.state)
