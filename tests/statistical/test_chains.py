@@ -197,7 +197,8 @@ def test_counts_and_labels_have_one_law(policy):
     counts, labels = discrete("counts", policy, 1), discrete("samples", policy, 2)
     for place in range(len(counts["generation"])):
         for name in ("heterozygosity", "entropy", "tail_mass"):
-            assert_same_law(counts[name][place], labels[name][place])
+            # Few values occur, and either program may round them its own way.
+            assert_same_law(*(np.round(run[name][place], 5) for run in (counts, labels)))
 
 
 def test_planted_faults_are_caught(monkeypatch):
