@@ -13,9 +13,10 @@
 
 from collapse_jax.chain import Chain, ChainState
 from collapse_jax.corpus import AbstractCorpus, Counts, Moments, Samples
+from collapse_jax.draws import ModelDraw, OriginalDraw
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.family import AbstractFamily, Fit
-from collapse_jax.policies import Accumulate, Replace
+from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.policy import AbstractPolicy
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.results.records import Records, Variable
@@ -33,6 +34,7 @@ __all__ = [
     "AbstractPolicy",
     "AbstractSource",
     "Accumulate",
+    "AccumulateSubsample",
     "Categorical",
     "Chain",
     "ChainState",
@@ -41,12 +43,16 @@ __all__ = [
     "Discrete",
     "Empirical",
     "Fit",
+    "Fresh",
     "Gaussian",
     "Keys",
+    "Mixing",
+    "ModelDraw",
     "Moments",
     "MomentsSource",
     "Normal",
     "NormalMixture",
+    "OriginalDraw",
     "Purpose",
     "Records",
     "Reduce",

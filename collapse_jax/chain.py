@@ -1,14 +1,16 @@
 """One chain of generations: a source fills a corpus, a family fits it, a policy makes the next."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from collapse_jax import check
-from collapse_jax.config import config, replace_fields
+from collapse_jax.config import config
+from collapse_jax.draws import ModelDraw, OriginalDraw
 from collapse_jax.family import DEGENERATE, NON_FINITE, AbstractFamily, Fit, Metric
 from collapse_jax.policy import AbstractPolicy
 from collapse_jax.random.keys import Keys, Purpose
@@ -31,6 +33,13 @@ class ChainState(NamedTuple):
     memory: Any
     first: Any
     status: Int[Array, ""] | None
+
+
+class Verified(NamedTuple):
+    """The policy's memory, and the share of the model's rows that the verifier accepted."""
+
+    memory: Any
+    acceptance: Float[Array, ""]
 
 
 class Keep(NamedTuple):
@@ -74,7 +83,7 @@ class Chain:
                 name = f"{type(self.policy).__name__}.num_samples"
                 allowed = f"{type(self.source).__name__} has no number of rows of its own"
                 raise check.fail(name, None, allowed, "pass num_samples=100, say")
-            policy = replace_fields(self.policy, num_samples=self.source.num_rows)
+            policy = dataclasses.replace(self.policy, num_samples=self.source.num_rows)  # pyright: ignore
             object.__setattr__(self, "policy", policy)
         object.__setattr__(self, "family", self.family.resolve(self.source, self.policy))
 
@@ -83,13 +92,28 @@ class Chain:
         asked = len(metrics) > 0
         return Keep(
             corpus=asked or self.policy.keeps_corpus or self.family.keeps_corpus,
-            first=asked or self.policy.uses_first or self.family.uses_first,
+            first=asked
+            or self.policy.uses_first
+            or self.family.uses_first
+            or self._history == "rows",
         )
+
+    @property
+    def _history(self) -> str | None:
+        """The policy's history, as far as the family has one."""
+        history = self.policy.history
+        return None if history == "rows" and not self.family.recalls_rows else history
 
     @property
     def is_elementwise(self) -> bool:
         """Whether a chain is single numbers, see `AbstractFamily.is_elementwise`."""
-        return self.family.is_elementwise and self.source.is_elementwise
+        parts = (self.family, self.source, self.policy)
+        return all(part.is_elementwise for part in parts)
+
+    def validate(self, num_generations: int) -> None:
+        """Raise ValueError if the chain cannot run that long."""
+        self.policy.validate(num_generations)
+        self.family.validate(self.policy, num_generations)
 
     def init(
         self, chain_key: Key[Array, ""], num_generations: int, keep: Keep = EVERYTHING
@@ -101,8 +125,15 @@ class Chain:
         size = policy.initial_size
         corpus = family.original(keys, self.source, size, size)
         corpus = corpus.with_capacity(policy.capacity(num_generations), policy.has_fixed_size)
-        memory = policy.init(corpus, num_generations)
         fit = family.fit(keys, corpus, None, None)
+        if self._history == "law":
+            memory = family.start_law(fit.params, self.source, num_generations)
+        elif self._history == "rows":
+            memory = family.start_rows(fit.params, num_generations)
+        else:
+            memory = policy.init(corpus, num_generations)
+        if policy.keep is not None:
+            memory = Verified(memory, jnp.asarray(jnp.nan))
         first = (fit.params, corpus) if keep.first else None
         status = None if isinstance(fit.status, int) else fit.status
         return ChainState(fit.params, corpus if keep.corpus else None, memory, first, status)
@@ -113,17 +144,22 @@ class Chain:
         """The state of `generation` from that of the one before."""
         check.one_chain("chain_key", chain_key)
         keys = Keys(chain_key, generation)
-        family, policy = self.family, self.policy
-        corpus, memory = policy.next(
+        family, source, first = self.family, self.source, state.first
+        keep = self.policy.keep
+        model_draw = ModelDraw(family, source, state.params, keys, generation, first, keep)
+        corpus, memory = self.policy.next(
             keys,
             generation,
-            lambda size, capacity: family.draw(keys, state.params, size, capacity, state.first),
-            lambda size, capacity: family.original(keys, self.source, int(size), capacity),
+            model_draw,
+            OriginalDraw(family, source, keys),
             state.corpus,
-            state.memory,
-            state.first,
+            state.memory if keep is None else state.memory.memory,
+            first,
         )
-        fit = family.fit(keys, corpus, state.params, state.first)
+        if keep is not None:
+            assert model_draw.acceptance is not None
+            memory = Verified(memory, model_draw.acceptance)
+        fit = family.fit(keys, corpus, state.params, first)
         kept = None if state.corpus is None else corpus
         return _freeze(state, ChainState(fit.params, kept, memory, state.first, None), fit)
 
@@ -144,6 +180,8 @@ class Chain:
             values[name] = jnp.asarray(
                 function(key, family, state.params, state.corpus, self.source, state.first)
             )
+        if self.policy.keep is not None:
+            values["acceptance"] = state.memory.acceptance
         if state.status is None:
             return {**values, "status": jnp.int8(0)}
         frozen = is_frozen(state.status)
@@ -165,9 +203,17 @@ def is_frozen(status: Int[Array, ""]) -> Bool[Array, ""]:
 
 
 def _freeze(old: ChainState, new: ChainState, fit: Fit) -> ChainState:
-    """The new state, or the old one with its status if that was frozen."""
+    """The new state, or the old one with its status if that was frozen.
+
+    A frozen chain's memory serves nothing, and a pool may be large: it is passed on.
+    """
     if old.status is None:
         return new
     frozen = is_frozen(old.status)
     new = new._replace(status=jnp.asarray(fit.status, jnp.int32))
-    return jax.tree.map(lambda before, after: jnp.where(frozen, before, after), old, new)
+    held = jax.tree.map(
+        lambda before, after: jnp.where(frozen, before, after),
+        old._replace(memory=None),
+        new._replace(memory=None),
+    )
+    return held._replace(memory=new.memory)

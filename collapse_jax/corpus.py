@@ -1,11 +1,12 @@
 """What a fit needs of a generation's data: counts, moments, or the rows themselves.
 
-A corpus is a small algebra, `size` and `merge`. Its representation is the least
+A corpus is a small algebra: `size`, `merge`, `subsample`. Its representation is the least
 that its family's fit needs, which is why analytic chains never draw a row.
 """
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Self
 
 import jax
@@ -13,6 +14,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from collapse_jax import linear
+from collapse_jax.random.hypergeometric import multivariate_hypergeometric
+from collapse_jax.random.keys import Keys
+from collapse_jax.random.subset import random_subset
+
+Size = int | Int[Array, ""]
 
 
 class AbstractCorpus(abc.ABC):
@@ -29,8 +35,27 @@ class AbstractCorpus(abc.ABC):
 
         Args:
           capacity: slots, at least the rows there are.
-          is_full: whether every later corpus will fill its slots, too.
+          is_full: whether the rows fill the slots, here and in every later corpus.
         """
+
+    @abc.abstractmethod
+    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
+        """A uniformly random subset of the rows, without replacement.
+
+        Args:
+          keys: random numbers of the generation that the subset is for.
+          purpose: whose stream to use.
+          size: how many rows, at most `total`; may be traced.
+          capacity: static, at least `size`.
+          total: the number of rows there are, known from the schedule.
+
+        Raises:
+          TypeError: if the corpus does not hold its rows.
+        """
+
+    def framed_for(self, other: Any, start: Int[Array, ""]) -> Self:
+        """The same rows, written so that rows of `other` can be merged from slot `start` on."""
+        return self
 
     @abc.abstractmethod
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
@@ -58,6 +83,10 @@ class Counts(AbstractCorpus):
     def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
         """Itself: counts need no room."""
         return self
+
+    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
+        """Multivariate hypergeometric counts."""
+        return type(self)(multivariate_hypergeometric(keys, purpose, self.counts, size))
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
         """The counts added."""
@@ -87,11 +116,15 @@ class Moments(AbstractCorpus):
         """Itself: moments need no room."""
         return self
 
+    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
+        """Not possible: moments do not say what their rows are."""
+        raise TypeError("Moments hold no rows to choose from; use corpus='samples'")
+
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
         """Moments of the pooled rows, by Chan's formula: scatters add, and so does the gap."""
         total = self.num_rows + other.num_rows
-        share = self.num_rows / total
-        rest = other.num_rows / total
+        share = self.num_rows / jnp.maximum(total, 1)
+        rest = other.num_rows / jnp.maximum(total, 1)
         shift = other.mean - self.mean
         mean = self.mean + rest * shift
         log_scale, factor = linear.add_covariances(
@@ -141,10 +174,12 @@ class Samples(AbstractCorpus):
         return jnp.ones(self.capacity) if self.weights is None else self.weights
 
     def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """The same rows in the first of `capacity` slots, the others empty."""
+        """The same rows in `capacity` slots, of which those beyond the rows are empty."""
         extra = capacity - self.capacity
-        if extra == 0 and is_full:
-            return self
+        if extra <= 0:
+            rows = self.rows[:capacity]
+            weights = None if is_full else self.full_weights()[:capacity]
+            return dataclasses.replace(self, rows=rows, weights=weights)
         pad = [(0, extra)] + [(0, 0)] * (self.rows.ndim - 1)
         return dataclasses.replace(
             self,
@@ -152,15 +187,34 @@ class Samples(AbstractCorpus):
             weights=jnp.pad(self.full_weights(), (0, extra)),
         )
 
+    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
+        """The chosen rows in the first slots."""
+        slots = random_subset(keys, purpose, total, size, capacity)
+        weights = prefix_weights(size, capacity)
+        if self.weights is not None:
+            kept = self.weights[slots]
+            weights = kept if weights is None else kept * weights
+        return dataclasses.replace(self, rows=self.rows[slots], weights=weights)
+
     def in_frame(self, location: Array | None, log_scale: Array | None) -> Self:
-        """The same rows expressed in another frame."""
+        """The same rows expressed in another frame; empty slots become zero."""
         if self.location is None or self.log_scale is None:
             return self
         if location is None or log_scale is None:
             return self
         ratio = jnp.exp(self.log_scale - log_scale)
         rows = self.rows * ratio + (self.location - location) * jnp.exp(-log_scale)
+        if self.weights is not None:
+            rows = jnp.where(self.weights[:, None] > 0, rows, 0)
         return dataclasses.replace(self, rows=rows, location=location, log_scale=log_scale)
+
+    def framed_for(self, other: Any, start: Int[Array, ""]) -> Self:
+        """The same rows in the wider of both frames; one without rows has no say."""
+        if self.location is None or self.log_scale is None:
+            return self
+        is_wider = (other.size > 0) & ((start == 0) | (other.log_scale > self.log_scale))
+        location = jnp.where(is_wider, other.location, self.location)
+        return self.in_frame(location, jnp.where(is_wider, other.log_scale, self.log_scale))
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
         """Both, in this corpus's frame; the other's slots are written from `start` on."""
@@ -173,6 +227,22 @@ class Samples(AbstractCorpus):
                 self.full_weights(), other.full_weights(), (start,)
             ),
         )
+
+
+def join(parts: Sequence[AbstractCorpus], sizes: Sequence[Size], capacity: int, is_full: bool):
+    """The rows of several corpora, one after the other, in `capacity` slots.
+
+    Args:
+      parts: each with its rows in its first slots and at most `capacity` slots.
+      sizes: numbers of rows, at most `capacity` together.
+      capacity: static.
+      is_full: whether the rows always fill the slots.
+    """
+    joined, start = parts[0].with_capacity(2 * capacity), jnp.asarray(sizes[0], jnp.int32)
+    for part, size in zip(parts[1:], sizes[1:], strict=True):
+        joined = joined.framed_for(part, start).merge(part, start)
+        start = start + size
+    return joined.with_capacity(capacity, is_full)
 
 
 def prefix_weights(size: int | Int[Array, ""], capacity: int) -> Float[Array, " slot"] | None:

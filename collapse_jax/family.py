@@ -1,18 +1,24 @@
 """What a generation's model is: how it is fitted, drawn from, and measured."""
 
 import abc
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from collapse_jax.corpus import AbstractCorpus, Samples
-from collapse_jax.policy import AbstractPolicy
-from collapse_jax.random.keys import Keys
+from collapse_jax import check, history
+from collapse_jax.corpus import AbstractCorpus, Samples, Size, prefix_weights
+from collapse_jax.policy import AbstractPolicy, Keep
+from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.source import AbstractSource
 
 OK, NON_FINITE, DEGENERATE, FLOORED = 0, 1, 2, 3
 """Codes of `status`; chains with NON_FINITE or DEGENERATE freeze."""
+
+_MOST_ROUNDS = 256
 
 Metric = Callable[[Key[Array, ""], Any, Any, AbstractCorpus, AbstractSource, Any], Array]
 """metric(key, family, params, corpus, source, first) -> array."""
@@ -30,6 +36,21 @@ class Fit(NamedTuple):
     params: Any
     status: int | Int[Array, ""] = OK
     info: Mapping[str, Array] = {}
+
+
+def verdict(keep: Keep, rows: Array, count: int) -> Bool[Array, " row"]:
+    """What a verifier says of `count` rows or states.
+
+    Raises:
+      ValueError: if that is not one truth value for each.
+    """
+    accepted = jnp.asarray(keep(rows))
+    if accepted.shape != (count,):
+        shown = check.Shown(f"array of shape {accepted.shape}")
+        allowed = f"for {count} rows it must return one bool each, shape ({count},)"
+        remedy = "reduce over the axes of a row, e.g. keep=lambda rows: abs(rows[:, 0]) < 2"
+        raise check.fail("result of keep", shown, allowed, remedy)
+    return accepted.astype(bool)
 
 
 class AbstractFamily(abc.ABC):
@@ -62,11 +83,15 @@ class AbstractFamily(abc.ABC):
           ValueError: if the source's rows do not fit, or the corpus does not suffice.
         """
 
+    def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
+        """Raise ValueError if the corpus cannot serve the policy for that long."""
+        del policy, num_generations
+
     @abc.abstractmethod
     def original(
-        self, keys: Keys, source: AbstractSource, size: int, capacity: int
+        self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
-        """`size` original rows as this family's corpus."""
+        """`size` original rows as this family's corpus, at most `capacity` (static)."""
 
     @abc.abstractmethod
     def fit(self, keys: Keys, corpus: Any, previous: Any, first: Any) -> Fit:
@@ -81,9 +106,109 @@ class AbstractFamily(abc.ABC):
 
     @abc.abstractmethod
     def draw(
-        self, keys: Keys, params: Any, size: int | Int[Array, ""], capacity: int, first: Any
+        self, keys: Keys, params: Any, size: Size, capacity: int, first: Any
     ) -> AbstractCorpus:
         """`size` rows from a model, at most `capacity` (static)."""
+
+    def draw_verified(
+        self, keys: Keys, params: Any, size: Size, capacity: int, first: Any, keep: Keep
+    ) -> tuple[AbstractCorpus, Float[Array, ""]]:
+        """`size` rows that `keep` accepts, drawn until there are so many, and the share accepted.
+
+        Slots stay empty if in 256 rounds of `capacity` rows too few are accepted.
+        """
+
+        def draw(round: Array | int) -> tuple[Any, Array]:
+            keys_of_round = keys.branch(Purpose.VERIFY, round)
+            drawn: Any = self.draw(keys_of_round, params, capacity, capacity, first)
+            return drawn, verdict(keep, drawn.absolute_rows, capacity)
+
+        def fill(rows: Array, filled: Array, drawn: Array, accepted: Array) -> Array:
+            place = jnp.where(accepted, filled + jnp.cumsum(accepted) - 1, capacity)
+            return rows.at[place].set(drawn, mode="drop")
+
+        def again(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            round, rows, filled = carry
+            drawn, accepted = draw(round)
+            rows = fill(rows, filled, drawn.rows, accepted)
+            return round + 1, rows, filled + jnp.sum(accepted, dtype=jnp.int32)
+
+        start, accepted = draw(0)
+        filled = jnp.sum(accepted, dtype=jnp.int32)
+        rows = fill(jnp.zeros_like(start.rows), jnp.int32(0), start.rows, accepted)
+        _, rows, filled = jax.lax.while_loop(
+            lambda carry: (carry[2] < size) & (carry[0] < _MOST_ROUNDS),
+            again,
+            (jnp.int32(1), rows, filled),
+        )
+        weights = prefix_weights(jnp.minimum(filled, size), capacity)
+        return dataclasses.replace(start, rows=rows, weights=weights), jnp.mean(accepted)
+
+    @property
+    def has_explicit_law(self) -> bool:
+        """Whether a mixture of laws is a law of the same kind, as on finitely many states."""
+        return False
+
+    def start_law(self, params: Any, source: AbstractSource, num_generations: int) -> Any:
+        """p_0, in the form in which `mix_law` goes on: here with room for all models."""
+        return history.start(params, num_generations)
+
+    def mix_law(
+        self,
+        law: Any,
+        generation: Int[Array, ""],
+        params: Any,
+        source: AbstractSource,
+        shares: tuple[Array, Array, Array],
+    ) -> Any:
+        """alpha model + beta law + gamma p_0."""
+        return history.mix(law, generation, params, shares)
+
+    def draw_law(
+        self,
+        keys: Keys,
+        law: Any,
+        generation: Int[Array, ""],
+        source: AbstractSource,
+        size: Size,
+        capacity: int,
+        first: Any,
+    ) -> AbstractCorpus:
+        """`size` independent rows from a law."""
+        return history.draw(
+            keys,
+            law,
+            generation,
+            size,
+            capacity,
+            lambda keys, params, size, capacity: self.draw(keys, params, size, capacity, first),
+            lambda keys, size, capacity: self.original(keys, source.independent, size, capacity),
+        )
+
+    @property
+    def recalls_rows(self) -> bool:
+        """Whether `remember` and `recall` can make any earlier row again."""
+        return False
+
+    def start_rows(self, params: Any, num_generations: int) -> Any:
+        """Room for what `recall` needs of every generation."""
+        return history.room_for(params, num_generations)
+
+    def remember(self, models: Any, generation: Int[Array, ""], params: Any) -> Any:
+        """Note the model that the rows of `generation` are drawn from."""
+        return history.store(models, generation - 1, params)
+
+    def recall(
+        self,
+        keys: Keys,
+        models: Any,
+        generation: Int[Array, " row"],
+        row: Int[Array, " row"],
+        size: Size,
+        first: Any,
+    ) -> AbstractCorpus:
+        """Rows number `row` of the draws of `generation` >= 0; the first `size` count."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def summarize(self, samples: Samples) -> AbstractCorpus:

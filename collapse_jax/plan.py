@@ -168,12 +168,12 @@ def make_plan(
     if reduce is not None:
         remedy = "pass collapse_jax.Reduce() or None"
         check.instance("reduce", reduce, Reduce, "it must be a Reduce", remedy)
-    chain.policy.validate(num_generations)
+    chain.validate(num_generations)
     workers = _check_devices(devices)
     program = Program(
         metrics=chosen,
         keep=chain.keep(chosen),
-        horizon=num_generations if chain.policy.keeps_corpus else 0,
+        horizon=num_generations if chain.policy.is_growing else 0,
         length=1,
         reduced=False,
         raw=True,

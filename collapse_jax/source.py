@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
-from collapse_jax.corpus import Counts, Moments, Samples
+from collapse_jax.corpus import Counts, Moments, Samples, Size
 from collapse_jax.random.keys import Keys
 
 
@@ -36,9 +36,14 @@ class AbstractSource(abc.ABC):
         """Whether a draw adds nothing along an axis, see `AbstractFamily.is_elementwise`."""
         return False
 
+    @property
+    def independent(self) -> "AbstractSource":
+        """The source of independent rows from p_0: another one only if the data are finite."""
+        return self
+
     @abc.abstractmethod
-    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
-        """`size` rows in the first of `capacity` slots."""
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+        """`size` rows, which may be traced, in the first of `capacity` slots."""
 
 
 class CountsSource(AbstractSource):
@@ -50,7 +55,7 @@ class CountsSource(AbstractSource):
         """p_0, the probability of every state."""
 
     @abc.abstractmethod
-    def draw_counts(self, keys: Keys, size: int) -> Counts:
+    def draw_counts(self, keys: Keys, size: Size) -> Counts:
         """The counts of `size` rows."""
 
 
@@ -76,5 +81,5 @@ class MomentsSource(AbstractSource):
         """Moments of p_0."""
 
     @abc.abstractmethod
-    def draw_moments(self, keys: Keys, size: int) -> Moments:
-        """The moments of `size` rows."""
+    def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
+        """The moments of `size` rows, at most `capacity` (static)."""

@@ -11,11 +11,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax import check
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.corpus import AbstractCorpus, Counts, Samples, prefix_weights
+from collapse_jax.corpus import AbstractCorpus, Counts, Samples, Size, prefix_weights
 from collapse_jax.families.histogram import histogram
-from collapse_jax.family import AbstractFamily, Fit, Metric
+from collapse_jax.family import DEGENERATE, OK, AbstractFamily, Fit, Metric, verdict
 from collapse_jax.metrics import discrete as metrics
-from collapse_jax.policy import AbstractPolicy
+from collapse_jax.policy import AbstractPolicy, Keep
+from collapse_jax.random.hypergeometric import MAX_POPULATION
 from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
@@ -68,6 +69,7 @@ class Discrete(AbstractFamily):
     corpus: str = static(default="auto")
     is_smoothed: bool = static(init=False, repr=False, default=False)
     is_tempered: bool = static(init=False, repr=False, default=False)
+    is_verified: bool = static(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
         if self.num_states is not None:
@@ -97,7 +99,8 @@ class Discrete(AbstractFamily):
     @property
     def holds_labels(self) -> bool:
         """Whether a model is held as the labels it was fitted to."""
-        return self.corpus == "samples" and not (self.is_smoothed or self.is_tempered)
+        changes = self.is_smoothed or self.is_tempered or self.is_verified
+        return self.corpus == "samples" and not changes
 
     @property
     def keeps_corpus(self) -> bool:
@@ -120,11 +123,21 @@ class Discrete(AbstractFamily):
         if corpus == "auto":
             few_rows = policy.largest_size <= _ROWS_PER_STATE * states
             plain = not (self.is_smoothed or self.is_tempered)
-            corpus = "samples" if few_rows and plain and policy.has_fixed_size else "counts"
-        return replace_fields(self, num_states=states, corpus=corpus)
+            simple = policy.uses_model_only and policy.has_fixed_size
+            corpus = "samples" if few_rows and plain and simple else "counts"
+        is_verified = policy.keep is not None
+        return replace_fields(self, num_states=states, corpus=corpus, is_verified=is_verified)
+
+    def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
+        """Hypergeometric draws have a largest population."""
+        rows = policy.largest_population(num_generations)
+        if self.corpus == "counts" and rows > MAX_POPULATION:
+            allowed = f"subsets of counts are chosen from at most {MAX_POPULATION} rows"
+            remedy = "lower num_samples or num_generations"
+            raise check.fail("rows to choose from", rows, allowed, remedy)
 
     def original(
-        self, keys: Keys, source: AbstractSource, size: int, capacity: int
+        self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
         """Exact counts, or labels."""
         if self.corpus == "counts" and isinstance(source, CountsSource):
@@ -147,12 +160,16 @@ class Discrete(AbstractFamily):
         return histogram(corpus.rows, size, self.num_states)
 
     def fit(self, keys: Keys, corpus: Counts | Samples, previous: Any, first: Any) -> Fit:
-        """Relative frequencies; a fit to counts cannot fail."""
+        """Relative frequencies; only a verifier that refuses everything leaves none."""
         if self.holds_labels:
             assert isinstance(corpus, Samples)
             return Fit(LabelModel(corpus.rows, None if corpus.weights is None else corpus.size))
         counts = self._counts(corpus).astype(jnp.result_type(float)) + self.smoothing
-        return Fit(counts / jnp.sum(counts))
+        if not self.is_verified:
+            return Fit(counts / jnp.sum(counts))
+        total = jnp.sum(counts)
+        status = jnp.where(total > 0, OK, DEGENERATE).astype(jnp.int32)
+        return Fit(counts / jnp.where(total > 0, total, 1), status)
 
     def probabilities(self, params: Array | LabelModel) -> Float[Array, " state"]:
         """The fitted law p_g."""
@@ -177,12 +194,7 @@ class Discrete(AbstractFamily):
         return jnp.where(keep, law, 0)
 
     def draw(
-        self,
-        keys: Keys,
-        params: Array | LabelModel,
-        size: int | Int[Array, ""],
-        capacity: int,
-        first: Any,
+        self, keys: Keys, params: Array | LabelModel, size: Size, capacity: int, first: Any
     ) -> AbstractCorpus:
         """Multinomial counts, or labels chosen with replacement."""
         if isinstance(params, LabelModel):
@@ -190,20 +202,79 @@ class Discrete(AbstractFamily):
             chosen = uniform_integers(keys, Purpose.DRAW, bound, (capacity,))
             labels = params.labels.at[chosen].get(mode="promise_in_bounds")
             return Samples(labels, prefix_weights(size, capacity))
-        counts = multinomial(keys, Purpose.DRAW, size, self.sampling_law(params))
+        return self._draw(keys, Purpose.DRAW, self.sampling_law(params), size, capacity)
+
+    def _draw(
+        self, keys: Keys, purpose: int, law: Float[Array, " state"], size: Size, capacity: int
+    ) -> AbstractCorpus:
+        counts = multinomial(keys, purpose, size, law)
         if self.corpus == "counts":
             return Counts(counts)
         return Samples(expand(counts, capacity), prefix_weights(size, capacity))
+
+    def draw_verified(
+        self, keys: Keys, params: Array, size: Size, capacity: int, first: Any, keep: Keep
+    ) -> tuple[AbstractCorpus, Float[Array, ""]]:
+        """Rows from the law restricted to the accepted states, and the mass of these."""
+        law = self.sampling_law(params)
+        accepted = jnp.where(verdict(keep, jnp.arange(len(law)), len(law)), law, 0)
+        mass = jnp.sum(accepted)
+        some = jnp.where(mass > 0, accepted, law)
+        rows = self._draw(keys, Purpose.DRAW, some, jnp.where(mass > 0, size, 0), capacity)
+        return rows, mass / jnp.sum(law)
+
+    @property
+    def has_explicit_law(self) -> bool:
+        """A mixture of probability vectors is one, unless models are held as labels."""
+        return not self.holds_labels
+
+    def start_law(
+        self, params: Array | LabelModel, source: AbstractSource, num_generations: int
+    ) -> Float[Array, " state"]:
+        """p_0."""
+        return self._truth(source)
+
+    def mix_law(
+        self,
+        law: Float[Array, " state"] | None,
+        generation: Int[Array, ""],
+        params: Array | LabelModel,
+        source: AbstractSource,
+        shares: tuple[Array, Array, Array],
+    ) -> Float[Array, " state"]:
+        """The mixed probability vector."""
+        alpha, beta, gamma = shares
+        model = self.sampling_law(self.probabilities(params))
+        mixed = alpha * model / jnp.sum(model) + gamma * self._truth(source)
+        mixed = mixed if law is None else mixed + beta * law
+        total = jnp.sum(mixed)
+        return mixed / jnp.where(total > 0, total, 1)
+
+    def draw_law(
+        self,
+        keys: Keys,
+        law: Float[Array, " state"],
+        generation: Int[Array, ""],
+        source: AbstractSource,
+        size: Size,
+        capacity: int,
+        first: Any,
+    ) -> AbstractCorpus:
+        """Multinomial counts, or their labels."""
+        return self._draw(keys, Purpose.HISTORY, law, size, capacity)
+
+    def _truth(self, source: AbstractSource) -> Float[Array, " state"]:
+        assert isinstance(source, CountsSource)
+        assert self.num_states is not None
+        return jnp.pad(source.law, (0, self.num_states - len(source.law)))
 
     def measure(
         self, params: Array | LabelModel, corpus: Any, source: AbstractSource, first: Any
     ) -> dict[str, Array]:
         """Diversity, and distance from p_0."""
-        assert isinstance(source, CountsSource)
         probabilities = self.probabilities(params)
         present = self._counts(corpus) if self.is_smoothed else probabilities
-        law = source.law
-        truth = jnp.pad(law, (0, len(probabilities) - len(law)))
+        truth = self._truth(source)
         support = metrics.support_size(present)
         return {
             "support_size": support,

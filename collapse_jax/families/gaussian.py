@@ -10,13 +10,13 @@ from jaxtyping import Array, Float, Int
 
 from collapse_jax import check
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.corpus import AbstractCorpus, Moments, Samples, prefix_weights
+from collapse_jax.corpus import AbstractCorpus, Moments, Samples, Size, prefix_weights
 from collapse_jax.family import DEGENERATE, NON_FINITE, OK, AbstractFamily, Fit, Metric
 from collapse_jax.linear import product, scaled_factor
 from collapse_jax.metrics import gaussian as metrics
 from collapse_jax.policy import AbstractPolicy
 from collapse_jax.random.keys import Keys, Purpose
-from collapse_jax.random.normal import normal
+from collapse_jax.random.normal import normal, normal_rows
 from collapse_jax.source import AbstractSource, MomentsSource
 from collapse_jax.sources.empirical import moments_of
 from collapse_jax.sources.normal import colour, draw_moments, number_of_scores
@@ -53,8 +53,8 @@ class Gaussian(AbstractFamily):
       estimator: "unbiased" or "mle".
       sampling_bias: lambda > 0, the factor on the covariance at sampling
         (Alemohammad et al., arXiv 2307.01850).
-      corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto", which
-        is "moments".
+      corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
+        unless the policy trains on rows again or verifies them.
 
     Raises:
       ValueError: for any other value.
@@ -90,19 +90,27 @@ class Gaussian(AbstractFamily):
             name = type(source).__name__
             remedy = f"use Gaussian(dim={source.row_dim})" if source.row_dim else "use Discrete()"
             raise check.fail("Chain.source", name, allowed, remedy)
-        if min(policy.sizes(0) if isinstance(policy.num_samples, int) else policy.num_samples) < 2:
+        if policy.smallest_size < 2:
             name = f"{type(policy).__name__}.num_samples"
             raise check.fail(
                 name, policy.num_samples, "Gaussian needs 2 rows for a variance", "pass 2 or more"
             )
-        return replace_fields(self, corpus="moments" if self.corpus == "auto" else self.corpus)
+        needs_rows = policy.reuses_rows or policy.keep is not None
+        if needs_rows and self.corpus == "moments":
+            name = type(policy).__name__
+            reason = "a verifier reads rows" if policy.keep else "rows are trained on again"
+            allowed = f"moments do not suffice for {name}: {reason}"
+            raise check.fail("Gaussian.corpus", "moments", allowed, "use corpus='auto'")
+        if self.corpus != "auto":
+            return self
+        return replace_fields(self, corpus="samples" if needs_rows else "moments")
 
     def original(
-        self, keys: Keys, source: AbstractSource, size: int, capacity: int
+        self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
         """Exact moments where the source knows them."""
         if self.corpus == "moments" and isinstance(source, MomentsSource):
-            return source.draw_moments(keys, size)
+            return source.draw_moments(keys, size, capacity)
         return self.summarize(source.draw(keys, size, capacity))
 
     def summarize(self, samples: Samples) -> AbstractCorpus:
@@ -123,21 +131,51 @@ class Gaussian(AbstractFamily):
         return Fit(NormalModel(moments.mean, log_scale, moments.factor), status)
 
     def draw(
-        self,
-        keys: Keys,
-        params: NormalModel,
-        size: int | Int[Array, ""],
-        capacity: int,
-        first: Any,
+        self, keys: Keys, params: NormalModel, size: Size, capacity: int, first: Any
     ) -> AbstractCorpus:
         """Moments of M rows, or the rows, from the model with its covariance biased."""
-        log_scale = params.log_scale + 0.5 * jnp.log(self.sampling_bias)
+        log_scale = self._biased(params.log_scale)
         if self.corpus == "samples":
             scores = normal(keys, Purpose.DRAW, (capacity, self.dim))
             rows, top = colour(scores, log_scale, params.factor)
             return Samples(rows, prefix_weights(size, capacity), params.mean, top)
         scores = normal(keys, Purpose.DRAW, (number_of_scores(self.dim),))
         return draw_moments(scores, params.mean, log_scale, params.factor, size)
+
+    def _biased(self, log_scale: Float[Array, "..."]) -> Float[Array, "..."]:
+        return log_scale + 0.5 * jnp.log(self.sampling_bias)
+
+    @property
+    def recalls_rows(self) -> bool:
+        """A row is its model and its normal scores, which are a function of where it stands."""
+        return True
+
+    def recall(
+        self,
+        keys: Keys,
+        models: NormalModel,
+        generation: Int[Array, " row"],
+        row: Int[Array, " row"],
+        size: Size,
+        first: tuple[NormalModel, Samples],
+    ) -> Samples:
+        """Rows of D_0 and of any later draw, in the frame of D_0."""
+        original = first[1]
+        assert original.location is not None
+        assert original.log_scale is not None
+        scores = normal_rows(keys, Purpose.DRAW, generation, row, self.dim)
+        model = jax.tree.map(lambda leaf: leaf[jnp.maximum(generation - 1, 0)], models)
+        scale = jnp.exp(self._biased(model.log_scale) - original.log_scale)
+        centre = (model.mean - original.location) * jnp.exp(-original.log_scale)
+        if self.dim == 1:
+            drawn = centre + scale * scores
+        else:
+            drawn = centre + jnp.einsum("rij,rj->ri", model.factor, scale * scores)
+        given = original.rows[jnp.minimum(row, original.capacity - 1)]
+        rows = jnp.where(generation[:, None] == 0, given, drawn)
+        return dataclasses.replace(
+            original, rows=rows, weights=prefix_weights(size, len(generation))
+        )
 
     def measure(
         self, params: NormalModel, corpus: Any, source: AbstractSource, first: Any

@@ -7,7 +7,7 @@ from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.corpus import AbstractCorpus
-from collapse_jax.policy import AbstractPolicy, Draw, check_length, check_sizes
+from collapse_jax.policy import AbstractPolicy, Keep, check_keep, check_length, check_sizes
 from collapse_jax.random.keys import Keys
 
 
@@ -21,16 +21,21 @@ class Replace(AbstractPolicy):
     Args:
       num_samples: M >= 1, one number or M_0 .. M_G; None for the size of the
         original data.
+      keep: a verifier: keep(rows) or, for Discrete, keep(states) returns a bool for each.
+        The model is drawn from until num_samples rows are accepted, and the share that
+        passes is recorded as `acceptance`.
 
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31).
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)
+    keep: Keep | None = static(default=None)
 
     def __post_init__(self) -> None:
         sizes = check_sizes("Replace.num_samples", self.num_samples)
         object.__setattr__(self, "num_samples", sizes)
+        check_keep("Replace.keep", self.keep)
 
     def capacity(self, num_generations: int) -> int:
         """The largest corpus."""
@@ -42,8 +47,18 @@ class Replace(AbstractPolicy):
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether the schedule is constant."""
-        return isinstance(self.size(0), int)
+        """Whether the schedule is constant and no row can be refused."""
+        return isinstance(self.size(0), int) and self.keep is None
+
+    @property
+    def uses_model_only(self) -> bool:
+        """Nothing else is trained on."""
+        return True
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Rows are passed on as they are."""
+        return True
 
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
         """Nothing to remember."""
@@ -53,8 +68,8 @@ class Replace(AbstractPolicy):
         self,
         keys: Keys,
         generation: Int[Array, ""],
-        model_draw: Draw,
-        original_draw: Draw,
+        model_draw: Any,
+        original_draw: Any,
         corpus: AbstractCorpus | None,
         memory: Any,
         first: Any,

@@ -35,6 +35,9 @@ class Purpose(enum.IntEnum):
     POLICY = 3
     METRIC = 4
     VERIFY = 5
+    REUSE = 6
+    FIRST = 7
+    HISTORY = 8
 
 
 @jax.tree_util.register_dataclass
@@ -84,14 +87,36 @@ class Keys:
             index = index + jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * stride
         rounds = jnp.asarray(round).astype(jnp.uint32)
         if size >= _LANES:
-            rounds = rounds + (index >> np.uint32(26))
-            index = index & np.uint32(_LANES - 1)
+            return self._block(purpose, *_lane(index, rounds))
         return self._block(purpose, index, rounds)
+
+    def bits_at(
+        self, purpose: int, index: Int[Array, "..."]
+    ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
+        """The bits that `bits` gives to the elements with these row-major indices.
+
+        Args:
+          purpose: as for `bits`.
+          index: in [0, 2^32); broadcasts against the generation, which may be an array here.
+        """
+        return self._block(purpose, *_lane(jnp.asarray(index).astype(jnp.uint32), jnp.uint32(0)))
 
     def key(self, purpose: int) -> Key[Array, ""]:
         """An ordinary typed key for ``jax.random`` and user code."""
         block = self._block(purpose, jnp.uint32(_KEY_LANE), jnp.uint32(255))
         return jax.random.wrap_key_data(jnp.stack(block), impl=unrolled_threefry)
+
+    def branch(self, purpose: int, number: int | Int[Array, ""]) -> "Keys":
+        """The same generation's keys for the part `number` < 2^20 of a draw made in parts."""
+        lane = np.uint32(_KEY_LANE - 1) - jnp.asarray(number).astype(jnp.uint32)
+        block = self._block(purpose, lane, jnp.uint32(255))
+        chain = jax.random.wrap_key_data(jnp.stack(block), impl=unrolled_threefry)
+        return Keys(chain, self.generation)
+
+
+def _lane(index: Array, rounds: Array) -> tuple[Array, Array]:
+    """Lane and round of an element: beyond 2^26 elements rounds count on."""
+    return index & np.uint32(_LANES - 1), rounds + (index >> np.uint32(26))
 
 
 def chain_key(key: Key[Array, ""], chain: Int[Array, ""]) -> Key[Array, ""]:

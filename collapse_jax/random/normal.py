@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float, Int, UInt32
 
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.once import once
@@ -107,3 +107,24 @@ def _pairs(keys: Keys, purpose: int, shape: tuple[int, ...]) -> tuple[Array, Arr
 
     pairs = once(keys, pack)
     return pairs.real, pairs.imag
+
+
+def normal_rows(
+    keys: Keys, purpose: int, generation: Int[Array, " row"], row: Int[Array, " row"], width: int
+) -> Float[Array, "row width"]:
+    """Rows of what `normal(keys, purpose, (capacity, width))` gave in any generations.
+
+    Args:
+      keys: the chain's random numbers.
+      purpose: whose stream.
+      generation: of each row.
+      row: its index in that draw.
+      width: static.
+    """
+    past = Keys(keys.chain, generation[:, None])
+    if jnp.result_type(float) == jnp.float64:
+        return normal_from_block(*past.bits_at(purpose, row[:, None] * width + jnp.arange(width)))
+    half = -(-width // 2)
+    high, low = past.bits_at(purpose, row[:, None] * half + jnp.arange(half))
+    both = [normal_from_bits(high), normal_from_bits(low)]
+    return jnp.concatenate(both, axis=-1)[:, :width]

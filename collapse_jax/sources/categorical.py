@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from collapse_jax import check
 from collapse_jax.config import config
-from collapse_jax.corpus import Counts, Samples, prefix_weights
+from collapse_jax.corpus import Counts, Samples, Size, prefix_weights
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.source import CountsSource
@@ -57,11 +57,11 @@ class Categorical(CountsSource):
         """The probabilities."""
         return jnp.asarray(self.probabilities, jnp.result_type(float))
 
-    def draw_counts(self, keys: Keys, size: int) -> Counts:
+    def draw_counts(self, keys: Keys, size: Size) -> Counts:
         """Multinomial counts."""
         return Counts(multinomial(keys, Purpose.SOURCE, size, self.law))
 
-    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Labels in sorted order, which is as good as any: rows are exchangeable."""
         labels = expand(self.draw_counts(keys, size).counts, capacity)
         return Samples(labels, prefix_weights(size, capacity))

@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from collapse_jax import check, linear
-from collapse_jax.config import config, static
-from collapse_jax.corpus import Counts, Moments, Samples, prefix_weights
+from collapse_jax.config import config, replace_fields, static
+from collapse_jax.corpus import Counts, Moments, Samples, Size, prefix_weights
 from collapse_jax.random.hypergeometric import multivariate_hypergeometric
 from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
+from collapse_jax.random.subset import random_subset
 from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
-from collapse_jax.sources.categorical import expand
+from collapse_jax.sources.categorical import Categorical, expand
 
+_ANY_LAW = Categorical([1.0])  # to be given other probabilities
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
@@ -124,17 +127,30 @@ class EmpiricalLabels(CountsSource):
         counts = jnp.asarray(self.counts, jnp.result_type(float))
         return counts / jnp.sum(counts)
 
-    def draw_counts(self, keys: Keys, size: int) -> Counts:
+    @property
+    def independent(self) -> CountsSource:
+        """Labels with their relative frequencies as probabilities."""
+        return replace_fields(_ANY_LAW, probabilities=self.law)
+
+    def draw_counts(self, keys: Keys, size: Size) -> Counts:
         """Hypergeometric, the data, or multinomial counts."""
         counts = jnp.asarray(self.counts, jnp.int32)
-        if size < self.total:
-            return Counts(multivariate_hypergeometric(keys, Purpose.SOURCE, counts, size))
+
+        def subset() -> Array:
+            chosen = jnp.minimum(size, self.total)
+            return multivariate_hypergeometric(keys, Purpose.SOURCE, counts, chosen)
+
+        def more() -> Array:
+            weights = counts.astype(jnp.result_type(float))
+            return multinomial(keys, Purpose.SOURCE, size, weights)
+
+        if not isinstance(size, int):
+            return Counts(jax.lax.cond(size > self.total, more, subset))
         if size == self.total:
             return Counts(counts)
-        weights = counts.astype(jnp.result_type(float))
-        return Counts(multinomial(keys, Purpose.SOURCE, size, weights))
+        return Counts(subset() if size < self.total else more())
 
-    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Labels in sorted order."""
         labels = expand(self.draw_counts(keys, size).counts, capacity)
         return Samples(labels, prefix_weights(size, capacity))
@@ -145,6 +161,7 @@ class EmpiricalRows(MomentsSource):
     """n real rows in a frame of order one; made by `Empirical`."""
 
     rows: Any
+    with_replacement: bool = static(init=False, repr=False, default=False)
     location: Any = dataclasses.field(init=False, repr=False)
     top: Any = dataclasses.field(init=False, repr=False)
     moments: Any = dataclasses.field(init=False, repr=False)
@@ -177,34 +194,49 @@ class EmpiricalRows(MomentsSource):
         dtype = jnp.result_type(float)
         return Truth(*(jnp.asarray(value, dtype) for value in self.moments))
 
-    def _choose(self, keys: Keys, size: int) -> Array:
-        if size > self.num_rows:
-            return uniform_integers(keys, Purpose.SOURCE, self.num_rows, (size,))
-        high, low = keys.bits(Purpose.SOURCE, (self.num_rows,))
-        return jnp.lexsort((low, high))[:size]
+    @property
+    def independent(self) -> "EmpiricalRows":
+        """Rows chosen with replacement."""
+        return replace_fields(self, with_replacement=True)
 
-    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+    def _choose(self, keys: Keys, size: Size, capacity: int) -> Array:
+        """Places of the chosen rows, in the first `size` of `capacity` slots."""
+        again = uniform_integers(keys, Purpose.SOURCE, self.num_rows, (capacity,))
+        if self.with_replacement or (isinstance(size, int) and size > self.num_rows):
+            return again
+        few = min(capacity, self.num_rows)
+        number = jnp.minimum(size, self.num_rows)
+        subset = random_subset(keys, Purpose.SOURCE, self.num_rows, number, few)
+        subset = jnp.pad(subset, (0, capacity - few))
+        return subset if isinstance(size, int) else jnp.where(size > self.num_rows, again, subset)
+
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Chosen rows; with size n the data, in order."""
         dtype = jnp.result_type(float)
         rows = jnp.asarray(self.rows, dtype)
-        if size != self.num_rows:
-            rows = rows[self._choose(keys, size)]
         location, top = jnp.asarray(self.location, dtype), jnp.asarray(self.top, dtype)
-        return Samples(rows, None, location, top).with_capacity(capacity, is_full=True)
+        if self._is_all(size):
+            is_full = capacity == self.num_rows
+            return Samples(rows, None, location, top).with_capacity(capacity, is_full)
+        rows = rows[self._choose(keys, size, capacity)]
+        return Samples(rows, prefix_weights(size, capacity), location, top)
 
-    def draw_moments(self, keys: Keys, size: int) -> Moments:
+    def _is_all(self, size: Size) -> bool:
+        return isinstance(size, int) and size == self.num_rows and not self.with_replacement
+
+    def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
         """Moments of the chosen rows."""
-        if size == self.num_rows:
+        if self._is_all(size):
             truth = self.truth
             return Moments(jnp.int32(size), truth.mean, truth.log_scale, truth.factor)
-        return moments_of(self.draw(keys, size, size))
+        return moments_of(self.draw(keys, size, capacity))
 
 
 def moments_of(samples: Samples) -> Moments:
     """Size, mean and covariance of weighted rows, to rounding in their own frame."""
     weights = samples.full_weights()
     total = jnp.sum(weights)
-    share = weights / total
+    share = weights / jnp.where(total > 0, total, 1)
     mean = jnp.sum(share[:, None] * samples.rows, axis=0)
     centred = (samples.rows - mean) * jnp.sqrt(share)[:, None]
     assert samples.location is not None

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from collapse_jax import check, linear
 from collapse_jax.chains_last import chains_last
 from collapse_jax.config import config
-from collapse_jax.corpus import Moments, Samples, prefix_weights
+from collapse_jax.corpus import Moments, Samples, Size, prefix_weights
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.normal import normal
 from collapse_jax.random.wishart import log_bartlett
@@ -120,13 +120,13 @@ class Normal(MomentsSource):
         mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
         return Truth(mean, log_scale, factor, jnp.exp(log_scale[0]))
 
-    def draw_moments(self, keys: Keys, size: int) -> Moments:
+    def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
         """Exact: normal mean, Wishart scatter."""
         mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
         scores = normal(keys, Purpose.SOURCE, (number_of_scores(self.row_dim),))
         return draw_moments(scores, mean, log_scale, factor, size)
 
-    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Rows, in the frame of the law."""
         mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
         scores = normal(keys, Purpose.SOURCE, (capacity, self.row_dim))

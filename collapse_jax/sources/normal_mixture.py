@@ -10,7 +10,7 @@ import numpy as np
 
 from collapse_jax import check, linear
 from collapse_jax.config import config
-from collapse_jax.corpus import Moments, Samples, prefix_weights
+from collapse_jax.corpus import Moments, Samples, Size, prefix_weights
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.random.normal import normal
@@ -76,11 +76,11 @@ class NormalMixture(MomentsSource):
         """Moments of the mixture; its overlap is found by quadrature."""
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self.moments)
 
-    def _component_counts(self, keys: Keys, size: int) -> jax.Array:
+    def _component_counts(self, keys: Keys, size: Size) -> jax.Array:
         weights = jnp.asarray(self.weights, jnp.result_type(float))
         return multinomial(keys, _COMPONENT, size, weights)
 
-    def draw_moments(self, keys: Keys, size: int) -> Moments:
+    def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
         """Exact: multinomial component sizes, each component's moments, pooled."""
         dtype = jnp.result_type(float)
         counts = self._component_counts(keys, size)
@@ -95,9 +95,9 @@ class NormalMixture(MomentsSource):
             part = draw_moments(scores[k], mean, log_scale, factor, counts[k])
             pooled = part if pooled is None else pooled.merge(part, pooled.size)
         assert pooled is not None
-        return dataclasses.replace(pooled, num_rows=jnp.int32(size))
+        return dataclasses.replace(pooled, num_rows=jnp.asarray(size, jnp.int32))
 
-    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Rows in the frame of the whole mixture."""
         truth = self.truth
         top = jnp.max(truth.log_scale)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from collapse_jax import check
 from collapse_jax.config import config, static
-from collapse_jax.corpus import Samples, prefix_weights
+from collapse_jax.corpus import Samples, Size, prefix_weights
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.source import AbstractSource
 
@@ -53,7 +53,7 @@ class Sampler(AbstractSource):
         """Length of a row."""
         return self.dim
 
-    def draw(self, keys: Keys, size: int, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Rows in the frame of absolute coordinates."""
         rows = self.function(keys.key(Purpose.SOURCE), capacity).astype(jnp.result_type(float))
         origin = jnp.zeros(self.dim, rows.dtype)

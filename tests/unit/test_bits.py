@@ -24,6 +24,18 @@ CHAINS = {
     "gaussian, 3-D, accumulate": cj.Chain(
         cj.Gaussian(3), cj.Normal(np.zeros(3), COVARIANCE), cj.Accumulate(20)
     ),
+    "gaussian, mixing": cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Mixing(20, gamma=0.1)),
+    "gaussian, earlier laws": cj.Chain(
+        cj.Gaussian(1),
+        cj.Normal(0.0, 1.0),
+        cj.Mixing(20, beta=0.3, gamma=0.1, previous="distribution"),
+    ),
+    "gaussian, subsample": cj.Chain(
+        cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.AccumulateSubsample(20)
+    ),
+    "discrete, previous rows": cj.Chain(
+        cj.Discrete(), cj.Categorical(LETTERS), cj.Mixing(30, beta=0.3, gamma=0.1)
+    ),
     "discrete, labels": cj.Chain(cj.Discrete(), cj.Categorical(LETTERS), cj.Replace(30)),
     "discrete, counts": cj.Chain(
         cj.Discrete(corpus="counts"), cj.Categorical(LETTERS), cj.Replace(300)
@@ -114,11 +126,30 @@ def test_a_run_continued_from_its_state_is_the_same(reference):
     )
 
 
-def test_a_constant_schedule_is_a_number():
-    number = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(20))
-    schedule = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace([20] * 6))
+CONSTANT = {
+    "replace": (cj.Replace(20), cj.Replace([20] * 6)),
+    "mixing": (
+        cj.Mixing(20, beta=0.2, gamma=0.3),
+        cj.Mixing([20] * 6, alpha=[0.5] * 5, beta=[0.2] * 5, gamma=[0.3] * 5),
+    ),
+    "mixing, fixed": (
+        cj.Mixing(20, gamma=0.3, allocation="fixed"),
+        cj.Mixing([20] * 6, gamma=[0.3] * 5, allocation="fixed"),
+    ),
+    "accumulate": (cj.Accumulate(20), cj.Accumulate([20] * 6)),
+    "subsample": (cj.AccumulateSubsample(20), cj.AccumulateSubsample([20] * 6)),
+    "fresh": (cj.Fresh(15, 5), cj.Fresh([15] * 6, [5] * 6)),
+}
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_a_constant_schedule_is_a_number(name):
     arguments = {"key": 0, "num_chains": 9, "num_generations": 5}
-    assert_same(cj.simulate(number, **arguments), cj.simulate(schedule, **arguments))
+    number, schedule = (
+        cj.simulate(cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), policy), **arguments)
+        for policy in CONSTANT[name]
+    )
+    assert_same(number, schedule)
 
 
 def test_recording_does_not_matter(reference):

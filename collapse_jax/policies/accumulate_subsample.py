@@ -1,0 +1,120 @@
+"""Train on a fixed number of rows out of everything made so far."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from collapse_jax.config import config, static
+from collapse_jax.corpus import AbstractCorpus
+from collapse_jax.policies.accumulate import pool_capacity, pool_size
+from collapse_jax.policy import (
+    AbstractPolicy,
+    Keep,
+    check_keep,
+    check_length,
+    check_population,
+    check_sizes,
+)
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.subset import random_subset
+
+
+@config
+class AccumulateSubsample(AbstractPolicy):
+    """D_{g+1} is M_{g+1} rows of the pool, chosen without replacement.
+
+    The pool holds D_0 and the num_samples rows that each later generation drew from its
+    model: data accumulate, the cost of a fit does not (Shumailov et al. 2024, supplement;
+    Kazdan et al., arXiv 2410.16713).
+
+    Where a family can make the rows of an earlier generation again from their random
+    numbers, the pool is never stored and memory does not grow with M.
+
+    Args:
+      num_samples: rows that each generation adds and fits, one number or M_0 .. M_G (M_0 is
+        the size of D_0); None for the size of the original data.
+      keep: a verifier of the model's rows, see `Replace`.
+
+    Raises:
+      ValueError: for sizes that are not integers in [1, 2^31), or a pool that
+        reaches 2^31 rows within the run.
+    """
+
+    num_samples: int | Sequence[int] | None = static(default=None)
+    keep: Keep | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        sizes = check_sizes("AccumulateSubsample.num_samples", self.num_samples)
+        object.__setattr__(self, "num_samples", sizes)
+        check_keep("AccumulateSubsample.keep", self.keep)
+
+    @property
+    def is_growing(self) -> bool:
+        """The pool grows."""
+        return True
+
+    @property
+    def reuses_rows(self) -> bool:
+        """A row may be chosen in many generations."""
+        return True
+
+    @property
+    def history(self) -> str | None:
+        """Rows, unless a verifier decides which there are."""
+        return "rows" if self.keep is None else None
+
+    @property
+    def has_fixed_size(self) -> bool:
+        """Whether the schedule is constant and no row can be refused."""
+        return isinstance(self.size(0), int) and self.keep is None
+
+    def capacity(self, num_generations: int) -> int:
+        """The largest corpus; the pool is memory."""
+        return self.largest_size
+
+    def largest_population(self, num_generations: int) -> int:
+        """The pool."""
+        return pool_capacity(self, num_generations)
+
+    def validate(self, num_generations: int) -> None:
+        """A schedule must have G + 1 sizes, and the pool fewer than 2^31 rows."""
+        name = "AccumulateSubsample.num_samples"
+        check_length(name, self.num_samples, num_generations)
+        check_population(name, self.largest_population(num_generations), num_generations)
+
+    def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
+        """The pool, where rows cannot be made again."""
+        return corpus.with_capacity(pool_capacity(self, num_generations))
+
+    def next(
+        self,
+        keys: Keys,
+        generation: Int[Array, ""],
+        model_draw: Any,
+        original_draw: Any,
+        corpus: AbstractCorpus | None,
+        memory: Any,
+        first: Any,
+    ) -> tuple[AbstractCorpus, Any]:
+        """M_g rows of the pool that M_g new ones have joined."""
+        size, capacity = self.size(generation), self.largest_size
+        before = pool_size(self, generation)
+        if model_draw.recalls_rows(self):
+            models = model_draw.remember(memory)
+            slots = random_subset(keys, Purpose.REUSE, before + size, size, capacity)
+            made, place = self._origin(slots)
+            return model_draw.recall(models, made, place, size), models
+        pool = memory.merge(model_draw(size, capacity), before)
+        chosen = pool.subsample(keys, Purpose.REUSE, size, capacity, before + size)
+        return chosen.with_capacity(capacity, self.has_fixed_size), pool
+
+    def _origin(self, slots: Int[Array, " row"]) -> tuple[Array, Array]:
+        """Generation, and place among its rows, of slots of the pool."""
+        if isinstance(size := self.size(0), int):
+            return slots // size, slots % size
+        ends = np.cumsum(np.array(self.num_samples)).astype(np.int32)
+        made = jnp.searchsorted(jnp.asarray(ends), slots, side="right").astype(jnp.int32)
+        return made, slots - jnp.asarray(ends - np.array(self.num_samples, np.int32))[made]

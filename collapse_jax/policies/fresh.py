@@ -1,0 +1,118 @@
+"""Train on what the newest model made and on new original rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Array, Int
+
+from collapse_jax import check
+from collapse_jax.config import config, static
+from collapse_jax.corpus import AbstractCorpus, join
+from collapse_jax.policy import (
+    AbstractPolicy,
+    Keep,
+    check_keep,
+    check_length,
+    check_sizes,
+    size_at,
+)
+from collapse_jax.random.keys import Keys
+
+
+@config
+class Fresh(AbstractPolicy):
+    """D_{g+1} is num_samples rows drawn from model g and num_original new rows of the source.
+
+    D_0 is as many original rows as both together. The fresh-data loop of Alemohammad et
+    al., arXiv 2307.01850. New rows of a finite source are a new subset of its rows.
+
+    Args:
+      num_samples: rows from the model, one number or one per generation 0 .. G; None for
+        the size of the original data.
+      num_original: new original rows, >= 0, one number or one per generation 0 .. G.
+      keep: a verifier of the model's rows, see `Replace`.
+
+    Raises:
+      ValueError: for sizes that are not integers, schedules of different lengths, or sums
+        of 2^31 and more.
+    """
+
+    num_samples: int | Sequence[int] | None = static(default=None)
+    num_original: int | Sequence[int] = static(default=0)
+    keep: Keep | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "num_samples", check_sizes("Fresh.num_samples", self.num_samples))
+        remedy = "pass one int >= 0, or one per generation"
+        if self.num_original is None:
+            raise check.fail("Fresh.num_original", None, "it must be given", remedy)
+        original = check_sizes("Fresh.num_original", self.num_original, 0)
+        object.__setattr__(self, "num_original", original)
+        check_keep("Fresh.keep", self.keep)
+        if isinstance(self.num_samples, tuple) and isinstance(original, tuple):
+            allowed = f"num_samples has {len(self.num_samples)} entries"
+            if len(original) != len(self.num_samples):
+                remedy = "give both one per generation, or one number"
+                raise check.fail("len(Fresh.num_original)", len(original), allowed, remedy)
+        if self.num_samples is not None and self.largest_size > check.MAX_SIZE:
+            name = "Fresh.num_samples + Fresh.num_original"
+            raise check.fail(name, self.largest_size, "it must be below 2^31", "lower one of them")
+
+    @property
+    def total_sizes(self) -> int | tuple[int, ...]:
+        """Synthetic and original rows together."""
+        synthetic, original = self._schedules
+        if isinstance(synthetic, int) and isinstance(original, int):
+            return synthetic + original
+        if isinstance(synthetic, int):
+            return tuple(synthetic + size for size in original)
+        if isinstance(original, int):
+            return tuple(size + original for size in synthetic)
+        return tuple(sum(sizes) for sizes in zip(synthetic, original, strict=True))
+
+    @property
+    def _schedules(self) -> tuple[Any, Any]:
+        """Synthetic and original rows, each an int or a tuple."""
+        return self.num_samples, self.num_original
+
+    @property
+    def has_fixed_size(self) -> bool:
+        """Whether sums are constant and no row can be refused."""
+        return isinstance(self.size(0), int) and self.keep is None
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Pooling moments adds single numbers."""
+        return True
+
+    def capacity(self, num_generations: int) -> int:
+        """The largest corpus."""
+        return self.largest_size
+
+    def validate(self, num_generations: int) -> None:
+        """A schedule must have G + 1 sizes."""
+        check_length("Fresh.num_samples", self.num_samples, num_generations)
+        check_length("Fresh.num_original", self.num_original, num_generations)
+
+    def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
+        """Nothing to remember."""
+        return None
+
+    def next(
+        self,
+        keys: Keys,
+        generation: Int[Array, ""],
+        model_draw: Any,
+        original_draw: Any,
+        corpus: AbstractCorpus | None,
+        memory: Any,
+        first: Any,
+    ) -> tuple[AbstractCorpus, Any]:
+        """The model's rows, then the source's."""
+        sizes, parts = [], []
+        for schedule, draw in zip(self._schedules, (model_draw, original_draw), strict=True):
+            largest = schedule if isinstance(schedule, int) else max(schedule)
+            if largest > 0:
+                sizes.append(size_at(schedule, generation))
+                parts.append(draw(sizes[-1], largest))
+        return join(parts, sizes, self.largest_size, self.has_fixed_size), memory
