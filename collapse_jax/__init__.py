@@ -25,6 +25,7 @@ from collapse_jax.results.run_state import RunState
 from collapse_jax.simulate import simulate
 from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.sources import Categorical, Empirical, Normal, NormalMixture, Sampler
+from collapse_jax.sweep import sweep
 
 __version__ = "0.1.0"
 
@@ -63,4 +64,5 @@ __all__ = [
     "Truth",
     "Variable",
     "simulate",
+    "sweep",
 ]

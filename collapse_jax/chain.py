@@ -78,6 +78,8 @@ class Chain:
             allowed = f"it must be a {name}, an instance of {kind.__name__}"
             remedy = f"pass an object of collapse_jax's {name} classes or your own subclass"
             check.instance(f"Chain.{name}", getattr(self, name), kind, allowed, remedy)
+        given = {name: getattr(self, name) for name in kinds}
+        object.__setattr__(self, "_given", given)  # no field: nothing that a program depends on
         if self.policy.num_samples is None:
             if self.source.num_rows is None:
                 name = f"{type(self.policy).__name__}.num_samples"
@@ -86,6 +88,11 @@ class Chain:
             policy = dataclasses.replace(self.policy, num_samples=self.source.num_rows)  # pyright: ignore
             object.__setattr__(self, "policy", policy)
         object.__setattr__(self, "family", self.family.resolve(self.source, self.policy))
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Family, source and policy as they were given, their open choices not yet made."""
+        return dict(self.__dict__["_given"])
 
     def keep(self, metrics: Sequence[str | Metric] = ()) -> Keep:
         """What states must hold for the policy, the family and these metrics."""

@@ -14,7 +14,7 @@ from collapse_jax.chain import Chain
 from collapse_jax.execution import Batch, Carry, Program
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import MAX_GENERATIONS
-from collapse_jax.random.threefry import as_key
+from collapse_jax.random.threefry import key_words
 from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Reduce
 from collapse_jax.results.run_state import RunState
 
@@ -153,7 +153,7 @@ def make_plan(
       ValueError: naming the argument, its value, what is allowed and what to do.
     """
     check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
-    words = tuple(int(word) for word in jax.random.key_data(as_key(key)))
+    words = key_words(key)
     first_chain = check.integer("first_chain", first_chain, 0, 2**32 - 1)
     most = 2**32 - first_chain
     num_chains = check.integer("num_chains", num_chains, 1, most, "keep ids below 2^32")
@@ -183,7 +183,7 @@ def make_plan(
     batch, width = _check_batch(chain_batch, chain, num_chains, program, carry, workers)
     plan = Plan(
         chain=chain,
-        key=(words[0], words[1]),
+        key=words,
         num_chains=num_chains,
         num_generations=num_generations,
         every=every,

@@ -1,18 +1,39 @@
 """Ready experiments: config -> chain -> records -> summary -> figures."""
 
-from collapse_jax.experiments.base import AbstractExperiment, Summary
+from collapse_jax.experiments.base import SCALES, AbstractExperiment, Summary
 from collapse_jax.experiments.discrete import DiscreteExperiment
 from collapse_jax.experiments.gaussian import GaussianExperiment
+from collapse_jax.experiments.growing import GrowingExperiment
+from collapse_jax.experiments.keep import KeepGaussianExperiment, KeepWordsExperiment
+from collapse_jax.experiments.mad import MadExperiment
+from collapse_jax.experiments.one_shot import OneShotExperiment
+from collapse_jax.experiments.regimes import RegimesExperiment
+from collapse_jax.experiments.weighting import WeightingExperiment
 
 EXPERIMENTS: dict[str, type[AbstractExperiment]] = {
-    "discrete": DiscreteExperiment,
     "gaussian": GaussianExperiment,
+    "discrete": DiscreteExperiment,
+    "one-shot": OneShotExperiment,
+    "regimes": RegimesExperiment,
+    "growing": GrowingExperiment,
+    "keep-gaussian": KeepGaussianExperiment,
+    "keep-words": KeepWordsExperiment,
+    "mad": MadExperiment,
+    "weighting": WeightingExperiment,
 }
 
 __all__ = [
     "EXPERIMENTS",
+    "SCALES",
     "AbstractExperiment",
     "DiscreteExperiment",
     "GaussianExperiment",
+    "GrowingExperiment",
+    "KeepGaussianExperiment",
+    "KeepWordsExperiment",
+    "MadExperiment",
+    "OneShotExperiment",
+    "RegimesExperiment",
     "Summary",
+    "WeightingExperiment",
 ]

@@ -3,12 +3,15 @@
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from collapse_jax.policies import Accumulate, Replace
+from collapse_jax import check
+from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.results.records import Records
 
-PolicyConfig = Replace | Accumulate
+PolicyConfig = Replace | Accumulate | AccumulateSubsample | Mixing | Fresh
+Scales = Mapping[str, Mapping[str, Any]]
+SCALES = ("smoke", "laptop", "paper")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +24,23 @@ class Summary:
 
 
 class AbstractExperiment(abc.ABC):
-    """A frozen config that can run itself and show what came out."""
+    """A frozen config that can run itself and show what came out.
+
+    Attributes:
+      topic: the family it is about.
+      scales: settings that differ from the defaults, by scale: "smoke" ends within seconds,
+        "laptop" (the defaults) within minutes, "paper" has the paper's sizes and may take
+        an hour.
+    """
+
+    topic: ClassVar[str]
+    scales: ClassVar[Scales]
+
+    @classmethod
+    def at_scale(cls, scale: str) -> Self:
+        """The experiment with the settings of a scale."""
+        check.choice("scale", scale, SCALES)
+        return cls(**cls.scales.get(scale, {}))
 
     @abc.abstractmethod
     def run(self, seed: int, progress: bool) -> Records:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from collapse_jax.chain import Chain
 from collapse_jax.experiments.base import (
     AbstractExperiment,
     PolicyConfig,
+    Scales,
     Summary,
 )
 from collapse_jax.families import Discrete
@@ -57,6 +58,12 @@ class DiscreteExperiment(AbstractExperiment):
     many rows per generation as it has words: about 20 seconds on two cores. Expect half of
     the distinct words to be gone within ten generations and nine in ten after 200.
     """
+
+    topic = "discrete"
+    scales: ClassVar[Scales] = {
+        "smoke": {"num_chains": 8, "num_generations": 10},
+        "paper": {"num_chains": 1024, "num_generations": 1000, "every": 20},
+    }
 
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means the length of the text."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from collapse_jax.chain import Chain
 from collapse_jax.experiments.base import (
     AbstractExperiment,
     PolicyConfig,
+    Scales,
     Summary,
 )
 from collapse_jax.families import Gaussian
@@ -45,6 +46,12 @@ class GaussianExperiment(AbstractExperiment):
     25 seconds on two cores. Expect ln sigma to fall by 1/(2 M) per generation under
     "unbiased" and by 1/M under "mle".
     """
+
+    topic = "gaussian"
+    scales: ClassVar[Scales] = {
+        "smoke": {"num_chains": 300, "num_generations": 20},
+        "paper": {"num_chains": 100_000},
+    }
 
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means 100, 500, 1000 and 10000."""

@@ -116,14 +116,11 @@ unrolled_threefry: Any = define_prng_impl(
 )
 
 
-def as_key(key: int | Key[Array, ""]) -> Key[Array, ""]:
-    """A typed key of the unrolled generator, from an int or a typed threefry key.
+def key_words(key: int | Key[Array, ""]) -> tuple[int, int]:
+    """The two 32-bit words of a key, from an int or a typed threefry key; compiles nothing.
 
     Args:
       key: an int in [0, 2^64), or the scalar result of ``jax.random.key``.
-
-    Returns:
-      The key with the same 64 bits, so the same stream as jax's own threefry.
 
     Raises:
       ValueError: for a float, a bool, a batch of keys, a raw uint32 array, or a
@@ -133,8 +130,7 @@ def as_key(key: int | Key[Array, ""]) -> Key[Array, ""]:
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         if not 0 <= key < 2**64:
             raise ValueError(f"key={key} is outside [0, 2^64); {remedy}")
-        words = jnp.array([int(key) >> 32, int(key) & 0xFFFFFFFF], jnp.uint32)
-        return jax.random.wrap_key_data(words, impl=unrolled_threefry)
+        return int(key) >> 32, int(key) & 0xFFFFFFFF
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
         raise ValueError(f"key={key!r} is not a random key; {remedy}")
     if key.shape != ():
@@ -142,4 +138,14 @@ def as_key(key: int | Key[Array, ""]) -> Key[Array, ""]:
     name = str(jax.random.key_impl(key))
     if name not in ("fry", "ufry", "threefry2x32", "unrolled_threefry2x32"):
         raise ValueError(f"key uses the generator {name!r}, not 'threefry2x32'; {remedy}")
-    return jax.random.wrap_key_data(jax.random.key_data(key), impl=unrolled_threefry)
+    high, low = np.asarray(jax.random.key_data(key)).tolist()
+    return high, low
+
+
+def as_key(key: int | Key[Array, ""]) -> Key[Array, ""]:
+    """A typed key of the unrolled generator, with the bits of `key_words`.
+
+    The stream is that of jax's own threefry under the same bits.
+    """
+    words = jnp.asarray(np.array(key_words(key), np.uint32))
+    return jax.random.wrap_key_data(words, impl=unrolled_threefry)

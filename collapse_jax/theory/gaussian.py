@@ -118,3 +118,25 @@ def accumulate_expected_variance(sizes: Sequence[int] | np.ndarray, estimator: s
 def accumulate_mean_squared_error(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """E (mu_g - mu_0)^2 under Accumulate with the MLE: 1 - E sigma_g^2."""
     return 1 - accumulate_expected_variance(sizes, "mle")
+
+
+def weighted_fresh_error(
+    weight: np.ndarray | float, num_samples: int, num_original: int, *, refit: bool
+) -> np.ndarray:
+    """The stationary E (mu - mu_0)^2 where new real rows have a total weight in the fit.
+
+    mean = weight * (mean of num_original real rows) + (1 - weight) * (mean of num_samples
+    rows of the last model). With known variance (He et al., arXiv 2502.18049)
+    V = (w^2 / n_real + (1-w)^2 / n_syn) / (1 - (1-w)^2), smallest at `best_fresh_weight`.
+    With the variance fitted by weighted maximum likelihood E sigma^2 = 1 - V, so that
+    1 - (1-w)^2 (1 - 1 / n_syn) is the divisor.
+    """
+    w = np.asarray(weight, np.float64)
+    kept = (1 - w) ** 2 * (1 - (1 / num_samples if refit else 0))
+    return (w**2 / num_original + (1 - w) ** 2 / num_samples) / (1 - kept)
+
+
+def best_fresh_weight(num_samples: int, num_original: int) -> float:
+    """(sqrt(r^2 + 4 r) - r) / 2 with r = n_real / n_syn: 0.618 at r = 1 (He et al.)."""
+    ratio = num_original / num_samples
+    return float((np.sqrt(ratio**2 + 4 * ratio) - ratio) / 2)

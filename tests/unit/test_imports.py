@@ -24,6 +24,7 @@ LAYERS = (
     ("execution", "progress"),
     ("plan",),
     ("simulate",),
+    ("sweep",),
     ("plots", "report"),
     ("experiments",),
     ("cli",),

@@ -1,0 +1,78 @@
+"""`collapse plot` and `collapse report`: figures and pages of saved runs."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from collapse_jax.cli.options import expect
+
+
+def plot_command(arguments: Sequence[str]) -> int:
+    """Draw a run's figures again."""
+    records, path = _load(arguments, "plot")
+    draw(records, path)
+    sys.stdout.write(f"figures: {path / 'figures'}\n")
+    return 0
+
+
+def report_command(arguments: Sequence[str]) -> int:
+    """Write a run's page again."""
+    records, path = _load(arguments, "report")
+    if not (path / "figures" / "captions.json").exists():
+        draw(records, path)
+    sys.stdout.write(f"report: {write_page(records, path)}\n")
+    return 0
+
+
+def draw(records: Any, path: Path) -> None:
+    """Write the figures of a run."""
+    from collapse_jax.plots.style import save_figure
+
+    captions = {}
+    for name, (caption, figure) in _presenter(records).figures(records).items():
+        save_figure(figure, path / "figures", name)
+        captions[name] = caption
+    (path / "figures" / "captions.json").write_text(json.dumps(captions, indent=1) + "\n")
+
+
+def write_page(records: Any, path: Path) -> Path:
+    """Write report.html of a run whose figures are drawn."""
+    from collapse_jax.report import write_report
+
+    summary = _presenter(records).summarize(records)
+    captions = json.loads((path / "figures" / "captions.json").read_text())
+    return write_report(
+        path / "report.html",
+        title=summary.title,
+        sentences=summary.sentences,
+        table=summary.table,
+        figures={caption: path / "figures" / f"{name}.png" for name, caption in captions.items()},
+        config=records.config,
+        provenance=records.provenance,
+    )
+
+
+def _presenter(records: Any) -> Any:
+    """What draws and sums up a run: its experiment, or the view of any sweep."""
+    from collapse_jax.experiments import EXPERIMENTS
+    from collapse_jax.experiments.sweep import SweepView
+
+    experiment = records.config["experiment"]
+    return SweepView if experiment.get("is_sweep") else EXPERIMENTS[experiment["name"]]
+
+
+def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
+    from collapse_jax.experiments import EXPERIMENTS
+    from collapse_jax.results.records import Records
+
+    expect(arguments, 1, f"collapse {command} RUN")
+    path = Path(arguments[0])
+    records = Records.load(path)
+    if records.config.get("experiment", {}).get("name") not in EXPERIMENTS:
+        raise ValueError(
+            f"path={str(path)!r} is not allowed: it was not made by `collapse`; "
+            "draw its records with collapse_jax.plots"
+        )
+    return records, path

@@ -1,0 +1,97 @@
+"""How fast the corpus must grow for the error to stay finite."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from collapse_jax.chain import Chain
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.families import Gaussian
+from collapse_jax.plots.lines import Line, Panel, figure_panels
+from collapse_jax.policies import Replace
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.reduce import Reduce
+from collapse_jax.sources import Normal
+from collapse_jax.sweep import sweep
+from collapse_jax.theory import gaussian as theory
+
+GROWTH = {
+    "constant": lambda i: np.ones_like(i),
+    "linear, i": lambda i: i,
+    "i ln i": lambda i: i * np.log(np.maximum(i, np.e)),
+    "i^1.5": lambda i: i**1.5,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class GrowingExperiment(AbstractExperiment):
+    """E W2^2 of Gaussian chains whose corpora grow: constant, i, i ln i, i^1.5.
+
+    Replacement, unbiased estimator: about 20 seconds on two cores. E W2^2 stays finite if
+    and only if the sum of 1 / M_i does (Shumailov et al. 2024, supplement): i^1.5 is
+    enough, i ln i is not, though it takes long to show.
+    """
+
+    topic = "gaussian"
+    scales: ClassVar[Scales] = {
+        "smoke": {"num_chains": 500, "num_generations": 20},
+        "paper": {"num_chains": 100_000, "num_generations": 1000},
+    }
+
+    first_size: int = 100
+    """M_0; M_i is this times the growth at i + 1."""
+    num_chains: int = 10_000
+    """Independent chains per schedule."""
+    num_generations: int = 300
+    """Last generation."""
+
+    def run(self, seed: int, progress: bool) -> Records:
+        """A sweep over schedules of sizes."""
+        fits = np.arange(1.0, self.num_generations + 2)
+        schedules = [np.rint(self.first_size * grow(fits)).astype(int) for grow in GROWTH.values()]
+        chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(self.first_size))
+        records = sweep(
+            chain,
+            {"policy.num_samples": [sizes.tolist() for sizes in schedules]},
+            key=seed,
+            num_chains=self.num_chains,
+            num_generations=self.num_generations,
+            reduce=Reduce(),
+            progress=progress,
+        )
+        names = np.array(list(GROWTH))
+        coordinates = {**records.coordinates, "num_samples": Variable(("num_samples",), names)}
+        curves = [theory.expected_wasserstein2_squared(sizes, "unbiased") for sizes in schedules]
+        exact = Variable(("generation", "num_samples"), np.stack(curves, axis=-1))
+        return dataclasses.replace(
+            records, coordinates=coordinates, theory={"wasserstein2_squared": exact}
+        )
+
+    @staticmethod
+    def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
+        """Mean squared distance by generation, one line per schedule."""
+        exact = records.theory["wasserstein2_squared"].values
+        values = records["wasserstein2_squared_mean"]
+        lines = [
+            Line(str(name), values[:, place], exact[:, place])
+            for place, name in enumerate(records["num_samples"])
+        ]
+        title, fits = r"mean of $W_2^2$(model, truth)", records["generation"] + 1
+        panel = Panel(title, "number of fits i", fits, lines, "", "log", "log")
+        caption = "Mean squared Wasserstein distance from the truth by growth of the corpus."
+        return {"growth": (caption, figure_panels([panel]))}
+
+    @staticmethod
+    def summarize(records: Records) -> Summary:
+        """The last generation against theory."""
+        chains, last = records.config["num_chains"], records["generation"][-1]
+        exact = records.theory["wasserstein2_squared"].values[-1]
+        table = [["M_i grows as", "mean of W2^2", "standard error", "exact"]]
+        for place, name in enumerate(records["num_samples"]):
+            error = records["wasserstein2_squared_std"][-1, place] / np.sqrt(chains)
+            mean = records["wasserstein2_squared_mean"][-1, place]
+            table.append([str(name), f"{mean:.5f}", f"{error:.5f}", f"{exact[place]:.5f}"])
+        sentence = f"{chains:,} chains of {last:,} generations for each schedule of sizes."
+        return Summary("How fast must the corpus grow?", [sentence], table)

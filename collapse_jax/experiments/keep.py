@@ -1,0 +1,160 @@
+"""How much original data must be kept: what survives, by share gamma and corpus size M."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from collapse_jax.chain import Chain
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.discrete import make_source
+from collapse_jax.families import Discrete, Gaussian
+from collapse_jax.plots.keep import figure_keep
+from collapse_jax.policies import Mixing
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.sources import Normal
+from collapse_jax.sweep import sweep
+
+SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+ENOUGH = 0.9  # of what generation 0 has
+
+
+@dataclasses.dataclass(frozen=True)
+class _KeepExperiment(AbstractExperiment):
+    """A sweep over shares of original data and corpus sizes, and one measure of what survives."""
+
+    what: ClassVar[str]
+
+    shares: tuple[float, ...] = SHARES
+    """gamma: share of each corpus drawn anew from the original law."""
+    num_samples: tuple[int, ...] = (100, 300, 1000)
+    """Corpus sizes M."""
+    num_chains: int = 2000
+    """Independent chains per point."""
+    num_generations: int = 100
+    """Last generation."""
+
+    def make_chain(self) -> Chain:
+        """The chain whose shares and sizes are changed."""
+        raise NotImplementedError
+
+    @staticmethod
+    def surviving(records: Records) -> np.ndarray:
+        """What is left of what generation 0 had, [generation, num_samples, gamma]."""
+        raise NotImplementedError
+
+    def run(self, seed: int, progress: bool) -> Records:
+        """The grid."""
+        axes: dict[str, Sequence[Any]] = {
+            "policy.num_samples": self.num_samples,
+            "policy.gamma": self.shares,
+        }
+        records = sweep(
+            self.make_chain(),
+            axes,
+            key=seed,
+            num_chains=self.num_chains,
+            num_generations=self.num_generations,
+            every=max(1, self.num_generations // 50),
+            progress=progress,
+        )
+        dims = ("generation", "num_samples", "gamma")
+        variables = {
+            **records.variables,
+            "surviving": Variable(dims, self.surviving(records)),
+        }
+        return dataclasses.replace(records, variables=variables)
+
+    @classmethod
+    def figures(cls, records: Records) -> Mapping[str, tuple[str, Any]]:  # pyright: ignore
+        """A heat map of the last generation, and what is left by generation."""
+        caption = (
+            f"{cls.what} that is left, as a share of generation 0: after the last generation "
+            "by share of original data and corpus size, and by generation for the largest corpus."
+        )
+        return {"keep": (caption, figure_keep(records, cls.what, ENOUGH))}
+
+    @classmethod
+    def summarize(cls, records: Records) -> Summary:  # pyright: ignore
+        """The smallest share that is enough, for each size."""
+        last = records["generation"][-1]
+        final, shares = records["surviving"][-1], records["gamma"]
+        table = [["M", *(f"gamma = {share:g}" for share in shares)]]
+        sentences = [
+            f"{len(records['chain']):,} chains of {last:,} generations for each share gamma of "
+            f"original rows, drawn anew in every generation. {cls.what} left, as a share of "
+            "generation 0:"
+        ]
+        for size, row in zip(records["num_samples"], final, strict=True):
+            table.append([f"{size:,}", *(f"{value:.3f}" for value in row)])
+            enough = [share for share, value in zip(shares, row, strict=True) if value >= ENOUGH]
+            words = f"gamma = {min(enough):g} is the smallest share" if enough else "no share"
+            sentences.append(f"M = {size:,}: {words} tried that keeps {ENOUGH:.0%} of it.")
+        return Summary("How much original data must be kept?", sentences, table)
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepGaussianExperiment(_KeepExperiment):
+    """How much original data a Gaussian chain needs to keep its spread.
+
+    Typical standard deviation left, by share of original data and corpus size: about 30
+    seconds on two cores. Expect everything to be lost without original data, the sooner the
+    smaller M, and a few percent of it to keep most.
+    """
+
+    topic = "gaussian"
+    what = "typical standard deviation"
+    scales: ClassVar[Scales] = {
+        "smoke": {"num_chains": 200, "num_generations": 20, "num_samples": (10, 30)},
+        "paper": {"num_chains": 10_000, "num_samples": (10, 30, 100, 300, 1000)},
+    }
+
+    num_samples: tuple[int, ...] = (10, 30, 100)
+    """Corpus sizes M."""
+    num_generations: int = 200
+    """Last generation."""
+
+    def make_chain(self) -> Chain:
+        """Unbiased fits to normal data."""
+        return Chain(Gaussian(1), Normal(0.0, 1.0), Mixing(self.num_samples[0]))
+
+    @staticmethod
+    def surviving(records: Records) -> np.ndarray:
+        """exp of the mean of ln sigma, relative to generation 0."""
+        means = np.nanmean(records["log_std"].astype(np.float64), axis=1)
+        return np.exp(means - means[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepWordsExperiment(_KeepExperiment):
+    """How much of a real text must be kept for its words to survive.
+
+    Distinct words of a unigram model that are left, by share of original words in each
+    corpus: about two minutes on two cores. Expect two words in three to be lost within a
+    hundred generations if nothing is kept.
+    """
+
+    topic = "discrete"
+    what = "distinct words"
+    scales: ClassVar[Scales] = {
+        "smoke": {"num_chains": 4, "num_generations": 10, "num_samples": (1000, 3000)},
+        "paper": {"num_chains": 128, "num_samples": (5000, 15_000, 50_000, 150_000)},
+    }
+
+    source: str = "text"
+    """text (the prose of Python's documentation), text:FILE or zipf:K."""
+    num_samples: tuple[int, ...] = (5000, 50_000)
+    """Corpus sizes M."""
+    num_chains: int = 16
+    """Independent chains per point."""
+
+    def make_chain(self) -> Chain:
+        """Unigram models of the text."""
+        return Chain(Discrete(), make_source(self.source), Mixing(self.num_samples[0]))
+
+    @staticmethod
+    def surviving(records: Records) -> np.ndarray:
+        """Distinct words in the corpus, relative to D_0."""
+        means = np.mean(records["support_size"].astype(np.float64), axis=1)
+        return means / means[0]

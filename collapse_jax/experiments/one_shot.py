@@ -1,0 +1,83 @@
+"""How far the estimates of a single fit are off, against the number of rows."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from collapse_jax.chain import Chain
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.gaussian import mean_error, std_error
+from collapse_jax.families import Gaussian
+from collapse_jax.plots.lines import Line, Panel, figure_panels
+from collapse_jax.policies import Replace
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.reduce import Reduce
+from collapse_jax.sources import Normal
+from collapse_jax.sweep import sweep
+
+
+@dataclasses.dataclass(frozen=True)
+class OneShotExperiment(AbstractExperiment):
+    """Errors of one fit to M rows of N(0, 1): the statistical error by itself.
+
+    Sizes 10 to 10^7 as in Shumailov et al. 2024: about a minute on two cores. Expect both
+    errors to fall as 1 / sqrt(M): E|mean error| = sqrt(2 / (pi M)).
+    """
+
+    topic = "gaussian"
+    scales: ClassVar[Scales] = {"smoke": {"most": 1000, "num_chains": 1000}}
+
+    most: int = 10_000_000
+    """The largest size; sizes are 10, 30, 100, ... up to it."""
+    num_chains: int = 10_000
+    """Independent fits per size."""
+
+    def run(self, seed: int, progress: bool) -> Records:
+        """A sweep over sizes of chains that end at generation 0."""
+        sizes = [size for k in range(1, 10) for size in (10**k, 3 * 10**k) if size <= self.most]
+        chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(10))
+        records = sweep(
+            chain,
+            {"policy.num_samples": sizes},
+            key=seed,
+            num_chains=self.num_chains,
+            num_generations=0,
+            metrics=(mean_error, std_error),
+            reduce=Reduce(),
+            progress=progress,
+        )
+        exact = np.sqrt(2 / (np.pi * np.array(sizes, np.float64)))
+        curve = {"mean_error": Variable(("num_samples",), exact)}
+        return dataclasses.replace(records, theory=curve)
+
+    @staticmethod
+    def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
+        """Both errors against M."""
+        panels = []
+        titles = {"mean_error": r"$|\hat\mu - \mu|$", "std_error": r"$|\hat\sigma - \sigma|$"}
+        for name, title in titles.items():
+            low, middle, high = records[f"{name}_quantile"][0]
+            exact = records.theory["mean_error"].values if name == "mean_error" else None
+            lines = [
+                Line("mean", records[f"{name}_mean"][0], exact),
+                Line("median, 5–95 %", middle, band=(low, high)),
+            ]
+            size = records["num_samples"]
+            panels.append(Panel(title, "rows M", size, lines, "", "log", "log"))
+        return {"errors": ("Errors of one fit against the number of rows.", figure_panels(panels))}
+
+    @staticmethod
+    def summarize(records: Records) -> Summary:
+        """One row per size."""
+        chains = records.config["num_chains"]
+        exact = records.theory["mean_error"].values
+        table = [["M", "mean |mu error|", "standard error", "exact", "mean |sigma error|"]]
+        for place, size in enumerate(records["num_samples"]):
+            error = records["mean_error_std"][0, place] / np.sqrt(chains)
+            cells = (records["mean_error_mean"][0, place], error, exact[place])
+            last = records["std_error_mean"][0, place]
+            table.append([f"{size:,}", *(f"{cell:.3e}" for cell in (*cells, last))])
+        sentence = f"{chains:,} independent fits for each number of rows M, unbiased estimator."
+        return Summary("The error of a single fit", [sentence], table)

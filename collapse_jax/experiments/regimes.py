@@ -1,0 +1,110 @@
+"""Replace, accumulate, and a subsample of what accumulates: the paper's Gaussian, three ways."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from collapse_jax.chain import Chain
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.gaussian import mean_error, std_error
+from collapse_jax.families import Gaussian
+from collapse_jax.plots.lines import Line, Panel, figure_panels
+from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.reduce import Reduce
+from collapse_jax.sources import Normal
+from collapse_jax.sweep import sweep
+from collapse_jax.theory import gaussian as theory
+
+
+@dataclasses.dataclass(frozen=True)
+class RegimesExperiment(AbstractExperiment):
+    """Errors of Gaussian chains that replace, accumulate, or subsample what accumulates.
+
+    M = 100 rows per generation, as in Shumailov et al. 2024 and its supplement: about a
+    minute on two cores. Expect the error to grow without bound under replacement, to stay
+    bounded under accumulation, and to grow slowly for a subsample of fixed size.
+    """
+
+    topic = "gaussian"
+    scales: ClassVar[Scales] = {
+        "smoke": {"num_chains": 200, "num_generations": 20},
+        "paper": {"num_samples": 1000, "num_generations": 1000},
+    }
+
+    num_samples: int = 100
+    """Rows per generation."""
+    estimator: Literal["unbiased", "mle"] = "mle"
+    """Divisor of the variance: M - 1 or M (the paper's code)."""
+    num_chains: int = 2000
+    """Independent chains per regime."""
+    num_generations: int = 500
+    """Last generation."""
+
+    def run(self, seed: int, progress: bool) -> Records:
+        """A sweep over policies."""
+        size = self.num_samples
+        policies = [Replace(size), Accumulate(size), AccumulateSubsample(size)]
+        chain = Chain(Gaussian(1, self.estimator), Normal(0.0, 1.0), policies[0])
+        records = sweep(
+            chain,
+            {"policy": policies},
+            key=seed,
+            num_chains=self.num_chains,
+            num_generations=self.num_generations,
+            metrics=(mean_error, std_error),
+            reduce=Reduce(),
+            progress=progress,
+        )
+        names = np.array([type(policy).__name__ for policy in policies])
+        coordinates = {**records.coordinates, "policy": Variable(("policy",), names)}
+        sizes = np.full(self.num_generations + 1, size)
+        curves = {}
+        if self.estimator == "mle":
+            curves["accumulate"] = theory.accumulate_mean_squared_error(sizes)
+        curves["replace"] = theory.mean_squared_error_of_mean(sizes, self.estimator)
+        exact = {name: Variable(("generation",), curve) for name, curve in curves.items()}
+        return dataclasses.replace(records, coordinates=coordinates, theory=exact)
+
+    @staticmethod
+    def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
+        """Errors of mean and spread, one line per regime."""
+        fits = records["generation"] + 1
+        titles = {"mean_error": r"$|\hat\mu - \mu|$", "std_error": r"$|\hat\sigma - \sigma|$"}
+        panels = []
+        for name, title in titles.items():
+            lines = []
+            for place, policy in enumerate(records["policy"]):
+                low, middle, high = records[f"{name}_quantile"][:, :, place].T
+                lines.append(Line(str(policy), middle, band=(low, high)))
+            panels.append(Panel(title, "number of fits", fits, lines, "", "log", "log"))
+        chains = records.config["num_chains"]
+        note = f"median and 5–95 % of {chains:,} chains"
+        return {"errors": ("Errors by generation and regime.", figure_panels(panels, note))}
+
+    @staticmethod
+    def summarize(records: Records) -> Summary:
+        """The last generation."""
+        chains = records.config["num_chains"]
+        header = ["policy", "mean of ln sigma", "standard error", "mean squared mu error", "exact"]
+        table = [header]
+        for place, policy in enumerate(records["policy"]):
+            square = (
+                records["mean_error_mean"][-1, place] ** 2
+                + records["mean_error_std"][-1, place] ** 2
+            )
+            exact = records.theory.get(str(policy).lower())
+            table.append(
+                [
+                    str(policy),
+                    f"{records['log_std_mean'][-1, place]:.4f}",
+                    f"{records['log_std_std'][-1, place] / np.sqrt(chains):.4f}",
+                    f"{square:.5f}",
+                    "" if exact is None else f"{exact.values[-1]:.5f}",
+                ]
+            )
+        last = records["generation"][-1]
+        sentence = f"{chains:,} chains of {last:,} generations for each regime, sigma_0 = 1."
+        return Summary("Replace, accumulate, subsample", [sentence], table)

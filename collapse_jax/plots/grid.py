@@ -1,0 +1,81 @@
+"""Figures over a grid of settings: lines for one axis, heat maps for two."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.plots.style import COLOURS, new_figure
+
+_MOST_PANELS = 6
+
+
+def figure_grid(axes: Mapping[str, np.ndarray], variables: Mapping[str, np.ndarray]) -> Any:
+    """One panel for each of the first variables.
+
+    Args:
+      axes: the values along each axis of the grid, by name.
+      variables: [axis, ...] each. Of a third axis and further ones the first value is shown.
+    """
+    names = list(axes)
+    chosen = dict(list(variables.items())[:_MOST_PANELS])
+    columns = min(3, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure, panels = new_figure(4.2 * columns, 3.5 * rows, rows, columns)
+    for panel, (name, values) in zip(panels.flat, chosen.items(), strict=False):
+        plane = values.reshape(*values.shape[:2], -1)[..., 0] if len(names) > 2 else values
+        if len(names) == 1:
+            draw_line(panel, axes[names[0]], plane, names[0])
+        else:
+            draw_heat_map(panel, plane, axes[names[0]], axes[names[1]], names[0], names[1])
+        panel.set_title(name)
+    for panel in panels.flat[len(chosen) :]:
+        panel.set_visible(False)
+    if len(names) > 2:
+        fixed = ", ".join(f"{name} = {axes[name][0]}" for name in names[2:])
+        figure.suptitle(fixed, fontsize=9, x=0.99, ha="right")
+    return figure
+
+
+def draw_line(panel: Any, places: np.ndarray, values: np.ndarray, name: str) -> None:
+    """Values against numbers, or against names in order."""
+    if places.dtype.kind in "if":
+        panel.plot(places, values, "o-", color=COLOURS[0])
+        if np.all(places > 0) and np.max(places) > 20 * np.min(places):
+            panel.set_xscale("log")
+    else:
+        panel.plot(np.arange(len(places)), values, "o", color=COLOURS[0])
+        panel.set_xticks(np.arange(len(places)), places)
+    panel.set_xlabel(name)
+
+
+def draw_heat_map(
+    panel: Any,
+    values: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    row_name: str,
+    column_name: str,
+    *,
+    limits: tuple[float, float] | None = None,
+    form: str = "{:.3g}",
+) -> None:
+    """Numbers [row, column] as colours, written out where there is room."""
+    finite = values[np.isfinite(values)]
+    low, high = limits or ((finite.min(), finite.max()) if finite.size else (0.0, 1.0))
+    panel.imshow(values, aspect="auto", cmap="viridis", vmin=low, vmax=high, origin="lower")
+    panel.grid(visible=False)
+    panel.set_xticks(np.arange(len(columns)), [_tick(value) for value in columns], rotation=45)
+    panel.set_yticks(np.arange(len(rows)), [_tick(value) for value in rows])
+    panel.set(xlabel=column_name, ylabel=row_name)
+    if values.size > 250:
+        return
+    middle = 0.5 * (low + high)
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if not value > middle else "black"
+        text = form.format(value) if np.isfinite(value) else "failed"
+        panel.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
+
+
+def _tick(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float | np.number) else str(value)
