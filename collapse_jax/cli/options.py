@@ -34,9 +34,12 @@ class SweepOptions(RunOptions):
 def parse(base: type[RunOptions], experiment: Any, program: str, arguments: Sequence[str]) -> Any:
     """The options, as `base` with the experiment's config in `experiment`.
 
+    A policy may be named after its options as well as before them.
+
     Raises:
       ValueError: for what tyro refuses.
     """
+    arguments = sorted(arguments, key=lambda item: re.fullmatch(r"policy:[\w-]+", item) is None)
     kind: Any = Annotated[experiment, _name("")]
     field = ("experiment", kind, dataclasses.field(default_factory=experiment))
     options = dataclasses.make_dataclass("Options", [field], bases=(base,), frozen=True)

@@ -17,7 +17,7 @@ from collapse_jax.sources import Normal
 from collapse_jax.sweep import sweep
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-ENOUGH = 0.9  # of what generation 0 has
+ENOUGH = 0.9  # of what a fit to original data has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +40,8 @@ class _KeepExperiment(AbstractExperiment):
         raise NotImplementedError
 
     @staticmethod
-    def surviving(records: Records) -> np.ndarray:
-        """What is left of what generation 0 had, [generation, num_samples, gamma]."""
+    def surviving(records: Records, source: Any) -> np.ndarray:
+        """What is left, relative to a fit to original data, [generation, num_samples, gamma]."""
         raise NotImplementedError
 
     def run(self, seed: int, progress: bool) -> Records:
@@ -50,8 +50,9 @@ class _KeepExperiment(AbstractExperiment):
             "policy.num_samples": self.num_samples,
             "policy.gamma": self.shares,
         }
+        chain = self.make_chain()
         records = sweep(
-            self.make_chain(),
+            chain,
             axes,
             key=seed,
             num_chains=self.num_chains,
@@ -62,7 +63,7 @@ class _KeepExperiment(AbstractExperiment):
         dims = ("generation", "num_samples", "gamma")
         variables = {
             **records.variables,
-            "surviving": Variable(dims, self.surviving(records)),
+            "surviving": Variable(dims, self.surviving(records, chain.source)),
         }
         return dataclasses.replace(records, variables=variables)
 
@@ -70,8 +71,9 @@ class _KeepExperiment(AbstractExperiment):
     def figures(cls, records: Records) -> Mapping[str, tuple[str, Any]]:  # pyright: ignore
         """A heat map of the last generation, and what is left by generation."""
         caption = (
-            f"{cls.what} that is left, as a share of generation 0: after the last generation "
-            "by share of original data and corpus size, and by generation for the largest corpus."
+            f"{cls.what} left, as a share of what a fit to original data has: after the last "
+            "generation by share of original data and corpus size, and by generation for the "
+            "largest corpus."
         )
         return {"keep": (caption, figure_keep(records, cls.what, ENOUGH))}
 
@@ -84,7 +86,7 @@ class _KeepExperiment(AbstractExperiment):
         sentences = [
             f"{len(records['chain']):,} chains of {last:,} generations for each share gamma of "
             f"original rows, drawn anew in every generation. {cls.what} left, as a share of "
-            "generation 0:"
+            "what a fit to M original rows has:"
         ]
         for size, row in zip(records["num_samples"], final, strict=True):
             table.append([f"{size:,}", *(f"{value:.3f}" for value in row)])
@@ -120,7 +122,7 @@ class KeepGaussianExperiment(_KeepExperiment):
         return Chain(Gaussian(1), Normal(0.0, 1.0), Mixing(self.num_samples[0]))
 
     @staticmethod
-    def surviving(records: Records) -> np.ndarray:
+    def surviving(records: Records, source: Any) -> np.ndarray:
         """exp of the mean of ln sigma, relative to generation 0."""
         means = np.nanmean(records["log_std"].astype(np.float64), axis=1)
         return np.exp(means - means[0])
@@ -144,7 +146,7 @@ class KeepWordsExperiment(_KeepExperiment):
 
     source: str = "text"
     """text (the prose of Python's documentation), text:FILE or zipf:K."""
-    num_samples: tuple[int, ...] = (5000, 50_000)
+    num_samples: tuple[int, ...] = (5000, 15_000, 50_000)
     """Corpus sizes M."""
     num_chains: int = 16
     """Independent chains per point."""
@@ -154,7 +156,13 @@ class KeepWordsExperiment(_KeepExperiment):
         return Chain(Discrete(), make_source(self.source), Mixing(self.num_samples[0]))
 
     @staticmethod
-    def surviving(records: Records) -> np.ndarray:
-        """Distinct words in the corpus, relative to D_0."""
+    def surviving(records: Records, source: Any) -> np.ndarray:
+        """Distinct words in the corpus, relative to the expected number in M original words."""
         means = np.mean(records["support_size"].astype(np.float64), axis=1)
-        return means / means[0]
+        return means / _distinct_words(source.law, np.array(records["num_samples"]))[:, None]
+
+
+def _distinct_words(law: Any, sizes: np.ndarray) -> np.ndarray:
+    """sum_i 1 - (1 - p_i)^M for each M."""
+    left_out = np.log1p(-np.asarray(law, np.float64))
+    return np.sum(-np.expm1(sizes[:, None] * left_out), axis=1)

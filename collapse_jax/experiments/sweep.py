@@ -17,13 +17,15 @@ def final_means(records: Records) -> dict[str, np.ndarray]:
     names = _axes(records)
     means = {}
     for name, one in records.variables.items():
-        others = [dim for dim in one.dims if dim not in (*names, "generation", "chain")]
-        if name.startswith("status") or name.endswith("_std") or others:
+        if name.startswith("status") or name.endswith("_std") or one.dims[0] != "generation":
             continue
-        values = one.values[-1]
-        if "chain" in one.dims:
-            values = np.mean(values.astype(np.float64), axis=0)
-        means[name.removesuffix("_mean")] = values
+        values, dims = one.values[-1], list(one.dims[1:])
+        if "chain" in dims:
+            values = np.mean(values, axis=dims.index("chain"), dtype=np.float64)
+            dims.remove("chain")
+        single = [k for k, dim in enumerate(dims) if dim not in names and values.shape[k] == 1]
+        if len(dims) - len(single) == len(names):
+            means[name.removesuffix("_mean")] = np.squeeze(values, tuple(single))
     return means
 
 

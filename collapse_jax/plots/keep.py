@@ -13,7 +13,8 @@ def figure_keep(records: Records, what: str, enough: float) -> Any:
     """What is left after the last generation over gamma and M, and by generation.
 
     Args:
-      records: with `surviving` [generation, num_samples, gamma], relative to generation 0.
+      records: with `surviving` [generation, num_samples, gamma], relative to a fit to
+        original data.
       what: what survives, in words.
       enough: the share of it that counts as kept; marked in both panels.
     """
@@ -34,12 +35,12 @@ def figure_keep(records: Records, what: str, enough: float) -> Any:
             place = kept[0] - 0.5
             left.plot([place, place], [row - 0.5, row + 0.5], color="#D55E00", linewidth=3)
     last = records["generation"][-1]
-    left.set_title(f"{what} left after {last:,} generations (orange: {enough:.0%} from here on)")
+    left.set_title(f"{what} left after {last:,} generations; right of orange: {enough:.0%}")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(shares)))
     for place, colour in enumerate(colours):
         curve = records["surviving"][:, -1, place]
         right.plot(records["generation"], curve, color=colour, label=f"{shares[place]:g}")
-    right.axhline(enough, color="#D55E00", linewidth=0.9)
+    right.axhline(enough, color="#D55E00", linewidth=1.5)
     right.set(xlabel="generation", title=f"M = {sizes[-1]:,}, by gamma", ylim=(0, None))
     right.set_xlim(0, last)
     right.legend(title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))

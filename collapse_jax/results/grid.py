@@ -86,9 +86,14 @@ class Grid:
             needed = sum(variable.values.nbytes for variable in variables.values())
             memory.check({"records of the grid": needed * int(np.prod(self.shape))})
             self._variables = {name: self._room(one) for name, one in variables.items()}
-            self._theory = {name: self._room(one) for name, one in theory.items()}
             self._coordinates = coordinates
             self._settings = records.config, records.provenance
+        if self._variables.keys() != variables.keys():
+            shown = sorted(self._variables.keys() ^ variables.keys())
+            allowed = "every point must record the same variables"
+            raise check.fail("variables of a point", shown, allowed, "choose another axis")
+        for name in theory.keys() - self._theory.keys():  # not every point has every curve
+            self._theory[name] = self._room(theory[name])
         for table, news in ((self._variables, variables), (self._theory, theory)):
             _check_same_shape(table, news)
             for name, one in news.items():
@@ -167,10 +172,6 @@ class Grid:
 
 
 def _check_same_shape(table: Mapping[str, Variable], news: Mapping[str, Variable]) -> None:
-    if table.keys() != news.keys():
-        shown = sorted(table.keys() ^ news.keys())
-        allowed = "every point must record the same variables"
-        raise check.fail("variables of a point", shown, allowed, "choose another axis")
     for name, one in news.items():
         known = table[name].values.shape[: one.values.ndim]
         if one.values.shape != known:

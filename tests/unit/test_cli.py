@@ -45,7 +45,8 @@ def test_a_policy_is_chosen_by_name(tmp_path):
     command += ["--num-chains", "300", "--num-generations", "3", "--out", str(out)]
     assert main(command) == 0
     config = json.loads((out / "config.json").read_text())
-    assert config["experiment"]["policy"] == {"type": "Accumulate", "num_samples": 20}
+    policy = {"type": "Accumulate", "num_samples": 20, "keep": None}
+    assert config["experiment"]["policy"] == policy
 
 
 def test_a_text_file_is_a_source(tmp_path):
@@ -108,3 +109,72 @@ def test_list_and_help(capsys):
     assert main(["--help"]) == 0
     assert main(["run", "gaussian", "--help"]) == 0
     assert "--policy.num-samples" in capsys.readouterr().out
+
+
+POINTS = ["--policy.num-samples", "10,30", "policy:mixing", "--policy.gamma", "0,0.5"]
+FEW = ["--num-chains", "300", "--num-generations", "3", "--quiet"]
+
+
+def test_a_sweep_has_the_grid_as_dimensions(tmp_path, capsys):
+    out = tmp_path / "sweep"
+    assert main(["sweep", "gaussian", *POINTS, *FEW, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {out / 'report.html'}"
+    import xarray
+
+    with xarray.open_zarr(out / "records.zarr") as dataset:
+        assert dataset.log_std_mean.dims == ("generation", "num_samples", "gamma")
+        assert dataset.num_samples.values.tolist() == [10, 30]
+        assert dataset.log_std_mean.notnull().all()
+    assert (out / "report.html").read_text().count("data:image/png;base64,") == 1
+    assert main(["plot", str(out)]) == 0
+
+
+def test_a_sweep_reports_what_failed_and_runs_it_again(tmp_path, capsys):
+    out = str(tmp_path / "sweep")
+    command = ["sweep", "gaussian", "policy:mixing", "--policy.num-samples", "20", *FEW]
+    command += ["--policy.beta", "0,0.5", "--policy.gamma", "0.1,0.6", "--out", out]
+    assert main(command) == 1
+    assert "failed: policy.beta=0.5, policy.gamma=0.6" in capsys.readouterr().err
+    assert main([*command, "--retry"]) == 1
+    assert main(command) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_policies_are_an_axis(tmp_path):
+    command = ["sweep", "gaussian", "policy:replace,accumulate", "--policy.num-samples", "20"]
+    assert main([*command, *FEW, "--out", str(tmp_path / "sweep")]) == 0
+
+
+def test_reproduce_goes_on_where_it_was(tmp_path, capsys):
+    command = ["reproduce", "--only", "growing,weighting", "--scale", "smoke", "--quiet"]
+    command += ["--out", str(tmp_path)]
+    assert main(command) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    stamp = (tmp_path / "growing" / "report.html").stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().err == "growing: there already\nweighting: there already\n"
+    assert (tmp_path / "growing" / "report.html").stat().st_mtime_ns == stamp
+
+
+WRONG = {
+    "sweep without values": (["sweep", "gaussian", "--policy.num-samples", "10"], "axes="),
+    "sweep of an unknown option": (["sweep", "gaussian", "--colour", "1,2"], "--colour"),
+    "sweep of no experiment": (["sweep", "cubes", "--x", "1,2"], "experiment='cubes'"),
+    "retry without a run": (
+        ["sweep", "gaussian", "--policy.num-samples", "10,20", "--retry", "--out", "nowhere"],
+        "path='nowhere'",
+    ),
+    "reproduce what is not there": (["reproduce", "--only", "cubes"], "--only='cubes'"),
+    "scale": (["reproduce", "--scale", "huge"], "huge"),
+    "shares": (["run", "gaussian", "policy:mixing", "--policy.gamma", "2"], "gamma"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_commands_get_one_line(name, capsys):
+    arguments, expected = WRONG[name]
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert expected in line
