@@ -28,11 +28,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/engine.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 # Minutes of simulation: what is too long for every change.
 verify: $(READY)
-	$(BIN)/python -m pytest -q tests/slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m slow
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

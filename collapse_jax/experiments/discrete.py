@@ -2,12 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from collapse_jax import check
 from collapse_jax.chain import Chain
 from collapse_jax.experiments.base import (
     AbstractExperiment,
@@ -15,39 +13,12 @@ from collapse_jax.experiments.base import (
     Scales,
     Summary,
 )
+from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import Discrete
 from collapse_jax.plots import discrete as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records
 from collapse_jax.simulate import simulate
-from collapse_jax.source import AbstractSource
-from collapse_jax.sources import Categorical, Empirical
-
-
-def text_of_python() -> str:
-    """The prose of `pydoc_data.topics`, inside every Python."""
-    from pydoc_data import topics
-
-    return "\n".join(topics.topics.values())
-
-
-def make_source(name: str) -> AbstractSource:
-    """The source called "text", "text:FILE" or "zipf:K".
-
-    Raises:
-      ValueError: for another name, a file that cannot be read, or a bad K.
-    """
-    kind, _, rest = name.partition(":")
-    if name == "text":
-        return Empirical.words(text_of_python())
-    if kind == "text" and rest:
-        return Empirical.words(Path(rest))
-    if kind == "zipf" and rest.isdigit():
-        states = check.integer("K of source zipf:K", int(rest), 2, 10**7)
-        weights = 1 / np.arange(1, states + 1)
-        return Categorical(weights / weights.sum())
-    allowed = "it must be 'text', 'text:FILE' or 'zipf:K'"
-    raise check.fail("source", name, allowed, "pass text:book.txt, say")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +39,7 @@ class DiscreteExperiment(AbstractExperiment):
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means the length of the text."""
     source: str = "text"
-    """text, text:FILE or zipf:K (K states with probabilities 1/rank)."""
+    """text, text:FILE, zipf:K (K states with probabilities 1/rank), or labels as FILE:COLUMN."""
     num_chains: int = 128
     """Independent chains."""
     num_generations: int = 200

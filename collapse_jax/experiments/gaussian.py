@@ -14,13 +14,13 @@ from collapse_jax.experiments.base import (
     Scales,
     Summary,
 )
+from collapse_jax.experiments.sources import NORMAL, make_source
 from collapse_jax.families import Gaussian
 from collapse_jax.plots import gaussian as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.simulate import simulate
-from collapse_jax.sources import Normal
 from collapse_jax.theory import gaussian as theory
 
 PAPER_SIZES = (100, 500, 1000, 10_000)
@@ -57,6 +57,8 @@ class GaussianExperiment(AbstractExperiment):
     """What each model is trained on; num_samples None means 100, 500, 1000 and 10000."""
     estimator: Literal["unbiased", "mle"] = "unbiased"
     """Divisor of the variance: M - 1 or M."""
+    source: str = NORMAL
+    """normal (standard normal rows), or rows of a file: FILE.npy, or FILE:COLUMN of a table."""
     num_chains: int = 4096
     """Independent chains per corpus size."""
     num_generations: int = 1000
@@ -87,7 +89,7 @@ class GaussianExperiment(AbstractExperiment):
 
     def _run_size(self, size: int, seed: int, progress: bool) -> Records:
         policy = dataclasses.replace(self.policy, num_samples=size)
-        chain = Chain(Gaussian(1, self.estimator), Normal(0.0, 1.0), policy)
+        chain = Chain(Gaussian(1, self.estimator), make_source(self.source, as_rows=True), policy)
         return simulate(
             chain,
             key=seed,
@@ -100,7 +102,7 @@ class GaussianExperiment(AbstractExperiment):
         )
 
     def _theory(self, sizes: tuple[int, ...], generations: np.ndarray) -> dict[str, Variable]:
-        if not isinstance(self.policy, Replace):
+        if not isinstance(self.policy, Replace) or self.source != NORMAL:
             return {}
         dims = ("generation", "num_samples")
         schedules = [np.full(self.num_generations + 1, size) for size in sizes]

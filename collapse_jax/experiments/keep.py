@@ -8,7 +8,7 @@ import numpy as np
 
 from collapse_jax.chain import Chain
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
-from collapse_jax.experiments.discrete import make_source
+from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.plots.keep import figure_keep
 from collapse_jax.policies import Mixing
@@ -145,7 +145,7 @@ class KeepWordsExperiment(_KeepExperiment):
     }
 
     source: str = "text"
-    """text (the prose of Python's documentation), text:FILE or zipf:K."""
+    """text (the prose of Python's documentation), text:FILE, zipf:K, or labels as FILE:COLUMN."""
     num_samples: tuple[int, ...] = (5000, 15_000, 50_000)
     """Corpus sizes M."""
     num_chains: int = 16

@@ -32,6 +32,9 @@ class NormalModel:
     factor: Float[Array, "dim dim"]
 
 
+_LABELS = "use Discrete(), or Empirical(np.asarray(data, float)) for integers that are measured"
+
+
 @config
 class Gaussian(AbstractFamily):
     """Normal models fitted by their sample mean and covariance.
@@ -88,7 +91,7 @@ class Gaussian(AbstractFamily):
             else:
                 allowed = f"its rows have length {source.row_dim}, the family's dim={self.dim}"
             name = type(source).__name__
-            remedy = f"use Gaussian(dim={source.row_dim})" if source.row_dim else "use Discrete()"
+            remedy = f"use Gaussian(dim={source.row_dim})" if source.row_dim else _LABELS
             raise check.fail("Chain.source", name, allowed, remedy)
         if policy.smallest_size < 2:
             name = f"{type(policy).__name__}.num_samples"

@@ -20,6 +20,7 @@ from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.random.subset import random_subset
 from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
+from collapse_jax.sources import tables
 from collapse_jax.sources.categorical import Categorical, expand
 
 _ANY_LAW = Categorical([1.0])  # to be given other probabilities
@@ -33,28 +34,36 @@ class Empirical:
     of size > n a sample with replacement.
 
     Args:
-      data: integers [row] that label states 0, 1, ..., or finite real rows [row] or
-        [row, dim].
+      data: integers [row] that label states 0, 1, ..., texts [row], whose distinct values
+        are the states, most frequent first, or finite real rows [row] or [row, dim]; as an
+        array, the path of a .npy, .csv or .parquet file, a `datasets.Dataset` or a table
+        (pandas or pyarrow).
       names: for labels, one name per state (optional).
+      column: for files and tables with columns, the name of the one to take, or several
+        names for rows of as many dimensions; may be left out where there is only one.
 
     Returns:
       An `EmpiricalLabels` or an `EmpiricalRows`.
 
     Raises:
-      ValueError: for empty data, values that are not finite, negative labels or
-        another number of axes.
+      ValueError: for a file that cannot be read, an unknown column, empty data, values that
+        are missing or not finite, negative labels or another number of axes.
     """
 
-    def __new__(cls, data: Any, names: Sequence[str] = ()) -> AbstractSource:  # pyright: ignore
+    def __new__(  # pyright: ignore
+        cls, data: Any, names: Sequence[str] = (), column: str | Sequence[str] | None = None
+    ) -> AbstractSource:
         """The source that fits the data's type."""
+        values, known = tables.read(data, column)
+        if values.ndim == 1 and np.issubdtype(values.dtype, np.integer):
+            return EmpiricalLabels.from_labels(values, names or known)
+        if values.ndim == 1 and values.size and values.dtype.kind == "U":
+            if len(names):
+                allowed = "texts are their own names"
+                raise check.fail("Empirical.names", list(names), allowed, "leave names out")
+            return EmpiricalLabels.from_texts(values)
         remedy = "pass integer labels [row], or real rows [row] or [row, dim]"
-        try:
-            values = np.asarray(data)
-        except ValueError:
-            raise check.fail("Empirical.data", data, "rows have unequal lengths", remedy) from None
-        if np.issubdtype(values.dtype, np.integer) and values.ndim == 1:
-            return EmpiricalLabels.from_labels(values, names)
-        rows = check.array("Empirical.data", data, (1, 2), remedy)
+        rows = check.array("Empirical.data", values, (1, 2), remedy)
         return EmpiricalRows(rows.reshape(len(rows), -1))
 
     @staticmethod
@@ -79,9 +88,7 @@ class Empirical:
         found = _WORD.findall(text.lower())
         if not found:
             raise check.fail("Empirical.words", text[:30], "it has no words", "pass English prose")
-        names, counts = np.unique(found, return_counts=True)
-        order = np.lexsort((names, -counts))
-        return EmpiricalLabels(counts[order], tuple(names[order].tolist()))
+        return EmpiricalLabels.from_texts(found)
 
 
 @config
@@ -110,6 +117,13 @@ class EmpiricalLabels(CountsSource):
         counts = np.bincount(labels, minlength=len(names)).astype(np.int32)
         counts.setflags(write=False)
         return cls(counts, tuple(names))
+
+    @classmethod
+    def from_texts(cls, texts: Sequence[str] | np.ndarray) -> Self:
+        """Count equal texts; states are distinct texts, most frequent first."""
+        names, counts = np.unique(texts, return_counts=True)
+        order = np.lexsort((names, -counts))
+        return cls(counts[order], tuple(names[order].tolist()))
 
     @property
     def num_states(self) -> int:

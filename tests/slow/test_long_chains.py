@@ -1,9 +1,12 @@
 """Long chains stay finite and right: minutes, so run by `make verify`, not by `make test`."""
 
 import numpy as np
+import pytest
 
 import collapse_jax as cj
 from collapse_jax.theory import gaussian as theory
+
+pytestmark = pytest.mark.slow
 
 
 def test_ten_thousand_chains_of_a_hundred_thousand_generations():

@@ -13,6 +13,8 @@ from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.random.threefry import as_key
 
+pytestmark = pytest.mark.slow
+
 FALSE_FAIL = 1e-8
 BATCH = 500_000
 

@@ -1,5 +1,7 @@
 """Bad input gets one line: the argument, its value, what is allowed and what to do."""
 
+import pathlib
+
 import jax
 import numpy as np
 import pytest
@@ -22,6 +24,14 @@ def metric(key, family, params, corpus, source, first):
 
 def state():
     return simulate().state
+
+
+def chain(policy, family=None, source=NORMAL):
+    return cj.Chain(family or cj.Gaussian(1), source, policy)
+
+
+def words(policy):
+    return cj.Chain(cj.Discrete(corpus="counts"), LETTERS, policy)
 
 
 CASES = {
@@ -83,6 +93,146 @@ CASES = {
         "Sampler.function.*shape",
     ),
     "sampler that raises": (lambda: cj.Sampler(lambda key: key, 1), "Sampler.function.*TypeError"),
+    "share above one": (lambda: cj.Mixing(10, gamma=1.2), "Mixing.gamma=1.2"),
+    "share below zero": (lambda: cj.Mixing(10, beta=-0.1), "Mixing.beta=-0.1"),
+    "share nan": (lambda: cj.Mixing(10, gamma=np.nan), "Mixing.gamma=nan"),
+    "share of text": (lambda: cj.Mixing(10, gamma="half"), "Mixing.gamma='half'"),
+    "share of two axes": (lambda: cj.Mixing(10, gamma=[[0.1]]), "Mixing.gamma=.*shape"),
+    "share in a schedule": (lambda: cj.Mixing(10, gamma=[0.1, 1.5]), r"Mixing.gamma\[1\]=1.5"),
+    "schedule of shares empty": (lambda: cj.Mixing(10, gamma=[]), "Mixing.gamma"),
+    "shares above one together": (lambda: cj.Mixing(10, beta=0.7, gamma=0.4), "beta . gamma=1.1"),
+    "shares that do not sum": (
+        lambda: cj.Mixing(10, alpha=0.5, gamma=0.4),
+        "alpha . beta . gamma=0.9",
+    ),
+    "shares that do not sum in a schedule": (
+        lambda: cj.Mixing(10, alpha=[0.9, 0.5], gamma=0.1),
+        "alpha . beta . gamma=0.6",
+    ),
+    "schedules of two lengths": (
+        lambda: cj.Mixing(10, beta=[0.1, 0.2], gamma=[0.1] * 3),
+        "lengths in Mixing",
+    ),
+    "shares and sizes of two lengths": (
+        lambda: cj.Mixing([10, 10, 10], gamma=[0.1] * 3),
+        "lengths in Mixing",
+    ),
+    "previous": (lambda: cj.Mixing(10, previous="corpus"), "Mixing.previous='corpus'"),
+    "original": (lambda: cj.Mixing(10, original=None), "Mixing.original=None"),
+    "allocation": (lambda: cj.Mixing(10, allocation="exact"), "Mixing.allocation='exact'"),
+    "mixing size": (lambda: cj.Mixing(0, gamma=0.1), "Mixing.num_samples=0"),
+    "mixing size above int32": (lambda: cj.Mixing(2**31), "Mixing.num_samples=2147483648"),
+    "more previous rows than there are": (
+        lambda: cj.Mixing([5, 20], beta=0.5, allocation="fixed"),
+        "Mixing.beta=0.5.*5 rows of the previous corpus",
+    ),
+    "perhaps more previous rows than there are": (
+        lambda: cj.Mixing([5, 20], beta=0.5),
+        "Mixing.beta=0.5.*5 rows of the previous corpus",
+    ),
+    "more rows of D_0 than there are": (
+        lambda: cj.Mixing([5, 20, 100], gamma=0.5, original="data", allocation="fixed"),
+        "Mixing.gamma=0.5.*5 rows of D_0",
+    ),
+    "shares for another length of run": (
+        lambda: simulate(chain=chain(cj.Mixing(10, gamma=[0.1, 0.2]))),
+        "alpha, beta or gamma=2.*needs 3",
+    ),
+    "mixing sizes for another length of run": (
+        lambda: simulate(chain=chain(cj.Mixing([10, 11, 12], gamma=0.2))),
+        "Mixing.num_samples.*=3.*needs 4",
+    ),
+    "moments do not suffice for rows reused": (
+        lambda: chain(cj.Mixing(10, beta=0.5), cj.Gaussian(1, corpus="moments")),
+        "Gaussian.corpus='moments'.*trained on again",
+    ),
+    "moments do not suffice for rows of D_0": (
+        lambda: chain(cj.Mixing(10, gamma=0.5, original="data"), cj.Gaussian(1, corpus="moments")),
+        "Gaussian.corpus='moments'.*trained on again",
+    ),
+    "moments do not suffice for a subsample": (
+        lambda: chain(cj.AccumulateSubsample(10), cj.Gaussian(1, corpus="moments")),
+        "Gaussian.corpus='moments'.*AccumulateSubsample",
+    ),
+    "moments do not suffice for a verifier": (
+        lambda: chain(cj.Replace(10, keep=lambda r: r[:, 0] > 0), cj.Gaussian(1, corpus="moments")),
+        "Gaussian.corpus='moments'.*verifier",
+    ),
+    "fresh without an original": (lambda: cj.Fresh(10, None), "Fresh.num_original=None"),
+    "fresh original below zero": (lambda: cj.Fresh(10, -1), "Fresh.num_original=-1"),
+    "fresh original of float": (lambda: cj.Fresh(10, 2.5), "Fresh.num_original=2.5"),
+    "fresh size": (lambda: cj.Fresh(0, 10), "Fresh.num_samples=0"),
+    "fresh lengths": (lambda: cj.Fresh([10, 20], [1, 2, 3]), "Fresh.num_original.*=3"),
+    "fresh sum above int32": (lambda: cj.Fresh(2**31 - 1, 1), "Fresh.num_samples . Fresh"),
+    "fresh for another length of run": (
+        lambda: simulate(chain=chain(cj.Fresh([10, 20], 5))),
+        "Fresh.num_samples.*=2",
+    ),
+    "fresh original for another length of run": (
+        lambda: simulate(chain=chain(cj.Fresh(5, [10, 20]))),
+        "Fresh.num_original.*=2",
+    ),
+    "subsample size": (lambda: cj.AccumulateSubsample(0), "AccumulateSubsample.num_samples=0"),
+    "subsample schedule": (
+        lambda: cj.AccumulateSubsample([4, True]),
+        r"AccumulateSubsample.num_samples\[1\]=True",
+    ),
+    "subsampled pool above int32": (
+        lambda: simulate(chain=chain(cj.AccumulateSubsample(2**30)), num_generations=5),
+        "pool size",
+    ),
+    "subsample of too many counts": (
+        lambda: simulate(chain=words(cj.AccumulateSubsample(4 * 10**7))),
+        "rows to choose from=160000000",
+    ),
+    "previous rows of too many counts": (
+        lambda: simulate(chain=words(cj.Mixing(2 * 10**8, beta=0.5))),
+        "rows to choose from=200000000",
+    ),
+    "verifier": (lambda: cj.Replace(10, keep=3), "Replace.keep=3"),
+    "verifier of accumulating": (lambda: cj.Accumulate(10, keep="all"), "Accumulate.keep='all'"),
+    "verifier of mixing": (lambda: cj.Mixing(10, keep=0.5), "Mixing.keep=0.5"),
+    "verifier of fresh": (lambda: cj.Fresh(10, 1, keep=[1]), r"Fresh.keep=\[1\]"),
+    "verifier of a subsample": (lambda: cj.AccumulateSubsample(10, keep=1), "keep=1"),
+    "verifier of each coordinate": (
+        lambda: simulate(chain=chain(cj.Replace(10, keep=lambda rows: rows > 0))),
+        "result of keep=.*shape",
+    ),
+    "verifier of all rows": (
+        lambda: simulate(chain=chain(cj.Replace(10, keep=lambda rows: True))),
+        "result of keep=.*shape",
+    ),
+    "verifier of earlier laws": (
+        lambda: cj.Mixing(10, beta=0.5, previous="distribution", keep=lambda rows: rows[:, 0] > 0),
+        "Mixing.previous='distribution'.*verifier",
+    ),
+    "one row of a schedule is no variance": (
+        lambda: chain(cj.Accumulate([5, 1])),
+        r"Accumulate.num_samples=\(5, 1\)|Accumulate.num_samples",
+    ),
+    "covariance infinite": (lambda: cj.Normal(0.0, np.inf), "Normal.covariance=inf"),
+    "mixture covariance not symmetric": (
+        lambda: cj.NormalMixture([1.0], [[0.0, 0.0]], [[[1, 0.5], [0, 1]]]),
+        r"NormalMixture.covariances\[0\]\[0, 1\]=0.5",
+    ),
+    "mixture covariance not positive": (
+        lambda: cj.NormalMixture([1.0], [[0.0, 0.0]], [[[1, 2], [2, 1]]]),
+        r"NormalMixture.covariances\[0\]",
+    ),
+    "data of text for a Gaussian": (
+        lambda: chain(cj.Replace(10), source=cj.Empirical(["a", "b"])),
+        "Chain.source.*labels",
+    ),
+    "data of three axes": (lambda: cj.Empirical(np.zeros((2, 2, 2))), "Empirical.data"),
+    "label above int32": (lambda: cj.Empirical([0, 2**31]), "Empirical.data=2147483648"),
+    "names for texts": (lambda: cj.Empirical(["a", "b"], ["x", "y"]), "Empirical.names"),
+    "column of an array": (lambda: cj.Empirical([1.0, 2.0], column="x"), "Empirical.column='x'"),
+    "file that is not there": (lambda: cj.Empirical("nowhere.csv"), "Empirical.data='nowhere.csv'"),
+    "file of an unknown kind": (lambda: cj.Empirical("data.xls"), "Empirical.data='data.xls'"),
+    "no file of words": (
+        lambda: cj.Empirical.words(pathlib.Path("nowhere.txt")),
+        "Empirical.words='nowhere.txt'",
+    ),
     "size of zero": (lambda: cj.Replace(0), "Replace.num_samples=0"),
     "size of float": (lambda: cj.Replace(10.0), "Replace.num_samples=10.0"),
     "size above int32": (lambda: cj.Replace(2**31), "Replace.num_samples=2147483648"),
@@ -193,7 +343,6 @@ def test_nothing_is_compiled_before_an_argument_is_refused():
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiled.append(event) if "backend_compile" in event else None
     )
-    chain = cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace([10, 20]))
     with pytest.raises(ValueError, match="num_samples"):
-        simulate(chain=chain)
+        simulate(chain=chain(cj.Replace([10, 20])))
     assert compiled == []

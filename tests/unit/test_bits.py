@@ -65,10 +65,7 @@ def assert_same(records, reference, chains=slice(None), generations=slice(None))
     )
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CHAINS],
-)
+@pytest.fixture(scope="module", params=CHAINS)
 def reference(request):
     return request.param, run(request.param)
 

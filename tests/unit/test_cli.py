@@ -111,6 +111,15 @@ def test_list_and_help(capsys):
     assert "--policy.num-samples" in capsys.readouterr().out
 
 
+def test_a_column_of_a_file_is_a_source(tmp_path, capsys):
+    (tmp_path / "heights.csv").write_text("cm\n" + "\n".join(map(str, range(150, 190))))
+    command = ["run", "gaussian", "--policy.num-samples", "30", "--num-chains", "64", "--quiet"]
+    command += ["--num-generations", "2", "--out", str(tmp_path / "run")]
+    assert main([*command, "--source", f"{tmp_path}/heights.csv:m"]) == 2
+    assert "the columns are 'cm'" in capsys.readouterr().err
+    assert main([*command, "--source", f"{tmp_path}/heights.csv:cm"]) == 0
+
+
 POINTS = ["--policy.num-samples", "10,30", "policy:mixing", "--policy.gamma", "0,0.5"]
 FEW = ["--num-chains", "300", "--num-generations", "3", "--quiet"]
 
@@ -169,6 +178,9 @@ WRONG = {
     "reproduce what is not there": (["reproduce", "--only", "cubes"], "--only='cubes'"),
     "scale": (["reproduce", "--scale", "huge"], "huge"),
     "shares": (["run", "gaussian", "policy:mixing", "--policy.gamma", "2"], "gamma"),
+    "source": (["run", "gaussian", "--source", "cauchy"], "source='cauchy'"),
+    "source file": (["run", "gaussian", "--source", "nowhere.npy"], "nowhere.npy"),
+    "labels for a Gaussian": (["run", "gaussian", "--source", "zipf:3"], "labels"),
 }
 
 
