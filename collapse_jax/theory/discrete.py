@@ -24,6 +24,34 @@ def variance_of_probability(
     return law * (1 - law) * (1 - (1 - 1 / num_samples) ** fits)
 
 
+def fresh_share_expected_heterozygosity(
+    probabilities: np.ndarray,
+    num_samples: int,
+    gamma: float,
+    num_generations: int,
+    allocation: str = "multinomial",
+) -> np.ndarray:
+    """E (1 - sum p^2) of models 0 .. G where a share gamma of each corpus is drawn from p_0.
+
+    With F = sum p^2, multinomial: E F' = 1/M + (1 - 1/M) [(1-gamma)^2 E F +
+    (1 - (1-gamma)^2) F_0]. Fixed (exactly gamma M original rows): E F' = 1/M +
+    (1-gamma) (1-gamma-1/M) E F + [gamma (gamma-1/M) + 2 gamma (1-gamma)] F_0: two rows are
+    distinct with chance 1 - 1/M, and agree by the laws that they were drawn from. Neither
+    holds where rows of D_0 are kept.
+    """
+    first, single = float(np.sum(np.asarray(probabilities, np.float64) ** 2)), 1 / num_samples
+    if allocation == "fixed":
+        same = (1 - gamma) * (1 - gamma - single)
+        other = gamma * (gamma - single) + 2 * gamma * (1 - gamma)
+    else:
+        same = (1 - single) * (1 - gamma) ** 2
+        other = (1 - single) - same
+    squares = [single + (1 - single) * first]
+    for _ in range(num_generations):
+        squares.append(single + same * squares[-1] + other * first)
+    return 1 - np.array(squares)
+
+
 def ancestors(num_samples: int, num_generations: int) -> np.ndarray:
     """P(A_g = a), [generation, a], of the number of ancestors in D_0 of the rows of D_g.
 

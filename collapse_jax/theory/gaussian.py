@@ -120,6 +120,36 @@ def accumulate_mean_squared_error(sizes: Sequence[int] | np.ndarray) -> np.ndarr
     return 1 - accumulate_expected_variance(sizes, "mle")
 
 
+def biased_expected_variance(bias: float, num_generations: int) -> np.ndarray:
+    """E sigma_g^2 under Replace (unbiased) from draws of N(mu, bias sigma^2): bias^g.
+
+    D_0 is real, so generation 0 is without bias (Alemohammad et al., arXiv 2307.01850).
+    """
+    return float(bias) ** np.arange(num_generations + 1)
+
+
+def biased_mean_squared_error(sizes: Sequence[int] | np.ndarray, bias: float) -> np.ndarray:
+    """E (mu_g - mu_0)^2 under Replace (unbiased) with sampling bias: sum_i bias^i / M_i."""
+    values = _sizes(sizes)
+    return np.cumsum(biased_expected_variance(bias, len(values) - 1) / values)
+
+
+def fresh_mean_squared_error(
+    num_samples: int, num_original: int, num_generations: int
+) -> np.ndarray:
+    """E (mu_g - mu_0)^2 under Fresh with the MLE; E sigma_g^2 is 1 minus it.
+
+    D_0 has N = n_syn + n_real rows, so V_0 = 1/N, and N^2 V' = n_syn^2 (V + (1 - V) / n_syn)
+    + n_real, whose limit is N / (N^2 - n_syn (n_syn - 1)).
+    """
+    total = num_samples + num_original
+    errors = [1 / total]
+    for _ in range(num_generations):
+        spread = errors[-1] + (1 - errors[-1]) / num_samples
+        errors.append((num_samples**2 * spread + num_original) / total**2)
+    return np.array(errors)
+
+
 def weighted_fresh_error(
     weight: np.ndarray | float, num_samples: int, num_original: int, *, refit: bool
 ) -> np.ndarray:

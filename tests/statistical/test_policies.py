@@ -211,27 +211,6 @@ def test_counts_and_labels_have_one_law(name):
         assert_one_law(*([np.round(run[variable].astype(np.float64), 5)] for run in runs))
 
 
-def next_square(name, square, share, size):
-    """E F of the next generation with a share of fresh rows; F = sum p^2."""
-    first = np.sum(LAW**2)
-    if name == "multinomial":
-        kept = (1 - share) ** 2
-        return 1 / size + (1 - 1 / size) * (kept * square + (1 - kept) * first)
-    rest = share * (share - 1 / size) + 2 * share * (1 - share)
-    return 1 / size + (1 - share) * (1 - share - 1 / size) * square + rest * first
-
-
-@pytest.mark.parametrize("allocation", ["multinomial", "fixed"])
-def test_a_fresh_share_keeps_diversity(allocation):
-    size, share = 20, 0.25
-    policy = cj.Mixing(size, gamma=share, allocation=allocation)
-    records = discrete(policy, "counts", chains=40_000)
-    square = 1 / size + (1 - 1 / size) * np.sum(LAW**2)
-    for g in range(G + 1):
-        assert_mean(1 - records["heterozygosity"][g].astype(np.float64), square)
-        square = next_square(allocation, square, share, size)
-
-
 def test_a_previous_law_is_a_mixture_of_all_earlier_ones():
     """E p_g is p_0, and E F follows from drawing M rows of alpha theta + beta p + gamma p_0."""
     size, alpha, beta = 20, 0.3, 0.7
@@ -246,25 +225,6 @@ def test_a_previous_law_is_a_mixture_of_all_earlier_ones():
         law_square = alpha**2 * square + 2 * alpha * beta * law_cross + beta**2 * law_square
         square = 1 / size + (1 - 1 / size) * law_square
     assert first < law_square
-
-
-@pytest.mark.parametrize("bias", [0.8, 1.1])
-def test_sampling_bias(bias):
-    records = gaussian(cj.Replace(20), sampling_bias=bias, estimator="unbiased", chains=40_000)
-    for g in range(G + 1):
-        assert_mean(np.exp(2 * records["log_std"][g]), bias**g)
-        expected = sum(bias**k for k in range(g + 1)) / 20
-        assert_mean(records["mean"][g, :, 0] ** 2, expected)
-
-
-def test_fresh_rows_bound_the_error():
-    records = gaussian(cj.Fresh(6, 4), chains=40_000)
-    error, spread = 1 / 10, 1 - 1 / 10
-    for g in range(G + 1):
-        assert_mean(records["mean"][g, :, 0] ** 2, error)
-        assert_mean(np.exp(2 * records["log_std"][g]), spread)
-        error = (6**2 * (error + spread / 6) + 4) / 10**2
-        spread = 1 - error
 
 
 @pytest.mark.parametrize("size", [8, 40, 60])
