@@ -7,11 +7,12 @@ from typing import Any, Self
 
 
 class Progress:
-    """Counts chain generations; draws a bar if it is shown."""
+    """Counts chain generations, or points of a grid; draws a bar if it is shown."""
 
-    def __init__(self, total: int, show: bool) -> None:
+    def __init__(self, total: int, show: bool, unit: str = "generations") -> None:
         self._total = total
         self._show = show
+        self._unit = unit
         self._bar: Any = None
         self._task: Any = None
         self._began = 0.0
@@ -28,7 +29,8 @@ class Progress:
         if self._show:
             self._bar = _bar()
             self._bar.start()
-            self._task = self._bar.add_task("compiling", total=self._total, rate="")
+            first = "compiling" if self._unit == "generations" else self._unit
+            self._task = self._bar.add_task(first, total=self._total, rate="")
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -42,17 +44,15 @@ class Progress:
         yield
         self.compile_seconds += time.perf_counter() - began
 
-    def advance(self, generations: int) -> None:
-        """Note chain generations done."""
-        self._done += generations
+    def advance(self, number: int) -> None:
+        """Note chain generations or points done."""
+        self._done += number
         if self._bar is not None:
             rate = self._done / max(self.run_seconds, 1e-9)
-            self._bar.update(
-                self._task,
-                completed=self._done,
-                description="generations",
-                rate=f"{rate:,.0f}/s, compiled in {self.compile_seconds:.1f} s",
-            )
+            shown = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+            if self.compile_seconds:
+                shown += f", compiled in {self.compile_seconds:.1f} s"
+            self._bar.update(self._task, completed=self._done, description=self._unit, rate=shown)
 
 
 def _bar() -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from collapse_jax import check
 from collapse_jax.chain import Chain
+from collapse_jax.progress import Progress
 from collapse_jax.results.grid import Grid
 from collapse_jax.results.records import Records
 from collapse_jax.simulate import simulate
@@ -17,6 +18,7 @@ def sweep(
     axes: Mapping[str, Sequence[Any]],
     *,
     earlier: Records | None = None,
+    progress: bool = False,
     **arguments: Any,
 ) -> Records:
     """Simulate a chain at every point of a grid; the axes become dimensions.
@@ -39,6 +41,7 @@ def sweep(
       chain: the process; its settings are those of every point but for the axes.
       axes: values by path, such as "policy.gamma", "family.sampling_bias" or "policy".
       earlier: records of this sweep with failures: only those points are run, and joined.
+      progress: whether to show points done and time left on stderr.
       arguments: of `simulate`, without state and store.
 
     Returns:
@@ -49,6 +52,7 @@ def sweep(
         every point, or `earlier` records of another grid.
     """
     check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
+    check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
     for name in ("state", "store"):
         if arguments.get(name) is not None:
             remedy = "continue single points with simulate"
@@ -56,12 +60,14 @@ def sweep(
     grid = Grid(axes, earlier)
     for path in grid.axes:
         _check_path(chain, path)
-    for point in grid.points:
-        try:
-            here = with_settings(chain, grid.values(point))
-            grid.add(point, simulate(here, **arguments))
-        except Exception as error:
-            grid.fail(point, error)
+    with Progress(len(grid.points), progress, "points") as bar:
+        for point in grid.points:
+            try:
+                here = with_settings(chain, grid.values(point))
+                grid.add(point, simulate(here, **arguments))
+            except Exception as error:
+                grid.fail(point, error)
+            bar.advance(1)
     records = grid.records()
     if failures := records.config["failures"]:
         message = (
