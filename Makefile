@@ -26,6 +26,7 @@ bench: export MALLOC_TRIM_THRESHOLD_ = 8589934592
 bench: export MALLOC_ARENA_MAX = 1
 bench: $(READY)
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/studies.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q

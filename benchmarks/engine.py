@@ -106,6 +106,42 @@ def discrete() -> list[timing.Comparison]:
     return table
 
 
+def regimes() -> list[timing.Comparison]:
+    """Kept, fresh and reused rows against NumPy on the same exact laws."""
+    rng, law = np.random.default_rng(0), np.full(100, 0.01)
+    mixing = cj.Mixing(100, gamma=0.1, allocation="fixed")
+    normals = cj.Chain(cj.Gaussian(1), normal(1), mixing)
+    words = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Mixing(1000, gamma=0.1))
+    pool = cj.Chain(cj.Gaussian(1), normal(1), cj.AccumulateSubsample(1000))
+    return [
+        timing.compare(
+            "Gaussian Mixing, gamma=0.1, 65,536 chains, M=100, reduced",
+            runner(normals, 65_536, 100, reduce=REDUCE),
+            65_536 * 100,
+            lambda: peers.gaussian_mixing(10, 65_536, 100, 0.1, rng),
+            65_536 * 10,
+            bar=2,
+        ),
+        timing.compare(
+            "Discrete Mixing, gamma=0.1, 8,192 chains, M=1,000, K=100",
+            runner(words, 8192, 100, every=100),
+            8192 * 100,
+            lambda: peers.discrete(3, 8192, 1000, law, rng),  # one law, drawn from as easily
+            8192 * 4,
+            bar=2,
+        ),
+        timing.compare(
+            "Gaussian AccumulateSubsample, 256 chains, M=1,000, to g=100",
+            runner(pool, 256, 100, every=100),
+            256 * 100,
+            lambda: peers.gaussian_pool(100, 256, 1000, rng),
+            256 * 100,
+            bar=1,
+            repeats=3,
+        ),
+    ]
+
+
 def recording() -> list[timing.Comparison]:
     """A step with the default variables recorded against the step alone."""
     table = []
@@ -141,6 +177,7 @@ SUITES = {
     "gaussian": gaussian_reduced,
     "dim10": gaussian_ten,
     "discrete": discrete,
+    "regimes": regimes,
     "recording": recording,
 }
 

@@ -63,3 +63,44 @@ def discrete(
     for _ in range(generations):
         counts = rng.multinomial(size, counts / size)
     return counts
+
+
+def gaussian_mixing(
+    generations: int, chains: int, size: int, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Moments of new and of original rows (exact counts), pooled; reduced as `gaussian_1d`."""
+    original = round(size * share)
+    new = size - original
+    mean, variance = np.zeros(chains, np.float32), np.ones(chains, np.float32)
+    reduced = np.empty((generations, 3, 2))
+    for generation in range(generations):
+        z = rng.standard_normal((2, chains), dtype=np.float32)
+        first = mean + np.sqrt(variance) * z[0] * np.float32(1 / np.sqrt(new))
+        second = z[1] * np.float32(1 / np.sqrt(original))
+        scatter = variance * rng.standard_gamma((new - 1) / 2, chains, dtype=np.float32)
+        scatter += rng.standard_gamma((original - 1) / 2, chains, dtype=np.float32)
+        gap = first - second
+        mean = first * np.float32(new / size) + second * np.float32(original / size)
+        variance = 2 * scatter + gap * gap * np.float32(new * original / size)
+        variance /= np.float32(size - 1)
+        std = np.sqrt(variance)
+        distance = mean**2 + (std - 1) ** 2
+        for place, variable in enumerate((mean, np.log(std), distance)):
+            reduced[generation, place] = variable.mean(), variable.std()
+    return reduced
+
+
+def gaussian_pool(generations: int, chains: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`AccumulateSubsample` with the pool stored: a subset of it is fitted each time."""
+    pool = np.empty((chains, (generations + 1) * size))
+    rows = pool[:, :size]
+    rows[...] = rng.standard_normal(rows.shape)
+    mean, std = rows.mean(axis=1), rows.std(axis=1, ddof=1)
+    for g in range(1, generations + 1):
+        new = mean[:, None] + std[:, None] * rng.standard_normal((chains, size))
+        pool[:, g * size : (g + 1) * size] = new
+        for c in range(chains):
+            chosen = rng.choice((g + 1) * size, size, replace=False, shuffle=False)
+            fitted = pool[c, chosen]
+            mean[c], std[c] = fitted.mean(), fitted.std(ddof=1)
+    return std
