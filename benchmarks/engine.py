@@ -120,7 +120,7 @@ def regimes() -> list[timing.Comparison]:
             65_536 * 100,
             lambda: peers.gaussian_mixing(10, 65_536, 100, 0.1, rng),
             65_536 * 10,
-            bar=2,
+            bar=1,
         ),
         timing.compare(
             "Discrete Mixing, gamma=0.1, 8,192 chains, M=1,000, K=100",
@@ -128,7 +128,7 @@ def regimes() -> list[timing.Comparison]:
             8192 * 100,
             lambda: peers.discrete(3, 8192, 1000, law, rng),  # one law, drawn from as easily
             8192 * 4,
-            bar=2,
+            bar=1,
         ),
         timing.compare(
             "Gaussian AccumulateSubsample, 256 chains, M=1,000, to g=100",
