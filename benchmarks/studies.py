@@ -37,7 +37,7 @@ def sweep() -> int:
 
 
 def words() -> int:
-    """How much of a text to keep: 36 points, 8,800 words, M to 50,000, 100 generations."""
+    """How much of a text to keep: 36 points, 7,000 distinct words, M to 50,000, 100 generations."""
     records = KeepWordsExperiment().run(seed=0, progress=False)
     return records["surviving"][0].size
 

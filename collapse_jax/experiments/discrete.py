@@ -39,7 +39,7 @@ class DiscreteExperiment(AbstractExperiment):
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means the length of the text."""
     source: str = "text"
-    """text, text:FILE, zipf:K (K states with probabilities 1/rank), or labels as FILE:COLUMN."""
+    """text, docstrings, text:FILE, zipf:K (probabilities 1/rank), or labels as FILE:COLUMN."""
     num_chains: int = 128
     """Independent chains."""
     num_generations: int = 200

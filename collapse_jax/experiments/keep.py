@@ -144,8 +144,8 @@ class KeepWordsExperiment(_KeepExperiment):
         "paper": {"num_chains": 128, "num_samples": (5000, 15_000, 50_000, 150_000)},
     }
 
-    source: str = "text"
-    """text (the prose of Python's documentation), text:FILE, zipf:K, or labels as FILE:COLUMN."""
+    source: str = "docstrings"
+    """docstrings (of Python's library), text, text:FILE, zipf:K, or labels as FILE:COLUMN."""
     num_samples: tuple[int, ...] = (5000, 15_000, 50_000)
     """Corpus sizes M."""
     num_chains: int = 16

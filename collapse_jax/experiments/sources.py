@@ -1,6 +1,10 @@
 """Sources by name, for the options of experiments."""
 
+import ast
+import sys
+import sysconfig
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 
@@ -18,11 +22,36 @@ def text_of_python() -> str:
     return "\n".join(topics.topics.values())
 
 
+def docstrings_of_python() -> str:
+    """The docstrings of the standard library's modules, about 7,000 distinct words.
+
+    Read from the source files; no module is imported.
+
+    Raises:
+      ValueError: for a Python without them.
+    """
+    library = Path(sysconfig.get_path("stdlib"))
+    texts = []
+    for name in sorted(sys.stdlib_module_names):
+        for path in (library / f"{name}.py", library / name / "__init__.py"):
+            if path.exists():
+                tree = ast.parse(path.read_bytes())
+                texts += [ast.get_docstring(node) or "" for node in ast.walk(tree) if _has(node)]
+    if not texts:
+        remedy = "pass text:FILE"
+        raise check.fail("source", "docstrings", f"{library} has no source files", remedy)
+    return "\n".join(texts)
+
+
+def _has(node: ast.AST) -> TypeGuard[ast.Module | ast.ClassDef | ast.FunctionDef]:
+    return isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+
+
 def make_source(name: str, as_rows: bool = False) -> AbstractSource:
-    """The source called "normal", "text", "text:FILE", "zipf:K", "FILE" or "FILE:COLUMN".
+    """The source of that name.
 
     Args:
-      name: one of these.
+      name: normal, text, docstrings, text:FILE, zipf:K, FILE or FILE:COLUMN.
       as_rows: whether integers in a file are measurements; otherwise they are labels.
 
     Raises:
@@ -33,6 +62,8 @@ def make_source(name: str, as_rows: bool = False) -> AbstractSource:
         return Normal(0.0, 1.0)
     if name == "text":
         return Empirical.words(text_of_python())
+    if name == "docstrings":
+        return Empirical.words(docstrings_of_python())
     if kind == "text" and rest:
         return Empirical.words(Path(rest))
     if kind == "zipf" and rest.isdigit():
@@ -44,5 +75,5 @@ def make_source(name: str, as_rows: bool = False) -> AbstractSource:
         values, names = tables.read(Path(path), column)
         is_measured = as_rows and values.dtype.kind in "iu"
         return Empirical(values.astype(float) if is_measured else values, names)
-    allowed = "it must be normal, text, text:FILE, zipf:K, or FILE:COLUMN of a .csv or .parquet"
+    allowed = "it must be normal, text, docstrings, text:FILE, zipf:K, FILE.npy or FILE:COLUMN"
     raise check.fail("source", name, allowed, "pass text:book.txt or heights.csv:cm, say")
