@@ -17,6 +17,7 @@ from collapse_jax.results.reduce import Reduce
 from collapse_jax.sources import Normal
 from collapse_jax.sweep import sweep
 from collapse_jax.theory import gaussian as theory
+from collapse_jax.theory import keeping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +64,8 @@ class RegimesExperiment(AbstractExperiment):
         sizes = np.full(self.num_generations + 1, size)
         curves = {}
         if self.estimator == "mle":
-            curves["accumulate"] = theory.accumulate_mean_squared_error(sizes)
-        curves["replace"] = theory.mean_squared_error_of_mean(sizes, self.estimator)
+            curves["accumulate"] = keeping.accumulate_mean_squared_error(sizes)
+        curves["replace"] = theory.mean_squared_error(sizes, self.estimator)
         exact = {name: Variable(("generation",), curve) for name, curve in curves.items()}
         return dataclasses.replace(records, coordinates=coordinates, theory=exact)
 

@@ -21,7 +21,7 @@ from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.sources import Normal
 from collapse_jax.sweep import sweep
-from collapse_jax.theory import gaussian as theory
+from collapse_jax.theory import keeping
 
 
 def squared_error(key, family, params, corpus, source, first):
@@ -113,11 +113,11 @@ class WeightingExperiment(AbstractExperiment):
         )
         sizes = self.num_samples, self.num_original
         curves = {
-            "squared_error": theory.weighted_fresh_error(weights, *sizes, refit=True),
-            "known_variance": theory.weighted_fresh_error(weights, *sizes, refit=False),
+            "squared_error": keeping.weighted_fresh_error(weights, *sizes, refit=True),
+            "known_variance": keeping.weighted_fresh_error(weights, *sizes, refit=False),
         }
         exact = {name: Variable(("weight",), curve) for name, curve in curves.items()}
-        best = Variable((), np.array(theory.best_fresh_weight(*sizes)))
+        best = Variable((), np.array(keeping.best_fresh_weight(*sizes)))
         return dataclasses.replace(records, theory={**exact, "best_weight": best})
 
     @staticmethod

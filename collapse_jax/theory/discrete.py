@@ -1,103 +1,89 @@
-"""Exact laws of discrete chains under Replace: haploid Wright-Fisher.
+"""Closed forms of discrete chains: haploid Wright-Fisher, and with a fresh share.
 
-Model g is the result of n = g + 1 draws of M rows. Sources: Ewens, Mathematical Population
-Genetics, chapter 3; Cannings, Adv. Appl. Probab. 6 (1974), for the ancestral dual.
+`sizes` are M_0 .. M_G; results are for models 0 .. G, model g being the result of n = g + 1
+draws. They need an unbiased fit (no smoothing) and unbiased sampling. What has no closed
+form is in `ancestors` and `enumeration`, exact as well.
+
+Source: Ewens, Mathematical Population Genetics, chapter 3.
 """
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from collapse_jax import check
+from collapse_jax.theory.checks import Sizes, law_of, share_of, sizes_of
+
+Law = Sequence[float] | np.ndarray
+
 
 def expected_heterozygosity(
-    probabilities: np.ndarray, num_samples: int, num_generations: int
-) -> np.ndarray:
-    """E (1 - sum p^2) of models 0 .. G: H_0 (1 - 1/M)^n."""
-    start = 1 - np.sum(np.asarray(probabilities, np.float64) ** 2)
-    return start * (1 - 1 / num_samples) ** np.arange(1, num_generations + 2)
-
-
-def variance_of_probability(
-    probabilities: np.ndarray, num_samples: int, num_generations: int
-) -> np.ndarray:
-    """Var p_i of models 0 .. G, [generation, state]: p_i (1 - p_i) (1 - (1 - 1/M)^n)."""
-    law = np.asarray(probabilities, np.float64)
-    fits = np.arange(1, num_generations + 2)[:, None]
-    return law * (1 - law) * (1 - (1 - 1 / num_samples) ** fits)
-
-
-def fresh_share_expected_heterozygosity(
-    probabilities: np.ndarray,
-    num_samples: int,
-    gamma: float,
-    num_generations: int,
+    probabilities: Law,
+    sizes: Sizes,
+    gamma: Sequence[float] | float = 0.0,
     allocation: str = "multinomial",
 ) -> np.ndarray:
-    """E (1 - sum p^2) of models 0 .. G where a share gamma of each corpus is drawn from p_0.
+    """E H_g, H = 1 - sum p^2, where a share gamma of D_1 .. D_G is drawn anew from p_0.
 
-    With F = sum p^2, multinomial: E F' = 1/M + (1 - 1/M) [(1-gamma)^2 E F +
-    (1 - (1-gamma)^2) F_0]. Fixed (exactly gamma M original rows): E F' = 1/M +
-    (1-gamma) (1-gamma-1/M) E F + [gamma (gamma-1/M) + 2 gamma (1-gamma)] F_0: two rows are
-    distinct with chance 1 - 1/M, and agree by the laws that they were drawn from. Neither
-    holds where rows of D_0 are kept.
+    Two rows of a corpus are distinct with chance 1 - 1/M, and then differ by the laws that
+    they were drawn from. Multinomial: E H' = (1 - 1/M) [(1-gamma)^2 E H + (1 - (1-gamma)^2)
+    H_0]. Fixed (exactly gamma M original rows): E H' = (1-gamma) (1-gamma-1/M) E H +
+    [gamma (gamma-1/M) + 2 gamma (1-gamma)] H_0. Without fresh rows H_0 prod (1 - 1/M_i).
+    Neither holds where rows of D_0 are kept.
     """
-    first, single = float(np.sum(np.asarray(probabilities, np.float64) ** 2)), 1 / num_samples
-    if allocation == "fixed":
-        same = (1 - gamma) * (1 - gamma - single)
-        other = gamma * (gamma - single) + 2 * gamma * (1 - gamma)
-    else:
-        same = (1 - single) * (1 - gamma) ** 2
-        other = (1 - single) - same
-    squares = [single + (1 - single) * first]
-    for _ in range(num_generations):
-        squares.append(single + same * squares[-1] + other * first)
-    return 1 - np.array(squares)
+    law, values = law_of(probabilities), sizes_of(sizes)
+    shares = share_of("gamma", gamma, len(values) - 1)
+    truth = float(law @ (1 - law))
+    results = [truth * (1 - 1 / values[0])]
+    for size, share in zip(values[1:], shares, strict=True):
+        if allocation == "fixed":
+            same = (1 - share) * (1 - share - 1 / size)
+            other = share * (share - 1 / size) + 2 * share * (1 - share)
+        else:
+            same = (1 - 1 / size) * (1 - share) ** 2
+            other = (1 - 1 / size) * share * (2 - share)
+        results.append(same * results[-1] + other * truth)
+    return np.array(results)
 
 
-def ancestors(num_samples: int, num_generations: int) -> np.ndarray:
-    """P(A_g = a), [generation, a], of the number of ancestors in D_0 of the rows of D_g.
+def accumulate_expected_heterozygosity(probabilities: Law, sizes: Sizes) -> np.ndarray:
+    """E H_g under Accumulate, generation i adding M_i rows: H_0 prod (1 - M_i / N_i^2)."""
+    law, values = law_of(probabilities), sizes_of(sizes)
+    return float(law @ (1 - law)) * np.cumprod(1 - values / np.cumsum(values) ** 2)
 
-    A_0 = M. The rows of one corpus have j distinct parents with the occupancy law
-    P(j | a), built by P(j | a+1) = P(j | a) j/M + P(j-1 | a) (1 - (j-1)/M). Exact; the
-    table takes M^2 numbers, so M is at most 5,000.
 
-    Raises:
-      ValueError: if num_samples is above 5,000.
+def variance_of_probability(probabilities: Law, sizes: Sizes) -> np.ndarray:
+    """Var p_i under Replace, [generation, state]: p_i (1 - p_i) (1 - prod (1 - 1/M_j))."""
+    law, values = law_of(probabilities), sizes_of(sizes)
+    return law * (1 - law) * (1 - np.cumprod(1 - 1 / values))[:, None]
+
+
+def missing_probability(probability: Law | float, num_samples: int) -> np.ndarray:
+    """P(a state is missing from one corpus of M rows): (1 - q)^M; its eventual loss has 1 - q."""
+    with np.errstate(divide="ignore"):
+        return np.exp(num_samples * np.log1p(-np.asarray(probability, np.float64)))
+
+
+def diffusion_absorption_time(probabilities: Law, num_samples: int) -> float:
+    """-2 M sum (1 - p_i) ln(1 - p_i), the diffusion's mean number of fits to absorption.
+
+    An approximation: for large M it exceeds the exact `ancestors.mean_absorption_time` by
+    about (ln M) / 3 and a constant.
     """
-    if not 1 <= num_samples <= 5000:
-        raise ValueError(
-            f"num_samples={num_samples} is not allowed: it must lie in [1, 5000]; "
-            "use the chain itself for more"
-        )
-    size = num_samples
-    parents = np.zeros((size + 1, size + 1))  # [a, j]
-    parents[0, 0] = 1
-    place = np.arange(size + 1)
-    for a in range(size):
-        parents[a + 1] = parents[a] * place / size
-        parents[a + 1, 1:] += parents[a, :-1] * (1 - place[:-1] / size)
-    law = np.zeros((num_generations + 1, size + 1))
-    law[0, size] = 1
-    for generation in range(num_generations):
-        law[generation + 1] = law[generation] @ parents
-    return law
+    rest = 1 - law_of(probabilities)
+    rest = rest[rest > 0]
+    return float(-2 * num_samples * (rest @ np.log(rest)))
 
 
-def _powers(probabilities: np.ndarray, num_samples: int) -> np.ndarray:
-    law = np.asarray(probabilities, np.float64)
-    return law[:, None] ** np.arange(num_samples + 1)
+def eigenvalues(num_samples: int) -> np.ndarray:
+    """lambda_j = M! / ((M - j)! M^j), j = 0 .. M, of the chain of counts under Replace."""
+    size = check.integer("num_samples", num_samples, 1)
+    return np.concatenate([[1.0], np.cumprod(1 - np.arange(size) / size)])
 
 
-def expected_support_size(
-    probabilities: np.ndarray, num_samples: int, num_generations: int
-) -> np.ndarray:
-    """E (states present in D_g), g = 0 .. G: sum_i 1 - E (1 - p_i)^{A_g}."""
-    missing = _powers(1 - np.asarray(probabilities), num_samples)
-    lost = ancestors(num_samples, num_generations) @ missing.T
-    return np.sum(1 - lost, axis=1)
-
-
-def absorption_probability(
-    probabilities: np.ndarray, num_samples: int, num_generations: int
-) -> np.ndarray:
-    """P(one state is left in D_g), g = 0 .. G: E sum_i p_i^{A_g}."""
-    alone = _powers(probabilities, num_samples)
-    return np.sum(ancestors(num_samples, num_generations) @ alone.T, axis=1)
+def eigenvalue_multiplicities(num_samples: int, num_states: int) -> list[int]:
+    """C(K + j - 2, j) of each of `eigenvalues`, so that 1 has multiplicity K (K >= 2)."""
+    states = check.integer("num_states", num_states, 2)
+    size = check.integer("num_samples", num_samples, 1)
+    return [math.comb(states + j - 2, j) for j in range(size + 1)]

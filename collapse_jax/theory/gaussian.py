@@ -1,29 +1,26 @@
-"""Exact moments of Gaussian chains with a normal truth.
+"""Exact moments of Gaussian chains under Replace with a normal truth, in any dimension.
 
-`sizes` are M_0 .. M_G; results are for models 0 .. G. Model g is the result of n = g + 1
-fits. Variances are relative to the truth's, sigma_0 = 1.
+`sizes` are M_0 .. M_G; results are for models 0 .. G, model g being the result of
+n = g + 1 fits. Variances are relative to the truth's, sigma_0 = 1; where that matters in
+several dimensions, relative to Sigma_0. With a sampling bias lambda rows are drawn from
+N(mu, lambda Sigma); D_0 is real, so generation g has had g biased draws.
+
+Valid for every M_i >= 2 (log determinants: M_i > dim), whether the run is long or short.
+Do not compare E sigma^2 with an average over chains at large n: its relative variance,
+`relative_variance_of_variance`, grows geometrically; log moments do not have that fault.
 
 Sources: Shumailov et al., Nature 631 (2024), Theorem 3.1 and supplement, with the Author
 Correction; Anderson, An Introduction to Multivariate Statistical Analysis, section 7.5;
-Gerstgrasser et al., arXiv 2404.01413; Kazdan et al., arXiv 2410.16713.
+Alemohammad et al., arXiv 2307.01850, for the sampling bias.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 
-
-def _sizes(sizes: Sequence[int] | np.ndarray, least: int = 2) -> np.ndarray:
-    values = np.asarray(sizes, np.float64)
-    if values.ndim != 1 or values.size == 0 or np.min(values) < least:
-        raise ValueError(
-            f"sizes={values.tolist()} is not allowed: it must be a sequence of numbers >= {least}; "
-            "pass M_0 .. M_G"
-        )
-    return values
+from collapse_jax.theory.checks import Sizes, sizes_of
 
 
-def _divisor(sizes: np.ndarray, estimator: str) -> np.ndarray:
+def divisor_of(sizes: np.ndarray, estimator: str) -> np.ndarray:
+    """What scatters are divided by: M - 1 ("unbiased") or M ("mle")."""
     divisors = {"unbiased": sizes - 1, "mle": sizes}
     if estimator not in divisors:
         raise ValueError(
@@ -32,141 +29,121 @@ def _divisor(sizes: np.ndarray, estimator: str) -> np.ndarray:
     return divisors[estimator]
 
 
-def expected_log_variance(sizes: Sequence[int] | np.ndarray, estimator: str) -> np.ndarray:
-    """E ln sigma_g^2 under Replace: sum_i psi((M_i - 1)/2) + ln 2 - ln(divisor_i)."""
-    return expected_log_determinant(sizes, estimator, 1)
+def _halves(sizes: np.ndarray, dim: int) -> np.ndarray:
+    """(M - j) / 2 for j = 1 .. dim: half the degrees of freedom of Bartlett's diagonal."""
+    return (sizes[:, None] - 1 - np.arange(dim)) / 2
 
 
-def variance_of_log_variance(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Var ln sigma_g^2 under Replace, both estimators: sum_i psi_1((M_i - 1)/2)."""
+def _log_biases(sizes: np.ndarray, sampling_bias: float) -> np.ndarray:
+    return np.arange(len(sizes)) * np.log(sampling_bias)
+
+
+def expected_log_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
+    """E ln sigma_g^2: sum_i psi((M_i - 1)/2) + ln 2 - ln(divisor_i), and g ln lambda."""
+    return expected_log_determinant(sizes, estimator, 1, sampling_bias)
+
+
+def variance_of_log_variance(sizes: Sizes) -> np.ndarray:
+    """Var ln sigma_g^2, for both estimators and any bias: sum_i psi_1((M_i - 1)/2)."""
     return variance_of_log_determinant(sizes, 1)
 
 
 def expected_log_determinant(
-    sizes: Sequence[int] | np.ndarray, estimator: str, dim: int
+    sizes: Sizes, estimator: str, dim: int, sampling_bias: float = 1.0
 ) -> np.ndarray:
-    """E ln det Sigma_g under Replace; -inf where M - 1 < dim."""
+    """E ln(det Sigma_g / det Sigma_0); -inf from the first M_i <= dim on."""
     from scipy import special
 
-    values = _sizes(sizes)
-    halves = (values[:, None] - 1 - np.arange(dim)) / 2
+    values = sizes_of(sizes, 2)
+    halves = _halves(values, dim)
     singular = np.any(halves <= 0, axis=1)
     terms = special.digamma(np.where(halves > 0, halves, 1)) + np.log(2)
-    step = np.sum(terms, axis=1) - dim * np.log(_divisor(values, estimator))
-    return np.cumsum(np.where(singular, -np.inf, step))
+    step = np.sum(terms, axis=1) - dim * np.log(divisor_of(values, estimator))
+    biases = dim * _log_biases(values, sampling_bias)
+    return np.cumsum(np.where(singular, -np.inf, step)) + biases
 
 
-def variance_of_log_determinant(sizes: Sequence[int] | np.ndarray, dim: int) -> np.ndarray:
-    """Var ln det Sigma_g under Replace, both estimators; needs M - 1 >= dim."""
+def variance_of_log_determinant(sizes: Sizes, dim: int) -> np.ndarray:
+    """Var ln det Sigma_g, for both estimators: sum_i sum_j psi_1((M_i - j)/2), M_i > dim."""
     from scipy import special
 
-    values = _sizes(sizes, dim + 1)
-    halves = (values[:, None] - 1 - np.arange(dim)) / 2
+    halves = _halves(sizes_of(sizes, dim + 1), dim)
     return np.cumsum(np.sum(special.polygamma(1, halves), axis=1))
 
 
-def expected_standard_deviation(sizes: Sequence[int] | np.ndarray, estimator: str) -> np.ndarray:
-    """E sigma_g under Replace: prod sqrt(2 / divisor_i) Gamma(M_i/2) / Gamma((M_i - 1)/2)."""
+def expected_standard_deviation(
+    sizes: Sizes, estimator: str, sampling_bias: float = 1.0
+) -> np.ndarray:
+    """E sigma_g: prod sqrt(2 / divisor_i) Gamma(M_i/2) / Gamma((M_i - 1)/2), lambda^(g/2)."""
     from scipy import special
 
-    values = _sizes(sizes)
+    values = sizes_of(sizes, 2)
     logs = special.gammaln(values / 2) - special.gammaln((values - 1) / 2)
-    return np.exp(np.cumsum(logs + 0.5 * np.log(2 / _divisor(values, estimator))))
+    logs = np.cumsum(logs + 0.5 * np.log(2 / divisor_of(values, estimator)))
+    return np.exp(logs + 0.5 * _log_biases(values, sampling_bias))
 
 
-def expected_variance(sizes: Sequence[int] | np.ndarray, estimator: str) -> np.ndarray:
-    """E sigma_g^2 under Replace: 1 (unbiased) or prod (1 - 1/M_i) (MLE)."""
-    values = _sizes(sizes)
-    return np.cumprod((values - 1) / _divisor(values, estimator))
+def expected_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
+    """E sigma_g^2, and the factor of Sigma_0 in E Sigma_g: lambda^g prod (M_i - 1)/divisor_i."""
+    values = sizes_of(sizes, 2)
+    factors = np.cumprod((values - 1) / divisor_of(values, estimator))
+    return factors * np.exp(_log_biases(values, sampling_bias))
 
 
-def mean_squared_error_of_mean(sizes: Sequence[int] | np.ndarray, estimator: str) -> np.ndarray:
-    """E (mu_g - mu_0)^2 under Replace: sum_i E sigma_{i-1}^2 / M_i."""
-    values = _sizes(sizes)
-    before = np.concatenate([[1.0], expected_variance(values, estimator)[:-1]])
-    return np.cumsum(before / values)
+def relative_variance_of_variance(sizes: Sizes) -> np.ndarray:
+    """Var sigma_g^2 / (E sigma_g^2)^2, for both estimators: prod (1 + 2/(M_i - 1)) - 1."""
+    return np.expm1(np.cumsum(np.log1p(2 / (sizes_of(sizes, 2) - 1))))
 
 
-def expected_wasserstein2_squared(sizes: Sequence[int] | np.ndarray, estimator: str) -> np.ndarray:
-    """E W2^2(model g, truth) in one dimension under Replace.
+def mean_squared_error(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
+    """E (mu_g - mu_0)^2, on every axis: sum_i Var(a row of D_i) / M_i.
 
-    E (mu - mu_0)^2 + E sigma^2 + 1 - 2 E sigma. Bounded under the MLE, which tends to 2;
-    unbounded under the unbiased estimator unless sum 1/M_i is finite.
+    Unbiased without sampling bias: sum 1/M_i. MLE: 1 - E sigma_g^2, so bounded.
     """
-    spread = expected_variance(sizes, estimator) + 1
-    spread = spread - 2 * expected_standard_deviation(sizes, estimator)
-    return mean_squared_error_of_mean(sizes, estimator) + spread
+    values = sizes_of(sizes, 2)
+    models = expected_variance(values, estimator, sampling_bias)
+    return np.cumsum(np.concatenate([[1.0], sampling_bias * models[:-1]]) / values)
 
 
-def accumulate_expected_variance(sizes: Sequence[int] | np.ndarray, estimator: str) -> np.ndarray:
-    """E sigma_g^2 under Accumulate, N_i = M_0 + .. + M_i.
-
-    MLE: prod (1 - M_i / N_i^2). Unbiased: prod over i >= 1 of 1 - M_i / (N_i (N_i - 1)),
-    and 1 at i = 0. Both stay above 0: the chain does not collapse.
-    """
-    values = _sizes(sizes)
-    pool = np.cumsum(values)
-    if estimator == "mle":
-        return np.cumprod(1 - values / pool**2)
-    _divisor(values, estimator)
-    # E of the pooled unbiased variance: the pooled scatter over N - 1.
-    factors = 1 - values / (pool * (pool - 1))
-    factors[0] = 1
-    return np.cumprod(factors)
+def variance_of_a_draw(sizes: Sizes, estimator: str) -> np.ndarray:
+    """Variance of one row of model g over all chains: 1 + sum 1/M_i (unbiased), 1 (MLE)."""
+    return mean_squared_error(sizes, estimator) + expected_variance(sizes, estimator)
 
 
-def accumulate_mean_squared_error(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-    """E (mu_g - mu_0)^2 under Accumulate with the MLE: 1 - E sigma_g^2."""
-    return 1 - accumulate_expected_variance(sizes, "mle")
-
-
-def biased_expected_variance(bias: float, num_generations: int) -> np.ndarray:
-    """E sigma_g^2 under Replace (unbiased) from draws of N(mu, bias sigma^2): bias^g.
-
-    D_0 is real, so generation 0 is without bias (Alemohammad et al., arXiv 2307.01850).
-    """
-    return float(bias) ** np.arange(num_generations + 1)
-
-
-def biased_mean_squared_error(sizes: Sequence[int] | np.ndarray, bias: float) -> np.ndarray:
-    """E (mu_g - mu_0)^2 under Replace (unbiased) with sampling bias: sum_i bias^i / M_i."""
-    values = _sizes(sizes)
-    return np.cumsum(biased_expected_variance(bias, len(values) - 1) / values)
-
-
-def fresh_mean_squared_error(
-    num_samples: int, num_original: int, num_generations: int
+def expected_wasserstein2_squared(
+    sizes: Sizes, estimator: str, sampling_bias: float = 1.0
 ) -> np.ndarray:
-    """E (mu_g - mu_0)^2 under Fresh with the MLE; E sigma_g^2 is 1 minus it.
+    """E W2^2(model g, truth) in one dimension: E (mu - mu_0)^2 + E sigma^2 + 1 - 2 E sigma.
 
-    D_0 has N = n_syn + n_real rows, so V_0 = 1/N, and N^2 V' = n_syn^2 (V + (1 - V) / n_syn)
-    + n_real, whose limit is N / (N^2 - n_syn (n_syn - 1)).
+    Tends to 2 under the MLE: it does not diverge. Unbounded under the unbiased estimator
+    unless sum 1/M_i is finite, to first order (3/2) sum 1/M_i.
     """
-    total = num_samples + num_original
-    errors = [1 / total]
-    for _ in range(num_generations):
-        spread = errors[-1] + (1 - errors[-1]) / num_samples
-        errors.append((num_samples**2 * spread + num_original) / total**2)
-    return np.array(errors)
+    spread = expected_variance(sizes, estimator, sampling_bias) + 1
+    spread = spread - 2 * expected_standard_deviation(sizes, estimator, sampling_bias)
+    return mean_squared_error(sizes, estimator, sampling_bias) + spread
 
 
-def weighted_fresh_error(
-    weight: np.ndarray | float, num_samples: int, num_original: int, *, refit: bool
+def first_order_wasserstein2_squared(sizes: Sizes) -> np.ndarray:
+    """(3/2) sum 1/M_i, the paper's expansion of E W2^2 (unbiased), valid while it is small."""
+    return 1.5 * np.cumsum(1 / sizes_of(sizes, 2))
+
+
+def first_order_log_variance(sizes: Sizes, estimator: str) -> np.ndarray:
+    """The expansion of E ln sigma_g^2 for large M_i: -sum 1/M_i (unbiased), -2 sum 1/M_i (MLE)."""
+    values = sizes_of(sizes, 2)
+    divisor_of(values, estimator)
+    return -(1 if estimator == "unbiased" else 2) * np.cumsum(1 / values)
+
+
+def kernel_density_expected_variance(
+    bandwidth: float, num_samples: int, num_generations: int
 ) -> np.ndarray:
-    """The stationary E (mu - mu_0)^2 where new real rows have a total weight in the fit.
+    """E s_g^2 of kernel density chains, s^2 the variance of D_g with divisor M.
 
-    mean = weight * (mean of num_original real rows) + (1 - weight) * (mean of num_samples
-    rows of the last model). With known variance (He et al., arXiv 2502.18049)
-    V = (w^2 / n_real + (1-w)^2 / n_syn) / (1 - (1-w)^2), smallest at `best_fresh_weight`.
-    With the variance fitted by weighted maximum likelihood E sigma^2 = 1 - V, so that
-    1 - (1-w)^2 (1 - 1 / n_syn) is the divisor.
+    Rows of D_{g+1} are rows of D_g plus a kernel's noise of variance bandwidth^2:
+    E s_0^2 = 1 - 1/M, E s_{g+1}^2 = (1 - 1/M)(E s_g^2 + bandwidth^2), whose limit
+    (M - 1) bandwidth^2 may exceed the truth's variance.
     """
-    w = np.asarray(weight, np.float64)
-    kept = (1 - w) ** 2 * (1 - (1 / num_samples if refit else 0))
-    return (w**2 / num_original + (1 - w) ** 2 / num_samples) / (1 - kept)
-
-
-def best_fresh_weight(num_samples: int, num_original: int) -> float:
-    """(sqrt(r^2 + 4 r) - r) / 2 with r = n_real / n_syn: 0.618 at r = 1 (He et al.)."""
-    ratio = num_original / num_samples
-    return float((np.sqrt(ratio**2 + 4 * ratio) - ratio) / 2)
+    shrink = 1 - 1 / float(sizes_of([num_samples])[0])
+    limit = (num_samples - 1) * bandwidth**2
+    return limit + (shrink - limit) * shrink ** np.arange(num_generations + 1)

@@ -11,6 +11,7 @@ import pytest
 import collapse_jax as cj
 from collapse_jax.random import wishart
 from collapse_jax.testing import assert_mean, assert_same_law
+from collapse_jax.theory import ancestors, keeping
 from collapse_jax.theory import discrete as discrete_theory
 from collapse_jax.theory import gaussian as theory
 
@@ -34,7 +35,7 @@ def test_replace_in_one_dimension(estimator):
     sizes = np.full(G + 1, 20)
     log_variance = theory.expected_log_variance(sizes, estimator)
     spread = theory.variance_of_log_variance(sizes)
-    errors = theory.mean_squared_error_of_mean(sizes, estimator)
+    errors = theory.mean_squared_error(sizes, estimator)
     stds = theory.expected_standard_deviation(sizes, estimator)
     distances = theory.expected_wasserstein2_squared(sizes, estimator)
     for place, g in enumerate(records["generation"]):
@@ -62,7 +63,7 @@ def test_replace_in_more_dimensions(dim, estimator):
         assert_mean((values - expected[g]) ** 2, spread[g])
         assert_mean(records["trace_covariance"][place], shrink[g] * np.trace(COVARIANCES[dim]))
         for axis in range(dim):
-            error = theory.mean_squared_error_of_mean(sizes, estimator)[g]
+            error = theory.mean_squared_error(sizes, estimator)[g]
             scale = COVARIANCES[dim][axis, axis]
             assert_mean(records["mean"][place, :, axis] ** 2, error * scale)
 
@@ -80,7 +81,7 @@ def test_a_schedule_of_sizes():
 def test_accumulate(dim, estimator):
     records = gaussian(dim, estimator, cj.Accumulate(10))
     sizes = np.full(G + 1, 10)
-    expected = theory.accumulate_expected_variance(sizes, estimator)
+    expected = keeping.accumulate_expected_variance(sizes, estimator)
     for place, g in enumerate(records["generation"]):
         if dim == 1:
             variance = np.exp(2 * records["log_std"][place])
@@ -88,7 +89,7 @@ def test_accumulate(dim, estimator):
             variance = records["trace_covariance"][place] / np.trace(COVARIANCES[dim])
         assert_mean(variance, expected[g])
         if estimator == "mle":
-            error = theory.accumulate_mean_squared_error(sizes)[g]
+            error = keeping.accumulate_mean_squared_error(sizes)[g]
             for axis in range(dim):
                 squares = records["mean"][place, :, axis] ** 2
                 assert_mean(squares, error * COVARIANCES[dim][axis, axis])
@@ -180,11 +181,12 @@ def discrete(corpus, policy, key=0, chains=20_000):
 @pytest.mark.parametrize("corpus", ["counts", "samples"])
 def test_discrete_replace(corpus):
     size = 25
+    sizes = np.full(G + 1, size)
     records = discrete(corpus, cj.Replace(size))
-    heterozygosity = discrete_theory.expected_heterozygosity(LAW, size, G)
+    heterozygosity = discrete_theory.expected_heterozygosity(LAW, sizes)
     # Model g holds the rows of D_g, which are g + 1 draws away from p_0.
-    support = discrete_theory.expected_support_size(LAW, size, G)
-    absorbed = discrete_theory.absorption_probability(LAW, size, G)
+    support = ancestors.expected_support_size(LAW, sizes)
+    absorbed = ancestors.absorption_probability(LAW, sizes)
     for place, g in enumerate(records["generation"]):
         assert_mean(records["heterozygosity"][place], heterozygosity[g])
         assert_mean(records["support_size"][place], support[g])
