@@ -19,6 +19,7 @@ from collapse_jax.family import AbstractFamily, Fit
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.policy import AbstractPolicy
 from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.results.compare import TheoryComparison, compare_with_theory
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
@@ -61,8 +62,10 @@ __all__ = [
     "RunState",
     "Sampler",
     "Samples",
+    "TheoryComparison",
     "Truth",
     "Variable",
+    "compare_with_theory",
     "simulate",
     "sweep",
 ]

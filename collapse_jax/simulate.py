@@ -18,6 +18,7 @@ from collapse_jax.plan import Plan, make_plan, resume
 from collapse_jax.progress import Progress
 from collapse_jax.results.collect import Recorder
 from collapse_jax.results.describe import describe
+from collapse_jax.results.expected import expected_curves
 from collapse_jax.results.provenance import provenance
 from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
@@ -195,6 +196,7 @@ class _Execution:
                 "run_seconds": self._progress.run_seconds,
             },
             state=RunState(plan.num_generations, plan.first_chain, plan.key, tuple(self._leaves)),
+            expected=expected_curves(plan.chain, plan.generations),
         )
 
 

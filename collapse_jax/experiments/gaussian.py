@@ -1,7 +1,7 @@
 """The paper's one-dimensional Gaussian: how fast mean and spread go wrong, by corpus size."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,7 +21,6 @@ from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.simulate import simulate
-from collapse_jax.theory import gaussian as theory
 
 PAPER_SIZES = (100, 500, 1000, 10_000)
 
@@ -36,6 +35,12 @@ def std_error(key, family, params, corpus, source, first):
     import jax.numpy as jnp
 
     return abs(jnp.exp(params.log_scale[0]) - jnp.exp(source.truth.log_scale[0]))
+
+
+def _stack(parts: Sequence[Variable]) -> Variable:
+    """One variable of every size, along a last dimension."""
+    values = np.stack([part.values for part in parts], axis=-1)
+    return Variable((*parts[0].dims, "num_samples"), values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,18 +78,14 @@ class GaussianExperiment(AbstractExperiment):
         parts = [self._run_size(size, seed, progress) for size in sizes]
         first = parts[0]
         variables = {
-            name: Variable(
-                (*variable.dims, "num_samples"),
-                np.stack([part.variables[name].values for part in parts], axis=-1),
-            )
-            for name, variable in first.variables.items()
+            name: _stack([part.variables[name] for part in parts]) for name in first.variables
         }
         coordinates = {
             **first.coordinates,
             "num_samples": Variable(("num_samples",), np.array(sizes)),
         }
         state = first.state if len(parts) == 1 else None
-        curves = self._theory(sizes, first["generation"])
+        curves = {name: _stack([part.theory[name] for part in parts]) for name in first.theory}
         return Records(variables, coordinates, first.config, first.provenance, state, curves)
 
     def _run_size(self, size: int, seed: int, progress: bool) -> Records:
@@ -100,22 +101,6 @@ class GaussianExperiment(AbstractExperiment):
             reduce=Reduce(),
             progress=progress,
         )
-
-    def _theory(self, sizes: tuple[int, ...], generations: np.ndarray) -> dict[str, Variable]:
-        if not isinstance(self.policy, Replace) or self.source != NORMAL:
-            return {}
-        dims = ("generation", "num_samples")
-        schedules = [np.full(self.num_generations + 1, size) for size in sizes]
-        curves = {
-            "log_std": [theory.expected_log_variance(s, self.estimator) / 2 for s in schedules],
-            "wasserstein2_squared": [
-                theory.expected_wasserstein2_squared(s, self.estimator) for s in schedules
-            ],
-        }
-        return {
-            name: Variable(dims, np.stack(values, axis=-1)[generations])
-            for name, values in curves.items()
-        }
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

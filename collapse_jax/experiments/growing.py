@@ -66,7 +66,7 @@ class GrowingExperiment(AbstractExperiment):
         curves = [theory.expected_wasserstein2_squared(sizes, "unbiased") for sizes in schedules]
         exact = Variable(("generation", "num_samples"), np.stack(curves, axis=-1))
         return dataclasses.replace(
-            records, coordinates=coordinates, theory={"wasserstein2_squared": exact}
+            records, coordinates=coordinates, expected={"wasserstein2_squared": exact}
         )
 
     @staticmethod

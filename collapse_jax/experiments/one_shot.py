@@ -50,7 +50,7 @@ class OneShotExperiment(AbstractExperiment):
         )
         exact = np.sqrt(2 / (np.pi * np.array(sizes, np.float64)))
         curve = {"mean_error": Variable(("num_samples",), exact)}
-        return dataclasses.replace(records, theory=curve)
+        return dataclasses.replace(records, expected=curve)
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

@@ -64,10 +64,10 @@ class RegimesExperiment(AbstractExperiment):
         sizes = np.full(self.num_generations + 1, size)
         curves = {}
         if self.estimator == "mle":
-            curves["accumulate"] = keeping.accumulate_mean_squared_error(sizes)
+            curves["accumulate"] = keeping.accumulate_mean_squared_error(sizes, "mle")
         curves["replace"] = theory.mean_squared_error(sizes, self.estimator)
         exact = {name: Variable(("generation",), curve) for name, curve in curves.items()}
-        return dataclasses.replace(records, coordinates=coordinates, theory=exact)
+        return dataclasses.replace(records, coordinates=coordinates, expected=exact)
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

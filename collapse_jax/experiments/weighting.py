@@ -118,7 +118,7 @@ class WeightingExperiment(AbstractExperiment):
         }
         exact = {name: Variable(("weight",), curve) for name, curve in curves.items()}
         best = Variable((), np.array(keeping.best_fresh_weight(*sizes)))
-        return dataclasses.replace(records, theory={**exact, "best_weight": best})
+        return dataclasses.replace(records, expected={**exact, "best_weight": best})
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

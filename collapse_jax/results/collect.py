@@ -1,7 +1,7 @@
 """Collects what a run records, batch by batch, into one `Records`."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -50,6 +50,7 @@ class Recorder:
         config: dict,
         provenance: dict,
         state: RunState,
+        expected: Callable[[], dict[str, Variable]],
     ) -> Records:
         """Everything, with names and coordinates."""
         coordinates = {"generation": Variable(("generation",), self._generations.astype(np.int64))}
@@ -72,7 +73,7 @@ class Recorder:
                 variables[name] = Variable(("generation", *extra, *own), value)
         if state_names and any("state" in variable.dims for variable in variables.values()):
             coordinates["state"] = Variable(("state",), np.array(state_names))
-        return Records(variables, coordinates, config, provenance, state)
+        return Records(variables, coordinates, config, provenance, state, expected)
 
 
 class BatchRecorder:

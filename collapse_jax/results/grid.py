@@ -41,7 +41,8 @@ class Grid:
         self.shape = tuple(len(values) for values in self.axes.values())
         self.failures: dict[Point, str] = {}
         self._variables: dict[str, Variable] = {}
-        self._theory: dict[str, Variable] = {}
+        self._earlier: dict[str, Variable] = {}
+        self._expected: dict[Point, Records] = {}
         self._coordinates: dict[str, Variable] = {}
         self._settings: tuple[dict[str, Any], dict[str, Any]] | None = None
         if earlier is not None:
@@ -77,7 +78,6 @@ class Grid:
           ValueError: if they differ in shape from the earlier ones, or do not fit in memory.
         """
         variables = dict(self._without_axes(records.variables))
-        theory = dict(self._without_axes(records.theory))
         coordinates = dict(self._without_axes(records.coordinates))
         event = coordinates.pop("first_event", None)
         if event is not None:
@@ -92,12 +92,10 @@ class Grid:
             shown = sorted(self._variables.keys() ^ variables.keys())
             allowed = "every point must record the same variables"
             raise check.fail("variables of a point", shown, allowed, "choose another axis")
-        for name in theory.keys() - self._theory.keys():  # not every point has every curve
-            self._theory[name] = self._room(theory[name])
-        for table, news in ((self._variables, variables), (self._theory, theory)):
-            _check_same_shape(table, news)
-            for name, one in news.items():
-                table[name].values[(..., *point)] = one.values
+        _check_same_shape(self._variables, variables)
+        for name, one in variables.items():
+            self._variables[name].values[(..., *point)] = one.values
+        self._expected[point] = Records({}, {}, {}, {}, None, records.expected)
         self.failures.pop(point, None)
 
     def fail(self, point: Point, error: BaseException) -> None:
@@ -129,6 +127,16 @@ class Grid:
         }
         return Records(variables, coordinates, config, self._settings[1], None, self._theory)
 
+    def _theory(self) -> dict[str, Variable]:
+        """The curves of every point; not every point has every curve."""
+        table = {name: Variable(one.dims, one.values.copy()) for name, one in self._earlier.items()}
+        for point, records in self._expected.items():
+            for name, one in self._without_axes(records.theory):
+                if name not in table:
+                    table[name] = self._room(one)
+                table[name].values[(..., *point)] = one.values
+        return table
+
     def _room(self, one: Variable) -> Variable:
         """NaN, -1 or False in the shape of a variable and the grid; points lie whole in memory."""
         fill = {"f": np.nan, "i": -1}.get(one.values.dtype.kind, 0)
@@ -159,9 +167,7 @@ class Grid:
         self._variables = {
             name: Variable(one.dims, one.values.copy()) for name, one in earlier.variables.items()
         }
-        self._theory = {
-            name: Variable(one.dims, one.values.copy()) for name, one in earlier.theory.items()
-        }
+        self._earlier = earlier.theory
         self._coordinates = {
             name: one for name, one in earlier.coordinates.items() if name not in self.names
         }

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,7 +45,7 @@ class Records:
       config: the chain and the arguments of the run, as JSON-able values.
       provenance: versions, dtype, device, key, time, git commit.
       state: what continues the run.
-      theory: expected curves by name.
+      expected: what `theory` shows, or a function that computes it when it is asked for.
     """
 
     variables: dict[str, Variable]
@@ -53,7 +53,9 @@ class Records:
     config: dict[str, Any]
     provenance: dict[str, Any]
     state: RunState | None = None
-    theory: dict[str, Variable] = dataclasses.field(default_factory=dict)
+    expected: dict[str, Variable] | Callable[[], dict[str, Variable]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The values of a variable or coordinate."""
@@ -62,6 +64,15 @@ class Records:
                 return table[name].values
         known = ", ".join([*self.variables, *self.coordinates])
         raise KeyError(f"no variable {name!r}; there are {known}")
+
+    @functools.cached_property
+    def theory(self) -> dict[str, Variable]:
+        """Exact expectations by name of variable, as far as they are known.
+
+        NAME_variance is the variance of NAME over chains; in one dimension "variance" is
+        E sigma^2. dims ("generation", ...) without "chain". Empty if nothing is known.
+        """
+        return self.expected() if callable(self.expected) else self.expected
 
     @functools.cached_property
     def dataset(self) -> Any:
@@ -232,22 +243,38 @@ def _join(left: Records, right: Records) -> Records:
     same_generations = np.array_equal(left["generation"], right["generation"])
     same_chains = np.array_equal(left["chain"], right["chain"])
     if same_generations and np.intersect1d(left["chain"], right["chain"]).size == 0:
-        return _along("chain", left, right, state=None)
+        return _along("chain", left, right, None, left.expected)
     if same_chains and left["generation"][-1] < right["generation"][0]:
-        return _along("generation", left, right, state=right.state)
+
+        def expected() -> dict[str, Variable]:
+            return {
+                name: _concatenate("generation", curve, right.theory[name])
+                for name, curve in left.theory.items()
+                if name in right.theory
+            }
+
+        return _along("generation", left, right, right.state, expected)
     raise ValueError(
         "parts overlap: they must have the same generations and different chains, or the same "
         "chains and later generations; use first_chain= or state="
     )
 
 
-def _along(dim: str, left: Records, right: Records, state: RunState | None) -> Records:
-    def joined(one: Variable, other: Variable) -> Variable:
-        if dim not in one.dims:
-            return other
-        axis = one.dims.index(dim)
-        return Variable(one.dims, np.concatenate([one.values, other.values], axis), one.attributes)
+def _concatenate(dim: str, one: Variable, other: Variable) -> Variable:
+    """Both along a dimension; the second where they do not have it."""
+    if dim not in one.dims:
+        return other
+    axis = one.dims.index(dim)
+    return Variable(one.dims, np.concatenate([one.values, other.values], axis), one.attributes)
 
+
+def _along(
+    dim: str,
+    left: Records,
+    right: Records,
+    state: RunState | None,
+    expected: dict[str, Variable] | Callable[[], dict[str, Variable]],
+) -> Records:
     names = left.variables.keys()
     config = dict(left.config)
     if dim == "chain":
@@ -255,12 +282,13 @@ def _along(dim: str, left: Records, right: Records, state: RunState | None) -> R
     else:
         config["num_generations"] = right.config["num_generations"]
     return Records(
-        {name: joined(left.variables[name], right.variables[name]) for name in names},
+        {name: _concatenate(dim, left.variables[name], right.variables[name]) for name in names},
         {
-            name: joined(coordinate, right.coordinates[name])
+            name: _concatenate(dim, coordinate, right.coordinates[name])
             for name, coordinate in left.coordinates.items()
         },
         config,
         left.provenance,
         state,
+        expected,
     )

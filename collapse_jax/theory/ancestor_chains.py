@@ -28,7 +28,7 @@ from jaxtyping import Array, Float, Int, Key
 from collapse_jax import check
 from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.random.threefry import as_key
-from collapse_jax.theory.checks import law_of
+from collapse_jax.theory.checks import Law, law_of
 from collapse_jax.theory.parents import rows_of
 
 _HOLD, _JUMP, _RUN, _FIRST, _FOUNDERS = range(5)  # streams of random numbers
@@ -72,7 +72,7 @@ def _transitions(size: int) -> _Transitions:
 
 
 def absorption_times(
-    probabilities: Sequence[float] | np.ndarray,
+    probabilities: Law,
     num_samples: int,
     *,
     key: int | Key[Array, ""],
@@ -101,7 +101,7 @@ def absorption_times(
 
 
 def support_sizes(
-    probabilities: Sequence[float] | np.ndarray,
+    probabilities: Law,
     num_samples: int,
     generations: Sequence[int],
     *,

@@ -15,16 +15,14 @@ section 3.2. Rounding and truncation leave errors below 1e-12 of the largest val
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from collapse_jax import check
-from collapse_jax.theory.checks import Sizes, counts_of, law_of, share_of
+from collapse_jax.theory.checks import Law, Share, Sizes, counts_of, law_of, share_of
 from collapse_jax.theory.parents import binomial_rows, rows_of
-
-Law = Sequence[float] | np.ndarray
 
 _Add = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -33,9 +31,7 @@ _COLUMNS = 128  # generations, or probabilities, in one sweep over the lineages
 _LARGEST = 5000
 
 
-def expected_support_size(
-    probabilities: Law, sizes: Sizes, gamma: Sequence[float] | float = 0.0
-) -> np.ndarray:
+def expected_support_size(probabilities: Law, sizes: Sizes, gamma: Share = 0.0) -> np.ndarray:
     """E (states present in D_g), g = 0 .. G: sum_i 1 - E (1 - p_i)^A_g.
 
     Args:
@@ -50,7 +46,7 @@ def expected_support_size(
 def expected_surviving_mass(
     probabilities: Law,
     sizes: Sizes,
-    gamma: Sequence[float] | float = 0.0,
+    gamma: Share = 0.0,
     within: np.ndarray | None = None,
 ) -> np.ndarray:
     """E (mass under p_0 of the states present in D_g), g = 0 .. G.
@@ -72,9 +68,7 @@ def expected_surviving_mass(
     return _present(law, law * mask, counts_of(sizes), gamma)
 
 
-def absorption_probability(
-    probabilities: Law, sizes: Sizes, gamma: Sequence[float] | float = 0.0
-) -> np.ndarray:
+def absorption_probability(probabilities: Law, sizes: Sizes, gamma: Share = 0.0) -> np.ndarray:
     """P(D_g holds a single state), g = 0 .. G: E sum_i p_i^A_g.
 
     Args:
@@ -141,9 +135,7 @@ def _distinct(law: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values, number.astype(np.float64)
 
 
-def _present(
-    law: np.ndarray, weights: np.ndarray, sizes: np.ndarray, gamma: Sequence[float] | float
-) -> np.ndarray:
+def _present(law: np.ndarray, weights: np.ndarray, sizes: np.ndarray, gamma: Share) -> np.ndarray:
     """E sum of the weights of the states present."""
     values, place = np.unique(law, return_inverse=True)
     total = np.bincount(place, weights)

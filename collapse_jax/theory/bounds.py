@@ -1,13 +1,9 @@
 """Published bounds on the loss of states, with their validity. The exact laws are elsewhere."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from collapse_jax import check
-from collapse_jax.theory.checks import law_of
-
-Law = Sequence[float] | np.ndarray
+from collapse_jax.theory.checks import Law, law_of
 
 
 def _survival_exponents(num_fits: int) -> np.ndarray:

@@ -7,6 +7,8 @@ import numpy as np
 from collapse_jax import check
 
 Sizes = Sequence[int] | np.ndarray
+Law = Sequence[float] | np.ndarray
+Share = Sequence[float] | np.ndarray | float
 
 
 def sizes_of(sizes: Sizes, least: int = 1) -> np.ndarray:
@@ -26,7 +28,7 @@ def counts_of(sizes: Sizes) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def law_of(probabilities: Sequence[float] | np.ndarray) -> np.ndarray:
+def law_of(probabilities: Law) -> np.ndarray:
     """p_0 as float64, summing to 1."""
     law = np.asarray(probabilities, np.float64)
     if law.ndim != 1 or law.size == 0 or not np.all(law >= 0) or abs(law.sum() - 1) > 1e-6:
@@ -36,7 +38,7 @@ def law_of(probabilities: Sequence[float] | np.ndarray) -> np.ndarray:
     return law / law.sum()
 
 
-def share_of(name: str, share: Sequence[float] | np.ndarray | float, length: int) -> np.ndarray:
+def share_of(name: str, share: Share, length: int) -> np.ndarray:
     """A share in [0, 1] for each of `length` generations, from one number or as many."""
     values = np.asarray(share, np.float64)
     if values.ndim > 1 or (values.ndim == 1 and len(values) != length):

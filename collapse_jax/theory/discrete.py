@@ -8,20 +8,17 @@ Source: Ewens, Mathematical Population Genetics, chapter 3.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from collapse_jax import check
-from collapse_jax.theory.checks import Sizes, law_of, share_of, sizes_of
-
-Law = Sequence[float] | np.ndarray
+from collapse_jax.theory.checks import Law, Share, Sizes, law_of, share_of, sizes_of
 
 
 def expected_heterozygosity(
     probabilities: Law,
     sizes: Sizes,
-    gamma: Sequence[float] | float = 0.0,
+    gamma: Share = 0.0,
     allocation: str = "multinomial",
 ) -> np.ndarray:
     """E H_g, H = 1 - sum p^2, where a share gamma of D_1 .. D_G is drawn anew from p_0.

@@ -9,12 +9,12 @@ themselves.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from collapse_jax import check
-from collapse_jax.theory.checks import law_of
+from collapse_jax.theory.checks import Law, law_of
 
 _MOST_VECTORS = 3000
 _MOST_ROWS = 1000  # so that binomial coefficients are floats
@@ -43,7 +43,7 @@ class EnumeratedChain:
 
     def __init__(
         self,
-        probabilities: Sequence[float] | np.ndarray,
+        probabilities: Law,
         num_samples: int,
         gamma: float = 0.0,
         smoothing: float = 0.0,

@@ -1,18 +1,18 @@
 """Exact moments of Gaussian chains that keep or add data, with a normal truth.
 
 Variances are relative to the truth's; results are for models 0 .. G, model g being the
-result of n = g + 1 fits, and hold on every axis in several dimensions. With the MLE,
-E sigma^2 + E (mu - mu_0)^2 = 1 in each of these regimes, so that one gives the other.
+result of n = g + 1 fits, and hold on every axis in several dimensions. With the MLE and
+without sampling bias E sigma^2 + E (mu - mu_0)^2 = 1 in each of these regimes.
 
 Sources: Gerstgrasser et al., arXiv 2404.01413; Kazdan et al., arXiv 2410.16713, for
 Accumulate; He et al., arXiv 2502.18049, for weighted fresh data.
 """
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from collapse_jax.theory.checks import Sizes, share_of, sizes_of
+from collapse_jax.theory.checks import Share, Sizes, share_of, sizes_of
 from collapse_jax.theory.gaussian import divisor_of
 
 
@@ -32,31 +32,49 @@ def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
     return np.cumprod(factors)
 
 
-def accumulate_mean_squared_error(sizes: Sizes) -> np.ndarray:
-    """E (mu_g - mu_0)^2 under Accumulate with the MLE."""
-    return 1 - accumulate_expected_variance(sizes, "mle")
+def accumulate_mean_squared_error(sizes: Sizes, estimator: str) -> np.ndarray:
+    """E (mu_g - mu_0)^2 under Accumulate: sum of E sigma_{i-1}^2 M_i / N_i^2."""
+    values = sizes_of(sizes, 2)
+    before = np.concatenate([[1.0], accumulate_expected_variance(values, estimator)[:-1]])
+    return np.cumsum(before * values / np.cumsum(values) ** 2)
 
 
-def mixing_mean_squared_error(
-    sizes: Sizes, gamma: Sequence[float] | float, allocation: str = "multinomial"
-) -> np.ndarray:
-    """E (mu_g - mu_0)^2 with the MLE where a share gamma of D_1 .. D_G is drawn from p_0.
+class Moments(NamedTuple):
+    """E sigma_g^2 and E (mu_g - mu_0)^2 of models 0 .. G, relative to the truth's variance."""
 
-    V' = c V + (1-gamma) (1 - V) / M + gamma / M, c = E (share of the model's rows)^2, which
-    is (1-gamma)^2 for exact counts and gamma (1-gamma) / M more row by row. Holds for
-    Mixing with beta = 0 and original="distribution", and for Fresh, whose allocation is
-    "fixed" with gamma = n_real / (n_real + n_syn).
+    variance: np.ndarray
+    squared_error: np.ndarray
+
+
+def fresh_share_moments(
+    sizes: Sizes,
+    gamma: Share,
+    estimator: str,
+    allocation: str = "multinomial",
+    sampling_bias: float = 1.0,
+) -> Moments:
+    """Moments where a share gamma of D_1 .. D_G is drawn anew from p_0 and pooled.
+
+    With v = E sigma^2, V = E (mu - mu_0)^2 and s = gamma + (1-gamma) lambda v, the variance
+    of a row about its own law's mean: V' = c V + s / M, c = E (share of the model's rows)^2,
+    which is (1-gamma)^2 for exact counts and gamma (1-gamma) / M more row by row; and v' =
+    (s + (1-gamma) V - V') times 1 (MLE) or M / (M - 1). Holds for Mixing with beta = 0 and
+    original="distribution", and for Fresh, whose allocation is "fixed" with gamma = n_real /
+    (n_real + n_syn). gamma = 0 is Replace.
     """
     values = sizes_of(sizes, 2)
     shares = share_of("gamma", gamma, len(values) - 1)
-    errors = [1 / values[0]]
-    for size, share in zip(values[1:], shares, strict=True):
+    corrections = values / divisor_of(values, estimator)
+    variances, errors = [(1 - 1 / values[0]) * corrections[0]], [1 / values[0]]
+    for size, share, correction in zip(values[1:], shares, corrections[1:], strict=True):
+        rows = share + (1 - share) * sampling_bias * variances[-1]
         squares = (1 - share) ** 2
         if allocation == "multinomial":
             squares += share * (1 - share) / size
-        rows = (share + (1 - share) * (1 - errors[-1])) / size
-        errors.append(squares * errors[-1] + rows)
-    return np.array(errors)
+        total = rows + (1 - share) * errors[-1]
+        errors.append(squares * errors[-1] + rows / size)
+        variances.append((total - errors[-1]) * correction)
+    return Moments(np.array(variances), np.array(errors))
 
 
 def weighted_fresh_error(

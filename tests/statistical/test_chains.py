@@ -88,11 +88,10 @@ def test_accumulate(dim, estimator):
         else:
             variance = records["trace_covariance"][place] / np.trace(COVARIANCES[dim])
         assert_mean(variance, expected[g])
-        if estimator == "mle":
-            error = keeping.accumulate_mean_squared_error(sizes)[g]
-            for axis in range(dim):
-                squares = records["mean"][place, :, axis] ** 2
-                assert_mean(squares, error * COVARIANCES[dim][axis, axis])
+        error = keeping.accumulate_mean_squared_error(sizes, estimator)[g]
+        for axis in range(dim):
+            squares = records["mean"][place, :, axis] ** 2
+            assert_mean(squares, error * COVARIANCES[dim][axis, axis])
 
 
 @pytest.mark.parametrize("policy", [cj.Replace(8), cj.Accumulate(8), cj.Replace([8, 5, 9, 6, 12])])

@@ -46,6 +46,11 @@ def biased(bias, estimator):
     )
 
 
+def fresh_share(gamma, estimator, allocation="multinomial", **options):
+    moments = keeping.fresh_share_moments(SIZES, gamma, estimator, allocation, **options)
+    return spread_and_error(moments.squared_error, moments.variance)
+
+
 def diversity(gamma=0.0, allocation="multinomial"):
     expected = {"heterozygosity": discrete.expected_heterozygosity(LAW, SIZES, gamma, allocation)}
     if allocation == "multinomial":
@@ -70,15 +75,18 @@ CASES = {
     "lambda > 1": (normal(cj.Replace(M), sampling_bias=1.1), biased(1.1, "mle")),
     "accumulate": (
         normal(cj.Accumulate(M)),
-        spread_and_error(keeping.accumulate_mean_squared_error(SIZES)),
+        spread_and_error(keeping.accumulate_mean_squared_error(SIZES, "mle")),
     ),
     "accumulate, growing": (
         normal(cj.Accumulate(GROWING)),
-        spread_and_error(keeping.accumulate_mean_squared_error(GROWING)),
+        spread_and_error(keeping.accumulate_mean_squared_error(GROWING, "mle")),
     ),
     "accumulate, unbiased": (
         normal(cj.Accumulate(M), "unbiased"),
-        {"variance": keeping.accumulate_expected_variance(SIZES, "unbiased")},
+        spread_and_error(
+            keeping.accumulate_mean_squared_error(SIZES, "unbiased"),
+            keeping.accumulate_expected_variance(SIZES, "unbiased"),
+        ),
     ),
     "accumulate, states": (
         words(cj.Accumulate(GROWING)),
@@ -86,11 +94,12 @@ CASES = {
     ),
     "fresh": (
         normal(cj.Fresh(12, 8)),
-        spread_and_error(keeping.mixing_mean_squared_error(SIZES, 8 / 20, "fixed")),
+        fresh_share(8 / 20, "mle", "fixed"),
     ),
-    "fresh share of rows": (
-        normal(cj.Mixing(M, gamma=0.25)),
-        spread_and_error(keeping.mixing_mean_squared_error(SIZES, 0.25)),
+    "fresh share of rows, MLE": (normal(cj.Mixing(M, gamma=0.25)), fresh_share(0.25, "mle")),
+    "fresh share of rows, unbiased, lambda": (
+        normal(cj.Mixing(M, gamma=0.25), "unbiased", sampling_bias=1.2),
+        fresh_share(0.25, "unbiased", sampling_bias=1.2),
     ),
 }
 MEASURED = {
@@ -146,7 +155,7 @@ def test_kept_rows_bound_the_drift():
 
 
 def test_limits_of_the_closed_forms():
-    error = keeping.mixing_mean_squared_error(np.full(400, 20), 8 / 20, "fixed")[-1]
+    error = keeping.fresh_share_moments(np.full(400, 20), 8 / 20, "mle", "fixed").squared_error[-1]
     assert error == pytest.approx(20 / (20**2 - 12 * 11), rel=1e-12)
     # A pooled fit gives each row one weight: the real share of the rows.
     assert keeping.weighted_fresh_error(8 / 20, 12, 8, refit=True) == pytest.approx(error)

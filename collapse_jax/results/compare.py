@@ -1,0 +1,168 @@
+"""Simulated means against exact expectations."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from collapse_jax import check
+from collapse_jax.results.records import Records
+
+_FEW = 6
+
+
+class Row(NamedTuple):
+    """One quantity in one generation.
+
+    Attributes:
+      quantity: the variable, NAME_variance for its variance over chains, with [index] where
+        it is a vector.
+      generation: g.
+      simulated: mean over the chains that have a value.
+      low: lower end of the 95 % interval of that mean.
+      high: upper end.
+      exact: the expectation.
+      standardized: (simulated - exact) / standard error.
+    """
+
+    quantity: str
+    generation: int
+    simulated: float
+    low: float
+    high: float
+    exact: float
+    standardized: float
+
+
+class TheoryComparison(tuple[Row, ...]):
+    """Rows; printed as a table."""
+
+    __slots__ = ()
+
+    @property
+    def largest(self) -> float:
+        """The largest standardized difference, by absolute value."""
+        return max(abs(row.standardized) for row in self)
+
+    def __str__(self) -> str:
+        titles = ("quantity", "generation", "simulated", "95 % interval", "exact", "standardized")
+        cells = [
+            (
+                row.quantity,
+                f"{row.generation:,}",
+                f"{row.simulated:.6g}",
+                f"{row.low:.6g} .. {row.high:.6g}",
+                f"{row.exact:.6g}",
+                f"{row.standardized:+.2f}",
+            )
+            for row in self
+        ]
+        widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            for line in (titles, *cells)
+        )
+
+
+def compare_with_theory(
+    records: Records, generations: Sequence[int] | None = None
+) -> TheoryComparison:
+    """Hold what was simulated against `records.theory`.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> records = cj.simulate(chain, key=0, num_chains=1000, num_generations=20)
+    >>> cj.compare_with_theory(records).largest < 5
+    True
+
+    A standardized difference is nearly standard normal if simulation and theory agree and
+    the quantity's law is not too skewed for that number of chains: variances of very late
+    generations and events that few chains have seen are. Chains that are frozen have no
+    value and are left out, so that their number should be small.
+
+    Args:
+      records: of `simulate`, reduced or not.
+      generations: which of the recorded ones; None for at most six, evenly spread.
+
+    Returns:
+      A row for every quantity that is both recorded and known.
+
+    Raises:
+      ValueError: if nothing is known of what was recorded, or a generation is missing.
+    """
+    recorded = records["generation"]
+    if generations is None:
+        places = np.unique(np.linspace(0, len(recorded) - 1, _FEW).round().astype(int))
+    else:
+        missing = sorted(set(generations) - set(recorded.tolist()))
+        if missing:
+            allowed = f"generation {missing[0]} is not recorded"
+            raise check.fail("generations", list(generations), allowed, "pass recorded ones")
+        places = np.searchsorted(recorded, np.asarray(generations))
+    rows = [row for name in sorted(records.theory) for row in _rows(records, name, places)]
+    if not rows:
+        known = ", ".join(records.theory) or "none"
+        allowed = f"no recorded variable has a known expectation (known: {known})"
+        shown = check.Shown(f"Records of {', '.join(records.variables)}")
+        raise check.fail("records", shown, allowed, "see theory/ for what is known")
+    return TheoryComparison(rows)
+
+
+def _rows(records: Records, name: str, places: np.ndarray) -> Iterator[Row]:
+    exact = records.theory[name].values
+    for place in places:
+        found = _mean_and_error(records, name, int(place))
+        if found is None:
+            return
+        for index in np.ndindex(exact.shape[1:]):
+            mean, error = (float(value[index]) for value in found)
+            label = f"{name}[{', '.join(map(str, index))}]" if index else name
+            expectation = float(exact[(place, *index)])
+            gap = mean - expectation
+            yield Row(
+                label,
+                int(records["generation"][place]),
+                mean,
+                mean - 1.96 * error,
+                mean + 1.96 * error,
+                expectation,
+                gap / error if error > 0 else math.copysign(math.inf, gap) if gap else 0.0,
+            )
+
+
+def _mean_and_error(
+    records: Records, name: str, place: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean over chains and its standard error, or None if that is not recorded."""
+    number = records.config["num_chains"]
+    if f"{name}_mean" in records.variables and f"{name}_std" in records.variables:
+        mean, std = (records[f"{name}_{part}"][place] for part in ("mean", "std"))
+        return np.asarray(mean), np.asarray(std) / math.sqrt(number)
+    values = _values(records, name, place)
+    if values is None:
+        return None
+    values = np.asarray(values)
+    present = np.sum(~np.isnan(values), axis=0)
+    mean = np.asarray(np.nanmean(values, axis=0, dtype=np.float64))
+    # What is finer than one chain that differs, or than rounding, cannot be told.
+    if values.dtype.kind == "f":
+        least = np.finfo(np.float32).eps * np.nanmax(np.abs(values), axis=0)
+    else:
+        least = 1 / present
+    spread = np.nanstd(values, axis=0, dtype=np.float64)
+    return mean, np.maximum(spread / np.sqrt(present), least)
+
+
+def _values(records: Records, name: str, place: int) -> np.ndarray | None:
+    """A quantity of every chain, [chain, ...]: a variable, or what follows from one."""
+    variables = records.variables
+    if name in variables:
+        return variables[name].values[place] if "chain" in variables[name].dims else None
+    if name == "variance" and "log_std" in variables:
+        return np.exp(2 * np.asarray(records["log_std"][place], np.float64))
+    base = name.removesuffix("_variance")
+    if base != name and base in variables and base in records.theory:
+        gaps = np.asarray(records[base][place], np.float64) - records.theory[base].values[place]
+        return gaps**2
+    return None
