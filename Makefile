@@ -31,9 +31,10 @@ bench: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-# Minutes of simulation: what is too long for every change.
+# Half an hour and more of simulation: what is too long for every change.
 verify: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m slow
+	$(BIN)/collapse verify --lane full --out runs/verify
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

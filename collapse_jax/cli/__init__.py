@@ -1,15 +1,16 @@
-"""The command line: `collapse list`, `run`, `sweep`, `reproduce`, `plot`, `report`."""
+"""The command line: `collapse list`, `run`, `sweep`, `reproduce`, `verify`, `plot`, `report`."""
 
 import importlib
 import sys
 from collections.abc import Sequence
 
-USAGE = """usage: collapse {list,run,sweep,reproduce,plot,report} ...
+USAGE = """usage: collapse {list,run,sweep,reproduce,verify,plot,report} ...
 
   collapse list                        the experiments
   collapse run EXPERIMENT [options]    run one; --help lists its options
   collapse sweep EXPERIMENT [options]  run one for all of several values: --option 1,2,3
   collapse reproduce [--only NAMES]    run the studies; --scale smoke, laptop or paper
+  collapse verify [--lane full]        hold simulations against exact laws, with error rates
   collapse plot RUN                    draw a run's figures again
   collapse report RUN                  write a run's report.html again
 """
@@ -18,6 +19,7 @@ COMMANDS = {
     "run": "collapse_jax.cli.run",
     "sweep": "collapse_jax.cli.sweep",
     "reproduce": "collapse_jax.cli.reproduce",
+    "verify": "collapse_jax.cli.verify",
     "plot": "collapse_jax.cli.show",
     "report": "collapse_jax.cli.show",
 }

@@ -25,6 +25,7 @@ LAYERS = (
     ("plan",),
     ("simulate",),
     ("sweep",),
+    ("verify",),
     ("plots", "report"),
     ("experiments",),
     ("cli",),

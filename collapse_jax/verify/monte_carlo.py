@@ -1,0 +1,371 @@
+"""Simulations against exact laws: full states, closed forms, innovations."""
+
+import numpy as np
+
+import collapse_jax as cj
+from collapse_jax.testing import (
+    frequency_evidence,
+    law_evidence,
+    mean_evidence,
+    same_law_evidence,
+)
+from collapse_jax.theory import ancestors, discrete, gaussian, keeping
+from collapse_jax.theory.ancestor_chains import absorption_times
+from collapse_jax.theory.enumeration import EnumeratedChain
+from collapse_jax.verify import reuse
+from collapse_jax.verify.base import Claims, Draw, Registry
+
+CHECKS = Registry()
+THREE = np.array([0.5, 0.3, 0.2])
+
+
+def _states(draw: Draw, family: cj.Discrete, policy: cj.AbstractPolicy, size: int) -> np.ndarray:
+    """Counts of generations 0 .. 3, [generation, chain, state]."""
+    records = cj.simulate(
+        cj.Chain(family, cj.Categorical(THREE), policy),
+        key=draw.seed,
+        num_chains=draw.chains(40_000, 1_000_000),
+        num_generations=3,
+        metrics=("probabilities",),
+    )
+    p = records["probabilities"].astype(np.float64)
+    smoothing = float(family.smoothing)
+    return np.rint(p * (size + 3 * smoothing) - smoothing).astype(int)
+
+
+def _full_states(draw: Draw, family: cj.Discrete, gamma: float = 0.0) -> Claims:
+    """The law of D_3, and the joint law of D_2 and D_3, over all vectors of counts."""
+    size = 5
+    policy = cj.Mixing(size, gamma=gamma) if gamma else cj.Replace(size)
+    counts = _states(draw, family, policy, size)
+    chain = EnumeratedChain(THREE, size, gamma, float(family.smoothing))
+    number = len(chain.counts)
+    place = np.zeros((size + 1, size + 1), int)
+    place[chain.counts[:, 0], chain.counts[:, 1]] = np.arange(number)
+    before, after = (place[counts[g, :, 0], counts[g, :, 1]] for g in (2, 3))
+    laws = chain.laws(3)
+    hits = np.bincount(after, minlength=number)
+    yield "D_3", frequency_evidence(hits, laws[3], draw.false_alarm)
+    pairs = np.bincount(before * number + after, minlength=number**2)
+    joint = (laws[2][:, None] * chain.transition).ravel()
+    yield "D_2 and D_3", frequency_evidence(pairs, joint, draw.false_alarm)
+
+
+@CHECKS.add("monte carlo", claims=2)
+def states_from_counts(draw: Draw) -> Claims:
+    """Chi-square of all counts, enumerated; multinomial counts."""
+    yield from _full_states(draw, cj.Discrete(corpus="counts"))
+
+
+@CHECKS.add("monte carlo", claims=2)
+def states_from_labels(draw: Draw) -> Claims:
+    """Chi-square of all counts, enumerated; resampled labels."""
+    yield from _full_states(draw, cj.Discrete(corpus="samples"))
+
+
+@CHECKS.add("monte carlo", claims=2, lanes=("full",))
+def smoothed_states(draw: Draw) -> Claims:
+    """Chi-square of all counts, enumerated; smoothing 0.5."""
+    yield from _full_states(draw, cj.Discrete(smoothing=0.5))
+
+
+@CHECKS.add("monte carlo", claims=2, lanes=("full",))
+def states_with_a_fresh_share(draw: Draw) -> Claims:
+    """Chi-square of all counts, enumerated; a share 0.3 of rows drawn anew."""
+    yield from _full_states(draw, cj.Discrete(), gamma=0.3)
+
+
+@CHECKS.add("monte carlo", claims=3)
+def heterozygosity(draw: Draw) -> Claims:
+    """E H_n = H_0 (1-1/M)^n, M = 100, resolving 0.6 %."""
+    law, size, last = np.full(20, 0.05), 100, 40
+    chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(size))
+    records = cj.simulate(
+        chain,
+        key=draw.seed,
+        num_chains=draw.chains(60_000, 600_000),
+        num_generations=last,
+        every=20,
+    )
+    expected = discrete.expected_heterozygosity(law, np.full(last + 1, size))
+    for place, g in enumerate(records["generation"]):
+        values = records["heterozygosity"][place] / expected[g]
+        yield f"generation {g}, relative", mean_evidence(values, 1.0, draw.false_alarm)
+
+
+@CHECKS.add("monte carlo", claims=5)
+def support_and_absorption(draw: Draw) -> Claims:
+    """E support and P(absorbed) of the ancestral dual."""
+    law, size, last = np.array([0.4, 0.3, 0.15, 0.1, 0.04, 0.01]), 30, 60
+    chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(size))
+    records = cj.simulate(
+        chain,
+        key=draw.seed,
+        num_chains=draw.chains(20_000, 1_000_000),
+        num_generations=last,
+        every=20,
+    )
+    sizes = np.full(last + 1, size)
+    support = ancestors.expected_support_size(law, sizes)
+    absorbed = ancestors.absorption_probability(law, sizes)
+    for place, g in enumerate(records["generation"]):
+        values = records["support_size"][place]
+        found = mean_evidence(values, float(support[g]), draw.false_alarm)
+        yield f"support, generation {g}", found
+    found = mean_evidence(records["is_absorbed"][-1], float(absorbed[last]), draw.false_alarm)
+    yield f"absorbed by generation {last}", found
+
+
+@CHECKS.add("monte carlo", claims=2)
+def ancestral_dual(draw: Draw) -> Claims:
+    """Simulated dual = exact law of absorption times."""
+    law, size = np.array([0.6, 0.3, 0.1]), 25
+    number = draw.chains(100_000, 2_000_000)
+    times = absorption_times(law, size, key=draw.seed, num_chains=number)
+    mean = ancestors.mean_absorption_time(law, size)
+    yield "mean", mean_evidence(times, mean, draw.false_alarm)
+    longest = 400
+    exact = ancestors.absorption_probability(law, np.full(longest, size))
+    chances = np.append(np.diff(exact, prepend=0.0), 1 - exact[-1])
+    hits = np.bincount(np.minimum(times - 1, longest), minlength=longest + 1)
+    yield "law", frequency_evidence(hits, chances, draw.false_alarm)
+
+
+@CHECKS.add("monte carlo", claims=2)
+def large_corpora(draw: Draw) -> Claims:
+    """Counts of 10^6 rows: mean and variance of the binomial."""
+    size, p = 1_000_000, 0.3
+    chain = cj.Chain(cj.Discrete(corpus="counts"), cj.Categorical([p, 1 - p]), cj.Replace(size))
+    records = cj.simulate(
+        chain,
+        key=draw.seed,
+        num_chains=draw.chains(200_000, 2_000_000),
+        num_generations=0,
+        metrics=("probabilities",),
+    )
+    counts = np.rint(records["probabilities"][0, :, 0].astype(np.float64) * size)
+    scores = (counts - size * p) / np.sqrt(size * p * (1 - p))
+    yield "mean", mean_evidence(scores, 0.0, draw.false_alarm)
+    yield "variance", mean_evidence(scores**2, 1.0, draw.false_alarm)
+
+
+def _innovations(draw: Draw, size: int, estimator: str, generations: int = 60) -> Claims:
+    """(M-1) s'^2 / sigma^2 is chi-square, sqrt(M) (mu' - mu) / sigma normal, and no more.
+
+    24 million of each in the full lane: a gap of 1e-3 between distribution functions is
+    caught. sigma must stay well above the rounding of mu.
+    """
+    from scipy import stats
+
+    chain = cj.Chain(cj.Gaussian(1, estimator), cj.Normal(0.0, 1.0), cj.Replace(size))
+    records = cj.simulate(
+        chain,
+        key=draw.seed,
+        num_chains=draw.chains(1_200_000, 24_000_000) // generations,
+        num_generations=generations,
+    )
+    divisor = size - 1 if estimator == "unbiased" else size
+    log_std = records["log_std"].astype(np.float64)
+    means = records["mean"][:, :, 0].astype(np.float64)
+    chi_square = divisor * np.exp(2 * np.diff(log_std, axis=0))
+    scores = np.sqrt(size) * np.diff(means, axis=0) * np.exp(-log_std[:-1])
+    chi_law = stats.chi2(size - 1)
+    yield (
+        f"M={size}, variance",
+        law_evidence(chi_square.ravel(), chi_law.cdf, draw.false_alarm),
+    )
+    yield f"M={size}, mean", law_evidence(scores.ravel(), stats.norm.cdf, draw.false_alarm)
+    # Uncorrelated with each other, and from one generation to the next.
+    standard = (np.log(chi_square) - np.mean(np.log(chi_square))) / np.std(np.log(chi_square))
+    products = {
+        "mean and variance": (scores**2 - 1) * standard,
+        "variances of neighbours": standard[1:] * standard[:-1],
+        "means of neighbours": scores[1:] * scores[:-1],
+    }
+    for name, values in products.items():
+        yield f"M={size}, {name}", mean_evidence(values.ravel(), 0.0, draw.false_alarm)
+
+
+@CHECKS.add("monte carlo", claims=5)
+def gaussian_innovations(draw: Draw) -> Claims:
+    """Innovations of M = 100, unbiased (Kolmogorov)."""
+    yield from _innovations(draw, 100, "unbiased")
+
+
+@CHECKS.add("monte carlo", claims=5)
+def gaussian_innovations_of_few_rows(draw: Draw) -> Claims:
+    """Innovations of M = 3, MLE (Kolmogorov)."""
+    yield from _innovations(draw, 3, "mle", generations=6)
+
+
+@CHECKS.add("monte carlo", claims=5, lanes=("full",))
+def gaussian_innovations_of_many_rows(draw: Draw) -> Claims:
+    """Innovations of M = 10,000, unbiased."""
+    yield from _innovations(draw, 10_000, "unbiased")
+
+
+@CHECKS.add("monte carlo", claims=8)
+def gaussian_moments(draw: Draw) -> Claims:
+    """E ln sigma^2, Var ln sigma^2, E mu^2, E W2^2 in closed form."""
+    size, last = 30, 20
+    for estimator in ("unbiased", "mle"):
+        chain = cj.Chain(cj.Gaussian(1, estimator), cj.Normal(0.0, 1.0), cj.Replace(size))
+        records = cj.simulate(
+            chain,
+            key=draw.seed,
+            num_chains=draw.chains(50_000, 1_000_000),
+            num_generations=last,
+            every=last,
+        )
+        sizes, rate = np.full(last + 1, size), draw.false_alarm
+        logs = 2 * records["log_std"][-1].astype(np.float64)
+        mean = gaussian.expected_log_variance(sizes, estimator)[last]
+        spread = gaussian.variance_of_log_variance(sizes)[last]
+        yield f"{estimator}, E ln sigma^2", mean_evidence(logs, mean, rate)
+        yield f"{estimator}, Var ln sigma^2", mean_evidence((logs - mean) ** 2, spread, rate)
+        error = gaussian.mean_squared_error(sizes, estimator)[last]
+        squares = records["mean"][-1][:, 0].astype(np.float64) ** 2
+        yield f"{estimator}, E (mu - mu_0)^2", mean_evidence(squares, error, rate)
+        distance = gaussian.expected_wasserstein2_squared(sizes, estimator)[last]
+        values = records["wasserstein2_squared"][-1]
+        yield f"{estimator}, E W2^2", mean_evidence(values, distance, rate)
+
+
+@CHECKS.add("monte carlo", claims=7)
+def wishart(draw: Draw) -> Claims:
+    """Bartlett factors of Wishart innovations, dim 3, M = 8."""
+    from scipy import stats
+
+    dim, size = 3, 8
+    covariance = np.array([[2.0, 0.3, 0.0], [0.3, 1.0, -0.2], [0.0, -0.2, 0.5]])
+    source = cj.Normal(np.zeros(dim), covariance)
+    records = cj.simulate(
+        cj.Chain(cj.Gaussian(dim), source, cj.Replace(size)),
+        key=draw.seed,
+        num_chains=draw.chains(20_000, 300_000),
+        num_generations=3,
+        metrics=("covariance",),
+    )
+    factors = np.linalg.cholesky(records["covariance"].astype(np.float64))
+    steps = np.linalg.solve(factors[:-1], factors[1:]) * np.sqrt(size - 1)
+    for j in range(dim):
+        squares = steps[..., j, j].ravel() ** 2
+        law = stats.chi2(size - 1 - j).cdf
+        yield f"A_{j}{j}^2", law_evidence(squares, law, draw.false_alarm)
+    for i, j in ((1, 0), (2, 0), (2, 1)):
+        below = steps[..., i, j].ravel()
+        yield f"A_{i}{j}", law_evidence(below, stats.norm.cdf, draw.false_alarm)
+    product = steps[..., 1, 0] * (steps[..., 0, 0] - np.mean(steps[..., 0, 0]))
+    yield "A_00 and A_10", mean_evidence(product.ravel(), 0.0, draw.false_alarm)
+
+
+@CHECKS.add("monte carlo", claims=4)
+def accumulate(draw: Draw) -> Claims:
+    """Pooled fits: E sigma^2 and E mu^2 = products over generations."""
+    size, last = 10, 12
+    for estimator in ("unbiased", "mle"):
+        chain = cj.Chain(cj.Gaussian(1, estimator), cj.Normal(0.0, 1.0), cj.Accumulate(size))
+        sizes = np.full(last + 1, size)
+        variance = keeping.accumulate_expected_variance(sizes, estimator)[last]
+        error = keeping.accumulate_mean_squared_error(sizes, estimator)[last]
+        yield from _variance_and_error(draw, chain, last, estimator, variance, error)
+
+
+def _variance_and_error(
+    draw: Draw, chain: cj.Chain, last: int, name: str, variance: float, error: float
+) -> Claims:
+    records = cj.simulate(
+        chain,
+        key=draw.seed,
+        num_chains=draw.chains(50_000, 1_000_000),
+        num_generations=last,
+        every=last,
+    )
+    values = np.exp(2 * records["log_std"][-1].astype(np.float64))
+    squares = records["mean"][-1][:, 0].astype(np.float64) ** 2
+    yield f"{name}, E sigma^2", mean_evidence(values, variance, draw.false_alarm)
+    yield f"{name}, E (mu - mu_0)^2", mean_evidence(squares, error, draw.false_alarm)
+
+
+def _fresh_rows(draw: Draw, allocation: str) -> Claims:
+    size, last = 20, 10
+    policy = cj.Mixing(size, gamma=0.25, allocation=allocation)
+    family = cj.Gaussian(1, "mle", sampling_bias=1.1)
+    chain = cj.Chain(family, cj.Normal(0.0, 1.0), policy)
+    moments = keeping.fresh_share_moments(
+        np.full(last + 1, size), 0.25, "mle", allocation, sampling_bias=1.1
+    )
+    variance, error = (float(values[last]) for values in moments)
+    yield from _variance_and_error(draw, chain, last, allocation, variance, error)
+
+
+@CHECKS.add("monte carlo", claims=2)
+def fresh_rows(draw: Draw) -> Claims:
+    """Share 0.25 of rows drawn anew, with sampling bias."""
+    yield from _fresh_rows(draw, "multinomial")
+
+
+@CHECKS.add("monte carlo", claims=2, lanes=("full",))
+def fresh_rows_of_a_fixed_number(draw: Draw) -> Claims:
+    """Exactly a quarter drawn anew, with bias."""
+    yield from _fresh_rows(draw, "fixed")
+
+
+@CHECKS.add("monte carlo", claims=2)
+def subsets_of_all_rows(draw: Draw) -> Claims:
+    """Reused rows on two states, enumerated with the pool."""
+    size, last = 4, 3
+    law = reuse.accumulate_subsample(0.3, size, last)
+    yield from _two_states(draw, cj.AccumulateSubsample(size), law)
+
+
+@CHECKS.add("monte carlo", claims=2)
+def rows_of_the_last_corpus(draw: Draw) -> Claims:
+    """Half of D_g kept, on two states, enumerated."""
+    policy = cj.Mixing(8, beta=0.5, allocation="fixed")
+    yield from _two_states(draw, policy, reuse.mixing(0.3, 8, 3, beta=0.5))
+
+
+@CHECKS.add("monte carlo", claims=2, lanes=("full",))
+def rows_of_the_first_corpus(draw: Draw) -> Claims:
+    """A quarter from D_0, on two states, enumerated."""
+    policy = cj.Mixing(8, gamma=0.25, original="data", allocation="fixed")
+    yield from _two_states(draw, policy, reuse.mixing(0.3, 8, 3, gamma=0.25))
+
+
+def _two_states(draw: Draw, policy: cj.AbstractPolicy, joint: np.ndarray) -> Claims:
+    """The law of D_3, and the joint law of D_0 and D_3."""
+    size = len(joint) - 1
+    records = cj.simulate(
+        cj.Chain(cj.Discrete(), cj.Categorical([0.3, 0.7]), policy),
+        key=draw.seed,
+        num_chains=draw.chains(40_000, 1_000_000),
+        num_generations=3,
+        every=3,
+        metrics=("probabilities",),
+    )
+    counts = np.rint(records["probabilities"][..., 0].astype(np.float64) * size).astype(int)
+    hits = np.bincount(counts[1], minlength=size + 1)
+    yield "D_3", frequency_evidence(hits, joint.sum(axis=0), draw.false_alarm)
+    pairs = np.bincount(counts[0] * (size + 1) + counts[1], minlength=(size + 1) ** 2)
+    yield "D_0 and D_3", frequency_evidence(pairs, joint.ravel(), draw.false_alarm)
+
+
+@CHECKS.add("monte carlo", claims=4)
+def gaussian_rows_reused(draw: Draw) -> Claims:
+    """Gaussian rows reused, against NumPy that keeps them."""
+    number, size, last = draw.chains(10_000, 200_000), 6, 4
+    policies = {
+        "AccumulateSubsample": cj.AccumulateSubsample(size),
+        "Mixing": cj.Mixing(size, beta=0.5, allocation="fixed"),
+    }
+    for place, (name, policy) in enumerate(policies.items()):
+        chain = cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), policy)
+        records = cj.simulate(
+            chain, key=draw.seed, num_chains=number, num_generations=last, every=last
+        )
+        rng = np.random.default_rng([draw.seed, place])
+        spread, mean = reuse.gaussian_rows(name, number, size, last, rng)
+        found = records["log_std"][-1], records["mean"][-1][:, 0]
+        yield f"{name}, ln sigma", same_law_evidence(found[0], spread, draw.false_alarm)
+        yield f"{name}, mean", same_law_evidence(found[1], mean, draw.false_alarm)
