@@ -14,6 +14,8 @@ import peers
 import timing
 
 import collapse_jax as cj
+from collapse_jax.theory.ancestor_chains import absorption_times
+from collapse_jax.theory.ancestors import mean_absorption_time
 
 REDUCE = cj.Reduce(quantiles=())
 
@@ -106,6 +108,23 @@ def discrete() -> list[timing.Comparison]:
     return table
 
 
+def dual() -> list[timing.Comparison]:
+    """Absorption times from the ancestors against the forward chains' least possible cost."""
+    law = np.full(1000, 0.001)
+    chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(1000))
+    keys = iter(range(1000))
+    return [
+        timing.compare(
+            "Absorption time, M=K=1,000, dual: our forward chains",
+            lambda: absorption_times(law, 1000, key=next(keys), num_chains=4096),
+            4096,
+            runner(chain, 1024, 300, every=300),
+            1024 * 300 / mean_absorption_time(law, 1000),
+            bar=100,
+        )
+    ]
+
+
 def regimes() -> list[timing.Comparison]:
     """Kept, fresh and reused rows against NumPy on the same exact laws."""
     rng, law = np.random.default_rng(0), np.full(100, 0.01)
@@ -177,6 +196,7 @@ SUITES = {
     "gaussian": gaussian_reduced,
     "dim10": gaussian_ten,
     "discrete": discrete,
+    "dual": dual,
     "regimes": regimes,
     "recording": recording,
 }

@@ -150,6 +150,13 @@ class Samples(AbstractCorpus):
     location: Float[Array, " dim"] | None = None
     log_scale: Float[Array, ""] | None = None
 
+    @classmethod
+    def of_rows(cls, rows: Float[Array, "slot dim"], size: Size) -> Self:
+        """Real-valued rows as they are; the first `size` count, which may be traced."""
+        origin = jnp.zeros(rows.shape[1:], rows.dtype)
+        weights = prefix_weights(size, len(rows))
+        return cls(rows, weights, origin, jnp.zeros((), rows.dtype))
+
     @property
     def capacity(self) -> int:
         """Number of slots, static."""

@@ -54,7 +54,12 @@ def verdict(keep: Keep, rows: Array, count: int) -> Bool[Array, " row"]:
 
 
 class AbstractFamily(abc.ABC):
-    """A family of models; every method handles one chain and is pure."""
+    """A family of models; every method handles one chain and is pure.
+
+    A family of your own is a frozen class decorated with `collapse_jax.config.config` that has
+    `fit`, `draw` and `measure`; `collapse_jax.testing.check_family` says whether it keeps the
+    rules. examples/custom_family.py is one.
+    """
 
     @property
     def keeps_corpus(self) -> bool:
@@ -75,23 +80,24 @@ class AbstractFamily(abc.ABC):
         """
         return False
 
-    @abc.abstractmethod
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """The family with its open choices (states, corpus) made for a chain.
+        """The family with its open choices (states, corpus) made for a chain; itself by default.
 
         Raises:
           ValueError: if the source's rows do not fit, or the corpus does not suffice.
         """
+        del source, policy
+        return self
 
     def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
         """Raise ValueError if the corpus cannot serve the policy for that long."""
         del policy, num_generations
 
-    @abc.abstractmethod
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
         """`size` original rows as this family's corpus, at most `capacity` (static)."""
+        return self.summarize(source.draw(keys, size, capacity))
 
     @abc.abstractmethod
     def fit(self, keys: Keys, corpus: Any, previous: Any, first: Any) -> Fit:
@@ -210,9 +216,9 @@ class AbstractFamily(abc.ABC):
         """Rows number `row` of the draws of `generation` >= 0; the first `size` count."""
         raise NotImplementedError
 
-    @abc.abstractmethod
     def summarize(self, samples: Samples) -> AbstractCorpus:
-        """Rows as this family's corpus."""
+        """Rows as this family's corpus: the rows themselves by default."""
+        return samples
 
     @abc.abstractmethod
     def measure(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from collapse_jax import check
 from collapse_jax.config import config, static
-from collapse_jax.corpus import Samples, Size, prefix_weights
+from collapse_jax.corpus import Samples, Size
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.source import AbstractSource
 
@@ -56,5 +56,4 @@ class Sampler(AbstractSource):
     def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Rows in the frame of absolute coordinates."""
         rows = self.function(keys.key(Purpose.SOURCE), capacity).astype(jnp.result_type(float))
-        origin = jnp.zeros(self.dim, rows.dtype)
-        return Samples(rows, prefix_weights(size, capacity), origin, jnp.zeros((), rows.dtype))
+        return Samples.of_rows(rows, size)

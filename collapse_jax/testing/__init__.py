@@ -1,5 +1,13 @@
-"""Assertions about random results that state how often they are wrong."""
+"""For tests: rules that your own classes must keep, and assertions about random results.
 
+`check_family`, `check_policy` and `check_source` name the rule that a class breaks. The
+statistical assertions state how often they are wrong and what they detect.
+"""
+
+from collapse_jax.testing.families import check_family
+from collapse_jax.testing.policies import check_policy
+from collapse_jax.testing.rules import BrokenRuleError
+from collapse_jax.testing.sources import check_source
 from collapse_jax.testing.statistics import (
     FALSE_FAIL,
     Evidence,
@@ -15,11 +23,15 @@ from collapse_jax.testing.statistics import (
 
 __all__ = [
     "FALSE_FAIL",
+    "BrokenRuleError",
     "Evidence",
     "assert_frequencies",
     "assert_law",
     "assert_mean",
     "assert_same_law",
+    "check_family",
+    "check_policy",
+    "check_source",
     "frequency_evidence",
     "law_evidence",
     "mean_evidence",

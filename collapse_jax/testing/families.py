@@ -1,0 +1,273 @@
+"""`check_family`: whether a family of one's own keeps the rules that chains rely on."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from collapse_jax.chain import Chain
+from collapse_jax.corpus import Samples
+from collapse_jax.family import AbstractFamily
+from collapse_jax.policies import Replace
+from collapse_jax.random.keys import Keys
+from collapse_jax.simulate import simulate
+from collapse_jax.source import AbstractSource
+from collapse_jax.testing.rules import (
+    BrokenRuleError,
+    keys_of,
+    require_deterministic,
+    require_random,
+    require_same_shapes,
+    require_size,
+    same_bits,
+    shapes,
+    single_key,
+)
+
+_MANY = 64  # times num_samples: rows of a refit
+_CHAINS = 256
+_SHARE = 0.25  # of a standard deviation: how far a refit may be off on average
+
+
+def check_family(
+    family: AbstractFamily,
+    source: AbstractSource,
+    *,
+    num_samples: int = 50,
+    consistent: bool = True,
+    exchangeable: bool = True,
+    key: int = 0,
+) -> list[str]:
+    """Check that a family keeps the rules, on a source whose rows it models.
+
+    "traceable"      jax can trace every method.
+    "shapes"         params, corpus and status keep structure, shapes and dtypes.
+    "deterministic"  the same keys give the same bits: nothing is random but by `keys`.
+    "size"           `draw` returns as many rows as asked for, static or traced.
+    "randomness"     another chain or generation gets other rows.
+    "weights"        slots of weight 0 never matter (families whose corpus is `Samples`).
+    "order"          nor does the order of rows, to 1 % of a variable's spread.
+    "variables"      `measure` returns arrays with names for their axes.
+    "status"         a code of 0 to 3; a model of status 0 has no NaN, not even one fitted to
+                     equal rows.
+    "chains"         a chain is the same to the bit in a smaller run.
+    "consistency"    a model refitted to very many of its own rows is itself: on average over
+                     256 chains each float variable moves by less than a quarter of its
+                     standard deviation at `num_samples` rows.
+
+    Args:
+      family: the family.
+      source: original rows for it.
+      num_samples: rows of a corpus.
+      consistent: whether "consistency" applies; not for smoothing, shrinkage, biased sampling.
+      exchangeable: whether "order" applies; not for fits that go through the rows in turn.
+      key: of all random numbers.
+
+    Returns:
+      The rules that were checked.
+
+    Raises:
+      BrokenRuleError: naming the first rule that is broken.
+    """
+    chain = Chain(family, source, Replace(num_samples))
+    checker = _Checker(chain, num_samples, key)
+    checker.shapes()
+    rules = ["traceable", "shapes"]
+    applies = {
+        "deterministic": True,
+        "size": True,
+        "randomness": True,
+        "weights": checker.has_rows,
+        "order": checker.has_rows and exchangeable,
+        "variables": True,
+        "status": True,
+        "chains": True,
+        "consistency": consistent,
+    }
+    for rule in (name for name, wanted in applies.items() if wanted):
+        getattr(checker, rule)()
+        rules.append(rule)
+    return rules
+
+
+class _Checker:
+    """One method per rule."""
+
+    def __init__(self, chain: Chain, size: int, key: int) -> None:
+        self._chain = chain
+        self._family: Any = chain.family
+        self._size = size
+        self._key = key
+
+    @property
+    def has_rows(self) -> bool:
+        return isinstance(self._corpus, Samples)
+
+    def shapes(self) -> None:
+        chain_key = single_key(self._key, 0)
+        state = shapes(lambda key: self._chain.init(key, 2), chain_key)
+        require_same_shapes("shapes", state.params, self._refit_shapes(), "a second fit")
+        after = shapes(self._chain.step, chain_key, jnp.int32(1), state)
+        require_same_shapes("shapes", state, after, "a step")
+        shapes(lambda key, now: self._chain.measure(key, jnp.int32(0), now), chain_key, state)
+        self._corpus = self._original(keys_of(self._key, 0))
+        self._params = self._family.fit(keys_of(self._key, 0), self._corpus, None, None).params
+
+    def _refit_shapes(self) -> Any:
+        """Shapes of the params of a fit that follows another."""
+
+        def refit(chain_key: Any) -> Any:
+            keys = Keys(chain_key, jnp.int32(0))
+            corpus = self._original(keys)
+            params = self._family.fit(keys, corpus, None, None).params
+            first = (params, corpus) if self._family.uses_first else None
+            return self._family.fit(keys, corpus, params, first).params
+
+        return shapes(refit, single_key(self._key, 0))
+
+    def _original(self, keys: Any) -> Any:
+        return self._family.original(keys, self._chain.source, self._size, self._size)
+
+    def _first(self) -> Any:
+        return (self._params, self._corpus) if self._family.uses_first else None
+
+    def _draw(self, keys: Any, size: Any, capacity: int) -> Any:
+        return self._family.draw(keys, self._params, size, capacity, self._first())
+
+    def _measures(self, params: Any, corpus: Any) -> dict[str, Any]:
+        return self._family.measure(params, corpus, self._chain.source, self._first())
+
+    def _fitted(self, corpus: Any) -> dict[str, np.ndarray]:
+        """The variables of a fit to a corpus."""
+
+        def run(given: Any) -> Any:
+            fit = self._family.fit(keys_of(self._key, 0), given, None, None)
+            return self._measures(fit.params, given)
+
+        return {name: np.asarray(value) for name, value in jax.jit(run)(corpus).items()}
+
+    def deterministic(self) -> None:
+        chain_key = single_key(self._key, 0)
+        state = require_deterministic(lambda key: self._chain.init(key, 2), chain_key)
+        require_deterministic(
+            lambda key, now: self._chain.step(key, jnp.int32(1), now), chain_key, state
+        )
+
+    def size(self) -> None:
+        require_size(lambda n, most: self._draw(keys_of(self._key, 0, 1), n, most), self._size)
+
+    def randomness(self) -> None:
+        require_random(lambda keys: self._draw(keys, self._size, self._size), self._key, "a draw")
+
+    def weights(self) -> None:
+        padded = self._corpus.with_capacity(self._size + 4)
+        empty = padded.full_weights() == 0
+        found = []
+        for garbage in (1, 7):
+            shape = (-1,) + (1,) * (padded.rows.ndim - 1)
+            junk = jnp.asarray(garbage, padded.rows.dtype)
+            rows = jnp.where(empty.reshape(shape), junk, padded.rows)
+            found.append(self._fitted(dataclasses.replace(padded, rows=rows)))
+        if not same_bits(*found):
+            detail = "what stands in slots of weight 0 changed the fit; use corpus.weights"
+            raise BrokenRuleError("weights", detail)
+
+    def order(self) -> None:
+        turned = dataclasses.replace(self._corpus, rows=self._corpus.rows[::-1])
+        if self._corpus.weights is not None:
+            turned = dataclasses.replace(turned, weights=self._corpus.weights[::-1])
+        one, other = self._fitted(self._corpus), self._fitted(turned)
+        spread = self._spread()
+        for name, value in one.items():
+            gap = np.abs(value.astype(np.float64) - other[name].astype(np.float64))
+            if np.any(gap > 0.01 * spread.get(name, 0) + 1e-4 * (1 + np.abs(value))):
+                detail = f"{name} changed when the rows were turned round"
+                raise BrokenRuleError("order", detail)
+
+    def variables(self) -> None:
+        found = self._measures(self._params, self._corpus)
+        if not isinstance(found, dict) or not found:
+            raise BrokenRuleError(
+                "variables", "measure must return a dict of arrays that is not empty"
+            )
+        for name, value in found.items():
+            axes = self._family.axes.get(name, ())
+            if name == "status":
+                raise BrokenRuleError("variables", "'status' is a name of the engine's own")
+            if not hasattr(value, "ndim") or value.ndim != len(axes):
+                shown = getattr(value, "shape", type(value).__name__)
+                detail = f"{name} is {shown} and has names for {len(axes)} axes; see `axes`"
+                raise BrokenRuleError("variables", detail)
+
+    def status(self) -> None:
+        corpora = {"original rows": self._corpus}
+        if self.has_rows:
+            zeros = jnp.zeros_like(self._corpus.rows)
+            corpora["equal rows"] = dataclasses.replace(self._corpus, rows=zeros)
+        for name, corpus in corpora.items():
+            fit = self._family.fit(keys_of(self._key, 0), corpus, None, None)
+            code = int(fit.status)
+            if code not in (0, 1, 2, 3):
+                raise BrokenRuleError(
+                    "status", f"{name}: {code} is no status; it must be 0, 1, 2 or 3"
+                )
+            values = self._measures(fit.params, corpus)
+            bad = [name for name, value in values.items() if np.any(_is_nan(value))]
+            if code == 0 and bad:
+                detail = f"{name}: {bad[0]} is NaN though the status says ok (0); return 1 or 2"
+                raise BrokenRuleError("status", detail)
+
+    def chains(self) -> None:
+        run: Any = {"key": self._key, "num_generations": 2}
+        whole = simulate(self._chain, num_chains=5, **run)
+        part = simulate(self._chain, num_chains=2, first_chain=3, **run)
+        for name, variable in whole.variables.items():
+            if not same_bits(variable.values[:, 3:], part[name]):
+                raise BrokenRuleError("chains", f"{name} depends on how many chains are run")
+
+    def _spread(self) -> dict[str, np.ndarray]:
+        values = self._refits()[0]
+        return {name: np.std(value, axis=0) for name, value in values.items()}
+
+    def _refits(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Float variables of fits to `num_samples` rows, and of refits to many rows of each."""
+        family, many = self._family, _MANY * self._size
+
+        def one(chain_key: Any) -> Any:
+            keys = [Keys(chain_key, jnp.int32(g)) for g in (0, 1)]
+            corpus = self._original(keys[0])
+            params = family.fit(keys[0], corpus, None, None).params
+            first = (params, corpus) if family.uses_first else None
+            rows = family.draw(keys[1], params, many, many, first)
+            again = family.fit(keys[1], rows, params, first).params
+            measure = family.measure
+            source = self._chain.source
+            return measure(params, corpus, source, first), measure(again, rows, source, first)
+
+        chain_keys = jax.vmap(lambda c: single_key(self._key, c))(jnp.arange(_CHAINS))
+        before, after = (
+            {name: np.asarray(value, np.float64) for name, value in values.items()
+             if jnp.issubdtype(value.dtype, jnp.floating)}
+            for values in jax.jit(jax.vmap(one))(chain_keys)
+        )  # fmt: skip
+        return before, after
+
+    def consistency(self) -> None:
+        before, after = self._refits()
+        for name, value in before.items():
+            spread = np.std(value, axis=0)
+            drift = np.mean(after[name] - value, axis=0)
+            if not np.all(np.abs(drift) <= _SHARE * spread + 1e-5 * (1 + np.abs(value[0]))):
+                detail = (
+                    f"refitted to {_MANY * self._size:,} rows of the model, {name} moves by "
+                    f"{np.max(np.abs(drift)):.3g} on average, its standard deviation being "
+                    f"{np.max(spread):.3g}; fit and draw must be of one law"
+                )
+                raise BrokenRuleError("consistency", detail)
+
+
+def _is_nan(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    return np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)

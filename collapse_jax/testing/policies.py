@@ -1,0 +1,125 @@
+"""`check_policy`: whether a policy of one's own keeps the rules that chains rely on."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from collapse_jax.chain import Chain
+from collapse_jax.corpus import Samples
+from collapse_jax.families import Discrete, Gaussian
+from collapse_jax.family import AbstractFamily
+from collapse_jax.policy import AbstractPolicy
+from collapse_jax.simulate import simulate
+from collapse_jax.source import AbstractSource
+from collapse_jax.sources import Categorical, Normal
+from collapse_jax.testing.rules import (
+    BrokenRuleError,
+    require_deterministic,
+    require_same_shapes,
+    same_bits,
+    shapes,
+    single_key,
+)
+
+_LAW = np.array([0.4, 0.3, 0.0, 0.2, 0.1])  # a state that no row may be in
+
+
+def check_policy(
+    policy: AbstractPolicy,
+    *,
+    family: AbstractFamily | None = None,
+    source: AbstractSource | None = None,
+    num_generations: int = 4,
+    key: int = 0,
+) -> list[str]:
+    """Check that a policy keeps the rules, by default for states and for real rows.
+
+    "traceable"      jax can trace `init` and `next`.
+    "shapes"         corpus and memory keep structure, shapes and dtypes.
+    "deterministic"  the same keys give the same bits.
+    "sizes"          D_g holds `size(g)` rows, or all rows so far (fewer where a verifier
+                     refuses), in at most `capacity` slots.
+    "rows"           no row is in a state of probability zero, no real row is NaN.
+    "randomness"     another chain gets another corpus.
+    "chains"         a chain is the same to the bit in a smaller run.
+
+    Args:
+      policy: the policy, for runs of `num_generations`.
+      family: what is fitted; None for `Discrete` with labels and `Gaussian` with rows.
+      source: its original rows; None where `family` is.
+      num_generations: how many generations are made.
+      key: of all random numbers.
+
+    Returns:
+      The rules that were checked.
+
+    Raises:
+      BrokenRuleError: naming the first rule that is broken.
+    """
+    policy.validate(num_generations)
+    states, normal = Categorical(_LAW), Normal(0.0, 1.0)
+    chains = [
+        Chain(Discrete(corpus="samples"), states, policy),
+        Chain(Gaussian(1, corpus="samples"), normal, policy),
+    ]
+    if family is not None and source is not None:
+        chains = [Chain(family, source, policy)]
+    for chain in chains:
+        _check(chain, num_generations, key)
+    return ["traceable", "shapes", "deterministic", "sizes", "rows", "randomness", "chains"]
+
+
+def _check(chain: Chain, num_generations: int, key: int) -> None:
+    """Every rule, on one chain."""
+    chain_key = single_key(key, 0)
+    start = shapes(lambda given: chain.init(given, num_generations), chain_key)
+    after = shapes(chain.step, chain_key, jnp.int32(1), start)
+    require_same_shapes("shapes", start, after, "a step")
+    state = require_deterministic(lambda given: chain.init(given, num_generations), chain_key)
+    step = jax.jit(chain.step)
+    require_deterministic(chain.step, chain_key, jnp.int32(1), state)
+    _check_corpus(chain, 0, state.corpus, num_generations)
+    other = jax.jit(lambda given: chain.init(given, num_generations))(single_key(key, 1))
+    equal = True
+    for generation in range(1, num_generations + 1):
+        state = step(chain_key, jnp.int32(generation), state)
+        other = step(single_key(key, 1), jnp.int32(generation), other)
+        _check_corpus(chain, generation, state.corpus, num_generations)
+        equal = equal and same_bits(state.corpus, other.corpus)
+    if equal:
+        raise BrokenRuleError("randomness", "two chains have the same corpora; use `keys`")
+    run: Any = {"key": key, "num_generations": num_generations}
+    whole = simulate(chain, num_chains=5, **run)
+    part = simulate(chain, num_chains=2, first_chain=3, **run)
+    for name, variable in whole.variables.items():
+        if not same_bits(variable.values[:, 3:], part[name]):
+            raise BrokenRuleError("chains", f"{name} depends on how many chains are run")
+
+
+def _check_corpus(chain: Chain, generation: int, corpus: Any, num_generations: int) -> None:
+    sizes = chain.policy.sizes(num_generations)
+    found, size, pool = int(corpus.size), int(sizes[generation]), int(sizes[: generation + 1].sum())
+    if found not in (size, pool) and not (chain.policy.keep is not None and found < pool):
+        detail = f"D_{generation} holds {found} rows, size({generation}) says {size}"
+        raise BrokenRuleError("sizes", detail)
+    if isinstance(corpus, Samples):
+        room = chain.policy.capacity(num_generations)
+        if corpus.capacity > room:
+            detail = f"D_{generation} has {corpus.capacity} slots, `capacity` says {room}"
+            raise BrokenRuleError("sizes", detail)
+        rows = np.asarray(corpus.rows)[np.asarray(corpus.full_weights()) > 0]
+    elif hasattr(corpus, "counts"):
+        rows = np.repeat(np.arange(len(corpus.counts)), np.asarray(corpus.counts))
+    else:
+        return
+    if rows.dtype.kind == "f" and not np.all(np.isfinite(rows)):
+        raise BrokenRuleError("rows", f"D_{generation} has a row that is not finite")
+    law = getattr(chain.source, "law", None)
+    if rows.dtype.kind == "i" and law is not None:
+        states = np.asarray(law)
+        out = (rows < 0) | (rows >= len(states))
+        if np.any(out) or np.any(states[rows] == 0):
+            detail = f"D_{generation} has a row in a state that the source never yields"
+            raise BrokenRuleError("rows", detail)
