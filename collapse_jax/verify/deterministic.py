@@ -1,5 +1,6 @@
 """Identities without chance: laws against enumeration, formulas against quadrature."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 import collapse_jax as cj
 from collapse_jax.theory import ancestors, discrete, gaussian
 from collapse_jax.theory.enumeration import EnumeratedChain
+from collapse_jax.verify import samplers
 from collapse_jax.verify.base import Claims, Draw, Exact, Registry
 
 CHECKS = Registry()
@@ -137,3 +139,29 @@ def metrics(draw: Draw) -> Claims:
     error = abs(records["log_std"][0, 0] - np.log(np.std(rows, ddof=1)))
     yield "Gaussian, log_std of data", Exact(float(error), 1e-6)
     yield "Gaussian, mean of data", Exact(abs(float(records["mean"][0, 0, 0]) - rows.mean()), 1e-5)
+
+
+@CHECKS.add("deterministic")
+def laws_of_counts(draw: Draw) -> Claims:
+    """Laws that binomial and hypergeometric draws have, by quadrature = scipy's."""
+    cases = [(100, 0.5), (40, 0.2), (300, 0.04), (10**6, 0.3), (10**6, 1e-5), (10**6, 3e-6)]
+    for n, p in cases:
+        error = samplers.binomial_error(n, float(np.float32(p)))
+        yield from _law(f"binomial({n}, {p})", error)
+    for good, bad, sample in ((50, 50, 40), (30, 400, 100), (5_000, 15_000, 700), (40, 900, 60)):
+        error = samplers.hypergeometric_error(good, bad, sample)
+        yield from _law(f"hypergeometric({good}, {bad}, {sample})", error)
+
+
+@CHECKS.add("deterministic")
+def laws_of_spreads_and_scores(draw: Draw) -> Claims:
+    """Laws that chi-square and normal draws have, as functions of their bits = scipy's."""
+    for dof in (1, 2, 3, 9, 63, 64, 99, 1000, 10**6):
+        yield from _law(f"chi-square({dof})", samplers.chi_square_error(dof))
+    words = np.random.default_rng(draw.seed).integers(0, 2**31, 100_000)
+    yield "normal, relative to the tail", Exact(samplers.normal_error(words), 1e-5)
+
+
+def _law(name: str, errors: tuple[float, float]) -> Iterator[tuple[str, Exact]]:
+    yield f"{name}, total variation", Exact(errors[0], 1e-5)
+    yield f"{name}, mean", Exact(errors[1], 1e-6)

@@ -1,5 +1,7 @@
 """Simulations against exact laws: full states, closed forms, innovations."""
 
+from typing import Any
+
 import numpy as np
 
 import collapse_jax as cj
@@ -114,6 +116,31 @@ def support_and_absorption(draw: Draw) -> Claims:
         yield f"support, generation {g}", found
     found = mean_evidence(records["is_absorbed"][-1], float(absorbed[last]), draw.false_alarm)
     yield f"absorbed by generation {last}", found
+
+
+@CHECKS.add("monte carlo", claims=6)
+def sizes_by_generation(draw: Draw) -> Claims:
+    """Other sizes in each generation: E H, E ln sigma^2, E (mu - mu_0)^2; rows in slots."""
+    sizes = (12, 5, 40, 8)
+    arguments: Any = {
+        "key": draw.seed,
+        "num_chains": draw.chains(100_000, 1_000_000),
+        "num_generations": len(sizes) - 1,
+    }
+    expected = discrete.expected_heterozygosity(THREE, sizes)[-1]
+    for corpus in ("counts", "samples"):
+        chain = cj.Chain(cj.Discrete(corpus=corpus), cj.Categorical(THREE), cj.Replace(sizes))
+        values = cj.simulate(chain, **arguments)["heterozygosity"][-1]
+        yield f"{corpus}, E H", mean_evidence(values, expected, draw.false_alarm)
+    logs = gaussian.expected_log_variance(sizes, "unbiased")[-1]
+    error = gaussian.mean_squared_error(sizes, "unbiased")[-1]
+    for corpus in ("moments", "samples"):
+        chain = cj.Chain(cj.Gaussian(corpus=corpus), cj.Normal(0.0, 1.0), cj.Replace(sizes))
+        records = cj.simulate(chain, **arguments)
+        found = mean_evidence(2 * records["log_std"][-1].astype(float), logs, draw.false_alarm)
+        yield f"{corpus}, E ln sigma^2", found
+        squares = records["mean"][-1][:, 0].astype(float) ** 2
+        yield f"{corpus}, E (mu - mu_0)^2", mean_evidence(squares, error, draw.false_alarm)
 
 
 @CHECKS.add("monte carlo", claims=2)

@@ -15,13 +15,11 @@ from collapse_jax.random.normal import normal, normal_from_bits
 from collapse_jax.random.threefry import as_key
 from collapse_jax.sources.normal import draw_moments, number_of_scores
 from collapse_jax.testing import assert_mean
+from collapse_jax.verify.samplers import chi_square_error
 
-CELLS = 200  # of a partition into equally likely cells: total variation between laws
 POINTS = sorted(
     {int(k) for k in np.geomspace(1, 10**7, 190)} | {2, 3, 4, 5, 62, 63, 64, 65, 99, 100}
 )
-
-FUNCTION = jax.jit(log_chi_square)
 
 
 def precision(x64):
@@ -46,39 +44,8 @@ def test_normal_quantiles_at_many_words():
     np.testing.assert_array_equal(mirrored, -found.astype(np.float32))
 
 
-def chi_square_errors(dof, x64, fault=0.0):
-    """Total variation over the cells, and the relative error of the mean."""
-    with precision(x64):
-        dtype = jnp.result_type(float)
-        edges = np.asarray(special.ndtri(np.arange(1, CELLS) / CELLS).astype(dtype), np.float64)
-        fine = np.linspace(-6.3 if not x64 else -8.5, 6.3 if not x64 else 8.5, 4001)
-        at_edges = np.asarray(FUNCTION(jnp.asarray(edges, dtype), jnp.int32(dof)), np.float64)
-        values = np.asarray(FUNCTION(jnp.asarray(fine, dtype), jnp.int32(dof)), np.float64)
-    at_edges, values = at_edges + fault, values + fault
-    if dof == 1:
-        return abs_errors_of_one(edges, at_edges, fine, values)
-    ours = np.diff(np.concatenate([[0], special.ndtr(edges), [1]]))
-    theirs = np.diff(
-        np.concatenate([[0], special.gammainc(dof / 2, dof / 2 * np.exp(at_edges)), [1]])
-    )
-    density = np.exp(-(fine**2) / 2)
-    return 0.5 * np.sum(np.abs(ours - theirs)), abs(
-        np.sum(density * np.exp(values)) / density.sum() - 1
-    )
-
-
-def abs_errors_of_one(edges, at_edges, fine, values):
-    """chi2_1 is a square: even in the score, two scores for every value."""
-    half = edges > 0
-    ours = 2 * special.ndtr(edges[half]) - 1
-    theirs = special.gammainc(0.5, 0.5 * np.exp(at_edges[half]))
-    density = np.exp(-(fine**2) / 2)
-    mean = np.sum(density * np.exp(values)) / density.sum()
-    return np.sum(np.abs(np.diff(ours - theirs))), abs(mean - 1)
-
-
 def test_chi_square_law_at_200_points():
-    worst = np.max([chi_square_errors(dof, x64=False) for dof in POINTS], axis=0)
+    worst = np.max([chi_square_error(dof) for dof in POINTS], axis=0)
     assert worst[0] <= 1e-5
     assert worst[1] <= 1e-6
 
@@ -86,13 +53,14 @@ def test_chi_square_law_at_200_points():
 def test_chi_square_law_with_x64():
     # Above 1e5 scipy's incomplete gamma function itself is off by more than 1e-9.
     points = [dof for dof in POINTS[::3] if dof <= 10**5]
-    worst = np.max([chi_square_errors(dof, x64=True) for dof in points], axis=0)
+    with precision(x64=True):
+        worst = np.max([chi_square_error(dof) for dof in points], axis=0)
     assert worst[0] <= 1e-9
     assert worst[1] <= 1e-9
 
 
 def test_a_shifted_chi_square_is_caught():
-    variation, mean = chi_square_errors(99, x64=False, fault=1e-4)
+    variation, mean = chi_square_error(99, shift=1e-4)
     assert variation > 1e-5
     assert mean > 1e-6
 

@@ -14,85 +14,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from collapse_jax.random.binomial import binomial, binomial_proposal, binomial_quantile
-from collapse_jax.random.hypergeometric import (
-    hypergeometric_proposal,
-    hypergeometric_quantile,
-    multivariate_hypergeometric,
-)
+from collapse_jax.random.binomial import binomial
+from collapse_jax.random.hypergeometric import multivariate_hypergeometric
 from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.random.threefry import as_key
+from collapse_jax.verify.samplers import binomial_error, hypergeometric_error
 
 FALSE_FAIL = 1e-8
 BARS = {False: (1e-5, 1e-6), True: (1e-9, 1e-9)}  # total variation, relative mean error
-_GAUSS = np.polynomial.legendre.leggauss(8)
-# One size, so that a proposal compiles once; NumPy's f64 scores are rounded on entry.
-_SIZE = 2**18
 
 
 def precision(x64):
     return jax.enable_x64(True) if x64 else contextlib.nullcontext()
-
-
-_propose_binomial = jax.jit(lambda n, p, z, r: binomial_proposal(n, p, None, z, r))
-_propose_hypergeometric = jax.jit(hypergeometric_proposal)
-_quantile_binomial = jax.jit(lambda n, p, u: binomial_quantile(n, p, None, u))
-_quantile_hypergeometric = jax.jit(hypergeometric_quantile)
-
-
-def law_of_rejection(propose, mean, deviation, skewness, x64):
-    """Counts and probabilities by Gauss quadrature between the kinks of the rounding."""
-    reach, bend = (9.0 if x64 else 6.3), skewness / 6
-    spread = deviation + 0.05 / deviation
-    # y = mean + spread (z + bend (z^2 - 1)) has kinks at integer y only.
-    ends = mean + spread * (np.array([-reach, reach]) + bend * (reach**2 - 1))
-    lowest = mean - spread * (bend + (0.25 / bend if bend * reach > 0.5 else np.inf))
-    kinks = np.arange(np.ceil(max(ends[0], lowest)), np.floor(ends[1]) + 1)
-    if bend > 1e-12:
-        root = np.sqrt(np.maximum(1 + 4 * bend * ((kinks - mean) / spread + bend), 0))
-        kinks = 2 * ((kinks - mean) / spread + bend) / (1 + root)
-    else:
-        kinks = (kinks - mean) / spread
-    middle, half = (kinks[1:] + kinks[:-1]) / 2, np.diff(kinks) / 2
-    scores = (middle[:, None] + half[:, None] * _GAUSS[0]).ravel()
-    masses = (
-        half[:, None] * _GAUSS[1] * stats.norm.pdf(middle[:, None] + half[:, None] * _GAUSS[0])
-    ).ravel()
-    padded = np.zeros(_SIZE)
-    padded[: len(scores)] = scores
-    counts, weights, accepted = [], [], []
-    for rounding in (0.0, 1.0 - 2**-24):
-        proposal = propose(jnp.asarray(padded, float), jnp.full(_SIZE, rounding, float))
-        assert float(jnp.max(proposal.acceptance)) < 1 + (1e-9 if x64 else 2e-6)
-        counts.append(np.asarray(proposal.outcome)[: len(scores)])
-        weights.append(np.asarray(proposal.weight, float)[: len(scores)])
-        accepted.append(np.asarray(proposal.acceptance, float)[: len(scores)].clip(0, 1))
-    joint = np.concatenate([masses * w * a for w, a in zip(weights, accepted, strict=True)])
-    counts = np.concatenate(counts)
-    shift = counts.min()
-    probabilities = np.bincount(counts - shift, joint)
-    return shift + np.arange(len(probabilities)), probabilities / probabilities.sum()
-
-
-def law_of_quantile(quantile, x64):
-    """P(X = k) by bisection for the uniform numbers where the quantile steps."""
-    counts = np.arange(0, 31)
-    low, high = np.full(31, -200.0), np.zeros(31)  # log2 of the threshold of X > k
-    for _ in range(60 if x64 else 40):
-        middle = (low + high) / 2
-        above = np.asarray(quantile(jnp.asarray(np.exp2(middle), float))) > counts
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    survival = np.where(low <= -120, 0.0, np.exp2(low))
-    return counts, -np.diff(np.concatenate([[1.0], survival]))
-
-
-def errors(counts, probabilities, exact):
-    """Total variation and relative error of the mean."""
-    reference = exact.pmf(counts)
-    distance = 0.5 * (np.abs(probabilities - reference).sum() + max(0, 1 - reference.sum()))
-    excess = ((counts - exact.mean()) * (probabilities - reference)).sum()
-    return distance, abs(excess) / exact.mean()
 
 
 def binomial_points(number, largest, seed=1):
@@ -105,49 +39,17 @@ def binomial_points(number, largest, seed=1):
         yield n, float(np.float32(p))
 
 
-def binomial_errors(n, p, x64, fault=0.0):
-    if n * p >= 6:
-        sigma = np.sqrt(n * p * (1 - p))
-        law = law_of_rejection(
-            lambda z, r: _propose_binomial(n, jnp.asarray(p * (1 + fault), float), z, r),
-            n * p * (1 + fault),
-            sigma,
-            (1 - 2 * p) / sigma,
-            x64,
-        )
-    else:
-        q = jnp.asarray(p * (1 + fault), float)
-        law = law_of_quantile(lambda u: _quantile_binomial(n, q, u), x64)
-    return errors(*law, stats.binom(n, p))
-
-
 @pytest.mark.parametrize("x64", [False, True])
 def test_binomial_law_at_200_points(x64):
     with precision(x64):
-        found = np.array([binomial_errors(n, p, x64) for n, p in binomial_points(200, 1e7)])
+        found = np.array([binomial_error(n, p) for n, p in binomial_points(200, 1e7)])
     assert np.all(found.max(axis=0) <= BARS[x64]), found.max(axis=0)
 
 
 def test_a_shifted_p_is_caught():
-    distance, mean = binomial_errors(10**6, 0.3, x64=False, fault=1e-3)
+    distance, mean = binomial_error(10**6, 0.3, shift=1e-3)
     assert distance > BARS[False][0]
     assert mean > BARS[False][1]
-
-
-def hypergeometric_errors(good, bad, sample, x64):
-    total = good + bad
-    exact = stats.hypergeom(total, good, sample)
-    if exact.mean() >= 6:
-        law = law_of_rejection(
-            lambda z, r: _propose_hypergeometric(good, bad, sample, z, r),
-            exact.mean(),
-            exact.std(),
-            (1 - 2 * good / total) * (1 - 2 * sample / total) / exact.std(),
-            x64,
-        )
-    else:
-        law = law_of_quantile(lambda u: _quantile_hypergeometric(good, bad, sample, u), x64)
-    return errors(*law, exact)
 
 
 def hypergeometric_points(number, largest, seed=2):
@@ -164,7 +66,7 @@ def hypergeometric_points(number, largest, seed=2):
 def test_hypergeometric_law(x64):
     with precision(x64):
         points = hypergeometric_points(200, 1e7)
-        found = np.array([hypergeometric_errors(*point, x64) for point in points])
+        found = np.array([hypergeometric_error(*point) for point in points])
     assert np.all(found.max(axis=0) <= BARS[x64]), found.max(axis=0)
 
 

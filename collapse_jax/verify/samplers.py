@@ -1,0 +1,175 @@
+"""The laws that the samplers draw from, computed from their explicit functions, not from draws.
+
+A rejection sampler's law is an integral over its scores, a quantile function's law is where
+it steps. Gauss quadrature and bisection find both to rounding, in the default float type.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from collapse_jax.random.binomial import binomial_proposal, binomial_quantile
+from collapse_jax.random.chi_square import log_chi_square
+from collapse_jax.random.hypergeometric import hypergeometric_proposal, hypergeometric_quantile
+from collapse_jax.random.normal import normal_from_bits
+from collapse_jax.random.rounded_normal import SMALL_MEAN
+
+_GAUSS = np.polynomial.legendre.leggauss(8)
+_SIZE = 2**18  # scores, always as many, so that a proposal compiles once
+_CELLS = 200  # of a partition into equally likely cells
+_MOST = 30  # a count of a law that is inverted
+
+Law = tuple[np.ndarray, np.ndarray]  # counts, probabilities
+
+
+def binomial_error(n: int, p: float, shift: float = 0.0) -> tuple[float, float]:
+    """Total variation from scipy's binomial law, and the relative error of the mean.
+
+    Args:
+      n: number of trials.
+      p: probability, at most 1/2.
+      shift: relative error of p that is planted.
+    """
+    from scipy import stats
+
+    exact, q = stats.binom(n, p), p * (1 + shift)
+    given = jnp.asarray(q, float)
+    if n * p < SMALL_MEAN:
+        return _errors(_law_of_quantile(lambda u: _jitted().binomial_quantile(n, given, u)), exact)
+    deviation = np.sqrt(n * p * (1 - p))
+    law = _law_of_rejection(
+        lambda z, r: _jitted().binomial(n, given, z, r), n * q, deviation, (1 - 2 * p) / deviation
+    )
+    return _errors(law, exact)
+
+
+def hypergeometric_error(good: int, bad: int, sample: int) -> tuple[float, float]:
+    """The same for the number of good ones in a sample: good <= bad, 2 sample <= their sum."""
+    from scipy import stats
+
+    total = good + bad
+    exact: Any = stats.hypergeom(total, good, sample)
+    if exact.mean() < SMALL_MEAN:
+        quantile = _jitted().hypergeometric_quantile
+        return _errors(_law_of_quantile(lambda u: quantile(good, bad, sample, u)), exact)
+    skewness = (1 - 2 * good / total) * (1 - 2 * sample / total) / exact.std()
+    propose = _jitted().hypergeometric
+    law = _law_of_rejection(
+        lambda z, r: propose(good, bad, sample, z, r), exact.mean(), exact.std(), skewness
+    )
+    return _errors(law, exact)
+
+
+def chi_square_error(dof: int, shift: float = 0.0) -> tuple[float, float]:
+    """Total variation over 200 cells, and the relative error of the mean.
+
+    Args:
+      dof: degrees of freedom.
+      shift: error of the logarithm that is planted.
+    """
+    from scipy import special
+
+    dtype = jnp.result_type(float)
+    reach = 8.5 if dtype == jnp.float64 else 6.3
+    cuts = np.asarray(special.ndtri(np.arange(1, _CELLS) / _CELLS).astype(dtype), np.float64)
+    fine = np.linspace(-reach, reach, 4001)
+    at_cuts, values = (
+        np.asarray(_jitted().chi_square(jnp.asarray(z, dtype), dof), np.float64) + shift
+        for z in (cuts, fine)
+    )
+    density = np.exp(-(fine**2) / 2)
+    mean = abs(np.sum(density * np.exp(values)) / density.sum() - 1)
+    below = special.gammainc(dof / 2, dof / 2 * np.exp(at_cuts))
+    if dof == 1:  # a square: even in the score, two scores for every value
+        half = cuts > 0
+        gaps = 2 * special.ndtr(cuts[half]) - 1 - below[half]
+        return float(np.sum(np.abs(np.diff(gaps)))), float(mean)
+    gaps = np.diff(np.concatenate([[0], special.ndtr(cuts) - below, [0]]))
+    return float(0.5 * np.sum(np.abs(gaps))), float(mean)
+
+
+def normal_error(words: np.ndarray) -> float:
+    """The largest error of float32 scores, relative to the tail probability beyond them.
+
+    Args:
+      words: integers in [0, 2^31) that choose a score up to five standard deviations.
+    """
+    from scipy import special
+
+    tail = 0.5 - (words.astype(np.float64) + 0.5) / 2**32
+    score = np.asarray(_jitted().normal(jnp.asarray(words, jnp.uint32)), np.float64)
+    return float(np.max(np.abs(special.ndtr(-score) / tail - 1)[-special.ndtri(tail) < 5]))
+
+
+class _Jitted:
+    """The samplers' functions, compiled."""
+
+    def __init__(self) -> None:
+        self.binomial = jax.jit(lambda n, p, z, r: binomial_proposal(n, p, None, z, r))
+        self.binomial_quantile = jax.jit(lambda n, p, u: binomial_quantile(n, p, None, u))
+        self.hypergeometric = jax.jit(lambda *given: hypergeometric_proposal(*given))
+        self.hypergeometric_quantile = jax.jit(lambda *given: hypergeometric_quantile(*given))
+        self.chi_square = jax.jit(lambda z, dof: log_chi_square(z, jnp.asarray(dof, jnp.int32)))
+        self.normal = jax.jit(lambda words: normal_from_bits(words))
+
+
+@functools.cache
+def _jitted() -> _Jitted:
+    return _Jitted()
+
+
+def _law_of_rejection(
+    propose: Callable[..., Any], mean: float, deviation: float, skewness: float
+) -> Law:
+    """By Gauss quadrature over scores, between the kinks of the rounding at integers."""
+    from scipy import stats
+
+    double = jnp.result_type(float) == jnp.float64
+    reach, bend = (9.0 if double else 6.3), skewness / 6
+    spread = deviation + 0.05 / deviation
+    ends = mean + spread * (np.array([-reach, reach]) + bend * (reach**2 - 1))
+    lowest = mean - spread * (bend + (0.25 / bend if bend * reach > 0.5 else np.inf))
+    kinks = np.arange(np.ceil(max(ends[0], lowest)), np.floor(ends[1]) + 1)
+    offset = (kinks - mean) / spread
+    kinks = 2 * (offset + bend) / (1 + np.sqrt(np.maximum(1 + 4 * bend * (offset + bend), 0)))
+    middle, half = (kinks[1:] + kinks[:-1]) / 2, np.diff(kinks) / 2
+    nodes = middle[:, None] + half[:, None] * _GAUSS[0]
+    masses = (half[:, None] * _GAUSS[1] * stats.norm.pdf(nodes)).ravel()
+    padded = np.zeros(_SIZE)
+    padded[: nodes.size] = nodes.ravel()
+    counts, joint = [], []
+    for rounding in (0.0, 1.0 - 2**-24):
+        given = jnp.asarray(padded, float), jnp.full(_SIZE, rounding, float)
+        found = [np.asarray(x)[: nodes.size] for x in propose(*given)]
+        outcome, weight, acceptance = found[0], *(x.astype(np.float64) for x in found[1:3])
+        counts.append(outcome)
+        joint.append(masses * weight * np.clip(acceptance, 0, 1))
+    outcomes = np.concatenate(counts)
+    first = outcomes.min()
+    law = np.bincount(outcomes - first, np.concatenate(joint))
+    return first + np.arange(len(law)), law / law.sum()
+
+
+def _law_of_quantile(quantile: Callable[..., Any]) -> Law:
+    """By bisection for the uniform numbers at which the quantile steps."""
+    counts = np.arange(_MOST + 1)
+    low, high = np.full(len(counts), -200.0), np.zeros(len(counts))  # log2 of P(X > k)
+    for _ in range(60 if jnp.result_type(float) == jnp.float64 else 40):
+        middle = (low + high) / 2
+        above = np.asarray(quantile(jnp.asarray(np.exp2(middle), float))) > counts
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    survival = np.where(low <= -120, 0.0, np.exp2(low))
+    return counts, -np.diff(np.concatenate([[1.0], survival]))
+
+
+def _errors(law: Law, exact: Any) -> tuple[float, float]:
+    """Total variation and relative error of the mean."""
+    counts, probabilities = law
+    reference = exact.pmf(counts)
+    distance = 0.5 * (np.abs(probabilities - reference).sum() + max(0, 1 - reference.sum()))
+    excess = ((counts - exact.mean()) * (probabilities - reference)).sum()
+    return float(distance), float(abs(excess) / exact.mean())
