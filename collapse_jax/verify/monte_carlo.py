@@ -160,8 +160,8 @@ def ancestral_dual(draw: Draw) -> Claims:
 
 @CHECKS.add("monte carlo", claims=2)
 def large_corpora(draw: Draw) -> Claims:
-    """Counts of 10^6 rows: mean and variance of the binomial."""
-    size, p = 1_000_000, 0.3
+    """Counts of 10^8 rows: mean and variance of the binomial."""
+    size, p = 100_000_000, 0.3
     chain = cj.Chain(cj.Discrete(corpus="counts"), cj.Categorical([p, 1 - p]), cj.Replace(size))
     records = cj.simulate(
         chain,
@@ -355,9 +355,9 @@ def rows_of_the_last_corpus(draw: Draw) -> Claims:
 
 @CHECKS.add("monte carlo", claims=2, lanes=("full",))
 def rows_of_the_first_corpus(draw: Draw) -> Claims:
-    """A quarter from D_0, on two states, enumerated."""
-    policy = cj.Mixing(8, gamma=0.25, original="data", allocation="fixed")
-    yield from _two_states(draw, policy, reuse.mixing(0.3, 8, 3, gamma=0.25))
+    """Each row with chance 0.25 from D_0, on two states, enumerated."""
+    policy = cj.Mixing(8, gamma=0.25, original="data")
+    yield from _two_states(draw, policy, reuse.mixing(0.3, 8, 3, gamma=0.25, is_fixed=False))
 
 
 def _two_states(draw: Draw, policy: cj.AbstractPolicy, joint: np.ndarray) -> Claims:
@@ -378,21 +378,26 @@ def _two_states(draw: Draw, policy: cj.AbstractPolicy, joint: np.ndarray) -> Cla
     yield "D_0 and D_3", frequency_evidence(pairs, joint.ravel(), draw.false_alarm)
 
 
-@CHECKS.add("monte carlo", claims=4)
+@CHECKS.add("monte carlo", claims=6)
 def gaussian_rows_reused(draw: Draw) -> Claims:
-    """Gaussian rows reused, against NumPy that keeps them."""
-    number, size, last = draw.chains(10_000, 200_000), 6, 4
+    """Gaussian rows reused, against NumPy that keeps them: last models, and their last step."""
+    number, size, last = draw.chains(20_000, 200_000), 6, 4
     policies = {
         "AccumulateSubsample": cj.AccumulateSubsample(size),
         "Mixing": cj.Mixing(size, beta=0.5, allocation="fixed"),
     }
     for place, (name, policy) in enumerate(policies.items()):
         chain = cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), policy)
-        records = cj.simulate(
-            chain, key=draw.seed, num_chains=number, num_generations=last, every=last
-        )
+        records = cj.simulate(chain, key=draw.seed, num_chains=number, num_generations=last)
         rng = np.random.default_rng([draw.seed, place])
-        spread, mean = reuse.gaussian_rows(name, number, size, last, rng)
-        found = records["log_std"][-1], records["mean"][-1][:, 0]
-        yield f"{name}, ln sigma", same_law_evidence(found[0], spread, draw.false_alarm)
-        yield f"{name}, mean", same_law_evidence(found[1], mean, draw.false_alarm)
+        twin = _ends_and_step(*reuse.gaussian_rows(name, number, size, last, rng))
+        found = _ends_and_step(records["log_std"], records["mean"][..., 0])
+        for variable, values in found.items():
+            claim = same_law_evidence(values, twin[variable], draw.false_alarm)
+            yield f"{name}, {variable}", claim
+
+
+def _ends_and_step(log_std: np.ndarray, mean: np.ndarray) -> dict[str, np.ndarray]:
+    """Variables of chains [generation, chain] that tell how rows are shared."""
+    step = (mean[-1] - mean[-2]) * np.exp(-log_std[-2])
+    return {"ln sigma": log_std[-1], "mean": mean[-1], "step of the mean": step}

@@ -38,21 +38,35 @@ def accumulate_subsample(p: float, size: int, num_generations: int) -> np.ndarra
 
 
 def mixing(
-    p: float, size: int, num_generations: int, beta: float = 0.0, gamma: float = 0.0
+    p: float,
+    size: int,
+    num_generations: int,
+    beta: float = 0.0,
+    gamma: float = 0.0,
+    is_fixed: bool = True,
 ) -> np.ndarray:
-    """P(D_0 = i, D_g = j) where beta M rows of D_g and gamma M of D_0 are trained on again."""
-    again, kept = round(beta * size), round(gamma * size)
+    """P(D_0 = i, D_g = j) where a share beta of D_g and gamma of D_0 are trained on again.
+
+    Exactly beta M or gamma M rows, or each row with that chance: then one of the two only.
+    """
+    if is_fixed:
+        parts = {(round(beta * size), round(gamma * size)): 1.0}
+    else:
+        chances = enumerate(_binomial(size, beta + gamma))
+        parts = {(n, 0) if beta else (0, n): chance for n, chance in chances}
     result = np.zeros((size + 1, size + 1))
     for first, chance in enumerate(_binomial(size, p)):
         law = np.zeros(size + 1)
         law[first] = 1
-        original = _subset(first, size, kept, kept)
         for _ in range(num_generations):
             after = np.zeros(size + 1)
-            for current, weight in enumerate(law):
-                new = _binomial(size - again - kept, current / size)
-                previous = _subset(current, size, again, again)
-                after += weight * np.convolve(np.convolve(new, previous), original)
+            for (again, kept), likely in parts.items():
+                original = _subset(first, size, kept, kept)
+                for current, weight in enumerate(law):
+                    new = _binomial(size - again - kept, current / size)
+                    previous = _subset(current, size, again, again)
+                    rows = np.convolve(np.convolve(new, previous), original)
+                    after += likely * weight * rows
             law = after
         result[first] = chance * law
     return result
@@ -61,9 +75,9 @@ def mixing(
 def gaussian_rows(
     policy: str, num_chains: int, size: int, num_generations: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """ln sigma (MLE) and mean of the last model of chains whose rows are all held."""
+    """ln sigma (MLE) and mean of all models, [generation, chain], where every row is held."""
     corpus = rng.normal(size=(num_chains, size))
-    pool = corpus
+    pool, logs, means = corpus, [np.log(corpus.std(axis=1))], [corpus.mean(axis=1)]
     for _ in range(num_generations):
         mean, std = corpus.mean(axis=1, keepdims=True), corpus.std(axis=1, keepdims=True)
         if policy == "AccumulateSubsample":
@@ -75,4 +89,6 @@ def gaussian_rows(
             order = np.argsort(rng.random(corpus.shape), axis=1)[:, :again]
             rows = rng.normal(mean, std, (num_chains, size - again))
             corpus = np.concatenate([np.take_along_axis(corpus, order, axis=1), rows], axis=1)
-    return np.log(corpus.std(axis=1)), corpus.mean(axis=1)
+        logs.append(np.log(corpus.std(axis=1)))
+        means.append(corpus.mean(axis=1))
+    return np.stack(logs), np.stack(means)
