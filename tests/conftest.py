@@ -1,4 +1,9 @@
-"""Eight CPU devices for every test, so that runs on several devices are tested anywhere."""
+"""Eight CPU devices for every test, and how many examples a property is tried on.
+
+Runs on several devices are tested anywhere. Properties are tried on the same few examples
+unless `--hypothesis-profile=random` asks for as many random ones, or `nightly` for 20,000,
+with failures kept in a database.
+"""
 
 import os
 
@@ -6,3 +11,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 _FLAG = "--xla_force_host_platform_device_count=8"
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()
+
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("pull-request", derandomize=True, max_examples=25, **_COMMON)
+settings.register_profile("random", max_examples=25, database=None, print_blob=True, **_COMMON)
+settings.register_profile("nightly", max_examples=20_000, print_blob=True, **_COMMON)
+settings.load_profile("pull-request")

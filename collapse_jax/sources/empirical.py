@@ -247,12 +247,17 @@ class EmpiricalRows(MomentsSource):
 
 
 def moments_of(samples: Samples) -> Moments:
-    """Size, mean and covariance of weighted rows, to rounding in their own frame."""
+    """Size, mean and covariance of weighted rows, to rounding in their own frame.
+
+    Rows are taken relative to the first of them, so that equal rows have no spread at all.
+    """
     weights = samples.full_weights()
     total = jnp.sum(weights)
     share = weights / jnp.where(total > 0, total, 1)
-    mean = jnp.sum(share[:, None] * samples.rows, axis=0)
-    centred = (samples.rows - mean) * jnp.sqrt(share)[:, None]
+    first = samples.rows[0 if samples.weights is None else jnp.argmax(weights > 0)]
+    rows = samples.rows - first
+    mean = jnp.sum(share[:, None] * rows, axis=0)
+    centred = (rows - mean) * jnp.sqrt(share)[:, None]
     assert samples.location is not None
     assert samples.log_scale is not None
     if centred.shape[1] == 1:
@@ -260,7 +265,7 @@ def moments_of(samples: Samples) -> Moments:
         factor = jnp.ones((1, 1), centred.dtype)
     else:
         log_scale, factor = linear.factorize(centred.T)
-    location = samples.location + jnp.exp(samples.log_scale) * mean
+    location = samples.location + jnp.exp(samples.log_scale) * (first + mean)
     return Moments(samples.size, location, log_scale + samples.log_scale, factor)
 
 
