@@ -153,10 +153,17 @@ def test_wasserstein_distance_is_made_of_its_moments(sizes, estimator):
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
-@given(st.integers(2, 50), GAMMAS, ESTIMATORS)
-def test_fresh_rows_bound_the_error(size, gamma, estimator):
-    sizes = np.full(30, size)
-    with_fresh = keeping.fresh_share_moments(sizes, gamma, estimator)
-    without = keeping.fresh_share_moments(sizes, 0.0, estimator)
-    np.testing.assert_allclose(without[0], gaussian.expected_variance(sizes, estimator), rtol=1e-9)
-    assert with_fresh[1][-1] <= without[1][-1] + 1e-9 or estimator == "mle"
+@given(GAUSSIAN_SIZES, ESTIMATORS)
+def test_no_fresh_rows_is_replacing(sizes, estimator):
+    found = keeping.fresh_share_moments(sizes, 0.0, estimator)
+    expected = gaussian.expected_variance(sizes, estimator)
+    np.testing.assert_allclose(found.variance, expected, rtol=1e-9)
+    error = gaussian.mean_squared_error(sizes, estimator)
+    np.testing.assert_allclose(found.squared_error, error, rtol=1e-9)
+
+
+@given(GAUSSIAN_SIZES, GAMMAS, st.sampled_from(("multinomial", "fixed")))
+def test_a_row_keeps_the_truth_s_variance_about_its_mean(sizes, gamma, allocation):
+    """Maximum likelihood splits E (x - mu_0)^2 = 1 into E sigma^2 and E (mu - mu_0)^2."""
+    found = keeping.fresh_share_moments(sizes, gamma, "mle", allocation)
+    np.testing.assert_allclose(found.variance + found.squared_error, 1, rtol=1e-12)
