@@ -6,7 +6,7 @@ it steps. Gauss quadrature and bisection find both to rounding, in the default f
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +23,29 @@ _SIZE = 2**18  # scores, always as many, so that a proposal compiles once
 _CELLS = 200  # of a partition into equally likely cells
 _MOST = 30  # a count of a law that is inverted
 
-Law = tuple[np.ndarray, np.ndarray]  # counts, probabilities
+
+class CountError(NamedTuple):
+    """Of a law of counts.
+
+    Attributes:
+      distance: total variation from scipy's law.
+      mean: relative error of the mean.
+      excess: how far the largest acceptance is above 1; 0 where nothing is rejected.
+    """
+
+    distance: float
+    mean: float
+    excess: float
 
 
-def binomial_error(n: int, p: float, shift: float = 0.0) -> tuple[float, float]:
-    """Total variation from scipy's binomial law, and the relative error of the mean.
+class _Law(NamedTuple):
+    counts: np.ndarray
+    probabilities: np.ndarray
+    excess: float
+
+
+def binomial_error(n: int, p: float, shift: float = 0.0) -> CountError:
+    """How far the law of binomial draws is from scipy's.
 
     Args:
       n: number of trials.
@@ -47,7 +65,7 @@ def binomial_error(n: int, p: float, shift: float = 0.0) -> tuple[float, float]:
     return _errors(law, exact)
 
 
-def hypergeometric_error(good: int, bad: int, sample: int) -> tuple[float, float]:
+def hypergeometric_error(good: int, bad: int, sample: int) -> CountError:
     """The same for the number of good ones in a sample: good <= bad, 2 sample <= their sum."""
     from scipy import stats
 
@@ -124,7 +142,7 @@ def _jitted() -> _Jitted:
 
 def _law_of_rejection(
     propose: Callable[..., Any], mean: float, deviation: float, skewness: float
-) -> Law:
+) -> _Law:
     """By Gauss quadrature over scores, between the kinks of the rounding at integers."""
     from scipy import stats
 
@@ -141,20 +159,22 @@ def _law_of_rejection(
     masses = (half[:, None] * _GAUSS[1] * stats.norm.pdf(nodes)).ravel()
     padded = np.zeros(_SIZE)
     padded[: nodes.size] = nodes.ravel()
-    counts, joint = [], []
+    counts, joint, excess = [], [], 0.0
     for rounding in (0.0, 1.0 - 2**-24):
         given = jnp.asarray(padded, float), jnp.full(_SIZE, rounding, float)
-        found = [np.asarray(x)[: nodes.size] for x in propose(*given)]
+        proposal = propose(*given)
+        excess = max(excess, float(jnp.max(proposal.acceptance)) - 1)
+        found = [np.asarray(x)[: nodes.size] for x in proposal]
         outcome, weight, acceptance = found[0], *(x.astype(np.float64) for x in found[1:3])
         counts.append(outcome)
         joint.append(masses * weight * np.clip(acceptance, 0, 1))
     outcomes = np.concatenate(counts)
     first = outcomes.min()
     law = np.bincount(outcomes - first, np.concatenate(joint))
-    return first + np.arange(len(law)), law / law.sum()
+    return _Law(first + np.arange(len(law)), law / law.sum(), excess)
 
 
-def _law_of_quantile(quantile: Callable[..., Any]) -> Law:
+def _law_of_quantile(quantile: Callable[..., Any]) -> _Law:
     """By bisection for the uniform numbers at which the quantile steps."""
     counts = np.arange(_MOST + 1)
     low, high = np.full(len(counts), -200.0), np.zeros(len(counts))  # log2 of P(X > k)
@@ -163,13 +183,12 @@ def _law_of_quantile(quantile: Callable[..., Any]) -> Law:
         above = np.asarray(quantile(jnp.asarray(np.exp2(middle), float))) > counts
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     survival = np.where(low <= -120, 0.0, np.exp2(low))
-    return counts, -np.diff(np.concatenate([[1.0], survival]))
+    return _Law(counts, -np.diff(np.concatenate([[1.0], survival])), 0.0)
 
 
-def _errors(law: Law, exact: Any) -> tuple[float, float]:
-    """Total variation and relative error of the mean."""
-    counts, probabilities = law
-    reference = exact.pmf(counts)
-    distance = 0.5 * (np.abs(probabilities - reference).sum() + max(0, 1 - reference.sum()))
-    excess = ((counts - exact.mean()) * (probabilities - reference)).sum()
-    return float(distance), float(abs(excess) / exact.mean())
+def _errors(law: _Law, exact: Any) -> CountError:
+    reference = exact.pmf(law.counts)
+    gaps = law.probabilities - reference
+    distance = 0.5 * (np.abs(gaps).sum() + max(0, 1 - reference.sum()))
+    shift = ((law.counts - exact.mean()) * gaps).sum()
+    return CountError(float(distance), float(abs(shift) / exact.mean()), law.excess)

@@ -22,7 +22,8 @@ from collapse_jax.random.threefry import as_key
 from collapse_jax.verify.samplers import binomial_error, hypergeometric_error
 
 FALSE_FAIL = 1e-8
-BARS = {False: (1e-5, 1e-6), True: (1e-9, 1e-9)}  # total variation, relative mean error
+# Total variation, relative mean error, acceptance above 1.
+BARS = {False: (1e-5, 1e-6, 2e-6), True: (1e-9, 1e-9, 1e-9)}
 
 
 def precision(x64):
@@ -47,7 +48,7 @@ def test_binomial_law_at_200_points(x64):
 
 
 def test_a_shifted_p_is_caught():
-    distance, mean = binomial_error(10**6, 0.3, shift=1e-3)
+    distance, mean, _ = binomial_error(10**6, 0.3, shift=1e-3)
     assert distance > BARS[False][0]
     assert mean > BARS[False][1]
 
