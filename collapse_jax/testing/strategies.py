@@ -19,6 +19,7 @@ from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing
 from collapse_jax.policy import AbstractPolicy
 from collapse_jax.source import AbstractSource
 from collapse_jax.sources import Categorical, Empirical, Normal
+from collapse_jax.sources.empirical import moments_of
 
 STATES = (2, 3, 5)
 SHAPES = ((5, 1), (6, 3))
@@ -176,8 +177,6 @@ def samples(shapes: tuple[tuple[int, ...], ...] = SHAPES) -> st.SearchStrategy[S
 
 def moments(dim: int = 1) -> st.SearchStrategy[Moments]:
     """Corpora of moments, each that of some rows."""
-    from collapse_jax.sources.empirical import moments_of
-
     return samples(((5, dim),)).map(moments_of)
 
 

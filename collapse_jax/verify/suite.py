@@ -7,11 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 from collapse_jax import check as arguments
 from collapse_jax.testing import Evidence
-from collapse_jax.verify import deterministic, metamorphic, monte_carlo
+from collapse_jax.verify import deterministic, metamorphic, monte_carlo, policies
 from collapse_jax.verify.base import LANES, Check, Draw, Result
 
 SUITE_FALSE_ALARM = 1e-6
-CHECKS: tuple[Check, ...] = (*deterministic.CHECKS, *monte_carlo.CHECKS, *metamorphic.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *deterministic.CHECKS,
+    *monte_carlo.CHECKS,
+    *policies.CHECKS,
+    *metamorphic.CHECKS,
+)
 
 
 def verify(

@@ -50,13 +50,6 @@ def test_a_shift_moves_the_mean_only(rows, shift):
     )
 
 
-@given(strategies.tables(), POWERS)
-def test_powers_of_two_scale_the_fit_exactly(rows, power):
-    one, other = fit(rows).params, fit(rows * np.float32(2.0**power)).params
-    np.testing.assert_array_equal(other.mean, one.mean * np.float32(2.0**power))
-    np.testing.assert_array_equal(other.factor, one.factor)
-
-
 @given(strategies.tables(((6, 2),)), strategies.tables(((2, 2),)))
 def test_linear_maps_act_on_both_sides_of_the_covariance(rows, matrix):
     one, other = fit(rows).params, fit(rows @ matrix.T).params
