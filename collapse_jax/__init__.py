@@ -14,7 +14,7 @@
 from collapse_jax.chain import Chain, ChainState
 from collapse_jax.corpus import AbstractCorpus, Counts, Moments, Samples
 from collapse_jax.draws import ModelDraw, OriginalDraw
-from collapse_jax.families import Discrete, Gaussian
+from collapse_jax.families import Discrete, Gaussian, GaussianMixture
 from collapse_jax.family import AbstractFamily, Fit
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.policy import AbstractPolicy
@@ -47,6 +47,7 @@ __all__ = [
     "Fit",
     "Fresh",
     "Gaussian",
+    "GaussianMixture",
     "Keys",
     "Mixing",
     "ModelDraw",

@@ -24,7 +24,7 @@ class ChainState(NamedTuple):
       params: the newest model.
       corpus: what it was fitted to, or None where nothing reads it.
       memory: the policy's own.
-      first: (params, corpus) of generation 0, or None where nothing reads it.
+      first: (params, corpus) of generation 0; each None where nothing reads it.
       status: int32 code, or None for a family whose fit cannot fail.
     """
 
@@ -47,9 +47,10 @@ class Keep(NamedTuple):
 
     corpus: bool
     first: bool
+    first_corpus: bool
 
 
-EVERYTHING = Keep(corpus=True, first=True)
+EVERYTHING = Keep(corpus=True, first=True, first_corpus=True)
 
 
 @config
@@ -97,12 +98,11 @@ class Chain:
     def keep(self, metrics: Sequence[str | Metric] = ()) -> Keep:
         """What states must hold for the policy, the family and these metrics."""
         asked = len(metrics) > 0
+        rows = asked or self.policy.uses_first or self._history == "rows"
         return Keep(
             corpus=asked or self.policy.keeps_corpus or self.family.keeps_corpus,
-            first=asked
-            or self.policy.uses_first
-            or self.family.uses_first
-            or self._history == "rows",
+            first=rows or self.family.uses_first,
+            first_corpus=rows or (self.family.uses_first and self.family.uses_first_corpus),
         )
 
     @property
@@ -141,7 +141,7 @@ class Chain:
             memory = policy.init(corpus, num_generations)
         if policy.keep is not None:
             memory = Verified(memory, jnp.asarray(jnp.nan))
-        first = (fit.params, corpus) if keep.first else None
+        first = (fit.params, corpus if keep.first_corpus else None) if keep.first else None
         status = None if isinstance(fit.status, int) else fit.status
         return ChainState(fit.params, corpus if keep.corpus else None, memory, first, status)
 

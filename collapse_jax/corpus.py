@@ -140,15 +140,17 @@ class Moments(AbstractCorpus):
 class Samples(AbstractCorpus):
     """Rows with a fixed capacity and a weight per slot; weight 0 is an empty slot.
 
-    Real-valued rows live in a frame, row = location + exp(log_scale) * rows[i], in
-    which they are of order one however far the chain has collapsed. Labels and other
-    rows that are not real vectors have no frame.
+    Real-valued rows live in a frame, row = location + exp(log_scale) * factor @ rows[i],
+    in which they are of order one however far the chain has collapsed. A factor, of
+    order one too, lets one direction collapse further than another; None is the identity.
+    Labels and other rows that are not real vectors have no frame.
     """
 
     rows: Array  # [slot, ...]
     weights: Float[Array, " slot"] | None = None  # None: every slot holds one row
     location: Float[Array, " dim"] | None = None
     log_scale: Float[Array, ""] | None = None
+    factor: Float[Array, "dim dim"] | None = None  # lower triangular
 
     @classmethod
     def of_rows(cls, rows: Float[Array, "slot dim"], size: Size) -> Self:
@@ -174,7 +176,12 @@ class Samples(AbstractCorpus):
         """The rows outside their frame."""
         if self.location is None or self.log_scale is None:
             return self.rows
-        return self.location + jnp.exp(self.log_scale) * self.rows
+        return self.location + jnp.exp(self.log_scale) * self.plain_rows
+
+    @property
+    def plain_rows(self) -> Array:
+        """The rows in a frame of the same location and scale, and no factor."""
+        return self.rows if self.factor is None else linear.product(self.rows, self.factor.T)
 
     def full_weights(self) -> Float[Array, " slot"]:
         """The weight of every slot."""
@@ -204,16 +211,19 @@ class Samples(AbstractCorpus):
         return dataclasses.replace(self, rows=self.rows[slots], weights=weights)
 
     def in_frame(self, location: Array | None, log_scale: Array | None) -> Self:
-        """The same rows expressed in another frame; empty slots become zero."""
+        """The same rows in another frame, one without a factor; empty slots become zero."""
         if self.location is None or self.log_scale is None:
             return self
         if location is None or log_scale is None:
             return self
         ratio = jnp.exp(self.log_scale - log_scale)
-        rows = self.rows * ratio + (self.location - location) * jnp.exp(-log_scale)
+        rows = self.plain_rows * ratio + (self.location - location) * jnp.exp(-log_scale)
         if self.weights is not None:
             rows = jnp.where(self.weights[:, None] > 0, rows, 0)
-        return dataclasses.replace(self, rows=rows, location=location, log_scale=log_scale)
+        factor = None if self.factor is None else jnp.eye(len(self.factor), dtype=rows.dtype)
+        return dataclasses.replace(
+            self, rows=rows, location=location, log_scale=log_scale, factor=factor
+        )
 
     def framed_for(self, other: Any, start: Int[Array, ""]) -> Self:
         """The same rows in the wider of both frames; one without rows has no say."""

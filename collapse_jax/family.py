@@ -72,6 +72,19 @@ class AbstractFamily(abc.ABC):
         return False
 
     @property
+    def uses_first_corpus(self) -> bool:
+        """Whether that includes its corpus, not only its model."""
+        return self.uses_first
+
+    @property
+    def runs_in_turn(self) -> bool:
+        """Whether `fit` takes chains one after the other on CPU, see `in_turn`.
+
+        Wide batches then gain nothing.
+        """
+        return False
+
+    @property
     def is_elementwise(self) -> bool:
         """Whether a chain is single numbers, never added along an axis.
 

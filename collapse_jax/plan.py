@@ -34,6 +34,7 @@ class _Room(NamedTuple):
 
 _ROOMS = {"cpu": _Room(256, 2**20)}  # what a step needs stays near the processor
 _LARGE_ROOM = _Room(2**16, 2**28)  # accelerators
+_IN_TURN = 8  # chains of a batch that are taken one after the other
 
 
 class Call(NamedTuple):
@@ -287,6 +288,8 @@ def _check_batch(
     else:
         room = _ROOMS.get(_platform(workers[0]), _LARGE_ROOM)
         fitting = min(room.chains, max(8, room.nbytes // max(1, memory.size_of(carry))))
+        if plan_chain.family.runs_in_turn and room is not _LARGE_ROOM:
+            fitting = _IN_TURN
         most = width = max(BLOCK if program.reduced else 8, 2 ** int(math.log2(fitting)))
     if chain_batch is not None:
         asked = check.integer("chain_batch", chain_batch, 1)

@@ -38,6 +38,7 @@ class Purpose(enum.IntEnum):
     REUSE = 6
     FIRST = 7
     HISTORY = 8
+    COMPONENT = 9
 
 
 @jax.tree_util.register_dataclass

@@ -13,8 +13,9 @@ ROOT = pathlib.Path(collapse_jax.__file__).parent
 LAYERS = (
     ("config", "check", "memory"),
     ("random",),
-    ("linear", "chains_last"),
+    ("linear", "chains_last", "in_turn"),
     ("corpus",),
+    ("mixture",),
     ("source", "policy", "history"),
     ("family",),
     ("metrics", "theory", "sources", "policies"),

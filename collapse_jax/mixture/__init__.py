@@ -1,0 +1,1 @@
+"""What a Gaussian mixture is fitted by: starts, expectation-maximisation, matching."""
