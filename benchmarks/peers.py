@@ -104,3 +104,16 @@ def gaussian_pool(generations: int, chains: int, size: int, rng: np.random.Gener
             fitted = pool[c, chosen]
             mean[c], std[c] = fitted.mean(), fitted.std(ddof=1)
     return std
+
+
+def mixture_loop(generations: int, source, num_components: int, size: int, rng) -> None:
+    """A chain of scikit-learn's mixtures: fit, sample, fit the sample, and so on."""
+    from sklearn.mixture import GaussianMixture
+
+    component = rng.choice(len(source.weights), size, p=source.weights)
+    scores = rng.standard_normal((size, source.row_dim))
+    roots = np.linalg.cholesky(source.covariances)
+    rows = source.means[component] + np.einsum("rij,rj->ri", roots[component], scores)
+    for _ in range(generations):
+        mixture = GaussianMixture(num_components, tol=1e-5, max_iter=2000, random_state=rng)
+        rows = mixture.fit(rows).sample(size)[0]
