@@ -11,21 +11,15 @@ from jaxtyping import Array, Bool, Float, Int
 from collapse_jax import check
 from collapse_jax.config import config, static
 from collapse_jax.corpus import Samples, Size, prefix_weights
-from collapse_jax.mixture import em, start
-from collapse_jax.mixture.em import Components, Progress, Rows, Settings
-from collapse_jax.mixture.frame import (
-    Frame,
-    Standardized,
-    frame_of,
-    move,
-    standardize,
-)
-from collapse_jax.mixture.match import assignment
-from collapse_jax.mixture.row_sums import fold
-from collapse_jax.mixture.small import WRITTEN_OUT, inverse, times_rows
 from collapse_jax.family import DEGENERATE, FLOORED, NON_FINITE, OK, AbstractFamily, Fit, Metric
 from collapse_jax.in_turn import in_turn
 from collapse_jax.metrics import gaussian_mixture as metrics
+from collapse_jax.mixture import em, start
+from collapse_jax.mixture.em import Components, Progress, Rows, Settings
+from collapse_jax.mixture.frame import Frame, Standardization, frame_of, move, standardize
+from collapse_jax.mixture.match import assignment
+from collapse_jax.mixture.row_sums import fold
+from collapse_jax.mixture.small import WRITTEN_OUT, inverse, times_rows
 from collapse_jax.policy import AbstractPolicy
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.normal import normal
@@ -70,10 +64,8 @@ class MixtureModel:
 class _Fitted(NamedTuple):
     """What comes of the rows of one chain."""
 
-    standard: Frame
-    mean: Array
-    root: Array
-    is_singular: Bool[Array, ""]
+    standardization: Standardization
+    frame: Frame
     progress: Progress
 
 
@@ -208,9 +200,7 @@ class GaussianMixture(AbstractFamily):
     @property
     def settings(self) -> Settings:
         """How EM runs."""
-        return Settings(
-            self.covariance == "diag", self.tolerance, self.max_iterations, self.floor
-        )
+        return Settings(self.covariance == "diag", self.tolerance, self.max_iterations, self.floor)
 
     def fit(self, keys: Keys, corpus: Samples, previous: Any, first: Any) -> Fit:
         """EM from its start until it converges, and the components in their order."""
@@ -220,19 +210,22 @@ class GaussianMixture(AbstractFamily):
         fitted = in_turn(self._fit_rows)(
             Rows(corpus.rows.T, corpus.weights), old, self._uniforms(keys), begin
         )
-        standard, progress = fitted.standard, fitted.progress
+        frame, progress = fitted.frame, fitted.progress
         components = progress.components
         if known is not None and self.order == "matched":
-            rows = Standardized(None, fitted.mean, fitted.root, fitted.is_singular)  # pyright: ignore
-            order = assignment(components, rows.components(known))
+            order = assignment(components, fitted.standardization.components(known))
             components = jax.tree.map(lambda leaf: leaf[order], components)
-        log_likelihood = progress.log_likelihood - standard.log_volume
-        finite = jnp.isfinite(log_likelihood) & jnp.all(jnp.isfinite(standard.location))
+        log_likelihood = progress.log_likelihood - frame.log_volume
+        finite = jnp.isfinite(log_likelihood) & jnp.all(jnp.isfinite(frame.location))
         status = jnp.where(progress.floored, FLOORED, OK)
         status = jnp.where(finite, status, NON_FINITE)
-        status = jnp.where(fitted.is_singular, DEGENERATE, status).astype(jnp.int32)
+        is_singular = fitted.standardization.is_singular
+        status = jnp.where(is_singular, DEGENERATE, status).astype(jnp.int32)
         model = MixtureModel(
-            *components, *standard, progress.num_iterations, log_likelihood
+            **components._asdict(),
+            **frame._asdict(),
+            num_iterations=progress.num_iterations,
+            log_likelihood=log_likelihood,
         )
         return Fit(model, status)
 
@@ -260,18 +253,18 @@ class GaussianMixture(AbstractFamily):
     ) -> _Fitted:
         """Everything that is done with the rows of one chain."""
         settings = self.settings
-        standard = standardize(rows, settings.is_diagonal)
-        frame = standard.frame(old)
+        standard, standardization = standardize(rows, settings.is_diagonal)
+        frame = standardization.frame(old)
         floored = jnp.bool_(False)
         if begin is not None:
-            begin = standard.components(begin)
+            begin = standardization.components(begin)
             if settings.is_diagonal:
                 begin = begin._replace(factors=begin.factors * jnp.eye(self.dim))
         else:
-            plain = Rows(times_rows(frame.factor, standard.rows.values), rows.weights)
-            begin, floored = self._start(standard.rows, plain, frame, uniforms)
-        progress = em.fit(standard.rows, begin, settings, floored)
-        return _Fitted(frame, standard.mean, standard.root, standard.is_singular, progress)
+            plain = Rows(times_rows(frame.factor, standard.values), rows.weights)
+            begin, floored = self._start(standard, plain, frame, uniforms)
+        progress = em.fit(standard, begin, settings, floored)
+        return _Fitted(standardization, frame, progress)
 
     def _start(
         self, rows: Rows, plain: Rows, frame: Frame, uniforms: Array
@@ -374,15 +367,11 @@ def _rows(
             chosen = jnp.where(component == k, values[k], chosen)
         return chosen
 
-    return jnp.stack(
-        [
-            fold(
-                jnp.add,
-                [of_row(means[:, i]), *(of_row(factors[:, i, j]) * scores[j] for j in range(i + 1))],
-            )
-            for i in range(dim)
-        ]
-    )
+    def coordinate(i: int) -> Array:
+        turned = [of_row(factors[:, i, j]) * scores[j] for j in range(i + 1)]
+        return fold(jnp.add, [of_row(means[:, i]), *turned])
+
+    return jnp.stack([coordinate(i) for i in range(dim)])
 
 
 def _log_l2_to_truth(key, family, params, corpus, source, first) -> Array:

@@ -4,14 +4,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from collapse_jax import linear
 from collapse_jax.corpus import Samples
 from collapse_jax.mixture import em
 from collapse_jax.mixture.em import Components
-from collapse_jax.mixture.frame import Frame, frame_of, move
-from collapse_jax.mixture.small import diagonals, product, times_rows, times_vectors
+from collapse_jax.mixture.frame import Frame, move
+from collapse_jax.mixture.small import diagonals, product, times_vectors
 
 LogOverlap = Float[Array, "component component"]
 
@@ -60,17 +60,16 @@ def log_l2_squared(
     same = [jnp.all(a == b) for a, b in zip((*one, *frame), (*other, *other_frame), strict=True)]
     is_same = jnp.all(jnp.stack(same))
     top = jnp.maximum(frame.log_scale, other_frame.log_scale)
-    origin = jnp.where(frame.log_scale > other_frame.log_scale, frame.location, other_frame.location)
+    is_wider = frame.log_scale > other_frame.log_scale
+    origin = jnp.where(is_wider, frame.location, other_frame.location)
     dim = len(origin)
     left = _isotropic(one, frame, origin, top)
     right = _isotropic(other, other_frame, origin, top)
-    own = _log_overlap(one.means, one.factors, one.means, one.factors) - frame.log_volume
-    others = (
-        _log_overlap(other.means, other.factors, other.means, other.factors)
-        - other_frame.log_volume
-    )
-    cross = _log_overlap(*left, *right) - dim * top
-    logs = [_log_outer(one, one) + own, _log_outer(one, other) + cross, _log_outer(other, other) + others]
+    logs = [
+        _log_outer(one, one) + _log_overlap(*one[1:], *one[1:]) - frame.log_volume,
+        _log_outer(one, other) + _log_overlap(*left, *right) - dim * top,
+        _log_outer(other, other) + _log_overlap(*other[1:], *other[1:]) - other_frame.log_volume,
+    ]
     largest = jnp.max(jnp.stack(logs))
     squares, mixed, other_squares = (jnp.exp(terms - largest) for terms in logs)
     difference = jnp.sum(squares - mixed - mixed.T + other_squares)
@@ -89,9 +88,7 @@ def mean_log_density(rows: Samples, components: Components, frame: Frame) -> Flo
     return jnp.sum(jnp.where(weights > 0, weights * density, 0)) / jnp.sum(weights)
 
 
-def of_normals(
-    weights: Any, means: Any, log_scales: Any, factors: Any
-) -> tuple[Components, Frame]:
+def of_normals(weights: Any, means: Any, log_scales: Any, factors: Any) -> tuple[Components, Frame]:
     """Normal laws given by log scales and unit triangular factors, in a frame of their size."""
     dtype = jnp.result_type(float)
     weights, means, log_scales, factors = (

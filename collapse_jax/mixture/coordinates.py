@@ -62,8 +62,6 @@ def moments(
     counts, *sums = row_sums([responsibilities, *weighted, *products])
     entries = dict(zip(pairs, sums[dim:], strict=True))
     zero = jnp.zeros_like(counts)
-    table = [
-        [entries.get((max(i, j), min(i, j)), zero) for j in range(dim)] for i in range(dim)
-    ]
+    table = [[entries.get((max(i, j), min(i, j)), zero) for j in range(dim)] for i in range(dim)]
     second = jnp.stack([jnp.stack(row, axis=-1) for row in table], axis=-2)
     return counts, jnp.stack(sums[:dim], axis=-1), second

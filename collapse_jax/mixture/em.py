@@ -164,9 +164,7 @@ def identity_components(num_components: int, dim: int, dtype: jnp.dtype) -> Comp
     )
 
 
-def _log_densities(
-    whitened: Whitened, components: Components
-) -> Float[Array, "component row"]:
+def _log_densities(whitened: Whitened, components: Components) -> Float[Array, "component row"]:
     """ln(weight * density) of each component at every row."""
     scales = diagonals(components.factors)
     constant = jnp.log(components.weights) - jnp.sum(jnp.log(scales), axis=-1)

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -33,13 +32,9 @@ class Frame(NamedTuple):
         return dim * self.log_scale + jnp.sum(jnp.log(jnp.diagonal(self.factor)))
 
 
-class Standardized(NamedTuple):
-    """Rows with overall mean zero and covariance one, and how they came about.
+class Standardization(NamedTuple):
+    """The map to overall mean zero and covariance one: values = root^-1 (old values - mean)."""
 
-    values = root^-1 (old values - mean)
-    """
-
-    rows: Rows
     mean: Float[Array, " dim"]
     root: Float[Array, "dim dim"]
     is_singular: Bool[Array, ""]
@@ -80,8 +75,10 @@ def _times(matrix: Float[Array, "dim dim"], vector: Float[Array, " dim"]) -> Flo
     return times_vectors(matrix[None], vector[None])[0]
 
 
-def standardize(rows: Rows, is_diagonal: bool) -> Standardized:
-    """Moments are taken relative to the first row: equal rows have no spread at all.
+def standardize(rows: Rows, is_diagonal: bool) -> tuple[Rows, Standardization]:
+    """Rows with overall mean zero and covariance one, and the map that made them.
+
+    Moments are taken relative to the first row: equal rows have no spread at all.
 
     Singular is a coordinate that earlier ones determine to rounding.
     """
@@ -98,7 +95,7 @@ def standardize(rows: Rows, is_diagonal: bool) -> Standardized:
     identity = jnp.eye(len(values), dtype=values.dtype)
     root = jnp.where(is_singular, identity, root)
     standard = jnp.where(is_singular, centred, standard)
-    return Standardized(Rows(standard, rows.weights), first + shift, root, is_singular)
+    return Rows(standard, rows.weights), Standardization(first + shift, root, is_singular)
 
 
 def _scale(rows: Rows, centred: Array) -> tuple[Array, Array, Array]:
@@ -118,7 +115,8 @@ def _orthogonalize(rows: Rows, centred: Array) -> tuple[Array, Array, Array]:
     for j in range(len(rest)):
         scale = _lengths(rows, rest[j][None])[0] if j else lengths[0]
         rest[j] = rest[j] / _or_one(scale)
-        along = [sum_ / rows.total for sum_ in row_sums([rows.weigh(rest[j] * x) for x in rest[j + 1 :]])] if rest[j + 1 :] else []
+        products = [rows.weigh(rest[j] * x) for x in rest[j + 1 :]]
+        along = [share / rows.total for share in row_sums(products)] if products else []
         for i, share in enumerate(along, j + 1):
             rest[i] = rest[i] - share * rest[j]
         columns.append(jnp.stack([*[zero] * j, scale, *along]))

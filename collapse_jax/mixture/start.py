@@ -83,9 +83,7 @@ def at_random(
     return jax.lax.fori_loop(0, len(uniforms), add, (seeds, everywhere))[0]
 
 
-def choose(
-    mass: Float[Array, " row"], uniforms: Float[Array, " draw"]
-) -> Int[Array, " draw"]:
+def choose(mass: Float[Array, " row"], uniforms: Float[Array, " draw"]) -> Int[Array, " draw"]:
     """Places with probability as their mass, one for each number in (0, 1).
 
     Found in two steps, in blocks and in one block, so that no long sum is accumulated.
