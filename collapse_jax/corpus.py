@@ -236,7 +236,7 @@ class Samples(AbstractCorpus):
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
         """Both, in this corpus's frame; the other's slots are written from `start` on."""
         other = other.in_frame(self.location, self.log_scale)
-        where = (start,) + (0,) * (self.rows.ndim - 1)
+        where = (start, *[jnp.zeros_like(start)] * (self.rows.ndim - 1))
         return dataclasses.replace(
             self,
             rows=jax.lax.dynamic_update_slice(self.rows, other.rows, where),

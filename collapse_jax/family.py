@@ -161,7 +161,9 @@ class AbstractFamily(abc.ABC):
             (jnp.int32(1), rows, filled),
         )
         weights = prefix_weights(jnp.minimum(filled, size), capacity)
-        return dataclasses.replace(start, rows=rows, weights=weights), jnp.mean(accepted)
+        return dataclasses.replace(start, rows=rows, weights=weights), jnp.mean(
+            accepted, dtype=float
+        )
 
     @property
     def has_explicit_law(self) -> bool:

@@ -108,6 +108,7 @@ class _Execution:
             for leaf in jax.tree.leaves(plan.carry_shape)
         ]
         self._idle = [_Worker(plan, device) for device in reversed(plan.workers)]
+        self._is_double = jnp.result_type(float) == jnp.float64  # a setting of this thread
         self._lock = threading.Lock()
         self._compiling = threading.Lock()
 
@@ -129,7 +130,8 @@ class _Execution:
         with self._lock:
             worker = self._idle.pop()
         try:
-            carry = self._advance(begin, size, worker)
+            with jax.enable_x64(self._is_double):
+                carry = self._advance(begin, size, worker)
             for place, leaf in enumerate(jax.tree.leaves(carry)):
                 self._leaves[place][begin : begin + size] = np.asarray(leaf)[:size]
         finally:

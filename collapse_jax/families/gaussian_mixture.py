@@ -218,9 +218,8 @@ class GaussianMixture(AbstractFamily):
         log_likelihood = progress.log_likelihood - frame.log_volume
         finite = jnp.isfinite(log_likelihood) & jnp.all(jnp.isfinite(frame.location))
         status = jnp.where(progress.floored, FLOORED, OK)
-        status = jnp.where(finite, status, NON_FINITE)
-        is_singular = fitted.standardization.is_singular
-        status = jnp.where(is_singular, DEGENERATE, status).astype(jnp.int32)
+        status = jnp.where(fitted.standardization.is_singular, DEGENERATE, status)
+        status = jnp.where(finite, status, NON_FINITE).astype(jnp.int32)
         model = MixtureModel(
             **components._asdict(),
             **frame._asdict(),
@@ -304,7 +303,8 @@ class GaussianMixture(AbstractFamily):
         for edge in after[: self.num_components - 1]:
             word = (jnp.minimum(edge, 1) * 2.0**32).astype(jnp.uint32)
             component = component + ((words >= word) & (edge < 1))
-        return component
+        last = len(weights) - 1 - jnp.argmax(weights[::-1] > 0)
+        return jnp.minimum(component, last)  # never one of weight 0
 
     def measure(
         self, params: MixtureModel, corpus: Any, source: AbstractSource, first: Any

@@ -146,9 +146,9 @@ def maximize(
     resolution = RESOLUTION * jnp.finfo(means.dtype).eps * (1 + jnp.max(jnp.abs(means), axis=-1))
     is_alive = (counts > 0) & jnp.all(scales > resolution[:, None], axis=-1)
     heaviest = jnp.arange(len(counts)) == jnp.argmax(counts)
-    remaining = jnp.where(jnp.any(is_alive), jnp.where(is_alive, counts, 0), heaviest * rows.total)
+    remaining = jnp.where(jnp.any(is_alive), jnp.where(is_alive, counts, 0), heaviest)
     components = Components(
-        (remaining / rows.total).astype(means.dtype),
+        remaining / jnp.sum(remaining),
         jnp.where(is_alive[:, None], means, 0),
         jnp.where(is_alive[:, None, None], factors, jnp.eye(means.shape[-1], dtype=means.dtype)),
     )

@@ -30,6 +30,10 @@ def chain(policy, family=None, source=NORMAL):
     return cj.Chain(family or cj.Gaussian(1), source, policy)
 
 
+def mixture(num_components=2, dim=2, **changes):
+    return cj.GaussianMixture(num_components, dim, **changes)
+
+
 def words(policy):
     return cj.Chain(cj.Discrete(corpus="counts"), LETTERS, policy)
 
@@ -263,6 +267,45 @@ CASES = {
     "family that is none": (lambda: cj.Chain("g", NORMAL, cj.Replace(10)), "Chain.family='g'"),
     "policy that is none": (lambda: cj.Chain(cj.Gaussian(1), NORMAL, 10), "Chain.policy=10"),
     "source that is none": (lambda: cj.Chain(cj.Gaussian(1), 0, cj.Replace(9)), "Chain.source=0"),
+    "components": (lambda: mixture(0), "GaussianMixture.num_components=0"),
+    "components of bool": (lambda: mixture(True), "num_components=True"),
+    "too many components": (lambda: mixture(2000), "num_components=2000"),
+    "mixture dim": (lambda: mixture(2, 0), "GaussianMixture.dim=0"),
+    "kind of covariance": (lambda: mixture(covariance="tied"), "covariance='tied'"),
+    "start": (lambda: mixture(init="random"), "GaussianMixture.init='random'"),
+    "start as number": (lambda: mixture(init=3), "GaussianMixture.init=3"),
+    "start of another shape": (
+        lambda: mixture(init=cj.NormalMixture([1.0], [[0.0, 0.0]], [np.eye(2)])),
+        r"GaussianMixture.init=mixture of 1 components in 2 dimensions.*\(2, 2\)",
+    ),
+    "start of a singular covariance": (
+        lambda: mixture(init=cj.NormalMixture([0.5, 0.5], np.eye(2), [np.eye(2), np.ones((2, 2))])),
+        r"GaussianMixture.init.covariances\[1\]",
+    ),
+    "tolerance": (lambda: mixture(tolerance=0), "GaussianMixture.tolerance=0"),
+    "tolerance below zero": (lambda: mixture(tolerance=-1e-3), "tolerance=-0.001"),
+    "tolerance nan": (lambda: mixture(tolerance=np.nan), "tolerance=nan"),
+    "iterations": (lambda: mixture(max_iterations=0), "max_iterations=0"),
+    "floor": (lambda: mixture(floor=-1e-6), "GaussianMixture.floor=-1e-06"),
+    "floor of one": (lambda: mixture(floor=1.0), "GaussianMixture.floor=1"),
+    "order": (lambda: mixture(order="sorted"), "GaussianMixture.order='sorted'"),
+    "more components than rows": (
+        lambda: chain(cj.Replace(5), mixture(6, 1)),
+        "Replace.num_samples=5.*6 components",
+    ),
+    "more components than rows in a schedule": (
+        lambda: chain(cj.Replace([50, 4]), mixture(3, 4), cj.Normal(np.zeros(4), np.eye(4))),
+        "Replace.num_samples=.*at least 5 rows",
+    ),
+    "rows of another dimension": (lambda: chain(cj.Replace(10), mixture()), "Chain.source.*dim=1"),
+    "labels for a mixture": (
+        lambda: chain(cj.Replace(10), mixture(), LETTERS),
+        "Chain.source.*labels",
+    ),
+    "nan rows for a mixture": (
+        lambda: chain(cj.Replace(9), mixture(2, 1), cj.Empirical([0, np.nan])),
+        "Empirical.data.*nan",
+    ),
     "level": (lambda: cj.Reduce(quantiles=(0.5, 1.5)), r"Reduce.quantiles\[1\]=1.5"),
     "levels of text": (lambda: cj.Reduce(quantiles="ab"), "Reduce.quantiles='ab'"),
     "nothing kept": (lambda: cj.Reduce(mean=False, std=False, quantiles=()), "Reduce=nothing"),

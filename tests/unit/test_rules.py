@@ -15,6 +15,7 @@ from collapse_jax.testing import BrokenRuleError, check_family, check_policy, ch
 
 LAW = cj.Categorical([0.4, 0.3, 0.2, 0.1])
 DATA = np.random.default_rng(0).normal(size=80)
+CLUSTERS = cj.NormalMixture([0.5, 0.5], [-4.0, 4.0], [1.0, 1.0])
 FAMILIES = {
     "Discrete, counts": (cj.Discrete(corpus="counts"), LAW, {}),
     "Discrete, labels": (cj.Discrete(corpus="samples"), LAW, {}),
@@ -25,6 +26,8 @@ FAMILIES = {
         cj.Normal([0.0, 0.0], np.eye(2)),
         {},
     ),
+    "GaussianMixture": (cj.GaussianMixture(2, 1), CLUSTERS, {"exchangeable": False}),
+    "GaussianMixture, given start": (cj.GaussianMixture(2, 1, init=CLUSTERS), CLUSTERS, {}),
 }
 
 
@@ -37,7 +40,7 @@ def cases(table, quick):
 def test_our_families_keep_the_rules(name):
     family, source, options = FAMILIES[name]
     rules = check_family(family, source, **options)
-    assert ("weights" in rules) == (family.corpus == "samples")
+    assert ("weights" in rules) == (getattr(family, "corpus", "samples") == "samples")
     assert ("consistency" in rules) == options.get("consistent", True)
 
 
