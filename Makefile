@@ -27,6 +27,7 @@ bench: export MALLOC_ARENA_MAX = 1
 bench: $(READY)
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/studies.py
+	$(BIN)/python benchmarks/mixture.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
