@@ -10,6 +10,7 @@ own. A program sharded over devices would be compiled differently, and round dif
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +35,8 @@ class Program(NamedTuple):
       length: records a call can return.
       reduced: whether records are statistics of blocks of chains.
       raw: whether one value per chain is returned.
+      group: chains computed together, None for the whole batch; groups that only pad the
+        batch are left out.
     """
 
     metrics: tuple[str | Metric, ...]
@@ -42,6 +45,7 @@ class Program(NamedTuple):
     length: int
     reduced: bool
     raw: bool
+    group: int | None = None
 
 
 class Carry(NamedTuple):
@@ -63,6 +67,33 @@ def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
     return jax.vmap(lambda chain: chain_key(key, chain))(batch.ids)
 
 
+def _each_chain(program: Program, batch: Batch, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of every chain, group after group; zeros where no chain of a group counts."""
+    together, group = jax.vmap(function), program.group
+    if group is None or group == len(batch.ids):
+        return together
+
+    def run(*chains: Any) -> Any:
+        def compute(place: Array, results: Any) -> Any:
+            part = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, place * group, group), chains
+            )
+            return jax.tree.map(
+                lambda all, some: jax.lax.dynamic_update_slice_in_dim(
+                    all, some, place * group, axis=0
+                ),
+                results,
+                together(*part),
+            )
+
+        shapes = jax.eval_shape(together, *chains)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        groups = (jnp.sum(batch.valid, dtype=jnp.int32) + group - 1) // group
+        return jax.lax.fori_loop(0, groups, compute, zeros)
+
+    return run
+
+
 def _note_events(chain: Chain, carry: Carry, generation: Int[Array, ""]) -> Carry:
     event = jax.vmap(chain.event)(carry.state)
     now = (carry.first_event < 0) & event
@@ -71,9 +102,12 @@ def _note_events(chain: Chain, carry: Carry, generation: Int[Array, ""]) -> Carr
 
 def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, generation) -> dict:
     """The variables of a generation: raw, as block statistics, or both."""
-    values = jax.vmap(
-        lambda chain_key, state: chain.measure(chain_key, generation, state, program.metrics)
-    )(keys, carry.state)
+    measure = _each_chain(
+        program,
+        batch,
+        lambda chain_key, state: chain.measure(chain_key, generation, state, program.metrics),
+    )
+    values = measure(keys, carry.state)
     record: dict[str, Any] = {"raw": values} if program.raw else {}
     if program.reduced:
         record["blocks"] = reduce_blocks(values, batch.valid)
@@ -86,8 +120,8 @@ def initial(
 ) -> tuple[Carry, dict]:
     """Generation 0 of a batch, and its record."""
     keys = _keys(key, batch)
-    state = jax.vmap(lambda key: chain.init(key, program.horizon, program.keep))(keys)
-    generation = jnp.int32(0)
+    begin = _each_chain(program, batch, lambda key: chain.init(key, program.horizon, program.keep))
+    state, generation = begin(keys), jnp.int32(0)
     carry = Carry(state, jnp.full(batch.ids.shape, -1, jnp.int32))
     carry = _note_events(chain, carry, generation)
     return carry, _record(program, chain, keys, batch, carry, generation)
@@ -136,7 +170,8 @@ def advance(
     carry = jax.lax.cond(start < 0, lambda: initial(program, chain, key, batch)[0], lambda: carry)
 
     def step(generation, carry: Carry) -> Carry:
-        state = jax.vmap(lambda key, state: chain.step(key, generation, state))(keys, carry.state)
+        advance = _each_chain(program, batch, lambda key, state: chain.step(key, generation, state))
+        state = advance(keys, carry.state)
         return _note_events(chain, carry._replace(state=state), generation)
 
     def record(index, loop):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from collapse_jax import check, execution, memory
-from collapse_jax.chain import Chain
+from collapse_jax.chain import EVERYTHING, Chain
 from collapse_jax.execution import Batch, Carry, Program
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import MAX_GENERATIONS
@@ -34,7 +34,8 @@ class _Room(NamedTuple):
 
 _ROOMS = {"cpu": _Room(256, 2**20)}  # what a step needs stays near the processor
 _LARGE_ROOM = _Room(2**16, 2**28)  # accelerators
-_IN_TURN = 8  # chains of a batch that are taken one after the other
+_GROUP, _GROUP_OF_LARGE = 8, 2  # chains that are fitted one after the other, the rest together
+_LARGE = 2**19  # bytes of one chain at work
 
 
 class Call(NamedTuple):
@@ -70,6 +71,7 @@ class Plan:
     program: Program
     carry_shape: Carry
     record_shape: dict[str, Any]
+    chain_bytes: int  # of one chain at work, with its corpus
 
     @property
     def first_generation(self) -> int:
@@ -123,11 +125,12 @@ class Plan:
         if self.reduce is not None:
             kept = min(kept, QUANTILE_CHAINS) if self.reduce.quantiles else 0
         at_work = self.width * len(self.workers)
+        in_memory = (self.program.group or self.width) * len(self.workers)
         buffer = record * self.program.length if self.reduce is None else 8 * record
         return {
             "records": kept * len(self.generations) * record,
             "final states": self.num_chains * state,
-            "chains at work": at_work * (4 * state + 2 * buffer),
+            "chains at work": at_work * 2 * buffer + in_memory * 4 * self.chain_bytes,
         }
 
 
@@ -180,7 +183,10 @@ def make_plan(
         raw=True,
     )
     carry, record = _shapes(program, chain, words)
-    program = program._replace(reduced=reduce is not None)
+    whole, _ = _shapes(program._replace(keep=EVERYTHING), chain, words)
+    chain_bytes = memory.size_of(whole)
+    group = _group(chain, chain_bytes, workers)
+    program = program._replace(reduced=reduce is not None, group=group)
     batch, width = _check_batch(chain_batch, chain, num_chains, program, carry, workers)
     plan = Plan(
         chain=chain,
@@ -198,6 +204,7 @@ def make_plan(
         program=program,
         carry_shape=carry,
         record_shape=record["raw"],
+        chain_bytes=chain_bytes,
     )
     if state is not None:
         _check_state(plan, state)
@@ -215,6 +222,13 @@ def _shapes(program: Program, chain: Chain, words: tuple[int, ...]) -> tuple[Car
     """Shapes of the carry and the record of one chain."""
     batch = Batch(np.zeros(1, np.uint32), np.ones(1, bool))
     return execution.initial.eval_shape(program, chain, np.array(words, np.uint32), batch)
+
+
+def _group(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...]) -> int | None:
+    """Chains computed together, if fits are made in turn; it decides how sums are rounded."""
+    if not chain.family.runs_in_turn or _platform(workers[0]) not in _ROOMS:
+        return None
+    return _GROUP if chain_bytes < _LARGE else _GROUP_OF_LARGE
 
 
 def _length(plan: Plan) -> int:
@@ -288,9 +302,8 @@ def _check_batch(
     else:
         room = _ROOMS.get(_platform(workers[0]), _LARGE_ROOM)
         fitting = min(room.chains, max(8, room.nbytes // max(1, memory.size_of(carry))))
-        if plan_chain.family.runs_in_turn and room is not _LARGE_ROOM:
-            fitting = _IN_TURN
-        most = width = max(BLOCK if program.reduced else 8, 2 ** int(math.log2(fitting)))
+        least = BLOCK if program.reduced else program.group or 8
+        most = width = max(least, program.group or 2 ** int(math.log2(fitting)))
     if chain_batch is not None:
         asked = check.integer("chain_batch", chain_batch, 1)
         most = asked if width is None else min(asked, width)

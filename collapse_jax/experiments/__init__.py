@@ -3,6 +3,7 @@
 from collapse_jax.experiments.base import SCALES, AbstractExperiment, Summary
 from collapse_jax.experiments.discrete import DiscreteExperiment
 from collapse_jax.experiments.gaussian import GaussianExperiment
+from collapse_jax.experiments.gmm import GmmExperiment, GmmPairExperiment
 from collapse_jax.experiments.growing import GrowingExperiment
 from collapse_jax.experiments.keep import KeepGaussianExperiment, KeepWordsExperiment
 from collapse_jax.experiments.mad import MadExperiment
@@ -20,6 +21,8 @@ EXPERIMENTS: dict[str, type[AbstractExperiment]] = {
     "keep-words": KeepWordsExperiment,
     "mad": MadExperiment,
     "weighting": WeightingExperiment,
+    "gmm": GmmExperiment,
+    "gmm-pair": GmmPairExperiment,
 }
 
 __all__ = [
@@ -28,6 +31,8 @@ __all__ = [
     "AbstractExperiment",
     "DiscreteExperiment",
     "GaussianExperiment",
+    "GmmExperiment",
+    "GmmPairExperiment",
     "GrowingExperiment",
     "KeepGaussianExperiment",
     "KeepWordsExperiment",

@@ -1,0 +1,214 @@
+"""The paper's Gaussian mixtures in the plane: how they drift and collapse, by corpus size."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from collapse_jax import check
+from collapse_jax.chain import Chain
+from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
+from collapse_jax.experiments.sources import make_source
+from collapse_jax.families import GaussianMixture
+from collapse_jax.plots import gaussian_mixture as plots
+from collapse_jax.policies import Replace
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.simulate import simulate
+from collapse_jax.source import AbstractSource
+from collapse_jax.sources import Normal, NormalMixture
+
+BLOB, PAIR = "blob", "pair"
+SNAPSHOTS = (0, 50, 100, 150, 200, 350, 2000)
+_EVERY = 50  # their common divisor
+_LEVELS = (0.05, 0.5, 0.95)
+_FEWEST = 2
+
+
+def truth(name: str) -> AbstractSource:
+    """The law that original rows come from.
+
+    Args:
+      name: blob, pair or a file of rows.
+
+    Raises:
+      ValueError: for rows of fewer than two numbers, or no such file.
+    """
+    if name == BLOB:
+        return Normal(np.zeros(2), np.eye(2))
+    if name == PAIR:
+        means = [[-2.0, 0.0], [2.0, 0.0]]
+        return NormalMixture([0.5, 0.5], means, [np.eye(2), np.eye(2)])
+    source = make_source(name, as_rows=True)
+    if (source.row_dim or 0) < 2:
+        allowed = "it must be blob, pair, or a .npy file of rows [row, dim] with dim >= 2"
+        raise check.fail("source", name, allowed, "pass blob, say")
+    return source
+
+
+@dataclasses.dataclass(frozen=True)
+class GmmExperiment(AbstractExperiment):
+    """Two-component mixtures fitted to one normal blob, again and again (Shumailov et al. 2024).
+
+    As in the paper's public code: five corpus sizes, 2,050 generations, k-means starts; about
+    three minutes on two cores. Small corpora lose their spread at a constant rate per
+    generation, large ones drift; no variance is ever floored.
+    """
+
+    topic = "gmm"
+    scales: ClassVar[Scales] = {
+        "smoke": {"sizes": (100, 200), "num_chains": 4, "num_generations": 60},
+        "paper": {"most_rows": 3_200_000},
+    }
+
+    policy: PolicyConfig = dataclasses.field(default_factory=Replace)
+    """What each model is trained on; num_samples None means `sizes`."""
+    sizes: tuple[int, ...] = (500, 1000, 10_000, 50_000, 200_000)
+    """Rows M of a generation, one study each."""
+    source: str = BLOB
+    """blob (a standard normal law), pair (two of them, at -2 and 2), or a FILE.npy of rows."""
+    num_components: int = 2
+    """K."""
+    start: Literal["kmeans", "kmeans++", "random_from_data", "previous"] = "kmeans"
+    """Where EM starts in every generation."""
+    num_chains: int = 64
+    """Independent chains per corpus size."""
+    most_rows: int = 200_000
+    """Rows that all chains of a size hold together: large corpora get fewer chains, 2 at least."""
+    num_generations: int = 2050
+    """Last generation."""
+
+    def run(self, seed: int, progress: bool) -> Records:
+        """One run per size, quantiles over its chains, and snapshots of chain 0 of the first."""
+        given = self.policy.num_samples
+        sizes = self.sizes if given is None else (check.integer("policy.num-samples", given, 2),)
+        for place, size in enumerate(sizes):
+            check.integer(f"sizes[{place}]", size, 2)
+        check.integer("most-rows", self.most_rows, 1)
+        chains = [min(self.num_chains, max(_FEWEST, self.most_rows // size)) for size in sizes]
+        parts = [
+            self._simulate(size, seed, progress, count)
+            for size, count in zip(sizes, chains, strict=True)
+        ]
+        variables = _curves(parts)
+        variables["num_chains"] = Variable(("num_samples",), np.array(chains))
+        snapshots = self._snapshots(sizes[0], seed)
+        coordinates = {
+            "generation": parts[0].coordinates["generation"],
+            "quantile": Variable(("quantile",), np.array(_LEVELS)),
+            "num_samples": Variable(("num_samples",), np.array(sizes)),
+            "snapshot": snapshots.pop("snapshot"),
+        }
+        return Records(variables | snapshots, coordinates, parts[-1].config, parts[-1].provenance)
+
+    def _simulate(self, size: int, seed: int, progress: bool, chains: int, **more: Any) -> Records:
+        source = truth(self.source)
+        assert source.row_dim is not None
+        family = GaussianMixture(self.num_components, source.row_dim, init=self.start)
+        policy = dataclasses.replace(self.policy, num_samples=size)
+        settings = {
+            "num_generations": self.num_generations,
+            "metrics": ("log_spreads", "effective_components"),
+        }
+        return simulate(
+            Chain(family, source, policy),
+            key=seed,
+            num_chains=chains,
+            progress=progress,
+            **(settings | more),
+        )
+
+    def _snapshots(self, size: int, seed: int) -> dict[str, Variable]:
+        """Rows and model of chain 0, run again for itself."""
+        wanted = [g for g in SNAPSHOTS if g <= self.num_generations]
+        last = max(wanted)
+        records = self._simulate(
+            size, seed, False, 1, num_generations=last, every=_EVERY, metrics=("samples",)
+        )
+        places = np.searchsorted(records["generation"], wanted)
+        found = {"snapshot": Variable(("snapshot",), np.array(wanted))}
+        for name in ("samples", "weights", "means", "covariances"):
+            variable = records.variables[name]
+            dims = ("snapshot", *variable.dims[2:])
+            found[f"snapshot_{name}"] = Variable(dims, variable.values[places, 0])
+        return found
+
+    @staticmethod
+    def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
+        """Snapshots of one chain, and curves by corpus size."""
+        size = records["num_samples"][0]
+        return {
+            "snapshots": (
+                f"One chain of M = {size:,} rows: data and fitted components.",
+                plots.figure_snapshots(records),
+            ),
+            "curves": (
+                "Distance to model 0, spread and number of components by generation.",
+                plots.figure_curves(records),
+            ),
+        }
+
+    @staticmethod
+    def summarize(records: Records) -> Summary:
+        """The last generation."""
+        last = records["generation"][-1]
+        header = ["M", "chains", "median ln L2^2", "median ln std", "components", "status not 0"]
+        table = [header]
+        for place, size in enumerate(records["num_samples"]):
+            at = (-1, 1, place)
+            table.append(
+                [
+                    f"{size:,}",
+                    f"{records['num_chains'][place]}",
+                    f"{records['log_l2_squared_quantile'][at]:.2f}",
+                    f"{records['log_spread_quantile'][at]:.3f}",
+                    f"{records['effective_components_quantile'][at]:.2f}",
+                    f"{records['stopped'][place]}",
+                ]
+            )
+        source = records.config["experiment"]["source"]
+        sentences = [
+            f"{last:,} generations; original rows: {source}; mixtures are fitted by EM from "
+            "k-means to convergence, and a component that loses its rows is removed.",
+            "Distance is to model 0; std is sqrt(trace / dim) of a component, the mean over "
+            "components in logs.",
+        ]
+        return Summary(f"Gaussian mixtures, {source}", sentences, table)
+
+
+@dataclasses.dataclass(frozen=True)
+class GmmPairExperiment(GmmExperiment):
+    """The same for rows of two normal laws, as the paper's supplement says.
+
+    Two clusters, 4 standard deviations apart: about three minutes on two cores. Expect
+    them to be kept as long as the corpus is large, and to merge or lose one another if not.
+    """
+
+    source: str = PAIR
+    """pair (standard normal laws at -2 and 2), blob (a single one), or a FILE.npy of rows."""
+
+
+def _curves(parts: list[Records]) -> dict[str, Variable]:
+    """Quantiles over the chains of every size, [generation, quantile, num_samples]."""
+    quantities: dict[str, Any] = {
+        "log_l2_squared": lambda part: part["log_l2_squared"],
+        "log_spread": lambda part: part["log_spreads"].mean(axis=-1),
+        "effective_components": lambda part: part["effective_components"],
+        "num_iterations": lambda part: part["num_iterations"],
+        "log_likelihood": lambda part: part["log_likelihood"],
+    }
+    dims = ("generation", "quantile", "num_samples")
+    variables = {
+        f"{name}_quantile": Variable(
+            dims, np.stack([_quantiles(quantity(part)) for part in parts], axis=-1)
+        )
+        for name, quantity in quantities.items()
+    }
+    stopped = [int(np.sum(part["status"][-1] > 0)) for part in parts]
+    return variables | {"stopped": Variable(("num_samples",), np.array(stopped))}
+
+
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """[generation, quantile] of [generation, chain]: order statistics, so that -inf is one."""
+    method: Any = "inverted_cdf"
+    return np.moveaxis(np.nanquantile(values, _LEVELS, axis=1, method=method), 0, 1)

@@ -1,0 +1,99 @@
+"""Figures of Gaussian-mixture chains: snapshots with ellipses, and curves by corpus size."""
+
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.plots.lines import Line, Panel, figure_panels
+from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.results.records import Records
+
+
+def figure_snapshots(records: Records) -> Any:
+    """Rows of one chain and the components fitted to them, first two coordinates.
+
+    Above, every generation in the frame of generation 0; below, in a frame of its own.
+    Ellipses contain 68 and 95 % of a component's mass.
+
+    Args:
+      records: with `snapshot_samples` [snapshot, slot, dim], `snapshot_weights` [snapshot,
+        component], `snapshot_means`, `snapshot_covariances` and the coordinate "snapshot".
+    """
+    generations = records["snapshot"]
+    figure, axes = new_figure(2.0 * len(generations), 4.4, 2, len(generations))
+    rows = records["snapshot_samples"][..., :2]
+    home = _window(rows[0])
+    for place, generation in enumerate(generations):
+        own = _window(rows[place])
+        for axis, (centre, reach) in zip(axes[:, place], (home, own), strict=True):
+            axis.scatter(*rows[place].T, s=2, color="#9a9a9a", linewidths=0, rasterized=True)
+            _draw_components(axis, records, place)
+            axis.set_xlim(centre[0] - reach, centre[0] + reach)
+            axis.set_ylim(centre[1] - reach, centre[1] + reach)
+            axis.set_aspect("equal")
+            axis.set_xticks([])
+            axis.set_yticks([])
+        axes[0, place].set_title(f"generation {generation:,}")
+        axes[1, place].set_xlabel(f"width {2 * own[1]:.2g}")
+    axes[0, 0].set_ylabel("frame of generation 0")
+    axes[1, 0].set_ylabel("own frame")
+    return figure
+
+
+def _window(rows: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre and half width of a square that holds the rows."""
+    rows = rows[np.isfinite(rows[:, 0])]
+    if not len(rows):
+        return np.zeros(2), 1.0
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    return (low + high) / 2, max(0.6 * float(np.max(high - low)), float(np.finfo(float).tiny))
+
+
+def _draw_components(axis: Any, records: Records, place: int) -> None:
+    from matplotlib.patches import Ellipse
+
+    components = zip(
+        records["snapshot_weights"][place],
+        records["snapshot_means"][place],
+        records["snapshot_covariances"][place],
+        strict=True,
+    )
+    for k, (weight, mean, covariance) in enumerate(components):
+        if not weight > 0:  # removed, or the chain has stopped
+            continue
+        values, vectors = np.linalg.eigh(covariance[:2, :2].astype(float))
+        lengths = 2 * np.sqrt(np.maximum(values, 0))
+        angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))
+        for share in (0.68, 0.95):
+            width, height = lengths * np.sqrt(-2 * np.log1p(-share))
+            colour = COLOURS[k % len(COLOURS)]
+            style: Any = {"fill": False, "edgecolor": colour, "linewidth": 1.4}
+            axis.add_patch(Ellipse(mean[:2], width, height, angle=angle, **style))
+
+
+def figure_curves(records: Records) -> Any:
+    """L2 to model 0, spread and number of components by generation, one line per corpus size.
+
+    Args:
+      records: with `log_l2_squared_quantile`, `log_spread_quantile` and
+        `effective_components_quantile`, [generation, quantile, num_samples].
+    """
+    after = records["generation"] > 0
+    fits = records["generation"][after]
+    panels = [
+        Panel(title, "generation", fits, _lines(records, name, after, factor), xscale="log")
+        for title, name, factor in (
+            (r"$\log_{10} \int (f_0 - f_g)^2$", "log_l2_squared", 1 / np.log(10)),
+            (r"$\log_{10}$ std of a component", "log_spread", 1 / np.log(10)),
+            ("effective number of components", "effective_components", 1.0),
+        )
+    ]
+    return figure_panels(panels, "median of chains, and 5-95 %")
+
+
+def _lines(records: Records, name: str, after: np.ndarray, factor: float) -> list[Line]:
+    values = factor * records[f"{name}_quantile"][after]
+    return [
+        Line(f"M = {size:,}", values[:, 1, k], band=(values[:, 0, k], values[:, 2, k]))
+        for k, size in enumerate(records["num_samples"])
+    ]
