@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from collapse_jax import check as arguments
 from collapse_jax.testing import Evidence
-from collapse_jax.verify import deterministic, metamorphic, monte_carlo, policies
+from collapse_jax.verify import deterministic, metamorphic, mixtures, monte_carlo, policies
 from collapse_jax.verify.base import LANES, Check, Draw, Result
 
 SUITE_FALSE_ALARM = 1e-6
@@ -16,6 +16,7 @@ CHECKS: tuple[Check, ...] = (
     *monte_carlo.CHECKS,
     *policies.CHECKS,
     *metamorphic.CHECKS,
+    *mixtures.CHECKS,
 )
 
 

@@ -15,9 +15,10 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax import chain, corpus, execution, linear, policy
-from collapse_jax.families import discrete, gaussian
+from collapse_jax.families import discrete, gaussian, gaussian_mixture
 from collapse_jax.metrics import discrete as discrete_metrics
 from collapse_jax.metrics import gaussian as gaussian_metrics
+from collapse_jax.mixture import em, frame
 from collapse_jax.policies import accumulate_subsample, mixing
 from collapse_jax.random import (
     binomial,
@@ -652,6 +653,50 @@ def dual_never_waits(patch):
         return jnp.ones_like(waits) if purpose == ancestor_chains._HOLD else waits
 
     wrap(patch, ancestor_chains, "_geometric", wrong)
+
+
+# Mixtures
+
+
+@fault("one component is a normal law", "components that never meet")
+def unbiased_covariances_of_components(patch):
+    def wrong(right, responsibilities, whitened, is_diagonal):
+        counts, first, second = right(responsibilities, whitened, is_diagonal)
+        return counts, first, second * (counts / (counts - 1))[:, None, None]
+
+    wrap(patch, em, "moments", wrong)
+
+
+@fault("components that never meet")
+def components_drawn_equally_often(patch):
+    def wrong(right, self, keys, weights, capacity):
+        return right(self, keys, jnp.full_like(weights, 1 / len(weights)), capacity)
+
+    wrap(patch, gaussian_mixture.GaussianMixture, "_choose_components", wrong)
+
+
+@fault("components that never meet")
+def weights_shrunk_to_equal(patch):
+    def wrong(right, *given):
+        components, floored = right(*given)
+        weights = (components.weights * 60 + 1) / 62
+        return components._replace(weights=weights), floored
+
+    wrap(patch, em, "maximize", wrong)
+
+
+@fault("one component is a normal law")
+def components_drawn_too_narrowly(patch):
+    wrap(patch, gaussian_mixture, "_rows", lambda right, x, *given: right(0.97 * x, *given))
+
+
+@fault("one component is a normal law")
+def a_frame_without_its_factor(patch):
+    def wrong(right, self, old):
+        frame = right(self, old)
+        return frame._replace(factor=jnp.tril(frame.factor) * jnp.eye(len(frame.factor)))
+
+    wrap(patch, frame.Standardization, "frame", wrong)
 
 
 def forget():
