@@ -88,7 +88,7 @@ def figure_curves(records: Records) -> Any:
             ("effective number of components", "effective_components", 1.0),
         )
     ]
-    return figure_panels(panels, "median of chains, and 5-95 %")
+    return figure_panels(panels, "median of chains, and 5–95 %")
 
 
 def _lines(records: Records, name: str, after: np.ndarray, factor: float) -> list[Line]:
