@@ -12,7 +12,8 @@ from collapse_jax.results.records import Records
 def figure_snapshots(records: Records) -> Any:
     """Rows of one chain and the components fitted to them, first two coordinates.
 
-    Above, every generation in the frame of generation 0; below, in a frame of its own.
+    Above, every generation in the frame of generation 0; below, in a frame of its own, as
+    far as the digits of a row resolve it.
     Ellipses contain 68 and 95 % of a component's mass.
 
     Args:
@@ -25,6 +26,8 @@ def figure_snapshots(records: Records) -> Any:
     home = _window(rows[0])
     for place, generation in enumerate(generations):
         own = _window(rows[place])
+        finest = 4 * np.finfo(rows.dtype).eps * np.max(np.abs(own[0]))
+        is_resolved, own = own[1] > finest, (own[0], max(own[1], finest))
         for axis, (centre, reach) in zip(axes[:, place], (home, own), strict=True):
             axis.scatter(*rows[place].T, s=2, color="#9a9a9a", linewidths=0, rasterized=True)
             _draw_components(axis, records, place)
@@ -34,7 +37,7 @@ def figure_snapshots(records: Records) -> Any:
             axis.set_xticks([])
             axis.set_yticks([])
         axes[0, place].set_title(f"generation {generation:,}")
-        axes[1, place].set_xlabel(f"width {2 * own[1]:.2g}")
+        axes[1, place].set_xlabel(f"width {'' if is_resolved else 'below '}{2 * own[1]:.2g}")
     axes[0, 0].set_ylabel("frame of generation 0")
     axes[1, 0].set_ylabel("own frame")
     return figure

@@ -151,7 +151,7 @@ POLICIES = {
 }
 
 
-QUICK = ("accumulate", "mixing laws")
+QUICK = ("accumulate",)
 
 
 @pytest.mark.parametrize(
