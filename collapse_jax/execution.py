@@ -22,7 +22,7 @@ from collapse_jax.chain import Chain, ChainState, Keep
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import unrolled_threefry
-from collapse_jax.results.reduce import reduce_blocks
+from collapse_jax.results.reduce import Histograms, reduce_blocks
 
 
 class Program(NamedTuple):
@@ -37,6 +37,7 @@ class Program(NamedTuple):
       raw: whether one value per chain is returned.
       group: chains computed together, None for the whole batch; groups that only pad the
         batch are left out.
+      histograms: edges by variable, for reduced records.
     """
 
     metrics: tuple[str | Metric, ...]
@@ -46,6 +47,7 @@ class Program(NamedTuple):
     reduced: bool
     raw: bool
     group: int | None = None
+    histograms: Histograms = ()
 
 
 class Carry(NamedTuple):
@@ -110,7 +112,7 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
     values = measure(keys, carry.state)
     record: dict[str, Any] = {"raw": values} if program.raw else {}
     if program.reduced:
-        record["blocks"] = reduce_blocks(values, batch.valid)
+        record["blocks"] = reduce_blocks(values, batch.valid, program.histograms)
     return record
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from collapse_jax.execution import Batch, Carry, Program
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.random.threefry import key_words
-from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Reduce
+from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Histograms, Reduce
 from collapse_jax.results.run_state import RunState
 
 Device = Any  # a jax device; its class has no public name before jax 0.11
@@ -187,6 +187,8 @@ def make_plan(
     chain_bytes = memory.size_of(whole)
     group = _group(chain, chain_bytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)
+    if reduce is not None:
+        program = program._replace(histograms=_check_histograms(reduce, record["raw"]))
     batch, width = _check_batch(chain_batch, chain, num_chains, program, carry, workers)
     plan = Plan(
         chain=chain,
@@ -212,6 +214,17 @@ def make_plan(
     plan = dataclasses.replace(plan, program=program)
     memory.check(plan.memory_needs())
     return plan
+
+
+def _check_histograms(reduce: Reduce, record: Mapping[str, Any]) -> Histograms:
+    """Histograms of variables that are recorded."""
+    for name, _ in reduce.edges:
+        if name not in record or name == "status":
+            known = sorted(record.keys() - {"status"})
+            remedy = f"name some of {known}"
+            allowed = "no variable of this name is recorded"
+            raise check.fail("Reduce.histograms", name, allowed, remedy)
+    return reduce.edges
 
 
 def _default_chunk(num_generations: int, progress: bool) -> int:

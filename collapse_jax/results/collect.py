@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from collapse_jax.results.records import Records, Variable
-from collapse_jax.results.reduce import Reduce, Reducer, merge_chunk
+from collapse_jax.results.reduce import Reduce, Reducer, merge_chunk, survival
 from collapse_jax.results.run_state import RunState
 
 STATUS_CODES = ("ok", "non-finite", "degenerate", "floor")
@@ -66,11 +66,17 @@ class Recorder:
             if self._reduce.quantiles:
                 levels = np.array(self._reduce.quantiles)
                 coordinates["quantile"] = Variable(("quantile",), levels)
+            for name, edges in self._reduce.edges:
+                lower = np.array([-np.inf, *edges])
+                coordinates[f"{name}_bin"] = Variable((f"{name}_bin",), lower)
             coordinates["code"] = Variable(("code",), np.arange(len(STATUS_CODES)))
             variables = {}
             for name, (value, extra) in self._reducer.variables().items():
                 own = axes.get(name.rsplit("_", 1)[0], ())
                 variables[name] = Variable(("generation", *extra, *own), value)
+            if self._reduce.survival:
+                share = survival(np.asarray(first_event), self._generations)
+                variables["survival"] = Variable(("generation",), share)
         if state_names and any("state" in variable.dims for variable in variables.values()):
             coordinates["state"] = Variable(("state",), np.array(state_names))
         return Records(variables, coordinates, config, provenance, state, expected)

@@ -1,18 +1,20 @@
-"""Means, standard deviations and quantiles over chains, without keeping the chains.
+"""Means, deviations, quantiles, histograms and survival over chains, without keeping the chains.
 
 On the device each block of 256 chains is reduced to a count, a mean and a sum of
 squared deviations, so that float32 never adds more than 256 numbers. The host merges
 blocks, batches and devices in float64 (Chan, Golub & LeVeque 1979). NaN, the value of
-a frozen chain, is left out; the count says of how many.
+a frozen chain, is left out; the count says of how many. Histograms are counted on the
+device and added as integers.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Int
 
 from collapse_jax import check
 from collapse_jax.config import config, static
@@ -20,6 +22,7 @@ from collapse_jax.config import config, static
 BLOCK = 256
 QUANTILE_CHAINS = 16_384
 NUM_CODES = 4
+Histograms = tuple[tuple[str, tuple[float, ...]], ...]  # a mapping that can be hashed
 
 
 @config
@@ -31,14 +34,23 @@ class Reduce:
       std: whether to keep `<variable>_std` (divisor: the number of chains).
       quantiles: levels in [0, 1] of `<variable>_quantile`, from the first 16,384
         chains; () for none.
+      histograms: edges by variable, such as {"log_std": np.linspace(-3, 1, 41)}; finite and
+        increasing. `<variable>_histogram` has the number of chains in each of the intervals
+        below the first edge, from one to the next, and from the last on, along
+        `<variable>_bin`, a coordinate with their lower ends, of which the first is -inf.
+      survival: whether to keep `survival`, the share of chains that have neither been
+        absorbed nor a status > 0 up to a generation.
 
     Raises:
-      ValueError: for a level outside [0, 1], or if nothing is kept.
+      ValueError: for a level outside [0, 1], edges that do not increase, or if nothing is
+        kept.
     """
 
     mean: bool = static(default=True)
     std: bool = static(default=True)
     quantiles: Sequence[float] = static(default=(0.05, 0.5, 0.95))
+    histograms: Mapping[str, Sequence[float]] | Histograms = static(default=())
+    survival: bool = static(default=False)
 
     def __post_init__(self) -> None:
         remedy = "pass levels such as quantiles=(0.05, 0.5, 0.95)"
@@ -48,14 +60,37 @@ class Reduce:
             check.number(f"Reduce.quantiles[{place}]", level, 0, 1, remedy)
             for place, level in enumerate(self.quantiles)
         )
-        for name in ("mean", "std"):
+        for name in ("mean", "std", "survival"):
             allowed = "it must be True or False"
             check.instance(f"Reduce.{name}", getattr(self, name), bool, allowed, "pass a bool")
-        if not (self.mean or self.std or levels):
+        histograms = _check_histograms(self.histograms)
+        if not (self.mean or self.std or levels or histograms or self.survival):
             raise check.fail(
                 "Reduce", check.Shown("nothing"), "something must be kept", "leave mean=True"
             )
         object.__setattr__(self, "quantiles", levels)
+        object.__setattr__(self, "histograms", histograms)
+
+    @property
+    def edges(self) -> Histograms:
+        """Histograms as pairs of a variable and its edges."""
+        return _check_histograms(self.histograms)
+
+
+def _check_histograms(given: Any) -> Histograms:
+    """Edges by variable, as a tuple of pairs."""
+    remedy = "pass edges by variable such as histograms={'log_std': [-2, -1, 0]}"
+    try:
+        table = dict(given)
+    except (TypeError, ValueError):
+        raise check.fail("Reduce.histograms", given, "it must be a mapping", remedy) from None
+    for name, edges in table.items():
+        label = f"Reduce.histograms[{name!r}]"
+        values = check.array(label, edges, 1, remedy)
+        if np.any(np.diff(values) <= 0):
+            raise check.fail(label, edges, "edges must increase", remedy)
+        table[name] = tuple(values.tolist())
+    return tuple(sorted(table.items()))
 
 
 class Blocks(NamedTuple):
@@ -67,13 +102,17 @@ class Blocks(NamedTuple):
 
 
 def reduce_blocks(
-    values: Mapping[str, Array], valid: Bool[Array, " chain"]
+    values: Mapping[str, Array], valid: Bool[Array, " chain"], histograms: Histograms
 ) -> dict[str, Blocks | Array]:
     """Statistics of variables [chain, ...] in blocks of 256 chains: [block, ...] each.
 
-    "status" becomes the number of chains with each code, [block, code]. As long as every
-    chain is valid, runs and has a value, nothing is masked.
+    "status" becomes the number of chains with each code, [block, code], and a variable with
+    a histogram has one of all chains beside its statistics, [1, bin, ...]. As long as every
+    chain is valid, runs and has a value, nothing is masked in a block.
     """
+    counts = {
+        histogram_name(name): _count(values[name], valid, edges)[None] for name, edges in histograms
+    }
     blocks = {
         name: value.astype(jnp.result_type(float)).reshape(-1, BLOCK, *value.shape[1:])
         for name, value in values.items()
@@ -96,10 +135,26 @@ def reduce_blocks(
     def masked() -> dict[str, Blocks | Array]:
         result = {name: _masked(value, valid) for name, value in blocks.items()}
         codes = jnp.where(valid, values["status"], -1).reshape(-1, BLOCK, 1)
-        counts = jnp.sum(codes == jnp.arange(NUM_CODES), axis=1, dtype=jnp.int32)
-        return result | {"status": counts}
+        statuses = jnp.sum(codes == jnp.arange(NUM_CODES), axis=1, dtype=jnp.int32)
+        return result | {"status": statuses}
 
-    return jax.lax.cond(clean, unmasked, masked)
+    return counts | jax.lax.cond(clean, unmasked, masked)
+
+
+def histogram_name(name: str) -> str:
+    """The histogram of a variable."""
+    return f"{name}_histogram"
+
+
+def _count(
+    values: Array, valid: Bool[Array, " chain"], edges: Sequence[float]
+) -> Int[Array, "bin ..."]:
+    """Chains in each interval between edges, and beyond the first and the last."""
+    values = values.astype(jnp.result_type(float))
+    mask = valid.reshape(-1, *[1] * (values.ndim - 1)) & ~jnp.isnan(values)
+    beyond = [jnp.sum(mask & (values >= edge), axis=0, dtype=jnp.int32) for edge in edges]
+    beyond = [jnp.sum(mask, axis=0, dtype=jnp.int32), *beyond, jnp.zeros_like(beyond[0])]
+    return jnp.stack([low - high for low, high in itertools.pairwise(beyond)])
 
 
 def _masked(blocks: Array, valid: Bool[Array, " chain"]) -> Blocks:
@@ -127,10 +182,12 @@ def merge_blocks(blocks: Blocks, axis: int) -> Blocks:
 
 def merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the blocks of each record of a chunk: [record, block, ...] to [record, ...]."""
-    merged: dict[str, Any] = {
-        name: merge_blocks(value, axis=1) for name, value in blocks.items() if name != "status"
-    }
-    return merged | {"status": np.sum(blocks["status"], axis=1, dtype=np.int64)}
+
+    def merge(value: Any) -> Any:
+        is_count = not isinstance(value, Blocks)
+        return np.sum(value, axis=1, dtype=np.int64) if is_count else merge_blocks(value, axis=1)
+
+    return {name: merge(value) for name, value in blocks.items()}
 
 
 class Reducer:
@@ -154,7 +211,10 @@ class Reducer:
         """Values [record, ...] by name, and the axis each adds after "generation"."""
         result: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {}
         batches = [self._batches[begin] for begin in sorted(self._batches)]
-        for name in batches[0].keys() - {"status"}:
+        histograms = {histogram_name(name): f"{name}_bin" for name, _ in self._reduce.edges}
+        for name, axis in histograms.items():
+            result[name] = np.sum([batch[name] for batch in batches], axis=0), (axis,)
+        for name in batches[0].keys() - {"status"} - histograms.keys():
             parts = zip(*(batch[name] for batch in batches), strict=True)
             merged = merge_blocks(Blocks(*(np.stack(part) for part in parts)), axis=0)
             empty = merged.count == 0
@@ -171,6 +231,12 @@ class Reducer:
         codes = np.sum([batch["status"] for batch in batches], axis=0)
         result["status_count"] = codes, ("code",)
         return dict(sorted(result.items()))
+
+
+def survival(first_event: np.ndarray, generations: np.ndarray) -> np.ndarray:
+    """Share of chains whose first event (-1: none) is after each generation."""
+    events = np.sort(first_event[first_event >= 0])
+    return 1 - np.searchsorted(events, generations, side="right") / len(first_event)
 
 
 def _quantiles(sample: np.ndarray, levels: Sequence[float]) -> np.ndarray:

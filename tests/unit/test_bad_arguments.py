@@ -308,6 +308,16 @@ CASES = {
     ),
     "level": (lambda: cj.Reduce(quantiles=(0.5, 1.5)), r"Reduce.quantiles\[1\]=1.5"),
     "levels of text": (lambda: cj.Reduce(quantiles="ab"), "Reduce.quantiles='ab'"),
+    "edges": (
+        lambda: cj.Reduce(histograms={"log_std": [0, 0]}),
+        r"Reduce.histograms\['log_std'\]=.*increase",
+    ),
+    "edges of nothing": (lambda: cj.Reduce(histograms=3), "Reduce.histograms=3"),
+    "histogram of no variable": (
+        lambda: simulate(reduce=cj.Reduce(histograms={"entropy": [0]})),
+        "Reduce.histograms='entropy'",
+    ),
+    "survival": (lambda: cj.Reduce(survival=2), "Reduce.survival=2"),
     "nothing kept": (lambda: cj.Reduce(mean=False, std=False, quantiles=()), "Reduce=nothing"),
     "chain": (lambda: simulate(chain=3), "chain=3"),
     "key": (lambda: simulate(key=1.5), "key=1.5"),

@@ -24,7 +24,10 @@ def assert_equal(left, right):
             np.testing.assert_array_equal(variable.values, theirs[name].values)
 
 
-@pytest.mark.parametrize("reduce", [None, cj.Reduce()])
+EVERYTHING = cj.Reduce(histograms={"log_std": [-1, 0]}, survival=True)
+
+
+@pytest.mark.parametrize("reduce", [None, EVERYTHING])
 def test_what_is_saved_is_loaded(tmp_path, reduce):
     records = run(reduce=reduce)
     records.theory["log_std"] = cj.Variable(("generation",), np.arange(5.0))
@@ -87,6 +90,39 @@ def test_reduced_records_agree_with_the_chains():
     assert reduced.variables["mean_quantile"].dims == ("generation", "quantile", "dim")
 
 
+def test_histograms_count_every_chain_in_any_batch():
+    source = cj.Normal(np.zeros(2), np.eye(2))
+    chain = cj.Chain(cj.Gaussian(2), source, cj.Replace(10))
+    arguments = {"key": 1, "num_chains": 700, "num_generations": 5}
+    whole = cj.simulate(chain, **arguments)
+    edges = {"mean": [-0.5, 0.0, 0.25], "log_det_covariance": np.linspace(-3, 1, 9)}
+    reduce = cj.Reduce(quantiles=(), histograms=edges)
+    assert reduce == cj.Reduce(quantiles=(), histograms=edges), "compared by value"
+    reduced = [
+        cj.simulate(chain, reduce=reduce, chain_batch=batch, **arguments) for batch in (None, 200)
+    ]
+    for name, given in edges.items():
+        bins = np.array([-np.inf, *given, np.inf])
+        for records in reduced:
+            values = np.moveaxis(whole[name], 1, -1)
+            counts = np.apply_along_axis(lambda x, bins=bins: np.histogram(x, bins)[0], -1, values)
+            found = records[f"{name}_histogram"]
+            np.testing.assert_array_equal(found, np.moveaxis(counts, -1, 1))
+            np.testing.assert_array_equal(records[f"{name}_bin"], bins[:-1])
+    dims = reduced[0].variables["mean_histogram"].dims
+    assert dims == ("generation", "mean_bin", "dim")
+
+
+def test_survival_is_the_share_of_chains_without_an_event():
+    chain = cj.Chain(cj.Discrete(), cj.Categorical([0.5, 0.3, 0.2]), cj.Replace(4))
+    arguments = {"key": 2, "num_chains": 300, "num_generations": 12, "every": 5}
+    whole = cj.simulate(chain, **arguments)
+    records = cj.simulate(chain, reduce=cj.Reduce(survival=True), **arguments)
+    assert records.variables["survival"].dims == ("generation",)
+    np.testing.assert_allclose(records["survival"], 1 - whole["is_absorbed"].mean(axis=1))
+    assert 0 < records["survival"][1] < records["survival"][0]
+
+
 def test_a_frozen_chain_is_left_out_of_reductions():
     constant = cj.Empirical(np.ones(20))
     chain = cj.Chain(cj.Gaussian(1), constant, cj.Replace(20))
@@ -94,9 +130,12 @@ def test_a_frozen_chain_is_left_out_of_reductions():
     assert np.all(records["status"] == 2)
     assert np.all(np.isnan(records["log_std"]))
     assert records["first_event"].tolist() == [0] * 5
-    reduced = cj.simulate(chain, key=0, num_chains=5, num_generations=3, reduce=cj.Reduce())
+    reduce = cj.Reduce(survival=True, histograms={"log_std": [0]})
+    reduced = cj.simulate(chain, key=0, num_chains=5, num_generations=3, reduce=reduce)
     assert reduced["status_count"].tolist() == [[0, 0, 5, 0]] * 4
     assert np.all(np.isnan(reduced["log_std_mean"]))
+    assert np.all(reduced["log_std_histogram"] == 0)
+    assert np.all(reduced["survival"] == 0)
 
 
 def test_a_directory_of_another_kind_is_not_touched(tmp_path):
