@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from collapse_jax.execution import Batch, Carry, Program
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.random.threefry import key_words
-from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Histograms, Reduce
+from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Reduce
 from collapse_jax.results.run_state import RunState
 
 Device = Any  # a jax device; its class has no public name before jax 0.11
@@ -188,7 +188,9 @@ def make_plan(
     group = _group(chain, chain_bytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)
     if reduce is not None:
-        program = program._replace(histograms=_check_histograms(reduce, record["raw"]))
+        for name, _ in reduce.edges:
+            check.choice("Reduce.histograms", name, sorted(record["raw"].keys() - {"status"}))
+        program = program._replace(histograms=reduce.edges)
     batch, width = _check_batch(chain_batch, chain, num_chains, program, carry, workers)
     plan = Plan(
         chain=chain,
@@ -214,17 +216,6 @@ def make_plan(
     plan = dataclasses.replace(plan, program=program)
     memory.check(plan.memory_needs())
     return plan
-
-
-def _check_histograms(reduce: Reduce, record: Mapping[str, Any]) -> Histograms:
-    """Histograms of variables that are recorded."""
-    for name, _ in reduce.edges:
-        if name not in record or name == "status":
-            known = sorted(record.keys() - {"status"})
-            remedy = f"name some of {known}"
-            allowed = "no variable of this name is recorded"
-            raise check.fail("Reduce.histograms", name, allowed, remedy)
-    return reduce.edges
 
 
 def _default_chunk(num_generations: int, progress: bool) -> int:

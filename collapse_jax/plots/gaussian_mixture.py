@@ -1,6 +1,6 @@
 """Figures of Gaussian-mixture chains: snapshots with ellipses, and curves by corpus size."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,7 @@ def figure_snapshots(records: Records) -> Any:
     home = _window(rows[0])
     for place, generation in enumerate(generations):
         own = _window(rows[place])
-        finest = 4 * np.finfo(rows.dtype).eps * np.max(np.abs(own[0]))
-        is_resolved, own = own[1] > finest, (own[0], max(own[1], finest))
-        for axis, (centre, reach) in zip(axes[:, place], (home, own), strict=True):
+        for axis, (centre, reach, _) in zip(axes[:, place], (home, own), strict=True):
             axis.scatter(*rows[place].T, s=2, color="#9a9a9a", linewidths=0, rasterized=True)
             _draw_components(axis, records, place)
             axis.set_xlim(centre[0] - reach, centre[0] + reach)
@@ -37,19 +35,30 @@ def figure_snapshots(records: Records) -> Any:
             axis.set_xticks([])
             axis.set_yticks([])
         axes[0, place].set_title(f"generation {generation:,}")
-        axes[1, place].set_xlabel(f"width {'' if is_resolved else 'below '}{2 * own[1]:.2g}")
+        axes[1, place].set_xlabel(f"width {'' if own.is_resolved else 'below '}{2 * own.reach:.2g}")
     axes[0, 0].set_ylabel("frame of generation 0")
     axes[1, 0].set_ylabel("own frame")
     return figure
 
 
-def _window(rows: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre and half width of a square that holds the rows."""
+class _Window(NamedTuple):
+    """A square: centre, half width, and whether its rows differ by more than their digits."""
+
+    centre: np.ndarray
+    reach: float
+    is_resolved: bool
+
+
+def _window(rows: np.ndarray) -> _Window:
+    """A square that holds the rows."""
     rows = rows[np.isfinite(rows[:, 0])]
     if not len(rows):
-        return np.zeros(2), 1.0
+        return _Window(np.zeros(2), 1.0, is_resolved=True)
     low, high = rows.min(axis=0), rows.max(axis=0)
-    return (low + high) / 2, max(0.6 * float(np.max(high - low)), float(np.finfo(float).tiny))
+    centre, reach = (low + high) / 2, 0.6 * float(np.max(high - low))
+    finest = 4 * float(np.finfo(rows.dtype).eps * np.max(np.abs(centre)))
+    least = max(finest, float(np.finfo(float).tiny))
+    return _Window(centre, max(reach, least), reach > finest)
 
 
 def _draw_components(axis: Any, records: Records, place: int) -> None:
