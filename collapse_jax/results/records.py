@@ -1,37 +1,18 @@
 """What a run measured: named arrays with coordinates, where they come from, how to go on."""
 
 import dataclasses
-import datetime
 import functools
 import json
-import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from collapse_jax.results import saved
 from collapse_jax.results.run_state import RunState
-
-_THEORY = "theory.zarr"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Variable:
-    """An array with a name for every axis."""
-
-    dims: tuple[str, ...]
-    values: np.ndarray
-    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if len(self.dims) != np.ndim(self.values):
-            shape = np.shape(self.values)
-            raise ValueError(
-                f"dims={self.dims} is not allowed: the values have shape {shape}; name each axis"
-            )
+from collapse_jax.results.variable import Variable
+from collapse_jax.store.directory import create, is_run
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,16 +27,18 @@ class Records:
       provenance: versions, dtype, device, key, time, git commit.
       state: what continues the run.
       expected: what `theory` shows, or a function that computes it when it is asked for.
+      missing: ids (first, last) of chains that a run on disk has not finished.
     """
 
-    variables: dict[str, Variable]
-    coordinates: dict[str, Variable]
+    variables: Mapping[str, Variable]
+    coordinates: Mapping[str, Variable]
     config: dict[str, Any]
     provenance: dict[str, Any]
     state: RunState | None = None
     expected: dict[str, Variable] | Callable[[], dict[str, Variable]] = dataclasses.field(
         default_factory=dict
     )
+    missing: tuple[tuple[int, int], ...] = ()
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The values of a variable or coordinate."""
@@ -76,18 +59,29 @@ class Records:
 
     @functools.cached_property
     def dataset(self) -> Any:
-        """An ``xarray.Dataset``; config and provenance are JSON in its attributes."""
+        """An ``xarray.Dataset``; config and provenance are JSON in its attributes.
+
+        Of a run on disk it is lazy: values are read as they are used.
+        """
+        import xarray
+
+        if isinstance(self.variables, saved.StoredTable):
+            return xarray.open_zarr(self.variables.path, chunks=None, mask_and_scale=False)
         attributes = {
             "config": json.dumps(self.config),
             "provenance": json.dumps(self.provenance),
         }
-        return _dataset(self.variables, self.coordinates, attributes)
+        variables, coordinates = (
+            {name: (one.dims, one.values, one.attributes) for name, one in table.items()}
+            for table in (self.variables, self.coordinates)
+        )
+        return xarray.Dataset(variables, coordinates, attributes)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write a run directory: config.json, provenance.json, records.zarr, state/, ...
 
-        It is written under a temporary name and renamed, so that it is there whole or
-        not at all. ``xarray.open_zarr(path / "records.zarr")`` reads the records.
+        It is there whole or not at all, and a journal has the checksum of every file.
+        ``xarray.open_zarr(path / "records.zarr")`` reads the records.
 
         Args:
           path: the directory to make.
@@ -102,60 +96,32 @@ class Records:
         path = Path(path)
         if path.exists():
             _check_replaceable(path, overwrite)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        try:
-            self._write(temporary)
-            temporary.chmod(0o755)
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.rename(path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        create(path, self._write, replace=overwrite)
         return path
 
     def _write(self, path: Path) -> None:
-        for name, content in (("config", self.config), ("provenance", self.provenance)):
-            (path / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-        _write_zarr(self.dataset, path / "records.zarr")
-        if self.theory:
-            used = {dim for variable in self.theory.values() for dim in variable.dims}
-            coordinates = {name: self.coordinates[name] for name in used & self.coordinates.keys()}
-            _write_zarr(_dataset(self.theory, coordinates, {}), path / _THEORY)
+        variables, coordinates = map(saved.arrays, (self.variables, self.coordinates))
+        saved.write_frame(path, self.config, self.provenance, variables, coordinates)
+        saved.write_theory(path, self.theory, self.coordinates)
         if self.state is not None:
-            self.state.save(path / "state")
-        (path / "figures").mkdir()
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        line = {"time": now, "event": "saved", "variables": sorted(self.variables)}
-        (path / "journal.jsonl").write_text(json.dumps(line) + "\n")
+            self.state.save(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a run directory.
+        """Read a run directory, also of a run that goes on; every file is checked first.
+
+        Variables are read from disk when they are first asked for.
 
         Raises:
-          ValueError: if `path` is no run directory or a part of it cannot be read.
+          ValueError: if `path` is no run directory or a file of it is damaged, naming it.
         """
         path = Path(path)
-        if not (path / "config.json").is_file() or not (path / "records.zarr").is_dir():
+        if not is_run(path):
             raise ValueError(
                 f"path={str(path)!r} is not allowed: it is no run directory (config.json and "
                 "records.zarr are missing); pass what Records.save or `collapse run --out` made"
             )
-        try:
-            config = json.loads((path / "config.json").read_text())
-            provenance = json.loads((path / "provenance.json").read_text())
-            variables, coordinates = _read_zarr(path / "records.zarr")
-            theory = _read_zarr(path / _THEORY)[0] if (path / _THEORY).is_dir() else {}
-            state = RunState.load(path / "state") if (path / "state").is_dir() else None
-        except (OSError, KeyError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(
-                f"path={str(path)!r} is not allowed: the run directory is damaged ({reason}); "
-                "run it again"
-            ) from error
-        return cls(variables, coordinates, config, provenance, state, theory)
+        return cls(**saved.read(path)._asdict())
 
     @classmethod
     def concatenate(cls, parts: Sequence["Records"]) -> "Records":
@@ -177,59 +143,20 @@ class Records:
 
 
 def _check_replaceable(path: Path, overwrite: bool) -> None:
+    """Refuse to replace what is no run, or is not to be replaced.
+
+    Raises:
+      ValueError: naming the path.
+    """
     if not overwrite:
         raise ValueError(
             f"path={str(path)!r} is not allowed: it exists; pass another path or overwrite=True"
         )
-    is_run = (path / "config.json").is_file() and (path / "records.zarr").is_dir()
-    if not is_run and (not path.is_dir() or any(path.iterdir())):
+    if not is_run(path) and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(
             f"path={str(path)!r} is not allowed: it is no run directory and will not be "
             "replaced; pass another path"
         )
-
-
-def _dataset(
-    variables: Mapping[str, Variable], coordinates: Mapping[str, Variable], attributes: dict
-) -> Any:
-    import xarray
-
-    def tables(items: Mapping[str, Variable]) -> dict[str, Any]:
-        return {
-            name: (item.dims, item.values, dict(item.attributes)) for name, item in items.items()
-        }
-
-    return xarray.Dataset(tables(variables), tables(coordinates), attributes)
-
-
-def _write_zarr(dataset: Any, path: Path) -> None:
-    """Integers fill with -1 and floats with NaN: an unwritten chunk never reads as data."""
-    encoding: dict[str, dict[str, Any]] = {}
-    for name, variable in dataset.variables.items():
-        if np.issubdtype(variable.dtype, np.signedinteger):
-            encoding[name] = {"fill_value": -1}
-        elif np.issubdtype(variable.dtype, np.floating):
-            encoding[name] = {"fill_value": np.nan}
-        elif variable.dtype.kind == "U":
-            dataset = dataset.assign_coords({name: variable.astype("O")})
-    with warnings.catch_warnings():
-        # One file of metadata opens without a warning; writing it is what zarr warns of.
-        warnings.filterwarnings("ignore", message="Consolidated metadata")
-        dataset.to_zarr(path, encoding=encoding, zarr_format=3, consolidated=True)
-
-
-def _read_zarr(path: Path) -> tuple[dict[str, Variable], dict[str, Variable]]:
-    import xarray
-
-    with xarray.open_zarr(path, chunks=None, mask_and_scale=False) as dataset:
-
-        def tables(items: Any) -> dict[str, Variable]:
-            return {
-                str(name): Variable(tuple(map(str, item.dims)), item.values)
-                for name, item in items.items()
-            }
-
-        return tables(dataset.data_vars), tables(dataset.coords)
 
 
 def _join(left: Records, right: Records) -> Records:

@@ -21,6 +21,7 @@ LAYERS = (
     ("metrics", "theory", "sources", "policies"),
     ("families", "draws"),
     ("chain",),
+    ("store",),
     ("results",),
     ("execution", "progress"),
     ("plan",),

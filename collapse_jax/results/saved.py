@@ -1,0 +1,165 @@
+"""What lies in a run directory, and the way back to names, arrays and numbers."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from collapse_jax.results.run_state import RunState, StateFile
+from collapse_jax.results.variable import Variable
+from collapse_jax.store.arrays import Array, array_names, create_group, read_array
+from collapse_jax.store.directory import RECORDS, THEORY, verify
+from collapse_jax.store.files import damaged
+from collapse_jax.store.journal import Ledger
+
+
+class StoredTable(Mapping[str, Variable]):
+    """Variables of a group on disk, read when they are first asked for."""
+
+    def __init__(self, path: Path, dims: Mapping[str, tuple[str, ...]]) -> None:
+        self.path = path
+        self._dims = dims
+        self._read: dict[str, Variable] = {}
+
+    def __getitem__(self, name: str) -> Variable:
+        if name not in self._read:
+            dims = self._dims[name]
+            try:
+                values = read_array(self.path, name)
+            except ValueError as error:
+                reason = f"it cannot be read ({' '.join(str(error).split())[:100]})"
+                raise damaged(self.path / name, reason, "load the run again") from error
+            self._read[name] = Variable(dims, values)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dims)
+
+    def __len__(self) -> int:
+        return len(self._dims)
+
+
+class Layout(NamedTuple):
+    """How a run is cut into files: chains of a batch, and records of a file."""
+
+    chain_batch: int
+    records: int
+
+
+class Parts(NamedTuple):
+    """The fields of `Records`."""
+
+    variables: Mapping[str, Variable]
+    coordinates: Mapping[str, Variable]
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+    state: RunState | None
+    expected: dict[str, Variable]
+    missing: tuple[tuple[int, int], ...]
+
+
+def arrays(table: Mapping[str, Variable]) -> dict[str, Array]:
+    """Variables as arrays to be written."""
+    return {name: _array(one) for name, one in table.items()}
+
+
+def _array(one: Variable) -> Array:
+    values = np.asarray(one.values)
+    return Array(one.dims, values.shape, values.dtype, values=values)
+
+
+def write_frame(
+    path: Path,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    variables: Mapping[str, Array],
+    coordinates: Mapping[str, Array],
+) -> None:
+    """config.json, provenance.json and records.zarr, with the values that are known."""
+    for name, content in (("config", config), ("provenance", provenance)):
+        (path / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    attributes = {"config": json.dumps(config), "provenance": json.dumps(provenance)}
+    create_group(path / RECORDS, {**variables, **coordinates}, list(coordinates), attributes)
+
+
+def write_theory(
+    path: Path, theory: Mapping[str, Variable], coordinates: Mapping[str, Variable]
+) -> None:
+    """theory.zarr, if anything is known, with the coordinates it needs."""
+    if theory:
+        used = {dim for one in theory.values() for dim in one.dims}
+        needed = {name: coordinates[name] for name in sorted(used & coordinates.keys())}
+        create_group(path / THEORY, arrays(theory) | arrays(needed), list(needed))
+
+
+def read(path: Path) -> Parts:
+    """Everything in a run directory, checked against its journal.
+
+    Raises:
+      StoreError: naming the file that is not as it was left.
+    """
+    ledger = verify(path)
+    if is_finished(ledger):
+        verify(path, whole=True)
+    return read_parts(path, ledger)
+
+
+def read_parts(path: Path, ledger: Ledger) -> Parts:
+    """The same of a directory that is known to be whole."""
+    config = json.loads((path / "config.json").read_text())
+    provenance = json.loads((path / "provenance.json").read_text())
+    for name in ("compile_seconds", "run_seconds"):
+        spent = [event[name] for event in ledger.events if name in event]
+        provenance |= {name: sum(spent)} if spent else {}
+    variables, coordinates = _tables(path / RECORDS)
+    theory = dict(_tables(path / THEORY)[0]) if (path / THEORY).is_dir() else {}
+    last = last_states(ledger).values()
+    is_whole = is_finished(ledger)
+    state = RunState.load([path / one.name for one in last]) if is_whole and last else None
+    missing = missing_chains(ledger, config)
+    return Parts(variables, coordinates, config, provenance, state, theory, missing)
+
+
+def _tables(path: Path) -> tuple[StoredTable, dict[str, Variable]]:
+    """Variables to be read later, and coordinates."""
+    dims, names = array_names(path)
+    variables = {name: dims[name] for name in dims.keys() - names}
+    coordinates = StoredTable(path, {name: dims[name] for name in names})
+    return StoredTable(path, dict(sorted(variables.items()))), dict(coordinates)
+
+
+def layout_of(ledger: Ledger) -> Layout | None:
+    """How a run is cut into files; None if it was saved in one piece."""
+    found = [event["layout"] for event in ledger.events if "layout" in event]
+    return Layout(*found[-1]) if found else None
+
+
+def is_finished(ledger: Ledger) -> bool:
+    """Whether all that the present config asks for is there."""
+    present = ledger.files["config.json"].crc
+    return any(event.get("finished") == present for event in ledger.events)
+
+
+def last_states(ledger: Ledger) -> dict[int, StateFile]:
+    """The latest state of every batch that has one."""
+    found = sorted(filter(None, map(StateFile.parse, ledger.files)))
+    return {one.batch: one for one in found}
+
+
+def missing_chains(ledger: Ledger, config: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    """First and last id of every range of chains that is not finished."""
+    layout = layout_of(ledger)
+    if layout is None or is_finished(ledger):
+        return ()
+    states, last = last_states(ledger), config["num_generations"]
+    ranges: list[tuple[int, int]] = []
+    for batch, begin in enumerate(range(0, config["num_chains"], layout.chain_batch)):
+        if batch in states and states[batch].generation == last:
+            continue
+        first = config["first_chain"] + begin
+        end = min(first + layout.chain_batch, config["first_chain"] + config["num_chains"]) - 1
+        joins = bool(ranges) and ranges[-1][1] == first - 1
+        ranges[-1:] = [(ranges[-1][0], end)] if joins else [*ranges[-1:], (first, end)]
+    return tuple(ranges)

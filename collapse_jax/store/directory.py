@@ -1,0 +1,219 @@
+"""A run directory: checked before it is believed, and written so that nothing is lost."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from collapse_jax.store import files
+from collapse_jax.store.arrays import check_metadata
+from collapse_jax.store.files import STATE, Entry, damaged
+from collapse_jax.store.journal import FIRST, Journal, Ledger, journal_name, journals
+from collapse_jax.store.lock import locked
+
+RECORDS, THEORY = "records.zarr", "theory.zarr"
+_COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)
+_AGAIN = "start again in a new directory, or take the file from a backup"
+_MOST_READS = 5  # of a run that goes on
+
+Fill = Callable[[IO[bytes]], Any]
+
+
+def is_run(path: Path) -> bool:
+    """Whether a directory looks like a run."""
+    return (path / "config.json").is_file() and (path / RECORDS).is_dir()
+
+
+def create(
+    path: Path,
+    build: Callable[[Path], Any],
+    *,
+    layout: Sequence[int] | None = None,
+    replace: bool = False,
+) -> bool:
+    """A run directory that is there whole or not at all.
+
+    Args:
+      path: the directory, which must not exist or be empty unless it is to be replaced.
+      build: makes the content of a directory.
+      layout: how a run that is to be continued is cut into files; None if it is whole.
+      replace: whether to remove a run that is there.
+
+    Returns:
+      False if another process made the directory first.
+    """
+    with files.told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            build(temporary)
+            for name in ("figures", STATE):
+                (temporary / name).mkdir(exist_ok=True)
+            covered = {
+                name: files.entry_of(temporary / name)
+                for name in files.files_below(temporary)
+                if name.split("/")[0] in _COVERED
+            }
+            journal = Journal(temporary / FIRST)
+            if layout is None:
+                journal.append("saved", covered, finished=covered["config.json"].crc)
+            else:
+                journal.append("created", covered, layout=layout)
+            temporary.chmod(0o755)
+            files.sync_tree(temporary)
+            if replace and path.exists():
+                shutil.rmtree(path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if is_run(path):
+                    return False
+                raise
+            files.sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return True
+
+
+def verify(root: Path, *, whole: bool = False) -> Ledger:
+    """Check every file of a run against its journals; a run that goes on may be read.
+
+    Args:
+      root: the run directory.
+      whole: whether the run has ended, so that it has no file which no journal knows.
+
+    Raises:
+      StoreError: for the first file that is not as the run left it, and what to do.
+    """
+    found = set(files.files_below(root))
+    if FIRST not in found:
+        remedy = "it is no run directory, or has lost its journal: start again in a new one"
+        raise damaged(root / FIRST, "it is missing", remedy)
+    ledger = _checked(root, _MOST_READS)
+    for name in ("config.json", "provenance.json", f"{RECORDS}/zarr.json"):
+        if name not in ledger.files:
+            raise damaged(root / name, "no journal names it", _AGAIN)
+    if whole:
+        _check_strays(root, found, ledger)
+    return ledger
+
+
+def _checked(root: Path, reads: int) -> Ledger:
+    """The journals and all files; read again where another process has gone on meanwhile."""
+    before = [(path, path.stat().st_size) for path in journals(root)]
+    try:
+        ledger = Ledger.read(root)
+        _check_files(root, ledger)
+    except files.StoreError:
+        after = [(path, path.stat().st_size) for path in journals(root)]
+        if before == after or reads == 1:
+            raise
+        return _checked(root, reads - 1)
+    return ledger
+
+
+def _check_files(root: Path, ledger: Ledger) -> None:
+    for name, entry in ledger.files.items():
+        path = root / name
+        if not path.is_file():
+            raise damaged(path, "it is missing", _AGAIN)
+        if files.entry_of(path) != entry:
+            raise damaged(path, "it was changed after it had been written", _AGAIN)
+        if path.name == "zarr.json":
+            check_metadata(path)
+
+
+def _check_strays(root: Path, found: Iterable[str], ledger: Ledger) -> None:
+    for name in sorted(found):
+        known = name in ledger.files or files.is_temporary(name)
+        if name.split("/")[0] in _COVERED and not known:
+            raise damaged(
+                root / name, "this run did not write it", "remove it, and see who put it there"
+            )
+
+
+class Writer:
+    """A run directory that this process writes.
+
+    Attributes:
+      path: the directory.
+      files: size and checksum of every file, by relative name.
+    """
+
+    def __init__(self, path: Path, process: int, ledger: Ledger) -> None:
+        self.path = path
+        self.files = dict(ledger.files)
+        self._journal = Journal(path / journal_name(process))
+        self._lock = threading.Lock()
+
+    def add(
+        self, event: str, fills: Mapping[str, Fill], removed: Iterable[str] = (), **more: Any
+    ) -> dict[str, Entry]:
+        """Write files and a line that says so; then drop the files that they replace.
+
+        Args:
+          event: what happened, for the reader of the journal.
+          fills: what writes the content of each file, by relative name.
+          removed: files that are not needed any more.
+          more: what the line says beside.
+
+        Returns:
+          The files that were added.
+
+        Raises:
+          StoreError: if another file is in the way, or the disk is full.
+        """
+        written = dict(files.write(self.path, name, fill) for name, fill in fills.items())
+        with self._lock:
+            added = {name: one for name, one in written.items() if name not in self.files}
+            gone = {name: self.files[name] for name in removed if name not in written}
+            if added or gone or more:
+                self._journal.append(event, added, gone, **more)
+            self.files.update(added)
+            for name in gone:
+                del self.files[name]
+        for name in gone:
+            (self.path / name).unlink(missing_ok=True)
+        return written
+
+    def refresh(self) -> Ledger:
+        """Read what other processes have written since."""
+        with self._lock:
+            ledger = Ledger.read(self.path)
+            self.files = dict(ledger.files)
+        return ledger
+
+
+@contextlib.contextmanager
+def writing(path: Path, process: tuple[int, int]) -> Iterator[Writer]:
+    """Open a run directory for writing: locked, checked and rid of what a crash left.
+
+    Args:
+      path: the run directory.
+      process: index and number of processes.
+
+    Raises:
+      StoreError: if another process writes, or anything is damaged; nothing is changed then.
+    """
+    with locked(path, process):
+        ledger = verify(path)
+        if process[1] == 1:
+            _clean(path, ledger)
+        yield Writer(path, process[0], ledger)
+
+
+def _clean(root: Path, ledger: Ledger) -> None:
+    """Remove temporary files, and files whose removal a crash prevented."""
+    for name in files.files_below(root):
+        path = root / name
+        if files.is_temporary(name):
+            path.unlink()
+        elif name not in ledger.files and name.split("/")[0] in _COVERED:
+            entry = files.entry_of(path)
+            is_state = path.parent == root / STATE and path.stem.endswith(f"-{entry.crc}")
+            if (name, entry) in ledger.dead or is_state:
+                os.unlink(path)
