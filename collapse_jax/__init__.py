@@ -26,6 +26,7 @@ from collapse_jax.results.run_state import RunState
 from collapse_jax.simulate import simulate
 from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.sources import Categorical, Empirical, Normal, NormalMixture, Sampler
+from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ __all__ = [
     "RunState",
     "Sampler",
     "Samples",
+    "Store",
     "TheoryComparison",
     "Truth",
     "Variable",

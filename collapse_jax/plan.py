@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,12 +15,16 @@ from collapse_jax.execution import Batch, Carry, Program
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.random.threefry import key_words
+from collapse_jax.results import saved
 from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Reduce
 from collapse_jax.results.run_state import RunState
+from collapse_jax.results.saved import Layout
+from collapse_jax.store.option import Store
 
 Device = Any  # a jax device; its class has no public name before jax 0.11
 _MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
 _CHUNK_BYTES = 2**24  # records of a call on the device
+_FILE_BYTES = 2**22  # of a variable on disk
 _FEWEST_RECORDS, _MOST_RECORDS = 16, 4096
 _VECTOR = 64  # chains: whole vectors on any processor
 
@@ -47,9 +51,14 @@ class Call(NamedTuple):
     is_kept: bool  # False: a pause between records
 
     @property
+    def end(self) -> int:
+        """The generation that the call reaches."""
+        return self.start + self.every * self.times
+
+    @property
     def steps(self) -> int:
         """Generations beyond generation 0 that the call makes."""
-        return self.every * self.times if self.start >= 0 else 0
+        return self.end - max(0, self.start)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +74,11 @@ class Plan:
     first_chain: int
     chain_batch: int
     width: int  # chains the compiled program runs, the batch and its padding
-    generation_chunk: int
+    generation_chunk: int | None  # None: as many as suit
     workers: tuple[Device | None, ...]  # None: the default device, not chosen by the user
     state: RunState | None
+    store: Store | None
+    layout: Layout | None  # of the files in the store
     program: Program
     carry_shape: Carry
     record_shape: dict[str, Any]
@@ -87,30 +98,37 @@ class Plan:
             recorded = np.append(recorded, self.num_generations)
         return recorded if self.state is None else recorded[1:]
 
-    def batches(self) -> list[tuple[int, int]]:
-        """First chain and number of chains of each batch."""
-        begins = range(0, self.num_chains, self.chain_batch)
-        return [(begin, min(self.chain_batch, self.num_chains - begin)) for begin in begins]
+    @property
+    def structure(self) -> Any:
+        """The pytree of a carry."""
+        return jax.tree.structure(self.carry_shape)
 
-    def calls(self) -> Iterator[Call]:
-        """The calls that take a batch from its first generation to the last."""
-        now = self.first_generation
-        if self.state is None:
-            yield Call(-1, 1, 1, is_kept=True)
-        while now < self.num_generations:
-            stride = min(self.every, self.num_generations - now)
-            if stride <= self.generation_chunk:
-                left = min(self.generation_chunk, self.num_generations - now)
-                times = min(left // stride, self.program.length)
-                yield Call(now, stride, times, is_kept=True)
-                now += stride * times
-                continue
-            record_at = now + stride
-            while record_at - now > self.generation_chunk:
-                yield Call(now, self.generation_chunk, 1, is_kept=False)
-                now += self.generation_chunk
-            yield Call(now, record_at - now, 1, is_kept=True)
-            now = record_at
+    def batches(self) -> list[slice]:
+        """Places of the chains of each batch."""
+        begins = range(0, self.num_chains, self.chain_batch)
+        return [slice(begin, min(begin + self.chain_batch, self.num_chains)) for begin in begins]
+
+    def call(self, now: int, most: int) -> Call:
+        """The next call for a batch that has reached generation `now`.
+
+        Args:
+          now: -1 for a batch that is not begun.
+          most: generations it may make.
+        """
+        if now < 0:
+            return Call(-1, 1, 1, is_kept=True)
+        begin, every = self.first_generation, self.every
+        record_at = min(now + every - (now - begin) % every, self.num_generations)
+        stride = record_at - now
+        if stride > most:
+            return Call(now, most, 1, is_kept=False)
+        left = min(most, self.num_generations - now)
+        times = min(left // stride, self.program.length) if stride == every else 1
+        return Call(now, stride, times, is_kept=True)
+
+    def num_records(self, now: int) -> int:
+        """Records of a batch that has reached generation `now`."""
+        return int(np.searchsorted(self.generations, now, side="right"))
 
     def wants_raw(self, begin: int) -> bool:
         """Whether a batch returns one value per chain: no reduction, or for quantiles."""
@@ -127,8 +145,11 @@ class Plan:
         at_work = self.width * len(self.workers)
         in_memory = (self.program.group or self.width) * len(self.workers)
         buffer = record * self.program.length if self.reduce is None else 8 * record
+        in_store = self.store is not None
         return {
-            "records": kept * len(self.generations) * record,
+            "records": 0
+            if in_store and self.reduce is None
+            else kept * len(self.generations) * record,
             "final states": self.num_chains * state,
             "chains at work": at_work * 2 * buffer + in_memory * 4 * self.chain_bytes,
         }
@@ -165,8 +186,9 @@ def make_plan(
     every = check.integer("every", every, 1, MAX_GENERATIONS)
     if generation_chunk is not None:
         generation_chunk = check.integer("generation_chunk", generation_chunk, 1, MAX_GENERATIONS)
-    if store is not None:
-        raise check.fail("store", store, "only None is, so far", "use records.save(path)")
+    store = Store.of(store)
+    if store is not None and state is not None:
+        raise check.fail("state", "given", "a run directory has its own", "pass state=None")
     check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
     chosen = _check_metrics(chain, metrics)
     if reduce is not None:
@@ -191,7 +213,15 @@ def make_plan(
         for name, _ in reduce.edges:
             check.choice("Reduce.histograms", name, sorted(record["raw"].keys() - {"status"}))
         program = program._replace(histograms=reduce.edges)
-    batch, width = _check_batch(chain_batch, chain, num_chains, program, carry, workers)
+    shapes = (chain, num_chains, program, carry, workers)
+    processes = 1 if store is None else store.process[1]
+    batch, width = _check_batch(chain_batch, processes, *shapes)
+    layout = None
+    if store is not None:
+        layout = saved.layout_at(store.directory)
+        if layout is None or (store.extend and 2 * layout.chain_batch < batch):
+            layout = _layout(batch, num_generations // every + 2, record["raw"])
+        batch = layout.chain_batch
     plan = Plan(
         chain=chain,
         key=words,
@@ -201,10 +231,12 @@ def make_plan(
         reduce=reduce,
         first_chain=first_chain,
         chain_batch=batch,
-        width=width,
-        generation_chunk=generation_chunk or _default_chunk(num_generations, progress),
+        width=width or _whole(batch, program),
+        generation_chunk=generation_chunk,
         workers=workers,
         state=state,
+        store=store,
+        layout=layout,
         program=program,
         carry_shape=carry,
         record_shape=record["raw"],
@@ -216,10 +248,6 @@ def make_plan(
     plan = dataclasses.replace(plan, program=program)
     memory.check(plan.memory_needs())
     return plan
-
-
-def _default_chunk(num_generations: int, progress: bool) -> int:
-    return max(1, num_generations // 50) if progress else MAX_GENERATIONS
 
 
 def _shapes(program: Program, chain: Chain, words: tuple[int, ...]) -> tuple[Carry, dict]:
@@ -282,26 +310,27 @@ def _check_devices(devices: Any) -> tuple[Device | None, ...]:
 
 
 def _platform(worker: Device | None) -> str:
-    return (jax.devices()[0] if worker is None else worker).platform
+    return (jax.local_devices()[0] if worker is None else worker).platform
 
 
 def _check_batch(
     chain_batch: Any,
+    processes: int,
     plan_chain: Chain,
     num_chains: int,
     program: Program,
     carry: Carry,
     workers: tuple[Device | None, ...],
-) -> tuple[int, int]:
-    """Chains per batch, and the width of the program that runs them.
+) -> tuple[int, int | None]:
+    """Chains per batch, and the width of the program that runs them, None if any will do.
 
     Sums along an axis round as their shape decides, so chains with such sums always
     run in the same width. Single numbers need whole vectors only: odd ones at the end
     would run in a loop of their own, which rounds differently.
     """
-    unit = BLOCK if program.reduced else _VECTOR
+    workers_of_all = len(workers) * processes
     if plan_chain.is_elementwise and not program.metrics:
-        most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / len(workers))))
+        most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / workers_of_all)))
         width = None
     else:
         room = _ROOMS.get(_platform(workers[0]), _LARGE_ROOM)
@@ -312,10 +341,22 @@ def _check_batch(
         asked = check.integer("chain_batch", chain_batch, 1)
         most = asked if width is None else min(asked, width)
     batch = math.ceil(num_chains / math.ceil(num_chains / most))
-    if width is None:
-        width = math.ceil(batch / unit) * unit
-        batch = width if chain_batch is None else batch
+    if width is None and chain_batch is None:
+        batch = _whole(batch, program)
     return batch, width
+
+
+def _whole(batch: int, program: Program) -> int:
+    """The width of a program that runs a batch of single numbers."""
+    unit = BLOCK if program.reduced else _VECTOR
+    return math.ceil(batch / unit) * unit
+
+
+def _layout(chain_batch: int, num_records: int, record: Mapping[str, Any]) -> Layout:
+    """Files of some megabytes for the largest variable."""
+    largest = max(memory.size_of(shape) for shape in record.values())
+    fitting = _FILE_BYTES // max(1, chain_batch * largest)
+    return Layout(chain_batch, max(1, min(num_records, fitting)))
 
 
 def _check_state(plan: Plan, state: Any) -> None:
@@ -344,12 +385,11 @@ def _check_state(plan: Plan, state: Any) -> None:
             raise check.fail("an array of state", shown, allowed, remedy)
 
 
-def resume(plan: Plan, rows: np.ndarray) -> Carry:
-    """Chains `rows` of the plan's state, with room for a longer run where slots are needed."""
-    assert plan.state is not None
-    expected, structure = jax.tree.flatten(plan.carry_shape)
-    leaves = []
-    for shape, leaf in zip(expected, plan.state.leaves, strict=True):
+def resume(plan: Plan, leaves: Sequence[np.ndarray]) -> Carry:
+    """The chains of a batch, as wide as its program, with room for a longer run if it needs it."""
+    rows = np.minimum(np.arange(plan.width), len(leaves[0]) - 1)
+    padded = []
+    for shape, leaf in zip(jax.tree.leaves(plan.carry_shape), leaves, strict=True):
         room = [(0, new - old) for new, old in zip(shape.shape[1:], leaf.shape[1:], strict=True)]
-        leaves.append(np.pad(leaf[rows], [(0, 0), *room]))
-    return jax.tree.unflatten(structure, leaves)
+        padded.append(np.pad(leaf[rows], [(0, 0), *room]))
+    return jax.tree.unflatten(plan.structure, padded)

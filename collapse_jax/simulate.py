@@ -1,8 +1,10 @@
 """`simulate`: many chains, batch by batch and chunk by chunk, into one `Records`."""
 
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,17 +14,20 @@ from jaxtyping import Array, Key
 
 from collapse_jax import execution
 from collapse_jax.chain import Chain
-from collapse_jax.execution import Batch, Carry, Program
+from collapse_jax.execution import Batch, Program
 from collapse_jax.family import Metric
 from collapse_jax.plan import Plan, make_plan, resume
 from collapse_jax.progress import Progress
-from collapse_jax.results.collect import Recorder
-from collapse_jax.results.describe import describe
-from collapse_jax.results.expected import expected_curves
-from collapse_jax.results.provenance import provenance
+from collapse_jax.random.keys import MAX_GENERATIONS
+from collapse_jax.recording import BatchRecorder, InMemory, Recorder
 from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
+from collapse_jax.store.option import Store
+from collapse_jax.storing import OnDisk
+
+_CALLS = 50  # at first, in a run that is watched
+_SHORT, _LONG = 0.5, 2.0  # seconds of a call
 
 
 def simulate(
@@ -39,7 +44,7 @@ def simulate(
     generation_chunk: int | None = None,
     devices: int | Sequence[Any] | None = None,
     progress: bool = False,
-    store: None = None,
+    store: str | Path | Store | None = None,
     state: RunState | None = None,
 ) -> Records:
     """Run independent chains and keep what was measured.
@@ -60,11 +65,13 @@ def simulate(
       first_chain: id of the first chain, so that a study can be split.
       chain_batch: chains at a time; None for a size that suits the memory.
       generation_chunk: generations per call of the compiled program; None for as many
-        as the memory for their records allows.
+        as the memory for their records allows, or with progress or store a second's.
       devices: a number of local devices or the devices; None for the default one.
         Each runs batches of its own.
       progress: whether to show rate and time left on stderr.
-      store: reserved for a run directory on disk; only None so far.
+      store: a run directory, in which every record is kept as soon as it is made. A run
+        that is there is continued, after whatever ended it, and its chains are the same to
+        the bit as if nothing had. An interrupt (Ctrl-C) ends it after the call in hand.
       state: `records.state` of an earlier run of the same chain, key and chains, which
         is then continued to generation `num_generations`; its generations are not
         recorded again.
@@ -73,8 +80,9 @@ def simulate(
       `Records` with dims ("generation", "chain", ...), or reduced ones.
 
     Raises:
-      ValueError: for a bad argument, before anything is compiled, or if the run needs
-        more memory than there is.
+      ValueError: for a bad argument, before anything is compiled, if the run needs more
+        memory than there is, or if the store is another run's, another process writes it,
+        it is damaged, or its disk is full.
     """
     plan = make_plan(
         chain,
@@ -92,64 +100,66 @@ def simulate(
         store=store,
         state=state,
     )
-    return _Execution(plan, progress).run()
+    if plan.store is None:
+        return _Execution(plan, InMemory(plan), progress).run()
+    with OnDisk.open(plan) as recorder:
+        return _Execution(plan, recorder, progress).run()
 
 
 class _Execution:
     """Runs the batches of a plan, each on the next free worker."""
 
-    def __init__(self, plan: Plan, progress: bool) -> None:
+    def __init__(self, plan: Plan, recorder: Recorder, progress: bool) -> None:
         self._plan = plan
-        total = plan.num_chains * (plan.num_generations - plan.first_generation)
+        self._recorder = recorder
+        self._batches = recorder.batches()
+        left = [plan.num_generations - max(0, one.generation) for one in self._batches]
+        sizes = [one.chains.stop - one.chains.start for one in self._batches]
+        total = sum(size * steps for size, steps in zip(sizes, left, strict=True))
         self._progress = Progress(total, progress)
-        self._recorder = Recorder(plan.generations, plan.num_chains, plan.reduce)
-        self._leaves = [
-            np.empty((plan.num_chains, *leaf.shape[1:]), leaf.dtype)
-            for leaf in jax.tree.leaves(plan.carry_shape)
-        ]
+        self._pace = _Pace(plan, is_watched=progress or plan.store is not None)
         self._idle = [_Worker(plan, device) for device in reversed(plan.workers)]
         self._is_double = jnp.result_type(float) == jnp.float64  # a setting of this thread
+        self._stop = threading.Event()
         self._lock = threading.Lock()
         self._compiling = threading.Lock()
 
     def run(self) -> Records:
-        """Every batch; the first error stops the rest."""
-        batches = self._plan.batches()
-        workers = min(len(self._plan.workers), len(batches))
+        """Every batch; the first error, or an interrupt, stops the rest after the call in hand."""
+        workers = max(1, min(len(self._plan.workers), len(self._batches)))
         with self._progress, ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(self._run_batch, *batch) for batch in batches]
+            futures = [pool.submit(self._run_batch, batch) for batch in self._batches]
             try:
-                for future in futures:
+                for future in as_completed(futures):
                     future.result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                self._stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
                 raise
-        return self._records()
+        return self._recorder.records(self._progress.compile_seconds, self._progress.run_seconds)
 
-    def _run_batch(self, begin: int, size: int) -> None:
+    def _run_batch(self, batch: BatchRecorder) -> None:
         with self._lock:
             worker = self._idle.pop()
         try:
             with jax.enable_x64(self._is_double):
-                carry = self._advance(begin, size, worker)
-            for place, leaf in enumerate(jax.tree.leaves(carry)):
-                self._leaves[place][begin : begin + size] = np.asarray(leaf)[:size]
+                self._advance(batch, worker)
         finally:
             with self._lock:
                 self._idle.append(worker)
 
-    def _advance(self, begin: int, size: int, worker: "_Worker") -> Carry:
-        plan = self._plan
+    def _advance(self, batch: BatchRecorder, worker: "_Worker") -> None:
+        plan, begin = self._plan, batch.chains.start
+        size = batch.chains.stop - begin
         program = plan.program._replace(raw=plan.wants_raw(begin))
-        collector = self._recorder.batch(begin, size)
         position = np.arange(plan.width)
-        rows = begin + np.minimum(position, size - 1)
-        batch = Batch((plan.first_chain + rows).astype(np.uint32), position < size)
-        batch = jax.device_put(batch, worker.device)
-        arguments = (program, worker.chain, worker.key, batch)
+        ids = plan.first_chain + begin + np.minimum(position, size - 1)
+        chains = jax.device_put(Batch(ids.astype(np.uint32), position < size), worker.device)
+        arguments = (program, worker.chain, worker.key, chains)
         carry, records = execution.room(*arguments)
-        if plan.state is not None:
-            carry = resume(plan, rows)
+        now, leaves = batch.generation, batch.leaves()
+        if leaves is not None:
+            carry = resume(plan, leaves)
         carry = jax.device_put(carry, worker.device)
         if program in worker.records:
             records = worker.records.pop(program)
@@ -158,48 +168,40 @@ class _Execution:
                 # A call for no generation compiles the program, and nothing else.
                 records = jax.device_put(records, worker.device)
                 carry, records = execution.advance(*arguments, carry, records, *_numbers(0, 1, 0))
-        for call in plan.calls():
+        while now < plan.num_generations:
+            if self._stop.is_set():
+                batch.stop(now, carry)
+                return
+            call = plan.call(now, self._pace.generations)
+            began = time.perf_counter()
             numbers = _numbers(call.start, call.every, call.times)
             carry, records = execution.advance(*arguments, carry, records, *numbers)
-            if call.is_kept:
-                collector.add(records, call.times)
             jax.block_until_ready(carry)
+            self._pace.note(call.steps, time.perf_counter() - began)
+            batch.add(call, records, carry)
             self._progress.advance(size * call.steps)
-        collector.end()
+            now = call.end
+        batch.end(carry)
         worker.records[program] = records
-        return carry
 
-    def _records(self) -> Records:
-        plan = self._plan
-        axes = dict(plan.chain.family.axes)
-        for name, shape in plan.record_shape.items():
-            axes.setdefault(name, tuple(f"{name}_axis_{k}" for k in range(shape.ndim - 1)))
-        carry = jax.tree.unflatten(jax.tree.structure(plan.carry_shape), self._leaves)
-        dtype = str(jnp.result_type(float))
-        workers = dict.fromkeys(plan.workers)
-        devices = [jax.devices()[0] if device is None else device for device in workers]
-        return self._recorder.records(
-            axes=axes,
-            first_chain=plan.first_chain,
-            first_event=carry.first_event,
-            state_names=getattr(plan.chain.source, "names", ()),
-            config={
-                "chain": describe(plan.chain),
-                "num_chains": plan.num_chains,
-                "num_generations": plan.num_generations,
-                "every": plan.every,
-                "metrics": [describe(metric) for metric in plan.program.metrics],
-                "reduce": describe(plan.reduce),
-                "first_chain": plan.first_chain,
-            },
-            provenance={
-                **provenance(plan.key, dtype, devices),
-                "compile_seconds": self._progress.compile_seconds,
-                "run_seconds": self._progress.run_seconds,
-            },
-            state=RunState(plan.num_generations, plan.first_chain, plan.key, tuple(self._leaves)),
-            expected=expected_curves(plan.chain, plan.generations),
-        )
+
+class _Pace:
+    """Generations per call: where somebody may wait for a call to end, a second of them."""
+
+    def __init__(self, plan: Plan, *, is_watched: bool) -> None:
+        self._is_fixed = plan.generation_chunk is not None or not is_watched
+        self.generations = plan.generation_chunk or MAX_GENERATIONS
+        if not self._is_fixed:
+            self.generations = max(1, plan.num_generations // _CALLS)
+
+    def note(self, steps: int, seconds: float) -> None:
+        """A call of so many generations took so long."""
+        if self._is_fixed or steps == 0:
+            return
+        if seconds < _SHORT and steps * 2 > self.generations:
+            self.generations = min(2 * self.generations, MAX_GENERATIONS)
+        elif seconds > _LONG:
+            self.generations = max(1, steps // 2)
 
 
 class _Worker:

@@ -180,7 +180,7 @@ def merge_blocks(blocks: Blocks, axis: int) -> Blocks:
     return Blocks(total, merged, squares)
 
 
-def merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the blocks of each record of a chunk: [record, block, ...] to [record, ...]."""
 
     def merge(value: Any) -> Any:
@@ -190,47 +190,63 @@ def merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
     return {name: merge(value) for name, value in blocks.items()}
 
 
-class Reducer:
-    """Holds the merged records of every batch and names the resulting variables."""
+Kept = dict[str, dict[str, Any]]  # "raw" and "blocks", by variable, [record, ...] each
 
-    def __init__(self, reduce: Reduce, num_records: int) -> None:
-        self._reduce = reduce
-        self._num_records = num_records
-        self._batches: dict[int, dict[str, Any]] = {}
-        self._raw: dict[int, dict[str, np.ndarray]] = {}
 
-    def add(
-        self, begin: int, chunks: Sequence[Mapping[str, Any]], raw: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """The chunks, in order, of the batch that starts with chain `begin`."""
-        self._batches[begin] = jax.tree.map(lambda *parts: np.concatenate(parts), *chunks)
-        if raw[0]:
-            self._raw[begin] = jax.tree.map(lambda *parts: np.concatenate(parts), *raw)
+def keep(records: Mapping[str, Any], count: int, chains: slice, reduce: Reduce | None) -> Kept:
+    """What is kept of the first `count` records of a call, on the host.
 
-    def variables(self) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
-        """Values [record, ...] by name, and the axis each adds after "generation"."""
-        result: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {}
-        batches = [self._batches[begin] for begin in sorted(self._batches)]
-        histograms = {histogram_name(name): f"{name}_bin" for name, _ in self._reduce.edges}
-        for name, axis in histograms.items():
-            result[name] = np.sum([batch[name] for batch in batches], axis=0), (axis,)
-        for name in batches[0].keys() - {"status"} - histograms.keys():
-            parts = zip(*(batch[name] for batch in batches), strict=True)
-            merged = merge_blocks(Blocks(*(np.stack(part) for part in parts)), axis=0)
-            empty = merged.count == 0
-            if self._reduce.mean:
-                result[f"{name}_mean"] = np.where(empty, np.nan, merged.mean), ()
-            if self._reduce.std:
-                variance = merged.squares / np.maximum(merged.count, 1)
-                result[f"{name}_std"] = np.where(empty, np.nan, np.sqrt(variance)), ()
-            if self._reduce.quantiles:
-                sample = [self._raw[begin][name] for begin in sorted(self._raw)]
-                first = np.concatenate(sample, axis=1)[:, :QUANTILE_CHAINS]
-                values = _quantiles(first, self._reduce.quantiles)
-                result[f"{name}_quantile"] = values, ("quantile",)
-        codes = np.sum([batch["status"] for batch in batches], axis=0)
-        result["status_count"] = codes, ("code",)
-        return dict(sorted(result.items()))
+    Args:
+      records: of the compiled program, [record, chain or block, ...].
+      count: how many of them are set.
+      chains: places among all chains of the run; the rest of the batch pads it.
+      reduce: None to keep every chain, else the chains that quantiles are taken of.
+    """
+    host = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], dict(records))
+    size = chains.stop - chains.start
+    if reduce is None:
+        return {"raw": {name: value[:, :size] for name, value in host["raw"].items()}}
+    size = min(size, max(0, QUANTILE_CHAINS - chains.start))
+    raw = {name: value[:, :size].copy() for name, value in host.get("raw", {}).items()}
+    return {"raw": raw, "blocks": _merge_chunk(host["blocks"])}
+
+
+def join(pieces: Sequence[Kept]) -> Kept:
+    """The records of successive calls."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
+
+
+def reduced(
+    reduce: Reduce, batches: Sequence[Kept]
+) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
+    """Values by name of a run whose batches, in the order of their chains, kept these.
+
+    Values are [record, ...]; beside them the axis that each adds after "generation".
+    """
+    result: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {}
+    blocks = [batch["blocks"] for batch in batches]
+    histograms = {histogram_name(name): f"{name}_bin" for name, _ in reduce.edges}
+    for name, axis in histograms.items():
+        total = np.sum([batch[name] for batch in blocks], axis=0)
+        result[name] = total, (axis,)
+    for name in blocks[0].keys() - {"status"} - histograms.keys():
+        parts = zip(*(batch[name] for batch in blocks), strict=True)
+        merged = merge_blocks(Blocks(*(np.stack(part) for part in parts)), axis=0)
+        empty = merged.count == 0
+        if reduce.mean:
+            result[f"{name}_mean"] = np.where(empty, np.nan, merged.mean), ()
+        if reduce.std:
+            variance = merged.squares / np.maximum(merged.count, 1)
+            result[f"{name}_std"] = np.where(empty, np.nan, np.sqrt(variance)), ()
+        if reduce.quantiles:
+            sample = np.concatenate([batch["raw"][name] for batch in batches if batch["raw"]], 1)
+            values = _quantiles(sample, reduce.quantiles)
+            result[f"{name}_quantile"] = values, ("quantile",)
+    codes = np.sum([batch["status"] for batch in blocks], axis=0)
+    result["status_count"] = codes, ("code",)
+    return dict(sorted(result.items()))
 
 
 def survival(first_event: np.ndarray, generations: np.ndarray) -> np.ndarray:

@@ -1,17 +1,19 @@
 """What lies in a run directory, and the way back to names, arrays and numbers."""
 
 import json
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.results.variable import Variable
 from collapse_jax.store.arrays import Array, array_names, create_group, read_array
-from collapse_jax.store.directory import RECORDS, THEORY, verify
-from collapse_jax.store.files import damaged
+from collapse_jax.store.directory import RECORDS, THEORY, Fill, is_run, verify
+from collapse_jax.store.files import StoreError, damaged, files_below
 from collapse_jax.store.journal import Ledger
 
 
@@ -94,6 +96,21 @@ def write_theory(
         create_group(path / THEORY, arrays(theory) | arrays(needed), list(needed))
 
 
+def theory_files(
+    theory: Mapping[str, Variable], coordinates: Mapping[str, Variable]
+) -> dict[str, Fill]:
+    """What writes the files of theory.zarr, by relative name."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        write_theory(directory, theory, coordinates)
+        contents = {name: (directory / name).read_bytes() for name in files_below(directory)}
+    return {name: partial(_write_bytes, content) for name, content in contents.items()}
+
+
+def _write_bytes(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
+
+
 def read(path: Path) -> Parts:
     """Everything in a run directory, checked against its journal.
 
@@ -115,7 +132,7 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
         provenance |= {name: sum(spent)} if spent else {}
     variables, coordinates = _tables(path / RECORDS)
     theory = dict(_tables(path / THEORY)[0]) if (path / THEORY).is_dir() else {}
-    last = last_states(ledger).values()
+    last = last_states(ledger.files).values()
     is_whole = is_finished(ledger)
     state = RunState.load([path / one.name for one in last]) if is_whole and last else None
     missing = missing_chains(ledger, config)
@@ -136,15 +153,30 @@ def layout_of(ledger: Ledger) -> Layout | None:
     return Layout(*found[-1]) if found else None
 
 
+def layout_at(path: Path) -> Layout | None:
+    """The layout of the run at `path`; None if nothing is there yet.
+
+    Raises:
+      StoreError: if something else is there.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return None
+    layout = layout_of(Ledger.read(path)) if is_run(path) else None
+    if layout is None:
+        what = "was saved in one piece" if is_run(path) else "exists and is no run directory"
+        raise StoreError(f"store={str(path)!r} is not allowed: it {what}; pass another path")
+    return layout
+
+
 def is_finished(ledger: Ledger) -> bool:
     """Whether all that the present config asks for is there."""
     present = ledger.files["config.json"].crc
     return any(event.get("finished") == present for event in ledger.events)
 
 
-def last_states(ledger: Ledger) -> dict[int, StateFile]:
-    """The latest state of every batch that has one."""
-    found = sorted(filter(None, map(StateFile.parse, ledger.files)))
+def last_states(files: Iterable[str]) -> dict[int, StateFile]:
+    """The latest state of every batch that has one, among the files of a run."""
+    found = sorted(filter(None, map(StateFile.parse, files)))
     return {one.batch: one for one in found}
 
 
@@ -153,7 +185,7 @@ def missing_chains(ledger: Ledger, config: Mapping[str, Any]) -> tuple[tuple[int
     layout = layout_of(ledger)
     if layout is None or is_finished(ledger):
         return ()
-    states, last = last_states(ledger), config["num_generations"]
+    states, last = last_states(ledger.files), config["num_generations"]
     ranges: list[tuple[int, int]] = []
     for batch, begin in enumerate(range(0, config["num_chains"], layout.chain_batch)):
         if batch in states and states[batch].generation == last:

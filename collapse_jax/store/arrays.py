@@ -108,6 +108,13 @@ def write_chunk(file: IO[bytes], values: np.ndarray, chunk: Sequence[int]) -> No
     file.write(google_crc32c.value(content).to_bytes(4, "little"))
 
 
+def read_chunk(path: Path, dtype: np.dtype, chunk: Sequence[int]) -> np.ndarray:
+    """What `write_chunk` wrote."""
+    little = np.dtype(dtype).newbyteorder("<")
+    values = np.frombuffer(path.read_bytes()[:-4], little).reshape(tuple(chunk))
+    return values.astype(dtype, copy=False)
+
+
 def read_array(path: Path, name: str) -> np.ndarray:
     """All values of an array of a group."""
     import zarr

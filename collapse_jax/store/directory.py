@@ -1,7 +1,6 @@
 """A run directory: checked before it is believed, and written so that nothing is lost."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 import threading
@@ -180,6 +179,32 @@ class Writer:
             (self.path / name).unlink(missing_ok=True)
         return written
 
+    def rebuild(
+        self, build: Callable[[Path], Any], removed: Iterable[str], layout: Sequence[int]
+    ) -> None:
+        """Replace what was built when the directory was made.
+
+        A line of the journal decides: before it the old files count, after it the new ones,
+        which `writing` puts in place should a crash prevent it here.
+
+        Args:
+          build: makes the content of a directory.
+          removed: files that count no more; those that are built again may be among them.
+          layout: how the run is cut into files now.
+        """
+        staged = self.path / STATE / files.temporary_name()
+        with files.told(staged):
+            staged.mkdir()
+            build(staged)
+            files.sync_tree(staged)
+            new = {name: files.entry_of(staged / name) for name in files.files_below(staged)}
+            gone = {name: self.files[name] for name in removed}
+            with self._lock:
+                self._journal.append("extended", new, gone, layout=layout)
+                _put_in_place(self.path)
+                _clean(self.path, Ledger.read(self.path))
+        self.refresh()
+
     def refresh(self) -> Ledger:
         """Read what other processes have written since."""
         with self._lock:
@@ -200,10 +225,27 @@ def writing(path: Path, process: tuple[int, int]) -> Iterator[Writer]:
       StoreError: if another process writes, or anything is damaged; nothing is changed then.
     """
     with locked(path, process):
+        if process[1] == 1:
+            _put_in_place(path)
         ledger = verify(path)
         if process[1] == 1:
             _clean(path, ledger)
         yield Writer(path, process[0], ledger)
+
+
+def _put_in_place(root: Path) -> None:
+    """Move files of an extension, whose line is in the journal, to where they belong."""
+    names = [name for name in files.files_below(root, STATE) if files.is_temporary(name)]
+    ledger = Ledger.read(root) if names else None
+    for staged in names:
+        name = staged.split("/", 2)[-1]
+        if ledger is None or ledger.files.get(name) != files.entry_of(root / staged):
+            continue
+        path = root / name
+        if not path.exists() or (name, files.entry_of(path)) in ledger.dead:
+            files.make_directories(path.parent)
+            (root / staged).replace(path)
+            files.sync(path.parent)
 
 
 def _clean(root: Path, ledger: Ledger) -> None:
@@ -216,4 +258,7 @@ def _clean(root: Path, ledger: Ledger) -> None:
             entry = files.entry_of(path)
             is_state = path.parent == root / STATE and path.stem.endswith(f"-{entry.crc}")
             if (name, entry) in ledger.dead or is_state:
-                os.unlink(path)
+                path.unlink()
+    for path in (root / STATE).iterdir():
+        if path.is_dir() and files.is_temporary(f"{STATE}/{path.name}"):
+            shutil.rmtree(path)

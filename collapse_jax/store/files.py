@@ -90,7 +90,7 @@ def write(root: Path, name: str, fill: Callable[[IO[bytes]], Any]) -> tuple[str,
     Raises:
       StoreError: if another file is there, or the disk is full.
     """
-    temporary = root / STATE / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    temporary = root / STATE / temporary_name()
     with told(root / name):
         try:
             temporary.parent.mkdir(exist_ok=True)
@@ -104,7 +104,7 @@ def write(root: Path, name: str, fill: Callable[[IO[bytes]], Any]) -> tuple[str,
             if os.path.lexists(path):
                 _check_content(path, entry)
             else:
-                _make_directories(path.parent)
+                make_directories(path.parent)
                 temporary.rename(path)
                 sync(path.parent)
         finally:
@@ -112,15 +112,20 @@ def write(root: Path, name: str, fill: Callable[[IO[bytes]], Any]) -> tuple[str,
     return name, entry
 
 
+def temporary_name() -> str:
+    """A name that nothing else has; whoever finds such a file may remove it."""
+    return f"{_TEMPORARY}{secrets.token_hex(8)}"
+
+
 def is_temporary(name: str) -> bool:
-    """Whether a relative name is that of a file that `write` left when it was killed."""
-    return re.fullmatch(rf"{STATE}/{_TEMPORARY}[0-9a-f]{{16}}", name) is not None
+    """Whether a relative name is temporary, or below such a directory."""
+    return re.fullmatch(rf"{STATE}/{_TEMPORARY}[0-9a-f]{{16}}(/.*)?", name) is not None
 
 
-def _make_directories(path: Path) -> None:
+def make_directories(path: Path) -> None:
     """A directory that lasts, with its parents."""
     if not path.is_dir():
-        _make_directories(path.parent)
+        make_directories(path.parent)
         path.mkdir(exist_ok=True)
         sync(path.parent)
 

@@ -5,10 +5,9 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from collapse_jax.store.files import StoreError, told
-
-NAMES = r"lock(-\d+)?"
 
 
 @contextlib.contextmanager
@@ -23,15 +22,11 @@ def locked(root: Path, process: tuple[int, int]) -> Iterator[None]:
       StoreError: if another process writes.
     """
     index, count = process
+    names = ["lock"] if count == 1 else ["lock", f"lock-{index}"]
+    kinds = [fcntl.LOCK_EX] if count == 1 else [fcntl.LOCK_SH, fcntl.LOCK_EX]
     with contextlib.ExitStack() as stack:
-        kinds = [("lock", fcntl.LOCK_EX if count == 1 else fcntl.LOCK_SH)]
-        if count > 1:
-            kinds.append((f"lock-{index}", fcntl.LOCK_EX))
-        for name, kind in kinds:
-            path = root / name
-            with told(path):
-                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-                file = stack.enter_context(open(os.open(path, flags, 0o644), "rb"))
+        for name, kind in zip(names, kinds, strict=True):
+            file = stack.enter_context(_opened(root / name))
             try:
                 fcntl.flock(file, kind | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -40,3 +35,16 @@ def locked(root: Path, process: tuple[int, int]) -> Iterator[None]:
                     "or stop it, and give the same command again"
                 ) from None
         yield
+
+
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Waits until no other process of a run is in such a block."""
+    with _opened(root / "lock-end") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _opened(path: Path) -> IO[bytes]:
+    with told(path):
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "rb")

@@ -8,6 +8,7 @@ import pytest
 
 import collapse_jax as cj
 
+HERE = pathlib.Path(__file__).parent
 NORMAL = cj.Normal(0.0, 1.0)
 CHAIN = cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace(10))
 LETTERS = cj.Categorical([0.5, 0.5])
@@ -338,7 +339,16 @@ CASES = {
     "metrics as text": (lambda: simulate(metrics="covariance"), "metrics='covariance'"),
     "metric": (lambda: simulate(metrics=[3]), r"metrics\[0\]=3"),
     "samples without rows": (lambda: simulate(metrics=["samples"]), "metrics='samples'"),
-    "store": (lambda: simulate(store="here"), "store='here'"),
+    "store": (lambda: simulate(store=5), "store=5"),
+    "store of another kind": (
+        lambda: simulate(store=pathlib.Path(__file__).parent),
+        "no run directory",
+    ),
+    "store and state": (lambda: simulate(store="new", state=3), "state="),
+    "process": (lambda: cj.Store("new", process=(2, 2)), r"Store.process\[0\]=2"),
+    "processes": (lambda: cj.Store("new", process=3), "Store.process=3"),
+    "extend": (lambda: cj.Store("new", process=(0, 2), extend=True), "Store.extend=True"),
+    "seconds": (lambda: cj.Store("new", seconds=-1), "Store.seconds=-1"),
     "state": (lambda: simulate(state=3), "state=3"),
     "state of another key": (lambda: simulate(key=1, state=state(), num_generations=9), "key="),
     "state of other chains": (

@@ -25,6 +25,8 @@ LAYERS = (
     ("results",),
     ("execution", "progress"),
     ("plan",),
+    ("recording",),
+    ("storing",),
     ("simulate",),
     ("sweep",),
     ("testing",),

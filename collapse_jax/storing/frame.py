@@ -1,0 +1,122 @@
+"""What a run directory holds before the first generation, and how it grows."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from collapse_jax import check, execution
+from collapse_jax.execution import Batch
+from collapse_jax.plan import Plan
+from collapse_jax.recording import axes_of, config_of, coordinates_of, provenance_of
+from collapse_jax.results import saved
+from collapse_jax.results.collect import reduced_variables
+from collapse_jax.results.reduce import Kept, keep
+from collapse_jax.store.arrays import Array, chunk_name
+from collapse_jax.store.directory import RECORDS, Writer
+
+
+def build(plan: Plan, directory: Path) -> None:
+    """Write config, provenance, and the metadata and coordinates of the records."""
+    assert plan.store is not None
+    number, axes = len(plan.generations), axes_of(plan)
+    if plan.reduce is None:
+        arrays = {
+            name: Array(
+                ("generation", "chain", *axes[name]),
+                (number, plan.num_chains, *one.shape[1:]),
+                one.dtype,
+                chunk_shape(plan, one.shape[1:]),
+            )
+            for name, one in plan.record_shape.items()
+        }
+    else:
+        kept, event = kept_like(plan, slice(0, 1)), np.zeros(1, np.int32)
+        like = reduced_variables(plan.reduce, [kept], event, plan.generations[:1], axes)
+        shapes = {name: (number, *one.values.shape[1:]) for name, one in like.items()}
+        arrays = {
+            name: Array(one.dims, shapes[name], one.values.dtype, shapes[name])
+            for name, one in like.items()
+        }
+    dims = {dim for one in arrays.values() for dim in one.dims}
+    coordinates = saved.arrays(coordinates_of(plan, dims))
+    if plan.reduce is None:
+        chunk = chunk_shape(plan, ())[1:]
+        events = Array(("chain",), (plan.num_chains,), np.dtype(np.int32), chunk)
+        coordinates["first_event"] = events
+    config = config_of(plan) | dict(plan.store.notes)
+    saved.write_frame(directory, config, provenance_of(plan), arrays, coordinates)
+
+
+def extend(plan: Plan, writer: Writer, earlier: dict[str, Any]) -> None:
+    """Make room for more chains or generations.
+
+    The last batch is run again if more chains join it; every batch, if so many join that
+    batches of the old size would be slow.
+
+    Args:
+      plan: of the longer run.
+      writer: of the run directory.
+      earlier: the config it has.
+
+    Raises:
+      ValueError: if chains depend on the last generation.
+    """
+    assert plan.layout is not None
+    last = earlier["num_generations"]
+    if plan.program.horizon and last != plan.num_generations:
+        allowed = (
+            f"with {type(plan.chain.policy).__name__} a corpus has the room that {last} "
+            "generations take, and with more room sums are rounded differently"
+        )
+        remedy = "run again in a new directory"
+        raise check.fail("num_generations", plan.num_generations, allowed, remedy)
+    whole = earlier["num_chains"] // plan.layout.chain_batch
+    if earlier["num_chains"] == plan.num_chains:
+        whole = len(plan.batches())
+    if saved.layout_of(writer.refresh()) != plan.layout:
+        whole = 0
+    kept = {name for number in range(whole) for name in record_files(plan, number)}
+    states = saved.last_states(writer.files)
+    kept |= {one.name for number, one in states.items() if number < whole}
+    removed = [name for name in writer.files if name not in kept]
+    writer.rebuild(lambda directory: build(plan, directory), removed, plan.layout)
+
+
+def chunk_shape(plan: Plan, rest: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a file of records."""
+    assert plan.layout is not None
+    return (plan.layout.records, plan.layout.chain_batch, *rest)
+
+
+def record_file(variable: str, place: int, number: int, ndim: int) -> str:
+    """File of records `place` of a batch, of a variable with so many dims."""
+    return f"{RECORDS}/{chunk_name(variable, (place, number, *[0] * (ndim - 2)))}"
+
+
+def event_file(number: int) -> str:
+    """File of the first events of a batch."""
+    return f"{RECORDS}/{chunk_name('first_event', (number,))}"
+
+
+def record_files(plan: Plan, number: int, first: int = 0) -> list[str]:
+    """Every file of a batch from record `first` on."""
+    if plan.reduce is not None:
+        return []
+    assert plan.layout is not None
+    length = plan.layout.records
+    places = range(first // length, -(-len(plan.generations) // length))
+    shapes = plan.record_shape.items()
+    names = [record_file(name, k, number, one.ndim + 1) for name, one in shapes for k in places]
+    return [*names, event_file(number)]
+
+
+def kept_like(plan: Plan, chains: slice) -> Kept:
+    """What is kept of one record of a batch, zeros."""
+    program = plan.program._replace(raw=plan.wants_raw(chains.start))
+    batch = Batch(np.zeros(plan.width, np.uint32), np.ones(plan.width, bool))
+    key = np.array(plan.key, np.uint32)
+    _, record = execution.initial.eval_shape(program, plan.chain, key, batch)
+    zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
+    return keep(zeros, 1, chains, plan.reduce)

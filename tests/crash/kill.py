@@ -1,0 +1,145 @@
+"""Kill runs at random instants and see that each goes on to the same bits.
+
+    python tests/crash/kill.py --times 200
+
+A process makes a run into a directory and is killed (SIGKILL) after a random part of the time
+that the whole run takes, and in half of the cases the process that continues it is killed
+once more. What lies there then must be read as right or as missing; the run is continued
+and its records, states and theory must be those of a run that nobody disturbed.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from runs import RUNS, run
+
+import collapse_jax as cj
+
+HERE = Path(__file__).parent
+COMPUTING = threading.Lock()  # one run at a time in this process
+
+
+def start(name, path):
+    """A process that makes a run; returns once its directory is there."""
+    command = [sys.executable, str(HERE / "runs.py"), name, str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    before = size_of_journal(path)
+    while process.poll() is None and size_of_journal(path) == before:
+        time.sleep(0.002)
+    return process
+
+
+def size_of_journal(path):
+    journal = path / "journal.jsonl"
+    return journal.stat().st_size if journal.exists() else -1
+
+
+def kill(name, path, seconds):
+    """Start a run and kill it so long after its first line in the journal; whether it lived."""
+    process = start(name, path)
+    time.sleep(seconds)
+    lived = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    error = process.communicate()[1].decode()
+    assert process.returncode in (0, -signal.SIGKILL), error
+    return lived
+
+
+def seconds_of_run(name, path):
+    """How long a run takes from its first line in the journal."""
+    process = start(name, path)
+    begin = time.monotonic()
+    assert process.wait() == 0, process.communicate()[1].decode()
+    process.stderr.close()
+    return time.monotonic() - begin
+
+
+def check_partial(path, whole):
+    """What can be read of a killed run is right, or says that it is missing."""
+    records = cj.Records.load(path)
+    names = [*whole.variables, *(["first_event"] if "first_event" in whole.coordinates else [])]
+    for name in names:
+        found, right = records[name], whole[name]
+        if found.dtype.kind != "b":  # truth values have no fill of their own
+            fill = np.isnan(found) if found.dtype.kind == "f" else found == -1
+            assert np.all((found == right) | fill), name
+    return bool(records.missing)
+
+
+def check_same(records, whole):
+    assert records.variables.keys() == whole.variables.keys()
+    for name in [*whole.variables, *whole.coordinates]:
+        assert np.array_equal(bits(records[name]), bits(whole[name])), name
+    for one, other in zip(records.state.leaves, whole.state.leaves, strict=True):
+        assert np.array_equal(bits(one), bits(other))
+    assert records.theory.keys() == whole.theory.keys()
+
+
+def bits(values):
+    values = np.ascontiguousarray(values)
+    return values.view(np.uint8) if values.dtype.kind in "fi" else values
+
+
+def attempt(name, root, place, longest, rng, whole):
+    """One run, killed once or twice and continued; what was found between."""
+    path = root / f"{name}-{place}"
+    found = collections.Counter()
+    for _ in range(rng.choice((1, 2))):
+        found["kills"] += kill(name, path, rng.uniform(0, longest))
+        found["in a write"] += bool(list(path.glob("state/tmp-*")))
+        journal = (path / "journal.jsonl").read_bytes()
+        found["in a line"] += not journal.endswith(b"\n")
+        lines = [json.loads(line) for line in journal.split(b"\n")[:-1]]
+        named = {file for line in lines for file in line.get("added", {})}
+        files = {str(one.relative_to(path)) for one in path.glob("records.zarr/*/c/**/*")}
+        found["before a line"] += any((path / one).is_file() for one in files - named)
+        with COMPUTING:
+            found["unfinished"] += check_partial(path, whole)
+    with COMPUTING:
+        check_same(run(name, store=path), whole)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    warnings.simplefilter("error")
+    wholes = {name: run(name) for name in RUNS}
+    total = collections.Counter()
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "cache")
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        longest = {name: seconds_of_run(name, root / name) for name in RUNS}
+        for name in RUNS:  # again, with the programs compiled
+            longest[name] = min(longest[name], seconds_of_run(name, root / f"{name}-again"))
+        rng = random.Random(options.seed)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            futures = []
+            for place in range(options.times):
+                name, own = list(RUNS)[place % len(RUNS)], random.Random(rng.random())
+                arguments = (name, root, place, longest[name], own, wholes[name])
+                futures.append(pool.submit(attempt, *arguments))
+            for future in futures:
+                total += future.result()
+    facts = ", ".join(f"{count} {what}" for what, count in sorted(total.items()))
+    sys.stdout.write(f"{options.times} of {options.times} runs ended bit-equal: {facts}\n")
+
+
+if __name__ == "__main__":
+    main()
