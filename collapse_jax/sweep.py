@@ -3,14 +3,17 @@
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from collapse_jax import check
 from collapse_jax.chain import Chain
 from collapse_jax.progress import Progress
 from collapse_jax.results.grid import Grid
-from collapse_jax.results.records import Records
+from collapse_jax.results.records import Records, check_complete
 from collapse_jax.simulate import simulate
+from collapse_jax.store.files import StoreError
+from collapse_jax.store.option import Store
 
 
 def sweep(
@@ -19,6 +22,7 @@ def sweep(
     *,
     earlier: Records | None = None,
     progress: bool = False,
+    store: str | Path | Store | None = None,
     **arguments: Any,
 ) -> Records:
     """Simulate a chain at every point of a grid; the axes become dimensions.
@@ -42,32 +46,41 @@ def sweep(
       axes: values by path, such as "policy.gamma", "family.sampling_bias" or "policy".
       earlier: records of this sweep with failures: only those points are run, and joined.
       progress: whether to show points done and time left on stderr.
-      arguments: of `simulate`, without state and store.
+      store: a directory to keep the run of every point in, below parts/, and to go on with.
+      arguments: of `simulate`, without state.
 
     Returns:
       `Records` whose last dimensions are the axes, named by the last part of their paths.
 
     Raises:
-      ValueError: for a path that does not exist, an argument that `simulate` refuses at
-        every point, or `earlier` records of another grid.
+      ValueError: for a path that does not exist, a store that cannot be used, an argument
+        that `simulate` refuses at every point, or `earlier` records of another grid.
     """
     check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
     check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
-    for name in ("state", "store"):
-        if arguments.get(name) is not None:
-            remedy = "continue single points with simulate"
-            raise check.fail(name, "given", "a sweep has no state of its own", remedy)
+    if arguments.get("state") is not None:
+        remedy = "continue single points with simulate"
+        raise check.fail("state", "given", "a sweep has no state of its own", remedy)
+    store = Store.of(store)
     grid = Grid(axes, earlier)
     for path in grid.axes:
         _check_path(chain, path)
+    incomplete: Records | None = None
     with Progress(len(grid.points), progress, "points") as bar:
         for point in grid.points:
             try:
                 here = with_settings(chain, grid.values(point))
-                grid.add(point, simulate(here, **arguments))
+                part = store and store.part("point-" + "-".join(map(str, point)))
+                records = simulate(here, store=part, **arguments)
+                incomplete = records if records.missing else incomplete
+                grid.add(point, records)
+            except StoreError:
+                raise
             except Exception as error:
                 grid.fail(point, error)
             bar.advance(1)
+    if incomplete is not None:
+        check_complete([incomplete])
     records = grid.records()
     if failures := records.config["failures"]:
         message = (

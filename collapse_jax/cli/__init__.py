@@ -1,13 +1,15 @@
-"""The command line: `collapse list`, `run`, `sweep`, `reproduce`, `verify`, `plot`, `report`."""
+"""The command line: `collapse list`, `run`, `resume`, `extend`, `sweep`, `reproduce`, ..."""
 
 import importlib
 import sys
 from collections.abc import Sequence
 
-USAGE = """usage: collapse {list,run,sweep,reproduce,verify,plot,report} ...
+USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,report} ...
 
   collapse list                        the experiments
   collapse run EXPERIMENT [options]    run one; --help lists its options
+  collapse resume RUN                  go on with a run after whatever ended it
+  collapse extend RUN [options]        make more chains or generations of a run
   collapse sweep EXPERIMENT [options]  run one for all of several values: --option 1,2,3
   collapse reproduce [--only NAMES]    run the studies; --scale smoke, laptop or paper
   collapse verify [--lane full]        hold simulations against exact laws, with error rates
@@ -17,6 +19,8 @@ USAGE = """usage: collapse {list,run,sweep,reproduce,verify,plot,report} ...
 COMMANDS = {
     "list": "collapse_jax.cli.run",
     "run": "collapse_jax.cli.run",
+    "resume": "collapse_jax.cli.run",
+    "extend": "collapse_jax.cli.run",
     "sweep": "collapse_jax.cli.sweep",
     "reproduce": "collapse_jax.cli.reproduce",
     "verify": "collapse_jax.cli.verify",
@@ -44,6 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.stderr.write(f"collapse: {' '.join(str(error).split())}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("collapse: interrupted\n")
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"collapse: {str(stop) or 'interrupted'}\n")
         return 130

@@ -10,7 +10,19 @@ from typing import Annotated, Any
 
 
 @dataclasses.dataclass(frozen=True)
-class RunOptions:
+class ProcessOptions:
+    """Go on with a run after whatever ended it; the bits are those of a run that nothing did."""
+
+    quiet: bool = False
+    """Show no progress."""
+    distributed: bool = False
+    """Make this process's share of the chains, as jax.distributed numbers the processes."""
+    process: str = ""
+    """INDEX/COUNT: make this share of the chains, 0/4 to 3/4, say."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions(ProcessOptions):
     """What every command that draws and writes takes beside the experiment's own options."""
 
     seed: int = 0
@@ -19,8 +31,6 @@ class RunOptions:
     """Directory to write; under runs/ by default."""
     overwrite: bool = False
     """Replace a run directory of that name."""
-    quiet: bool = False
-    """Show no progress."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,17 +105,54 @@ def chosen_experiment(arguments: Sequence[str]) -> tuple[str, Any]:
 
 
 def output_directory(options: RunOptions, default: str) -> Path:
-    """Where to write.
+    """Where to write; a run that is to be replaced is removed.
 
     Raises:
       ValueError: if something is there and is not to be replaced.
     """
+    from collapse_jax.store.directory import remove
+
     out = Path(options.out) if options.out else Path("runs") / default
-    if out.exists() and not options.overwrite:
+    is_shared = options.distributed or bool(options.process)
+    if out.exists() and options.overwrite and not is_shared:
+        remove(out)
+    elif out.exists() and not is_shared:
         raise ValueError(
-            f"--out={out} is not allowed: it exists; pass another --out or --overwrite"
+            f"--out={out} is not allowed: it exists; pass another --out or --overwrite, or go "
+            f"on with it by `collapse resume {out}`"
         )
     return out
+
+
+def process_of(options: ProcessOptions) -> tuple[int, int]:
+    """Index and number of the processes that share a run.
+
+    Raises:
+      ValueError: for what is no such pair, or if jax.distributed finds none.
+    """
+    if options.process:
+        found = re.fullmatch(r"(\d+)/(\d+)", options.process)
+        if found is None or int(found[1]) >= int(found[2]):
+            raise ValueError(
+                f"--process={options.process!r} is not allowed: it must be INDEX/COUNT with "
+                "INDEX < COUNT; pass 0/4, say"
+            )
+        return int(found[1]), int(found[2])
+    if not options.distributed:
+        return 0, 1
+    import jax
+
+    try:
+        jax.distributed.initialize()
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"--distributed is not allowed: jax.distributed finds no cluster ({error}); "
+            "pass --process INDEX/COUNT"
+        ) from None
+    process = jax.process_index(), jax.process_count()
+    # Chains never talk: a process that dies is not to take the others with it.
+    jax.distributed.shutdown()
+    return process
 
 
 def expect(arguments: Sequence[str], count: int, usage: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from collapse_jax.cli.command import Command
 from collapse_jax.cli.options import RunOptions, parse_plain
 from collapse_jax.cli.run import run_to
 
@@ -16,7 +17,7 @@ from collapse_jax.cli.run import run_to
 class ReproduceOptions(RunOptions):
     """Run the studies and write a page for each and one of all.
 
-    A study that is there already is not run again, so that an interrupted command goes on
+    A study that is there already is not run again, and one that was interrupted goes on
     where it was; --overwrite runs all of them anew.
     """
 
@@ -28,7 +29,7 @@ class ReproduceOptions(RunOptions):
 
 def reproduce_command(arguments: Sequence[str]) -> int:
     """Run what is chosen and not there yet."""
-    from collapse_jax.experiments import EXPERIMENTS
+    from collapse_jax.store.directory import remove
 
     options: Any = parse_plain(ReproduceOptions, "collapse reproduce", arguments)
     names = _chosen(options.only)
@@ -39,9 +40,9 @@ def reproduce_command(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"{name}: there already\n")
             continue
         begin = time.perf_counter()
-        experiment = EXPERIMENTS[name].at_scale(options.scale)
-        replace = dataclasses.replace(options, overwrite=place.exists())
-        run_to(place, name, experiment, replace)
+        if place.exists() and options.overwrite:
+            remove(place)
+        run_to(place, Command(name, scale=options.scale, seed=options.seed), options)
         sys.stderr.write(f"{name}: {time.perf_counter() - begin:.0f} s\n")
     sys.stdout.write(f"report: {_index(out, options.scale)}\n")
     return 0

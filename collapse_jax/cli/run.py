@@ -1,18 +1,45 @@
-"""`collapse list` and `collapse run`."""
+"""`collapse list`, `collapse run`, `collapse resume` and `collapse extend`."""
 
+import contextlib
+import dataclasses
+import shutil
+import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from collapse_jax.cli.command import NAME, Command
 from collapse_jax.cli.options import (
+    ProcessOptions,
     RunOptions,
     chosen_experiment,
     expect,
     output_directory,
     parse,
+    parse_plain,
+    process_of,
 )
 from collapse_jax.cli.show import draw, write_page
+
+_STAYS = (
+    NAME,
+    "parts",
+    "figures",
+    "report.html",
+    "lock-end",
+)  # beside the records of a study of several runs
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtendOptions(ProcessOptions):
+    """Make more chains or generations of a run, with the bits that a longer run has."""
+
+    num_chains: int | None = None
+    """Chains it shall have."""
+    num_generations: int | None = None
+    """Last generation it shall reach."""
 
 
 def list_command(arguments: Sequence[str]) -> int:
@@ -31,19 +58,97 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run an experiment and write its directory."""
     name, experiment = chosen_experiment(arguments)
     options = parse(RunOptions, experiment, f"collapse run {name}", arguments[1:])
-    out = output_directory(options, f"{name}-{options.seed}")
-    page = run_to(out, name, options.experiment, options)
+    command = Command(name, list(arguments[1:]), seed=options.seed)
+    return run_to(output_directory(options, f"{name}-{options.seed}"), command, options)
+
+
+def resume_command(arguments: Sequence[str]) -> int:
+    """Go on with a run."""
+    path, options = _of_run(ProcessOptions, "resume", arguments)
+    return run_to(path, Command.load(path), options)
+
+
+def extend_command(arguments: Sequence[str]) -> int:
+    """Make a run longer."""
+    path, options = _of_run(ExtendOptions, "extend", arguments)
+    earlier = Command.load(path)
+    changes = {
+        name: getattr(options, name)
+        for name in ("num_chains", "num_generations")
+        if getattr(options, name) is not None
+    }
+    if not changes:
+        raise ValueError("nothing is to be extended; pass --num-chains or --num-generations")
+    command = dataclasses.replace(earlier, changes={**earlier.changes, **changes})
+    from collapse_jax.store.files import StoreError
+
+    try:
+        return run_to(path, command, options)
+    except StoreError:
+        earlier.save(path)
+        raise
+
+
+def _of_run(kind: type, command: str, arguments: Sequence[str]) -> tuple[Path, Any]:
+    """The run directory that comes first, and the options of a command."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        raise ValueError(f"RUN is missing: the command is `collapse {command} RUN`; see --help")
+    rest = arguments if arguments[0].startswith("-") else arguments[1:]
+    return Path(arguments[0]), parse_plain(kind, f"collapse {command} RUN", rest)
+
+
+def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
+    """Run an experiment, or go on with it; its records, figures and report go to `out`.
+
+    An interrupt ends it in order.
+    """
+    from collapse_jax.results.describe import describe
+    from collapse_jax.results.records import IncompleteError
+    from collapse_jax.results.saved import is_stored
+    from collapse_jax.store.lock import alone
+    from collapse_jax.store.option import Store
+
+    experiment = command.config()
+    described = {"name": command.experiment, **describe(experiment)}
+    notes = {"experiment": described, "seed": command.seed}
+    store = Store(out, process_of(options), extend=bool(command.changes), notes=notes)
+    is_new = not out.exists()
+    command.save(out)
+    try:
+        with _interruptible(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
+            records = experiment.run(command.seed, not options.quiet, store)
+    except IncompleteError as error:
+        sys.stdout.write(
+            f"{out} is not complete: {error}; once they have ended, `collapse resume {out}` "
+            "makes what is left\n"
+        )
+        return 0
+    except ValueError:
+        if is_new and not any(out.rglob("journal.jsonl")):
+            shutil.rmtree(out)
+        raise
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; go on with `collapse resume {out}`") from None
+    with alone(out):
+        if not is_stored(out):
+            records.config.update(notes)
+            records.save(out, overwrite=True, keep=_STAYS)
+        draw(records, out)
+        page = write_page(records, out)
     sys.stdout.write(f"report: {page}\n")
     return 0
 
 
-def run_to(out: Path, name: str, experiment: Any, options: RunOptions) -> Path:
-    """Run an experiment; its records, figures and report go to `out`."""
-    from collapse_jax.results.describe import describe
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets a request to end, as schedulers send it, be an interrupt."""
 
-    records = experiment.run(seed=options.seed, progress=not options.quiet)
-    records.config["experiment"] = {"name": name, **describe(experiment)}
-    records.config["seed"] = options.seed
-    records.save(out, overwrite=options.overwrite)
-    draw(records, out)
-    return write_page(records, out)
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)

@@ -1,5 +1,6 @@
 """`collapse sweep`: an experiment for all combinations of comma-separated values."""
 
+import dataclasses
 import re
 import sys
 import time
@@ -113,7 +114,6 @@ def _number(text: str) -> Any:
 
 def _slim(records: Any) -> Any:
     """Without variables that have a value for each state: too much for every point."""
-    for name in [name for name, one in records.variables.items() if "state" in one.dims]:
-        del records.variables[name]
-    records.coordinates.pop("state", None)
-    return records
+    variables = {name: one for name, one in records.variables.items() if "state" not in one.dims}
+    coordinates = {name: one for name, one in records.coordinates.items() if name != "state"}
+    return dataclasses.replace(records, variables=variables, coordinates=coordinates)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from collapse_jax import check
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.results.records import Records
+from collapse_jax.store.option import Store
 
 PolicyConfig = Replace | Accumulate | AccumulateSubsample | Mixing | Fresh
 Scales = Mapping[str, Mapping[str, Any]]
@@ -43,8 +44,17 @@ class AbstractExperiment(abc.ABC):
         return cls(**cls.scales.get(scale, {}))
 
     @abc.abstractmethod
-    def run(self, seed: int, progress: bool) -> Records:
-        """Simulate."""
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
+        """Simulate everything, then put it together.
+
+        Args:
+          seed: of every random number.
+          progress: whether to show it on stderr.
+          store: where to keep the run, or the parts it is made of, and to go on with them.
+
+        Raises:
+          IncompleteError: if other processes have not made their chains yet.
+        """
 
     @staticmethod
     @abc.abstractmethod

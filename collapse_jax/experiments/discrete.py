@@ -17,8 +17,9 @@ from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import Discrete
 from collapse_jax.plots import discrete as plots
 from collapse_jax.policies import Replace
-from collapse_jax.results.records import Records
+from collapse_jax.results.records import Records, check_complete
 from collapse_jax.simulate import simulate
+from collapse_jax.store.option import Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +48,10 @@ class DiscreteExperiment(AbstractExperiment):
     every: int = 5
     """Record every k-th generation, and the last."""
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """One run with the probability of every word recorded."""
         chain = Chain(Discrete(), make_source(self.source), self.policy)
-        return simulate(
+        records = simulate(
             chain,
             key=seed,
             num_chains=self.num_chains,
@@ -58,7 +59,10 @@ class DiscreteExperiment(AbstractExperiment):
             every=self.every,
             metrics=("probabilities",),
             progress=progress,
+            store=store,
         )
+        check_complete([records])
+        return records
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

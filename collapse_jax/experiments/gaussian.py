@@ -18,9 +18,10 @@ from collapse_jax.experiments.sources import NORMAL, make_source
 from collapse_jax.families import Gaussian
 from collapse_jax.plots import gaussian as plots
 from collapse_jax.policies import Replace
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records, Variable, check_complete
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.simulate import simulate
+from collapse_jax.store.option import Store
 
 PAPER_SIZES = (100, 500, 1000, 10_000)
 
@@ -71,11 +72,14 @@ class GaussianExperiment(AbstractExperiment):
     every: int = 1
     """Record every k-th generation, and the last."""
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """One run per size, joined along a last dimension "num_samples"."""
         given = self.policy.num_samples
         sizes = PAPER_SIZES if given is None else (check.integer("policy.num-samples", given, 2),)
-        parts = [self._run_size(size, seed, progress) for size in sizes]
+        parts = [
+            self._run_size(size, seed, progress, store and store.part(f"M{size}")) for size in sizes
+        ]
+        check_complete(parts)
         first = parts[0]
         variables = {
             name: _stack([part.variables[name] for part in parts]) for name in first.variables
@@ -88,7 +92,7 @@ class GaussianExperiment(AbstractExperiment):
         curves = {name: _stack([part.theory[name] for part in parts]) for name in first.theory}
         return Records(variables, coordinates, first.config, first.provenance, state, curves)
 
-    def _run_size(self, size: int, seed: int, progress: bool) -> Records:
+    def _run_size(self, size: int, seed: int, progress: bool, store: Store | None) -> Records:
         policy = dataclasses.replace(self.policy, num_samples=size)
         chain = Chain(Gaussian(1, self.estimator), make_source(self.source, as_rows=True), policy)
         return simulate(
@@ -100,6 +104,7 @@ class GaussianExperiment(AbstractExperiment):
             metrics=(mean_error, std_error),
             reduce=Reduce(),
             progress=progress,
+            store=store,
         )
 
     @staticmethod

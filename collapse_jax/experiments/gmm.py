@@ -13,10 +13,11 @@ from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import GaussianMixture
 from collapse_jax.plots import gaussian_mixture as plots
 from collapse_jax.policies import Replace
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records, Variable, check_complete
 from collapse_jax.simulate import simulate
 from collapse_jax.source import AbstractSource
 from collapse_jax.sources import Normal, NormalMixture
+from collapse_jax.store.option import Store
 
 BLOB, PAIR = "blob", "pair"
 SNAPSHOTS = (0, 50, 100, 150, 200, 350, 2000)
@@ -78,7 +79,7 @@ class GmmExperiment(AbstractExperiment):
     num_generations: int = 2050
     """Last generation."""
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """One run per size, quantiles over its chains, and snapshots of chain 0 of the first."""
         given = self.policy.num_samples
         sizes = self.sizes if given is None else (check.integer("policy.num-samples", given, 2),)
@@ -87,12 +88,16 @@ class GmmExperiment(AbstractExperiment):
         check.integer("most-rows", self.most_rows, 1)
         chains = [min(self.num_chains, max(_FEWEST, self.most_rows // size)) for size in sizes]
         parts = [
-            self._simulate(size, seed, progress, count)
+            self._simulate(
+                size, seed, progress, num_chains=count, store=store and store.part(f"M{size}")
+            )
             for size, count in zip(sizes, chains, strict=True)
         ]
+        one = self._one_chain(sizes[0], seed, store and store.part("snapshots"))
+        check_complete([*parts, one])
         variables = _curves(parts)
         variables["num_chains"] = Variable(("num_samples",), np.array(chains))
-        snapshots = self._snapshots(sizes[0], seed)
+        snapshots = self._snapshots(one)
         coordinates = {
             "generation": parts[0].coordinates["generation"],
             "quantile": Variable(("quantile",), np.array(_LEVELS)),
@@ -101,7 +106,7 @@ class GmmExperiment(AbstractExperiment):
         }
         return Records(variables | snapshots, coordinates, parts[-1].config, parts[-1].provenance)
 
-    def _simulate(self, size: int, seed: int, progress: bool, chains: int, **more: Any) -> Records:
+    def _simulate(self, size: int, seed: int, progress: bool, **more: Any) -> Records:
         source = truth(self.source)
         assert source.row_dim is not None
         family = GaussianMixture(self.num_components, source.row_dim, init=self.start)
@@ -113,18 +118,24 @@ class GmmExperiment(AbstractExperiment):
         return simulate(
             Chain(family, source, policy),
             key=seed,
-            num_chains=chains,
             progress=progress,
             **(settings | more),
         )
 
-    def _snapshots(self, size: int, seed: int) -> dict[str, Variable]:
-        """Rows and model of chain 0, run again for itself."""
-        wanted = [g for g in SNAPSHOTS if g <= self.num_generations]
-        last = max(wanted)
-        records = self._simulate(
-            size, seed, False, 1, num_generations=last, every=_EVERY, metrics=("samples",)
+    def _one_chain(self, size: int, seed: int, store: Store | None) -> Records:
+        """Chain 0, run again for itself with its rows."""
+        settings = {"num_generations": self._wanted()[-1], "every": _EVERY}
+        return self._simulate(
+            size, seed, False, num_chains=1, metrics=("samples",), store=store, **settings
         )
+
+    def _wanted(self) -> list[int]:
+        """Generations of snapshots."""
+        return [generation for generation in SNAPSHOTS if generation <= self.num_generations]
+
+    def _snapshots(self, records: Records) -> dict[str, Variable]:
+        """Rows and model of a chain."""
+        wanted = self._wanted()
         places = np.searchsorted(records["generation"], wanted)
         found = {"snapshot": Variable(("snapshot",), np.array(wanted))}
         for name in ("samples", "weights", "means", "covariances"):

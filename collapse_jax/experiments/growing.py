@@ -14,6 +14,7 @@ from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.sources import Normal
+from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 from collapse_jax.theory import gaussian as theory
 
@@ -47,7 +48,7 @@ class GrowingExperiment(AbstractExperiment):
     num_generations: int = 300
     """Last generation."""
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """A sweep over schedules of sizes."""
         fits = np.arange(1.0, self.num_generations + 2)
         schedules = [np.rint(self.first_size * grow(fits)).astype(int) for grow in GROWTH.values()]
@@ -60,6 +61,7 @@ class GrowingExperiment(AbstractExperiment):
             num_generations=self.num_generations,
             reduce=Reduce(),
             progress=progress,
+            store=store,
         )
         names = np.array(list(GROWTH))
         coordinates = {**records.coordinates, "num_samples": Variable(("num_samples",), names)}

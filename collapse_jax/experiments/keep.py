@@ -14,6 +14,7 @@ from collapse_jax.plots.keep import figure_keep
 from collapse_jax.policies import Mixing
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.sources import Normal
+from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -44,7 +45,7 @@ class _KeepExperiment(AbstractExperiment):
         """What is left, relative to a fit to original data, [generation, num_samples, gamma]."""
         raise NotImplementedError
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """The grid."""
         axes: dict[str, Sequence[Any]] = {
             "policy.num_samples": self.num_samples,
@@ -59,6 +60,7 @@ class _KeepExperiment(AbstractExperiment):
             num_generations=self.num_generations,
             every=max(1, self.num_generations // 50),
             progress=progress,
+            store=store,
         )
         dims = ("generation", "num_samples", "gamma")
         variables = {

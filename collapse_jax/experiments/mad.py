@@ -14,6 +14,7 @@ from collapse_jax.policies import Fresh, Mixing, Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.sources import Normal
+from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 
 
@@ -41,7 +42,7 @@ class MadExperiment(AbstractExperiment):
     num_generations: int = 200
     """Last generation."""
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """A sweep over loops and biases."""
         size = self.num_samples
         augmented = Mixing(size, gamma=0.5, original="data", allocation="fixed")
@@ -59,6 +60,7 @@ class MadExperiment(AbstractExperiment):
             num_generations=self.num_generations,
             reduce=Reduce(),
             progress=progress,
+            store=store,
         )
         names = Variable(("policy",), np.array(list(loops)))
         coordinates = {**records.coordinates, "policy": names}

@@ -15,6 +15,7 @@ from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.sources import Normal
+from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 
 
@@ -34,7 +35,7 @@ class OneShotExperiment(AbstractExperiment):
     num_chains: int = 10_000
     """Independent fits per size."""
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """A sweep over sizes of chains that end at generation 0."""
         sizes = [size for k in range(1, 10) for size in (10**k, 3 * 10**k) if size <= self.most]
         chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(10))
@@ -47,6 +48,7 @@ class OneShotExperiment(AbstractExperiment):
             metrics=(mean_error, std_error),
             reduce=Reduce(),
             progress=progress,
+            store=store,
         )
         exact = np.sqrt(2 / (np.pi * np.array(sizes, np.float64)))
         curve = {"mean_error": Variable(("num_samples",), exact)}

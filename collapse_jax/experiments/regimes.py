@@ -15,6 +15,7 @@ from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.sources import Normal
+from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 from collapse_jax.theory import gaussian as theory
 from collapse_jax.theory import keeping
@@ -44,7 +45,7 @@ class RegimesExperiment(AbstractExperiment):
     num_generations: int = 500
     """Last generation."""
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """A sweep over policies."""
         size = self.num_samples
         policies = [Replace(size), Accumulate(size), AccumulateSubsample(size)]
@@ -58,6 +59,7 @@ class RegimesExperiment(AbstractExperiment):
             metrics=(mean_error, std_error),
             reduce=Reduce(),
             progress=progress,
+            store=store,
         )
         names = np.array([type(policy).__name__ for policy in policies])
         coordinates = {**records.coordinates, "policy": Variable(("policy",), names)}

@@ -20,6 +20,7 @@ from collapse_jax.random.keys import Keys
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.sources import Normal
+from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 from collapse_jax.theory import keeping
 
@@ -95,7 +96,7 @@ class WeightingExperiment(AbstractExperiment):
     num_generations: int = 60
     """Last generation; the error is stationary long before."""
 
-    def run(self, seed: int, progress: bool) -> Records:
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """A sweep over weights."""
         weights = np.linspace(0.2, 1.0, self.num_weights)
         policy = WeightedFresh(self.num_samples, self.num_original)
@@ -110,6 +111,7 @@ class WeightingExperiment(AbstractExperiment):
             metrics=(squared_error,),
             reduce=Reduce(),
             progress=progress,
+            store=store,
         )
         sizes = self.num_samples, self.num_original
         curves = {

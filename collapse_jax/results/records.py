@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ import numpy as np
 from collapse_jax.results import saved
 from collapse_jax.results.run_state import RunState
 from collapse_jax.results.variable import Variable
-from collapse_jax.store.directory import create, is_run
+from collapse_jax.store.directory import is_run, save
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,7 +77,9 @@ class Records:
         )
         return xarray.Dataset(variables, coordinates, attributes)
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(
+        self, path: str | Path, *, overwrite: bool = False, keep: Collection[str] = ()
+    ) -> Path:
         """Write a run directory: config.json, provenance.json, records.zarr, state/, ...
 
         It is there whole or not at all, and a journal has the checksum of every file.
@@ -86,6 +88,7 @@ class Records:
         Args:
           path: the directory to make.
           overwrite: whether to replace a run directory of that name.
+          keep: names of files and directories in it that stay.
 
         Returns:
           `path`.
@@ -95,8 +98,8 @@ class Records:
         """
         path = Path(path)
         if path.exists():
-            _check_replaceable(path, overwrite)
-        create(path, self._write, replace=overwrite)
+            _check_replaceable(path, overwrite, keep)
+        save(path, self._write, replace=overwrite, keep=keep)
         return path
 
     def _write(self, path: Path) -> None:
@@ -142,7 +145,23 @@ class Records:
         return result
 
 
-def _check_replaceable(path: Path, overwrite: bool) -> None:
+class IncompleteError(ValueError):
+    """A run of several processes of which some have not made their chains."""
+
+
+def check_complete(parts: Sequence[Records]) -> None:
+    """Refuse runs with missing chains.
+
+    Raises:
+      IncompleteError: naming the chains.
+    """
+    for part in parts:
+        if part.missing:
+            listed = ", ".join(f"{first} to {last}" for first, last in part.missing)
+            raise IncompleteError(f"chains {listed} are missing, which other processes make")
+
+
+def _check_replaceable(path: Path, overwrite: bool, keep: Collection[str]) -> None:
     """Refuse to replace what is no run, or is not to be replaced.
 
     Raises:
@@ -152,7 +171,8 @@ def _check_replaceable(path: Path, overwrite: bool) -> None:
         raise ValueError(
             f"path={str(path)!r} is not allowed: it exists; pass another path or overwrite=True"
         )
-    if not is_run(path) and (not path.is_dir() or any(path.iterdir())):
+    others = path.is_dir() and {one.name for one in path.iterdir()} - set(keep)
+    if not is_run(path) and (not path.is_dir() or others):
         raise ValueError(
             f"path={str(path)!r} is not allowed: it is no run directory and will not be "
             "replaced; pass another path"

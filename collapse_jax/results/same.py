@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from collapse_jax.store.files import StoreError
+
 _MACHINE = ("key", "dtype", "backend", "versions.jax", "versions.jaxlib")
 _GROWS = ("num_chains", "num_generations")
 _SHOWN = 3
@@ -26,7 +28,7 @@ def check_same(
       The stored config, if there are.
 
     Raises:
-      ValueError: naming what differs.
+      StoreError: naming what differs.
     """
     stored = json.loads((path / "config.json").read_text())
     made = json.loads((path / "provenance.json").read_text())
@@ -45,7 +47,7 @@ def check_same(
     remedy = "go on with what it was made with, or pass another path"
     if grows.keys() == differ.keys():
         remedy = "use `collapse extend`, or Store(path, extend=True), for more of the same run"
-    raise ValueError(
+    raise StoreError(
         f"store={str(path)!r} is not allowed: it holds another run: "
         f"{', '.join(listed[:_SHOWN])}{more}; {remedy}"
     )

@@ -12,7 +12,7 @@ import numpy as np
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.results.variable import Variable
 from collapse_jax.store.arrays import Array, array_names, create_group, read_array
-from collapse_jax.store.directory import RECORDS, THEORY, Fill, is_run, verify
+from collapse_jax.store.directory import RECORDS, THEORY, Fill, is_begun, is_run, verify
 from collapse_jax.store.files import StoreError, damaged, files_below
 from collapse_jax.store.journal import Ledger
 
@@ -154,18 +154,24 @@ def layout_of(ledger: Ledger) -> Layout | None:
 
 
 def layout_at(path: Path) -> Layout | None:
-    """The layout of the run at `path`; None if nothing is there yet.
+    """The layout of the run at `path`; None if there is none yet.
 
     Raises:
       StoreError: if something else is there.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if not is_begun(path):
         return None
-    layout = layout_of(Ledger.read(path)) if is_run(path) else None
+    layout = layout_of(Ledger.read(path))
     if layout is None:
-        what = "was saved in one piece" if is_run(path) else "exists and is no run directory"
-        raise StoreError(f"store={str(path)!r} is not allowed: it {what}; pass another path")
+        raise StoreError(
+            f"store={str(path)!r} is not allowed: it was saved in one piece; pass another path"
+        )
     return layout
+
+
+def is_stored(path: Path) -> bool:
+    """Whether a run was kept at `path` while it was made."""
+    return is_run(path) and layout_of(Ledger.read(path)) is not None
 
 
 def is_finished(ledger: Ledger) -> bool:

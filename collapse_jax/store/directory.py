@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,10 +12,11 @@ from collapse_jax.store import files
 from collapse_jax.store.arrays import check_metadata
 from collapse_jax.store.files import STATE, Entry, damaged
 from collapse_jax.store.journal import FIRST, Journal, Ledger, journal_name, journals
-from collapse_jax.store.lock import locked
+from collapse_jax.store.lock import alone, locked
 
 RECORDS, THEORY = "records.zarr", "theory.zarr"
 _COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)
+_BESIDE = ("command.json", "parts", "figures", "report.html", "lock", STATE, FIRST)
 _AGAIN = "start again in a new directory, or take the file from a backup"
 _MOST_READS = 5  # of a run that goes on
 
@@ -27,23 +28,71 @@ def is_run(path: Path) -> bool:
     return (path / "config.json").is_file() and (path / RECORDS).is_dir()
 
 
-def create(
-    path: Path,
-    build: Callable[[Path], Any],
-    *,
-    layout: Sequence[int] | None = None,
-    replace: bool = False,
-) -> bool:
-    """A run directory that is there whole or not at all.
+def is_begun(path: Path) -> bool:
+    """Whether a run is there, or was there; False for nothing and an empty directory.
+
+    Raises:
+      StoreError: if something else is there, or a run whose journal is lost.
+    """
+    with files.told(path):
+        names = {one.name for one in path.iterdir()} if path.exists() else set()
+    if FIRST in names and Ledger.read(path).events:
+        return True
+    if names & {"config.json", RECORDS}:
+        raise damaged(path / FIRST, "it is missing or empty", _AGAIN)
+    if strange := {one for one in names if one.split("-")[0] not in _BESIDE}:
+        raise files.StoreError(
+            f"{path} is not allowed: it exists and is no run directory (there is "
+            f"{min(strange)!r}); pass another path"
+        )
+    return False
+
+
+def begin(path: Path, build: Callable[[Path], Any], layout: Sequence[int]) -> None:
+    """Make the directory of a run that is to be continued, unless it is there.
+
+    A line of the journal decides: what is built counts from then on, and whoever opens the
+    directory for writing puts it in place should a crash prevent it here.
+
+    Args:
+      path: the directory, which may hold the command of a run and its parts.
+      build: makes the content of a directory.
+      layout: how the run is cut into files.
+
+    Raises:
+      StoreError: if something else is there.
+    """
+    if is_begun(path):
+        return
+    with files.told(path):
+        (path / STATE).mkdir(parents=True, exist_ok=True)
+        (path / "figures").mkdir(exist_ok=True)
+        with alone(path):
+            if not is_begun(path):
+                new = _stage(path, build)
+                Journal(path / FIRST).append("created", new, layout=layout)
+            _put_in_place(path)
+
+
+def _stage(path: Path, build: Callable[[Path], Any]) -> dict[str, Entry]:
+    """Build files below state/, to be put in place once the journal names them."""
+    staged = path / STATE / files.temporary_name()
+    staged.mkdir()
+    build(staged)
+    files.sync_tree(staged)
+    return {name: files.entry_of(staged / name) for name in files.files_below(staged)}
+
+
+def save(
+    path: Path, build: Callable[[Path], Any], *, replace: bool, keep: Collection[str] = ()
+) -> None:
+    """A whole run, in a directory that is there with all its content or not at all.
 
     Args:
       path: the directory, which must not exist or be empty unless it is to be replaced.
       build: makes the content of a directory.
-      layout: how a run that is to be continued is cut into files; None if it is whole.
       replace: whether to remove a run that is there.
-
-    Returns:
-      False if another process made the directory first.
+      keep: names in it that stay; the rest is then replaced one by one, the journal last.
     """
     with files.told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,29 +102,52 @@ def create(
             for name in ("figures", STATE):
                 (temporary / name).mkdir(exist_ok=True)
             covered = {
-                name: files.entry_of(temporary / name)
-                for name in files.files_below(temporary)
-                if name.split("/")[0] in _COVERED
+                name: files.entry_of(temporary / name) for name in files.files_below(temporary)
             }
-            journal = Journal(temporary / FIRST)
-            if layout is None:
-                journal.append("saved", covered, finished=covered["config.json"].crc)
-            else:
-                journal.append("created", covered, layout=layout)
+            finished = covered["config.json"].crc
+            Journal(temporary / FIRST).append("saved", covered, finished=finished)
             temporary.chmod(0o755)
             files.sync_tree(temporary)
-            if replace and path.exists():
-                shutil.rmtree(path)
-            try:
+            if replace and any((path / name).exists() for name in keep):
+                _replace(path, temporary, keep)
+            else:
+                if replace and path.exists():
+                    shutil.rmtree(path)
                 temporary.rename(path)
-            except OSError:
-                if is_run(path):
-                    return False
-                raise
-            files.sync(path.parent)
+                files.sync(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a run directory that nobody writes.
+
+    Raises:
+      StoreError: if it is none, or another process writes it.
+    """
+    marks = ("config.json", "command.json", FIRST)
+    is_ours = path.is_dir() and any((path / name).is_file() for name in marks)
+    if not is_ours and (not path.is_dir() or any(path.iterdir())):
+        raise files.StoreError(
+            f"{path} is not allowed: it is no run directory and will not be replaced; "
+            "pass another path"
+        )
+    with contextlib.ExitStack() as stack:
+        for lock in path.rglob("lock"):
+            stack.enter_context(locked(lock.parent, (0, 1)))
+        shutil.rmtree(path)
+
+
+def _replace(path: Path, new: Path, keep: Collection[str]) -> None:
+    """The content of `new` in place of all that is in `path` but for what is kept."""
+    old = [one.name for one in path.iterdir() if one.name not in keep]
+    for name in sorted(old, key=lambda name: name != FIRST):
+        one = path / name
+        shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+    moved = [one for one in new.iterdir() if not (path / one.name).exists()]
+    for one in sorted(moved, key=lambda one: one.name == FIRST):
+        one.rename(path / one.name)
+        files.sync(path)
 
 
 def verify(root: Path, *, whole: bool = False) -> Ledger:
@@ -192,17 +264,12 @@ class Writer:
           removed: files that count no more; those that are built again may be among them.
           layout: how the run is cut into files now.
         """
-        staged = self.path / STATE / files.temporary_name()
-        with files.told(staged):
-            staged.mkdir()
-            build(staged)
-            files.sync_tree(staged)
-            new = {name: files.entry_of(staged / name) for name in files.files_below(staged)}
+        with files.told(self.path), self._lock:
+            new = _stage(self.path, build)
             gone = {name: self.files[name] for name in removed}
-            with self._lock:
-                self._journal.append("extended", new, gone, layout=layout)
-                _put_in_place(self.path)
-                _clean(self.path, Ledger.read(self.path))
+            self._journal.append("extended", new, gone, layout=layout)
+            _put_in_place(self.path)
+            _clean(self.path, Ledger.read(self.path))
         self.refresh()
 
     def refresh(self) -> Ledger:
@@ -225,7 +292,7 @@ def writing(path: Path, process: tuple[int, int]) -> Iterator[Writer]:
       StoreError: if another process writes, or anything is damaged; nothing is changed then.
     """
     with locked(path, process):
-        if process[1] == 1:
+        with alone(path):
             _put_in_place(path)
         ledger = verify(path)
         if process[1] == 1:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from collapse_jax import check, execution
+from collapse_jax import execution
 from collapse_jax.execution import Batch
 from collapse_jax.plan import Plan
 from collapse_jax.recording import axes_of, config_of, coordinates_of, provenance_of
@@ -15,6 +15,7 @@ from collapse_jax.results.collect import reduced_variables
 from collapse_jax.results.reduce import Kept, keep
 from collapse_jax.store.arrays import Array, chunk_name
 from collapse_jax.store.directory import RECORDS, Writer
+from collapse_jax.store.files import StoreError
 
 
 def build(plan: Plan, directory: Path) -> None:
@@ -61,17 +62,16 @@ def extend(plan: Plan, writer: Writer, earlier: dict[str, Any]) -> None:
       earlier: the config it has.
 
     Raises:
-      ValueError: if chains depend on the last generation.
+      StoreError: if chains depend on the last generation.
     """
     assert plan.layout is not None
     last = earlier["num_generations"]
     if plan.program.horizon and last != plan.num_generations:
-        allowed = (
-            f"with {type(plan.chain.policy).__name__} a corpus has the room that {last} "
-            "generations take, and with more room sums are rounded differently"
+        raise StoreError(
+            f"num_generations={plan.num_generations} is not allowed: with "
+            f"{type(plan.chain.policy).__name__} a corpus has the room that {last} generations "
+            "take, and with more room sums are rounded differently; run again in a new directory"
         )
-        remedy = "run again in a new directory"
-        raise check.fail("num_generations", plan.num_generations, allowed, remedy)
     whole = earlier["num_chains"] // plan.layout.chain_batch
     if earlier["num_chains"] == plan.num_chains:
         whole = len(plan.batches())

@@ -19,7 +19,7 @@ from collapse_jax.results.run_state import RunState, read_kept
 from collapse_jax.results.same import check_same
 from collapse_jax.results.variable import Variable
 from collapse_jax.store.arrays import chunk_name, write_chunk
-from collapse_jax.store.directory import RECORDS, Fill, Writer, create, is_run, writing
+from collapse_jax.store.directory import RECORDS, Fill, Writer, begin, writing
 from collapse_jax.store.lock import alone
 from collapse_jax.storing.batch import StoredBatch
 from collapse_jax.storing.frame import build, extend, kept_like
@@ -58,8 +58,8 @@ class OnDisk:
         """
         assert plan.store is not None
         path = plan.store.directory
-        if not is_run(path):
-            create(path, lambda directory: build(plan, directory), layout=plan.layout)
+        assert plan.layout is not None
+        begin(path, lambda directory: build(plan, directory), plan.layout)
         with writing(path, plan.store.process) as writer:
             earlier = check_same(
                 path, config_of(plan), provenance_of(plan), may_grow=plan.store.extend
