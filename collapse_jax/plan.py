@@ -108,6 +108,13 @@ class Plan:
         begins = range(0, self.num_chains, self.chain_batch)
         return [slice(begin, min(begin + self.chain_batch, self.num_chains)) for begin in begins]
 
+    @property
+    def own_batches(self) -> range:
+        """Numbers of the batches that this process runs."""
+        index, count = (0, 1) if self.store is None else self.store.process
+        number = len(self.batches())
+        return range(number * index // count, number * (index + 1) // count)
+
     def call(self, now: int, most: int) -> Call:
         """The next call for a batch that has reached generation `now`.
 
@@ -340,7 +347,8 @@ def _check_batch(
     if chain_batch is not None:
         asked = check.integer("chain_batch", chain_batch, 1)
         most = asked if width is None else min(asked, width)
-    batch = math.ceil(num_chains / math.ceil(num_chains / most))
+    number = math.ceil(num_chains / most)
+    batch = math.ceil(num_chains / (math.ceil(number / processes) * processes))
     if width is None and chain_batch is None:
         batch = _whole(batch, program)
     return batch, width

@@ -13,7 +13,7 @@ import numpy as np
 from collapse_jax.store import files
 from collapse_jax.store.files import STATE, damaged
 
-_NAME = re.compile(rf"{STATE}/(\d{{6,}})-(\d{{6,}})-[0-9a-f]{{8}}\.npz")
+_NAME = re.compile(rf"{STATE}/(\d{{6,}})-(\d{{6,}})-[0-9a-f]{{16}}\.npz")
 _ABOUT = "about"  # generation, id of the first chain, two words of the key, number of leaves
 
 

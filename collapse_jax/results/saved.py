@@ -36,6 +36,9 @@ class StoredTable(Mapping[str, Variable]):
             self._read[name] = Variable(dims, values)
         return self._read[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._dims
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._dims)
 
@@ -117,10 +120,7 @@ def read(path: Path) -> Parts:
     Raises:
       StoreError: naming the file that is not as it was left.
     """
-    ledger = verify(path)
-    if is_finished(ledger):
-        verify(path, whole=True)
-    return read_parts(path, ledger)
+    return read_parts(path, verify(path))
 
 
 def read_parts(path: Path, ledger: Ledger) -> Parts:
@@ -133,8 +133,8 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
     variables, coordinates = _tables(path / RECORDS)
     theory = dict(_tables(path / THEORY)[0]) if (path / THEORY).is_dir() else {}
     last = last_states(ledger.files).values()
-    is_whole = is_finished(ledger)
-    state = RunState.load([path / one.name for one in last]) if is_whole and last else None
+    has_state = ledger.is_finished and last
+    state = RunState.load([path / one.name for one in last]) if has_state else None
     missing = missing_chains(ledger, config)
     return Parts(variables, coordinates, config, provenance, state, theory, missing)
 
@@ -174,12 +174,6 @@ def is_stored(path: Path) -> bool:
     return is_run(path) and layout_of(Ledger.read(path)) is not None
 
 
-def is_finished(ledger: Ledger) -> bool:
-    """Whether all that the present config asks for is there."""
-    present = ledger.files["config.json"].crc
-    return any(event.get("finished") == present for event in ledger.events)
-
-
 def last_states(files: Iterable[str]) -> dict[int, StateFile]:
     """The latest state of every batch that has one, among the files of a run."""
     found = sorted(filter(None, map(StateFile.parse, files)))
@@ -189,7 +183,7 @@ def last_states(files: Iterable[str]) -> dict[int, StateFile]:
 def missing_chains(ledger: Ledger, config: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
     """First and last id of every range of chains that is not finished."""
     layout = layout_of(ledger)
-    if layout is None or is_finished(ledger):
+    if layout is None or ledger.is_finished:
         return ()
     states, last = last_states(ledger.files), config["num_generations"]
     ranges: list[tuple[int, int]] = []

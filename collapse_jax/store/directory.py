@@ -150,27 +150,33 @@ def _replace(path: Path, new: Path, keep: Collection[str]) -> None:
         files.sync(path)
 
 
-def verify(root: Path, *, whole: bool = False) -> Ledger:
+def verify(root: Path) -> Ledger:
     """Check every file of a run against its journals; a run that goes on may be read.
-
-    Args:
-      root: the run directory.
-      whole: whether the run has ended, so that it has no file which no journal knows.
 
     Raises:
       StoreError: for the first file that is not as the run left it, and what to do.
     """
-    found = set(files.files_below(root))
-    if FIRST not in found:
+    if FIRST not in set(files.files_below(root)):
         remedy = "it is no run directory, or has lost its journal: start again in a new one"
         raise damaged(root / FIRST, "it is missing", remedy)
     ledger = _checked(root, _MOST_READS)
-    for name in ("config.json", "provenance.json", f"{RECORDS}/zarr.json"):
-        if name not in ledger.files:
-            raise damaged(root / name, "no journal names it", _AGAIN)
-    if whole:
-        _check_strays(root, found, ledger)
+    if not ledger.files:
+        raise damaged(root / FIRST, "it is empty", _AGAIN)
+    for name in strays(root, ledger) if ledger.is_finished else ():
+        raise stray(root / name)
     return ledger
+
+
+def strays(root: Path, ledger: Ledger) -> list[str]:
+    """Files that no journal knows, where only the run writes."""
+    found = [name for name in files.files_below(root) if name.split("/")[0] in _COVERED]
+    unknown = [name for name in found if name not in ledger.files and not files.is_temporary(name)]
+    return [name for name in unknown if (name, files.entry_of(root / name)) not in ledger.dead]
+
+
+def stray(path: Path) -> files.StoreError:
+    """The error for a file that somebody else put into a run, to be raised by the caller."""
+    return damaged(path, "this run did not write it", "remove it, and see who put it there")
 
 
 def _checked(root: Path, reads: int) -> Ledger:
@@ -196,15 +202,6 @@ def _check_files(root: Path, ledger: Ledger) -> None:
             raise damaged(path, "it was changed after it had been written", _AGAIN)
         if path.name == "zarr.json":
             check_metadata(path)
-
-
-def _check_strays(root: Path, found: Iterable[str], ledger: Ledger) -> None:
-    for name in sorted(found):
-        known = name in ledger.files or files.is_temporary(name)
-        if name.split("/")[0] in _COVERED and not known:
-            raise damaged(
-                root / name, "this run did not write it", "remove it, and see who put it there"
-            )
 
 
 class Writer:
@@ -317,15 +314,10 @@ def _put_in_place(root: Path) -> None:
 
 def _clean(root: Path, ledger: Ledger) -> None:
     """Remove temporary files, and files whose removal a crash prevented."""
-    for name in files.files_below(root):
+    for name in {name for name, _ in ledger.dead} - ledger.files.keys():
         path = root / name
-        if files.is_temporary(name):
+        if path.is_file() and (name, files.entry_of(path)) in ledger.dead:
             path.unlink()
-        elif name not in ledger.files and name.split("/")[0] in _COVERED:
-            entry = files.entry_of(path)
-            is_state = path.parent == root / STATE and path.stem.endswith(f"-{entry.crc}")
-            if (name, entry) in ledger.dead or is_state:
-                path.unlink()
     for path in (root / STATE).iterdir():
-        if path.is_dir() and files.is_temporary(f"{STATE}/{path.name}"):
-            shutil.rmtree(path)
+        if files.is_temporary(f"{STATE}/{path.name}"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

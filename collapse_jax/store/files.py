@@ -18,6 +18,7 @@ import google_crc32c
 
 STATE = "state"
 _TEMPORARY = "tmp-"
+_PIECE = 2**24  # bytes of a file in memory at a time
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -54,11 +55,6 @@ def told(path: Path) -> Iterator[None]:
         raise StoreError(f"{path} cannot be used: {reason}; {remedy}") from error
 
 
-def checksum(data: Any) -> str:
-    """CRC-32C in hexadecimal."""
-    return f"{google_crc32c.value(bytes(data) if isinstance(data, bytearray) else data):08x}"
-
-
 def entry_of(path: Path) -> Entry:
     """Size and checksum of a regular file, which is not followed if it is a link."""
     with told(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
@@ -66,14 +62,19 @@ def entry_of(path: Path) -> Entry:
 
 
 def _entry(file: IO[bytes]) -> Entry:
+    """CRC-32C of all but the last four bytes, and these.
+
+    They stand by themselves because a CRC of data that end in their own CRC, as chunks do,
+    is the same for all data.
+    """
     size = os.fstat(file.fileno()).st_size
     if size == 0:
-        return Entry(0, checksum(b""))
+        return Entry(0, f"{0:016x}")
+    body, value = max(0, size - 4), 0
     with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
-        value = 0
-        for begin in range(0, size, 2**24):
-            value = google_crc32c.extend(value, content[begin : begin + 2**24])
-    return Entry(size, f"{value:08x}")
+        for begin in range(0, body, _PIECE):
+            value = google_crc32c.extend(value, content[begin : min(begin + _PIECE, body)])
+        return Entry(size, f"{value:08x}{content[body:].hex():0>8}")
 
 
 def write(root: Path, name: str, fill: Callable[[IO[bytes]], Any]) -> tuple[str, Entry]:

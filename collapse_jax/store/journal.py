@@ -48,6 +48,12 @@ class Ledger:
     dead: frozenset[tuple[str, Entry]]
     events: Sequence[Mapping[str, Any]]
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether all that the present config asks for is there."""
+        present = self.files["config.json"].crc if "config.json" in self.files else None
+        return any(event.get("finished", "") == present for event in self.events)
+
     @classmethod
     def read(cls, root: Path) -> Self:
         """Read every journal.

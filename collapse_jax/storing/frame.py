@@ -1,5 +1,6 @@
 """What a run directory holds before the first generation, and how it grows."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from collapse_jax.recording import axes_of, config_of, coordinates_of, provenanc
 from collapse_jax.results import saved
 from collapse_jax.results.collect import reduced_variables
 from collapse_jax.results.reduce import Kept, keep
+from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.store.arrays import Array, chunk_name
-from collapse_jax.store.directory import RECORDS, Writer
+from collapse_jax.store.directory import RECORDS, THEORY, Writer, stray, strays
 from collapse_jax.store.files import StoreError
 
 
@@ -82,6 +84,31 @@ def extend(plan: Plan, writer: Writer, earlier: dict[str, Any]) -> None:
     kept |= {one.name for number, one in states.items() if number < whole}
     removed = [name for name in writer.files if name not in kept]
     writer.rebuild(lambda directory: build(plan, directory), removed, plan.layout)
+
+
+def drop_orphans(plan: Plan, writer: Writer) -> None:
+    """Remove states of this process that a crash kept from the journal; they are made again.
+
+    Files of records that a crash kept from it stay: what is made again is compared with them.
+
+    Raises:
+      StoreError: for a file that no crash of this run can have left.
+    """
+    ledger, places = writer.refresh(), plan.batches()
+    records = {name for number in range(len(places)) for name in record_files(plan, number)}
+    for name in strays(writer.path, ledger):
+        path, state = writer.path / name, StateFile.parse(name)
+        merged = plan.reduce is not None and re.fullmatch(rf"{RECORDS}/\w+/c(/0)+", name)
+        if name in records or name.startswith(f"{THEORY}/") or merged:
+            continue
+        if state is None or state.batch >= len(places):
+            raise stray(path)
+        if state.batch not in plan.own_batches:
+            continue
+        found, begin = RunState.read(path), plan.first_chain + places[state.batch].start
+        if (found.key, found.first_chain) != (plan.key, begin):
+            raise stray(path)
+        path.unlink()
 
 
 def chunk_shape(plan: Plan, rest: tuple[int, ...]) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from collapse_jax.store.arrays import chunk_name, write_chunk
 from collapse_jax.store.directory import RECORDS, Fill, Writer, begin, writing
 from collapse_jax.store.lock import alone
 from collapse_jax.storing.batch import StoredBatch
-from collapse_jax.storing.frame import build, extend, kept_like
+from collapse_jax.storing.frame import build, drop_orphans, extend, kept_like
 
 _WAITING = 4  # writes that may wait for the disk
 
@@ -42,7 +42,6 @@ class OnDisk:
         self.plan = plan
         self.writer = writer
         self.seconds = plan.store.seconds
-        self._process = plan.store.process
         self._pool = ThreadPoolExecutor(1)
         self._room = threading.BoundedSemaphore(_WAITING)
         self._error: BaseException | None = None
@@ -66,6 +65,7 @@ class OnDisk:
             )
             if earlier is not None:
                 extend(plan, writer, earlier)
+            drop_orphans(plan, writer)
             run = cls(plan, writer)
             try:
                 yield run
@@ -79,12 +79,10 @@ class OnDisk:
 
     def batches(self) -> list[BatchRecorder]:
         """Those of this process that are not at the last generation."""
-        index, count = self._process
-        places = self.plan.batches()
-        own = range(len(places) * index // count, len(places) * (index + 1) // count)
-        states = saved.last_states(self.writer.files)
-        found = [StoredBatch(self, number, places[number], states.get(number)) for number in own]
-        return [batch for batch in found if batch.generation < self.plan.num_generations]
+        plan, states = self.plan, saved.last_states(self.writer.files)
+        places = plan.batches()
+        found = [StoredBatch(self, k, places[k], states.get(k)) for k in plan.own_batches]
+        return [batch for batch in found if batch.generation < plan.num_generations]
 
     def submit(self, task: Callable[[], Any]) -> None:
         """Let the writing thread do this after what it was given before.
@@ -123,7 +121,7 @@ class OnDisk:
         path = self.writer.path
         with alone(path):
             ledger = self.writer.refresh()
-            if not saved.is_finished(ledger):
+            if not ledger.is_finished:
                 spent: dict[str, Any] = {
                     "compile_seconds": compile_seconds,
                     "run_seconds": run_seconds,

@@ -197,13 +197,13 @@ def test_processes_of_one_run_hold_it_together(tmp_path):
 def test_ranges_of_chains_by_process(tmp_path):
     whole = run("discrete", num_chains=500)
     first = cj.Store(tmp_path / "run", process=(0, 3))
-    with pytest.warns(RuntimeWarning, match="lacks chains 125 to 499, which other"):
+    with pytest.warns(RuntimeWarning, match="lacks chains 168 to 499, which other"):
         part = run("discrete", num_chains=500, store=first)
-    assert part.missing == ((125, 499),)
-    np.testing.assert_array_equal(part["entropy"][:, :125], whole["entropy"][:, :125])
-    assert np.all(np.isnan(part["entropy"][:, 125:]))
+    assert part.missing == ((168, 499),)
+    np.testing.assert_array_equal(part["entropy"][:, :168], whole["entropy"][:, :168])
+    assert np.all(np.isnan(part["entropy"][:, 168:]))
     last = cj.Store(tmp_path / "run", process=(2, 3))
-    with pytest.warns(RuntimeWarning, match="lacks chains 125 to 249, which"):
+    with pytest.warns(RuntimeWarning, match="lacks chains 168 to 335, which"):
         run("discrete", num_chains=500, store=last)
     assert_same(whole, run("discrete", num_chains=500, store=tmp_path / "run"))
     assert sorted(path.name for path in (tmp_path / "run").glob("journal*")) == [

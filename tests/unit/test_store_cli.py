@@ -1,0 +1,138 @@
+"""`collapse run` that is interrupted, killed, shared by processes, resumed and extended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import collapse_jax as cj
+from collapse_jax.cli import main
+
+SIZES = ["--num-chains", "600", "--num-generations", "400"]
+DISCRETE = ["discrete", "--source", "zipf:20", "--policy.num-samples", "50", *SIZES, "--quiet"]
+SMALL = ["gaussian", "--policy.num-samples", "20", "--num-chains", "300", "--quiet"]
+
+
+def start(arguments, devices=1, **environment):
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    everything = {**os.environ, "XLA_FLAGS": flags, **environment}
+    command = [sys.executable, "-c", "from collapse_jax.cli import main; raise SystemExit(main())"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*command, *arguments], env=everything, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def wait_for(path):
+    """Wait until a run has come as far as to make a file."""
+    begin = time.monotonic()
+    while not path.exists():
+        assert time.monotonic() < begin + 120
+        time.sleep(0.002)
+
+
+def assert_same(one, other):
+    assert one.variables.keys() == other.variables.keys()
+    for name in [*one.variables, *one.coordinates]:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert main(["run", *DISCRETE, "--out", str(out)]) == 0
+    return cj.Records.load(out)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_says_how_to_go_on(stop, tmp_path, whole, capsys):
+    out = tmp_path / "run"
+    with start(["run", *DISCRETE, "--out", str(out)]) as process:
+        wait_for(out / "journal.jsonl")
+        process.send_signal(stop)
+        output, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert error == f"collapse: interrupted; go on with `collapse resume {out}`\n"
+    assert not output
+    assert main(["run", *DISCRETE, "--out", str(out)]) == 2
+    assert f"collapse resume {out}" in capsys.readouterr().err
+    assert main(["resume", str(out), "--quiet"]) == 0
+    assert_same(cj.Records.load(out), whole)
+
+
+def test_two_processes_of_four_devices_make_the_bits_of_one(tmp_path, whole, capsys):
+    out = tmp_path / "run"
+    slurm = {
+        "SLURM_JOB_ID": "4242",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_NNODES": "1",
+    }
+    both = [
+        start(
+            ["run", *DISCRETE, "--out", str(out), "--distributed"],
+            devices=4,
+            SLURM_PROCID=str(index),
+            SLURM_LOCALID=str(index),
+            **slurm,
+        )
+        for index in range(2)
+    ]
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert any("report: " in output for output, _ in outputs)
+    assert_same(cj.Records.load(out), whole)
+    assert (out / "journal-1.jsonl").exists()
+
+
+def test_the_range_of_a_killed_process_is_named_and_made_by_resume(tmp_path, whole, capsys):
+    out = tmp_path / "run"
+    shared = ["run", *DISCRETE, "--out", str(out), "--process"]
+    with start([*shared, "1/2"], devices=4) as killed:
+        wait_for(out / "lock-1")
+        killed.kill()
+    with start([*shared, "0/2"], devices=4) as process:
+        output, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    assert "chains 300 to 599 are missing" in output
+    assert f"collapse resume {out}" in output
+    assert main(["resume", str(out), "--quiet"]) == 0
+    assert_same(cj.Records.load(out), whole)
+
+
+def test_extend_and_resume_of_a_study(tmp_path, capsys):
+    out, longer = tmp_path / "run", tmp_path / "longer"
+    assert main(["run", *SMALL, "--num-generations", "10", "--out", str(out)]) == 0
+    assert main(["extend", str(out), "--num-generations", "15", "--quiet"]) == 0
+    assert main(["run", *SMALL, "--num-generations", "15", "--out", str(longer)]) == 0
+    assert_same(cj.Records.load(out), cj.Records.load(longer))
+    capsys.readouterr()
+    assert main(["extend", str(out), "--num-generations", "5", "--quiet"]) == 2
+    assert "num_generations is 15 there and 5 now" in capsys.readouterr().err
+    assert main(["resume", str(out), "--quiet"]) == 0, "a refused extension changes nothing"
+
+
+@pytest.mark.parametrize("arguments", [["resume"], ["extend"], ["extend", "--num-chains", "3"]])
+def test_a_run_must_be_named(arguments, capsys):
+    assert main(arguments) == 2
+    assert "RUN is missing: the command is `collapse" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--process", "2/2"], "--process='2/2'"),
+        (["--process", "one"], "--process='one'"),
+        (["--distributed"], "jax.distributed finds no cluster"),
+    ],
+)
+def test_bad_processes_get_one_line(arguments, named, tmp_path, capsys):
+    assert main(["run", *SMALL, *arguments, "--out", str(tmp_path / "run")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert named in line
+    assert not (tmp_path / "run").exists()
