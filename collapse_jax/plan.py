@@ -130,7 +130,12 @@ class Plan:
         if stride > most:
             return Call(now, most, 1, is_kept=False)
         left = min(most, self.num_generations - now)
-        times = min(left // stride, self.program.length) if stride == every else 1
+        fitting = self.program.length
+        if self.layout is not None:  # calls end where files do
+            fitting = min(
+                fitting, self.layout.records - self.num_records(now) % self.layout.records
+            )
+        times = min(left // stride, fitting) if stride == every else 1
         return Call(now, stride, times, is_kept=True)
 
     def num_records(self, now: int) -> int:
@@ -227,7 +232,7 @@ def make_plan(
     if store is not None:
         layout = saved.layout_at(store.directory)
         if layout is None or (store.extend and 2 * layout.chain_batch < batch):
-            layout = _layout(batch, num_generations // every + 2, record["raw"])
+            layout = _layout(batch, -(-num_generations // every) + 1, record["raw"])
         batch = layout.chain_batch
     plan = Plan(
         chain=chain,
@@ -363,8 +368,9 @@ def _whole(batch: int, program: Program) -> int:
 def _layout(chain_batch: int, num_records: int, record: Mapping[str, Any]) -> Layout:
     """Files of some megabytes for the largest variable."""
     largest = max(memory.size_of(shape) for shape in record.values())
-    fitting = _FILE_BYTES // max(1, chain_batch * largest)
-    return Layout(chain_batch, max(1, min(num_records, fitting)))
+    fitting = max(1, _FILE_BYTES // max(1, chain_batch * largest))
+    files = math.ceil(num_records / 2 ** int(math.log2(fitting)))
+    return Layout(chain_batch, math.ceil(num_records / files))
 
 
 def _check_state(plan: Plan, state: Any) -> None:

@@ -28,6 +28,7 @@ from collapse_jax.storing import OnDisk
 
 _CALLS = 50  # at first, in a run that is watched
 _SHORT, _LONG = 0.5, 2.0  # seconds of a call
+_GROWTH = 16  # at most, from call to call
 
 
 def simulate(
@@ -198,10 +199,11 @@ class _Pace:
         """A call of so many generations took so long."""
         if self._is_fixed or steps == 0:
             return
-        if seconds < _SHORT and steps * 2 > self.generations:
-            self.generations = min(2 * self.generations, MAX_GENERATIONS)
-        elif seconds > _LONG:
+        if seconds > _LONG:
             self.generations = max(1, steps // 2)
+        elif seconds < _SHORT and steps * 2 > self.generations:
+            growth = min(_GROWTH, _SHORT / max(seconds, 1e-6))
+            self.generations = min(int(self.generations * max(2, growth)), MAX_GENERATIONS)
 
 
 class _Worker:

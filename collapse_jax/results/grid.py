@@ -41,7 +41,7 @@ class Grid:
         self.shape = tuple(len(values) for values in self.axes.values())
         self.failures: dict[Point, str] = {}
         self._variables: dict[str, Variable] = {}
-        self._earlier: dict[str, Variable] = {}
+        self._earlier: Mapping[str, Variable] = {}
         self._expected: dict[Point, Records] = {}
         self._coordinates: dict[str, Variable] = {}
         self._settings: tuple[dict[str, Any], dict[str, Any]] | None = None

@@ -10,9 +10,10 @@ from typing import Any, Self
 import numpy as np
 
 from collapse_jax.results import saved
-from collapse_jax.results.run_state import RunState
+from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.results.variable import Variable
 from collapse_jax.store.directory import is_run, save
+from collapse_jax.store.files import Content
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Records:
     config: dict[str, Any]
     provenance: dict[str, Any]
     state: RunState | None = None
-    expected: dict[str, Variable] | Callable[[], dict[str, Variable]] = dataclasses.field(
+    expected: Mapping[str, Variable] | Callable[[], Mapping[str, Variable]] = dataclasses.field(
         default_factory=dict
     )
     missing: tuple[tuple[int, int], ...] = ()
@@ -49,7 +50,7 @@ class Records:
         raise KeyError(f"no variable {name!r}; there are {known}")
 
     @functools.cached_property
-    def theory(self) -> dict[str, Variable]:
+    def theory(self) -> Mapping[str, Variable]:
         """Exact expectations by name of variable, as far as they are known.
 
         NAME_variance is the variance of NAME over chains; in one dimension "variance" is
@@ -99,15 +100,19 @@ class Records:
         path = Path(path)
         if path.exists():
             _check_replaceable(path, overwrite, keep)
-        save(path, self._write, replace=overwrite, keep=keep)
+        save(path, self._contents, replace=overwrite, keep=keep)
         return path
 
-    def _write(self, path: Path) -> None:
+    def _contents(self) -> dict[str, Content]:
+        """The files of a run directory."""
         variables, coordinates = map(saved.arrays, (self.variables, self.coordinates))
-        saved.write_frame(path, self.config, self.provenance, variables, coordinates)
-        saved.write_theory(path, self.theory, self.coordinates)
+        contents = saved.frame(self.config, self.provenance, variables, coordinates)
+        contents |= saved.theory_files(self.theory, self.coordinates)
         if self.state is not None:
-            self.state.save(path)
+            content = self.state.contents()
+            pattern = StateFile.pattern(0, self.state.generation)
+            contents[pattern.format(crc=content.entry.crc)] = content
+        return contents
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -220,7 +225,7 @@ def _along(
     left: Records,
     right: Records,
     state: RunState | None,
-    expected: dict[str, Variable] | Callable[[], dict[str, Variable]],
+    expected: Mapping[str, Variable] | Callable[[], Mapping[str, Variable]],
 ) -> Records:
     names = left.variables.keys()
     config = dict(left.config)

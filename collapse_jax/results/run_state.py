@@ -2,19 +2,18 @@
 
 import contextlib
 import dataclasses
+import io
+import os
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
 
-from collapse_jax.store import files
-from collapse_jax.store.files import STATE, damaged
+from collapse_jax.store.files import STATE, Content, content_of, damaged
 
-_NAME = re.compile(rf"{STATE}/(\d{{6,}})-(\d{{6,}})-[0-9a-f]{{16}}\.npz")
-_ABOUT = "about"  # generation, id of the first chain, two words of the key, number of leaves
+_NAME = re.compile(rf"{STATE}/(\d{{6,}})-(\d{{6,}})-[0-9a-f]{{16}}\.npy")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,6 +25,10 @@ class RunState:
       first_chain: id of the first chain.
       key: the two 32-bit words of the run's key.
       leaves: arrays with the chain as first axis.
+
+    A file of it is several arrays saved by NumPy, one after the other: generation, id of the
+    first chain, the key and the number of leaves; the leaves; and records of these chains
+    that fill no file of their own yet.
     """
 
     generation: int
@@ -33,17 +36,16 @@ class RunState:
     key: tuple[int, int]
     leaves: tuple[np.ndarray, ...]
 
-    def save(self, root: Path) -> None:
-        """Write it into a run directory, as one batch."""
-        (root / STATE).mkdir(exist_ok=True)
-        files.write(root, StateFile.pattern(0, self.generation), self.fill())
-
-    def fill(self, kept: Sequence[np.ndarray] = ()) -> Callable[[IO[bytes]], None]:
-        """What writes it to an open file, with records that no other file has."""
+    def contents(self, kept: Sequence[np.ndarray] = ()) -> Content:
+        """What a file of it holds, with records that no other file has."""
         numbers = [self.generation, self.first_chain, *self.key, len(self.leaves)]
-        arrays = {_ABOUT: np.array(numbers, np.int64)}
-        arrays |= {f"{place:04d}": leaf for place, leaf in enumerate([*self.leaves, *kept])}
-        return lambda file: np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+        pieces: list[bytes | np.ndarray] = []
+        for array in [np.array(numbers, np.int64), *self.leaves, *kept]:
+            header, whole = io.BytesIO(), np.asarray(array, order="C")
+            described = np.lib.format.header_data_from_array_1_0(whole)
+            np.lib.format.write_array_header_1_0(header, described)
+            pieces += [header.getvalue(), whole]
+        return content_of(pieces)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -53,8 +55,8 @@ class RunState:
           StoreError: if it is no such file.
         """
         with _arrays(path) as arrays:
-            generation, first_chain, first, second, number = arrays[_ABOUT].tolist()
-            leaves = tuple(arrays[f"{place:04d}"] for place in range(number))
+            generation, first_chain, first, second, number = next(arrays).tolist()
+            leaves = tuple([next(arrays) for _ in range(number)])
         return cls(generation, first_chain, (first, second), leaves)
 
     @classmethod
@@ -69,19 +71,25 @@ class RunState:
 def read_kept(path: Path) -> list[np.ndarray]:
     """The records beside the chains in a file."""
     with _arrays(path) as arrays:
-        begin = int(arrays[_ABOUT][-1])
-        return [arrays[f"{place:04d}"] for place in range(begin, len(arrays.files) - 1)]
+        number = int(next(arrays)[-1])
+        return list(arrays)[number:]
 
 
 @contextlib.contextmanager
-def _arrays(path: Path) -> Iterator[Any]:
-    """The arrays in a file; nothing is unpickled."""
+def _arrays(path: Path) -> Iterator[Iterator[np.ndarray]]:
+    """The arrays in a file, one after the other; nothing is unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            yield arrays
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            yield _read_arrays(file)
+    except (ValueError, TypeError, EOFError, StopIteration) as error:
         reason = f"it is no state of a run ({' '.join(str(error).split())[:100]})"
         raise damaged(path, reason, "do not use this run: somebody made it up") from error
+
+
+def _read_arrays(file: BinaryIO) -> Iterator[np.ndarray]:
+    size = os.fstat(file.fileno()).st_size
+    while file.tell() < size:
+        yield np.lib.format.read_array(file, allow_pickle=False)
 
 
 class StateFile(NamedTuple):
@@ -100,4 +108,4 @@ class StateFile(NamedTuple):
     @staticmethod
     def pattern(batch: int, generation: int) -> str:
         """Relative name, with a place for the checksum."""
-        return f"{STATE}/{batch:06d}-{generation:06d}-{{crc}}.npz"
+        return f"{STATE}/{batch:06d}-{generation:06d}-{{crc}}.npy"

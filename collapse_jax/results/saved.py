@@ -1,19 +1,17 @@
 """What lies in a run directory, and the way back to names, arrays and numbers."""
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.results.variable import Variable
-from collapse_jax.store.arrays import Array, array_names, create_group, read_array
-from collapse_jax.store.directory import RECORDS, THEORY, Fill, is_begun, is_run, verify
-from collapse_jax.store.files import StoreError, damaged, files_below
+from collapse_jax.store.arrays import Array, array_names, group_files, read_array
+from collapse_jax.store.directory import RECORDS, THEORY, is_begun, is_run, verify
+from collapse_jax.store.files import Content, StoreError, content_of, damaged
 from collapse_jax.store.journal import Ledger
 
 
@@ -61,57 +59,38 @@ class Parts(NamedTuple):
     config: dict[str, Any]
     provenance: dict[str, Any]
     state: RunState | None
-    expected: dict[str, Variable]
+    expected: Mapping[str, Variable]
     missing: tuple[tuple[int, int], ...]
 
 
 def arrays(table: Mapping[str, Variable]) -> dict[str, Array]:
     """Variables as arrays to be written."""
-    return {name: _array(one) for name, one in table.items()}
+    return {name: Array.of(one.dims, np.asarray(one.values)) for name, one in table.items()}
 
 
-def _array(one: Variable) -> Array:
-    values = np.asarray(one.values)
-    return Array(one.dims, values.shape, values.dtype, values=values)
-
-
-def write_frame(
-    path: Path,
+def frame(
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
     variables: Mapping[str, Array],
     coordinates: Mapping[str, Array],
-) -> None:
+) -> dict[str, Content]:
     """config.json, provenance.json and records.zarr, with the values that are known."""
-    for name, content in (("config", config), ("provenance", provenance)):
-        (path / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-    attributes = {"config": json.dumps(config), "provenance": json.dumps(provenance)}
-    create_group(path / RECORDS, {**variables, **coordinates}, list(coordinates), attributes)
-
-
-def write_theory(
-    path: Path, theory: Mapping[str, Variable], coordinates: Mapping[str, Variable]
-) -> None:
-    """theory.zarr, if anything is known, with the coordinates it needs."""
-    if theory:
-        used = {dim for one in theory.values() for dim in one.dims}
-        needed = {name: coordinates[name] for name in sorted(used & coordinates.keys())}
-        create_group(path / THEORY, arrays(theory) | arrays(needed), list(needed))
+    both = {"config": config, "provenance": provenance}
+    texts = {f"{name}.json": json.dumps(one, indent=1) + "\n" for name, one in both.items()}
+    attributes = {name: json.dumps(one) for name, one in both.items()}
+    records = group_files(RECORDS, {**variables, **coordinates}, list(coordinates), attributes)
+    return {name: content_of([text.encode()]) for name, text in texts.items()} | records
 
 
 def theory_files(
     theory: Mapping[str, Variable], coordinates: Mapping[str, Variable]
-) -> dict[str, Fill]:
-    """What writes the files of theory.zarr, by relative name."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        write_theory(directory, theory, coordinates)
-        contents = {name: (directory / name).read_bytes() for name in files_below(directory)}
-    return {name: partial(_write_bytes, content) for name, content in contents.items()}
-
-
-def _write_bytes(content: bytes, file: IO[bytes]) -> None:
-    file.write(content)
+) -> dict[str, Content]:
+    """theory.zarr, if anything is known, with the coordinates it needs."""
+    if not theory:
+        return {}
+    used = {dim for one in theory.values() for dim in one.dims}
+    needed = {name: coordinates[name] for name in sorted(used & coordinates.keys())}
+    return group_files(THEORY, arrays(theory) | arrays(needed), list(needed))
 
 
 def read(path: Path) -> Parts:
@@ -131,7 +110,7 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
         spent = [event[name] for event in ledger.events if name in event]
         provenance |= {name: sum(spent)} if spent else {}
     variables, coordinates = _tables(path / RECORDS)
-    theory = dict(_tables(path / THEORY)[0]) if (path / THEORY).is_dir() else {}
+    theory = _tables(path / THEORY)[0] if (path / THEORY).is_dir() else {}
     last = last_states(ledger.files).values()
     has_state = ledger.is_finished and last
     state = RunState.load([path / one.name for one in last]) if has_state else None
@@ -139,12 +118,12 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
     return Parts(variables, coordinates, config, provenance, state, theory, missing)
 
 
-def _tables(path: Path) -> tuple[StoredTable, dict[str, Variable]]:
-    """Variables to be read later, and coordinates."""
+def _tables(path: Path) -> tuple[StoredTable, StoredTable]:
+    """Variables and coordinates of a group."""
     dims, names = array_names(path)
-    variables = {name: dims[name] for name in dims.keys() - names}
-    coordinates = StoredTable(path, {name: dims[name] for name in names})
-    return StoredTable(path, dict(sorted(variables.items()))), dict(coordinates)
+    variables = {name: one for name, one in dims.items() if name not in names}
+    coordinates = {name: one for name, one in dims.items() if name in names}
+    return StoredTable(path, variables), StoredTable(path, coordinates)
 
 
 def layout_of(ledger: Ledger) -> Layout | None:

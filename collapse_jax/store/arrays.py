@@ -1,25 +1,23 @@
-"""Zarr groups whose chunks are plain files that other code may write and check.
+"""Zarr groups (format 3) as files that are written and checked one by one.
 
 A chunk is the little-endian bytes of the array and their CRC-32C, uncompressed: numbers of
 chains do not compress. Integers fill with -1 and floats with NaN, so that a chunk that is
-not there never reads as data.
+not there never reads as data. Written without the zarr package, whose import takes longer
+than many a run; read by it, as by any program that knows the format.
 """
 
 import dataclasses
 import json
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Self
 
-import google_crc32c
 import numpy as np
 
-from collapse_jax.store.files import damaged
+from collapse_jax.store.files import Content, content_of, damaged, ended_by_crc
 
-_FILL = {"f": np.nan, "i": -1, "b": False, "u": 0, "U": ""}
+_FILL = {"f": "NaN", "i": -1, "b": False, "u": 0, "U": ""}
 _CODECS = {"bytes", "crc32c", "vlen-utf8"}
-_CHUNK_BYTES = 2**24  # of arrays that are written whole
 _FOREIGN = "it was not written by this library; do not open it"
 
 
@@ -31,64 +29,78 @@ class Array:
       dims: a name for every axis.
       shape: its shape.
       dtype: of its elements.
-      chunks: shape of a chunk; None for the whole array, split on its first axis if large.
+      chunks: shape of a chunk.
       values: what to write now; None leaves every chunk to be written later.
-      attributes: JSON-able.
     """
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype
-    chunks: tuple[int, ...] | None = None
+    chunks: tuple[int, ...]
     values: np.ndarray | None = None
-    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dims: tuple[str, ...], values: np.ndarray) -> Self:
+        """An array that is written now, in one chunk."""
+        return cls(dims, values.shape, values.dtype, values.shape, values)
 
 
-def create_group(
-    path: Path,
+def group_files(
+    path: str,
     arrays: Mapping[str, Array],
     coordinates: Sequence[str] = (),
     attributes: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the metadata of a group, and the values of arrays that have some.
+) -> dict[str, Content]:
+    """The files of a group: metadata, and the chunks of arrays that have values.
 
     Args:
-      path: the directory to make.
+      path: relative name of the group.
       arrays: by name.
-      coordinates: names of arrays that are coordinates without being a dimension.
+      coordinates: names of arrays that are coordinates.
       attributes: JSON-able, of the group.
     """
-    import zarr
-    from zarr.codecs import Crc32cCodec
-
     also = {"coordinates": " ".join(coordinates)} if coordinates else {}
-    group = zarr.create_group(path, zarr_format=3, attributes={**(attributes or {}), **also})
+    metadata = {name: _metadata(one) for name, one in arrays.items()}
+    group = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {**(attributes or {}), **also},
+        "consolidated_metadata": {
+            "kind": "inline",
+            "must_understand": False,
+            "metadata": metadata,
+        },
+    }
+    contents: dict[str, Content] = {f"{path}/zarr.json": _json(group)}
     for name, one in arrays.items():
-        is_text = one.dtype.kind == "U"
-        array = group.create_array(
-            name,
-            shape=one.shape,
-            chunks=one.chunks or _whole(one),
-            dtype=str if is_text else one.dtype,
-            fill_value=_FILL[one.dtype.kind],
-            compressors=None if is_text else [Crc32cCodec()],
-            dimension_names=one.dims,
-            attributes=dict(one.attributes),
-        )
+        contents[f"{path}/{name}/zarr.json"] = _json(metadata[name])
         if one.values is not None and one.values.size:
-            array[...] = one.values.astype("O") if is_text else one.values
-    with warnings.catch_warnings():
-        # One file of metadata opens without a warning; writing it is what zarr warns of.
-        warnings.filterwarnings("ignore", message="Consolidated metadata")
-        zarr.consolidate_metadata(path)
+            place = [0] * len(one.shape)
+            contents[f"{path}/{chunk_name(name, place)}"] = chunk([one.values], one.chunks)
+    return contents
 
 
-def _whole(one: Array) -> tuple[int, ...]:
-    shape = tuple(max(1, size) for size in one.shape)
-    if not shape:
-        return shape
-    row = int(np.prod(shape[1:], dtype=np.int64)) * max(1, one.dtype.itemsize)
-    return (min(shape[0], max(1, _CHUNK_BYTES // row)), *shape[1:])
+def _metadata(one: Array) -> dict[str, Any]:
+    is_text = one.dtype.kind == "U"
+    numbers = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    shape = [max(1, size) for size in one.chunks]
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(one.shape),
+        "data_type": "string" if is_text else one.dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": _FILL[one.dtype.kind],
+        "codecs": [{"name": "vlen-utf8", "configuration": {}}] if is_text else numbers,
+        "attributes": {},
+        "dimension_names": list(one.dims),
+        "storage_transformers": [],
+    }
+
+
+def _json(content: Any) -> Content:
+    return content_of([json.dumps(content, indent=1).encode() + b"\n"])
 
 
 def chunk_name(array: str, place: Sequence[int]) -> str:
@@ -96,22 +108,37 @@ def chunk_name(array: str, place: Sequence[int]) -> str:
     return "/".join([array, "c", *map(str, place)])
 
 
-def write_chunk(file: IO[bytes], values: np.ndarray, chunk: Sequence[int]) -> None:
-    """A chunk of `values`, filled up where the array ends inside it."""
-    if values.shape != tuple(chunk):
-        whole = np.full(chunk, _FILL[values.dtype.kind], values.dtype)
-        whole[tuple(slice(size) for size in values.shape)] = values
-        values = whole
-    little = values.dtype.newbyteorder("<")
-    content = np.ascontiguousarray(values, little).tobytes()
-    file.write(content)
-    file.write(google_crc32c.value(content).to_bytes(4, "little"))
+def chunk(parts: Sequence[np.ndarray], shape: Sequence[int]) -> Content:
+    """A chunk of arrays that follow one another on the first axis; filled up where they end.
+
+    Their memory is used, not copied, if it is a whole chunk in C order.
+    """
+    if parts[0].dtype.kind == "U":
+        return content_of(list(_texts(parts[0])))
+    dtype, length = parts[0].dtype, sum(part.shape[0] for part in parts if part.ndim)
+    if any(part.shape[1:] != tuple(shape[1:]) for part in parts) or [length] != [*shape[:1]]:
+        whole = np.full(tuple(shape), float(_FILL[dtype.kind]), dtype)
+        places = np.cumsum([0, *(len(part) for part in parts)])
+        for part, begin in zip(parts, places[:-1], strict=True):
+            inside = tuple(slice(size) for size in part.shape[1:])
+            whole[(slice(begin, begin + len(part)), *inside)] = part
+        parts = [whole]
+    little = dtype.newbyteorder("<")
+    return ended_by_crc([np.ascontiguousarray(part, little) for part in parts])
 
 
-def read_chunk(path: Path, dtype: np.dtype, chunk: Sequence[int]) -> np.ndarray:
-    """What `write_chunk` wrote."""
+def _texts(values: np.ndarray) -> Iterator[bytes]:
+    """The number of texts, and each after its length."""
+    texts = [text.encode() for text in values.ravel().tolist()]
+    yield len(texts).to_bytes(4, "little")
+    for text in texts:
+        yield len(text).to_bytes(4, "little") + text
+
+
+def read_chunk(path: Path, dtype: np.dtype, shape: Sequence[int]) -> np.ndarray:
+    """The values of a chunk of numbers."""
     little = np.dtype(dtype).newbyteorder("<")
-    values = np.frombuffer(path.read_bytes()[:-4], little).reshape(tuple(chunk))
+    values = np.frombuffer(path.read_bytes()[:-4], little).reshape(tuple(shape))
     return values.astype(dtype, copy=False)
 
 
@@ -126,12 +153,10 @@ def read_array(path: Path, name: str) -> np.ndarray:
 
 def array_names(path: Path) -> tuple[dict[str, tuple[str, ...]], set[str]]:
     """Dims of the arrays of a group by name, and which of them are coordinates."""
-    import zarr
-
-    group = zarr.open_group(path, mode="r")
-    metadata: dict[str, Any] = {name: array.metadata for name, array in group.arrays()}
-    dims = {name: tuple(one.dimension_names or ()) for name, one in metadata.items()}
-    return dims, set(str(group.attrs.get("coordinates", "")).split()) & dims.keys()
+    group = json.loads((path / "zarr.json").read_text())
+    arrays = group["consolidated_metadata"]["metadata"]
+    dims = {name: tuple(one["dimension_names"]) for name, one in arrays.items()}
+    return dims, set(group["attributes"].get("coordinates", "").split()) & dims.keys()
 
 
 def check_metadata(path: Path) -> None:
@@ -148,7 +173,7 @@ def check_metadata(path: Path) -> None:
         raise damaged(path, f"it asks for the codec {sorted(map(str, strange))[0]!r}", _FOREIGN)
 
 
-def _codecs(metadata: Any) -> Any:
+def _codecs(metadata: Any) -> Iterator[Any]:
     """Names of all codecs, and of anything else that zarr would look up by name."""
     if isinstance(metadata, dict):
         for key, value in metadata.items():

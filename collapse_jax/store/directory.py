@@ -6,11 +6,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from collapse_jax.store import files
 from collapse_jax.store.arrays import check_metadata
-from collapse_jax.store.files import STATE, Entry, damaged
+from collapse_jax.store.files import STATE, Content, Entry, Staged, damaged
 from collapse_jax.store.journal import FIRST, Journal, Ledger, journal_name, journals
 from collapse_jax.store.lock import alone, locked
 
@@ -20,7 +20,7 @@ _BESIDE = ("command.json", "parts", "figures", "report.html", "lock", STATE, FIR
 _AGAIN = "start again in a new directory, or take the file from a backup"
 _MOST_READS = 5  # of a run that goes on
 
-Fill = Callable[[IO[bytes]], Any]
+Contents = Mapping[str, Content]
 
 
 def is_run(path: Path) -> bool:
@@ -48,15 +48,15 @@ def is_begun(path: Path) -> bool:
     return False
 
 
-def begin(path: Path, build: Callable[[Path], Any], layout: Sequence[int]) -> None:
+def begin(path: Path, contents: Callable[[], Contents], layout: Sequence[int]) -> None:
     """Make the directory of a run that is to be continued, unless it is there.
 
-    A line of the journal decides: what is built counts from then on, and whoever opens the
-    directory for writing puts it in place should a crash prevent it here.
+    A line of the journal decides: its files count from then on, and whoever opens the
+    directory for writing puts them in place should a crash prevent it here.
 
     Args:
       path: the directory, which may hold the command of a run and its parts.
-      build: makes the content of a directory.
+      contents: what is known before the first generation, by relative name.
       layout: how the run is cut into files.
 
     Raises:
@@ -65,32 +65,39 @@ def begin(path: Path, build: Callable[[Path], Any], layout: Sequence[int]) -> No
     if is_begun(path):
         return
     with files.told(path):
-        (path / STATE).mkdir(parents=True, exist_ok=True)
-        (path / "figures").mkdir(exist_ok=True)
+        for name in (STATE, "figures"):
+            (path / name).mkdir(parents=True, exist_ok=True)
         with alone(path):
             if not is_begun(path):
-                new = _stage(path, build)
+                new = _stage(path, contents())
                 Journal(path / FIRST).append("created", new, layout=layout)
             _put_in_place(path)
 
 
-def _stage(path: Path, build: Callable[[Path], Any]) -> dict[str, Entry]:
-    """Build files below state/, to be put in place once the journal names them."""
+def _stage(path: Path, contents: Contents) -> dict[str, Entry]:
+    """Write files below state/, to be put in place once the journal names them."""
     staged = path / STATE / files.temporary_name()
     staged.mkdir()
-    build(staged)
-    files.sync_tree(staged)
-    return {name: files.entry_of(staged / name) for name in files.files_below(staged)}
+    return _fill(staged, contents)
+
+
+def _fill(root: Path, contents: Contents) -> dict[str, Entry]:
+    """Write files into a directory that nobody knows yet, and make them last."""
+    for name, content in contents.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        files.write_new(root / name, content)
+    files.sync_tree(root)
+    return {name: content.entry for name, content in contents.items()}
 
 
 def save(
-    path: Path, build: Callable[[Path], Any], *, replace: bool, keep: Collection[str] = ()
+    path: Path, contents: Callable[[], Contents], *, replace: bool, keep: Collection[str] = ()
 ) -> None:
     """A whole run, in a directory that is there with all its content or not at all.
 
     Args:
       path: the directory, which must not exist or be empty unless it is to be replaced.
-      build: makes the content of a directory.
+      contents: its files by relative name.
       replace: whether to remove a run that is there.
       keep: names in it that stay; the rest is then replaced one by one, the journal last.
     """
@@ -98,23 +105,19 @@ def save(
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
-            build(temporary)
             for name in ("figures", STATE):
-                (temporary / name).mkdir(exist_ok=True)
-            covered = {
-                name: files.entry_of(temporary / name) for name in files.files_below(temporary)
-            }
+                (temporary / name).mkdir()
+            covered = _fill(temporary, contents())
             finished = covered["config.json"].crc
             Journal(temporary / FIRST).append("saved", covered, finished=finished)
             temporary.chmod(0o755)
-            files.sync_tree(temporary)
             if replace and any((path / name).exists() for name in keep):
                 _replace(path, temporary, keep)
             else:
                 if replace and path.exists():
                     shutil.rmtree(path)
                 temporary.rename(path)
-                files.sync(path.parent)
+                files.sync([path.parent])
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -147,7 +150,7 @@ def _replace(path: Path, new: Path, keep: Collection[str]) -> None:
     moved = [one for one in new.iterdir() if not (path / one.name).exists()]
     for one in sorted(moved, key=lambda one: one.name == FIRST):
         one.rename(path / one.name)
-        files.sync(path)
+        files.sync([path])
 
 
 def verify(root: Path) -> Ledger:
@@ -218,14 +221,18 @@ class Writer:
         self._journal = Journal(path / journal_name(process))
         self._lock = threading.Lock()
 
+    def stage(self, contents: Contents) -> list[Staged]:
+        """Write contents, whose memory may then be used again, for `add`."""
+        return files.stage(self.path, contents)
+
     def add(
-        self, event: str, fills: Mapping[str, Fill], removed: Iterable[str] = (), **more: Any
+        self, event: str, staged: Sequence[Staged], removed: Iterable[str] = (), **more: Any
     ) -> dict[str, Entry]:
-        """Write files and a line that says so; then drop the files that they replace.
+        """Publish files and write a line that says so; then drop the files that they replace.
 
         Args:
           event: what happened, for the reader of the journal.
-          fills: what writes the content of each file, by relative name.
+          staged: files that are written.
           removed: files that are not needed any more.
           more: what the line says beside.
 
@@ -235,7 +242,7 @@ class Writer:
         Raises:
           StoreError: if another file is in the way, or the disk is full.
         """
-        written = dict(files.write(self.path, name, fill) for name, fill in fills.items())
+        written = files.publish(self.path, staged)
         with self._lock:
             added = {name: one for name, one in written.items() if name not in self.files}
             gone = {name: self.files[name] for name in removed if name not in written}
@@ -248,21 +255,19 @@ class Writer:
             (self.path / name).unlink(missing_ok=True)
         return written
 
-    def rebuild(
-        self, build: Callable[[Path], Any], removed: Iterable[str], layout: Sequence[int]
-    ) -> None:
-        """Replace what was built when the directory was made.
+    def rebuild(self, contents: Contents, removed: Iterable[str], layout: Sequence[int]) -> None:
+        """Replace what was known when the directory was made.
 
         A line of the journal decides: before it the old files count, after it the new ones,
         which `writing` puts in place should a crash prevent it here.
 
         Args:
-          build: makes the content of a directory.
+          contents: the new files by relative name.
           removed: files that count no more; those that are built again may be among them.
           layout: how the run is cut into files now.
         """
         with files.told(self.path), self._lock:
-            new = _stage(self.path, build)
+            new = _stage(self.path, contents)
             gone = {name: self.files[name] for name in removed}
             self._journal.append("extended", new, gone, layout=layout)
             _put_in_place(self.path)
@@ -298,18 +303,20 @@ def writing(path: Path, process: tuple[int, int]) -> Iterator[Writer]:
 
 
 def _put_in_place(root: Path) -> None:
-    """Move files of an extension, whose line is in the journal, to where they belong."""
+    """Move staged files that the journal names to where they belong, if nothing is there."""
     names = [name for name in files.files_below(root, STATE) if files.is_temporary(name)]
-    ledger = Ledger.read(root) if names else None
-    for staged in names:
-        name = staged.split("/", 2)[-1]
-        if ledger is None or ledger.files.get(name) != files.entry_of(root / staged):
+    staged = [name for name in names if name.count("/") > 1]
+    ledger = Ledger.read(root) if staged else None
+    changed = []
+    for one in staged:
+        name = one.split("/", 2)[-1]
+        if ledger is None or ledger.files.get(name) != files.entry_of(root / one):
             continue
         path = root / name
         if not path.exists() or (name, files.entry_of(path)) in ledger.dead:
-            files.make_directories(path.parent)
-            (root / staged).replace(path)
-            files.sync(path.parent)
+            changed += [*files.make_directories(path.parent), path.parent]
+            (root / one).replace(path)
+    files.sync(list(dict.fromkeys(changed)))
 
 
 def _clean(root: Path, ledger: Ledger) -> None:

@@ -6,19 +6,22 @@ that. A power cut leaves the old state or the new one, never half of a file.
 
 import contextlib
 import errno
+import functools
 import mmap
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import NamedTuple
 
 import google_crc32c
+import numpy as np
 
 STATE = "state"
 _TEMPORARY = "tmp-"
-_PIECE = 2**24  # bytes of a file in memory at a time
+_FEW, _AT_ONCE = 3, 8  # files to be synced one by one, and together
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -31,6 +34,21 @@ class Entry(NamedTuple):
 
     size: int
     crc: str
+
+
+class Content(NamedTuple):
+    """What a file is to hold: pieces, of which arrays are contiguous, and their checksum."""
+
+    pieces: Sequence[bytes | np.ndarray]
+    entry: Entry
+
+
+class Staged(NamedTuple):
+    """A file whose content is written, and whose name is not there yet."""
+
+    name: str
+    temporary: Path
+    entry: Entry
 
 
 def damaged(path: Path, what: str, remedy: str) -> StoreError:
@@ -58,59 +76,113 @@ def told(path: Path) -> Iterator[None]:
 def entry_of(path: Path) -> Entry:
     """Size and checksum of a regular file, which is not followed if it is a link."""
     with told(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-        return _entry(file)
+        if os.fstat(file.fileno()).st_size == 0:
+            return content_of([]).entry
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+            data = np.frombuffer(memory, np.uint8)
+            entry = content_of([data]).entry
+            del data  # or else it could not be closed
+            return entry
 
 
-def _entry(file: IO[bytes]) -> Entry:
-    """CRC-32C of all but the last four bytes, and these.
+def content_of(pieces: Sequence[bytes | np.ndarray]) -> Content:
+    """Pieces with their checksum: the CRC-32C of all but the last four bytes, and these.
 
     They stand by themselves because a CRC of data that end in their own CRC, as chunks do,
     is the same for all data.
     """
-    size = os.fstat(file.fileno()).st_size
-    if size == 0:
-        return Entry(0, f"{0:016x}")
-    body, value = max(0, size - 4), 0
-    with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
-        for begin in range(0, body, _PIECE):
-            value = google_crc32c.extend(value, content[begin : min(begin + _PIECE, body)])
-        return Entry(size, f"{value:08x}{content[body:].hex():0>8}")
+    size = sum(len(_bytes(one)) for one in pieces)
+    left, value, tail = max(0, size - 4), 0, b""
+    for one in map(_bytes, pieces):
+        value = google_crc32c.extend(value, one[:left])
+        tail += one[left : left + 4].tobytes()
+        left = max(0, left - len(one))
+    return Content(pieces, _entry(size, value, tail))
 
 
-def write(root: Path, name: str, fill: Callable[[IO[bytes]], Any]) -> tuple[str, Entry]:
-    """A new file below `root` of what `fill` writes; it never replaces another content.
+def ended_by_crc(arrays: Sequence[np.ndarray]) -> Content:
+    """Arrays, one after the other, and the CRC-32C of them."""
+    value = functools.reduce(google_crc32c.extend, map(_bytes, arrays), 0)
+    tail, size = value.to_bytes(4, "little"), sum(one.nbytes for one in arrays)
+    return Content([*arrays, tail], _entry(size + 4, value, tail))
+
+
+def _entry(size: int, value: int, tail: bytes) -> Entry:
+    return Entry(size, f"{value:08x}{tail.hex():0>8}")
+
+
+def _bytes(piece: bytes | np.ndarray) -> np.ndarray:
+    """The memory of a piece as bytes."""
+    is_array = isinstance(piece, np.ndarray)
+    return piece.reshape(-1).view(np.uint8) if is_array else np.frombuffer(piece, np.uint8)
+
+
+def stage(root: Path, contents: Mapping[str, Content]) -> list[Staged]:
+    """Write contents to temporary files, to be published below `root`.
 
     Args:
       root: a run directory.
-      name: relative; "{crc}" in it becomes the checksum of the content.
-      fill: writes the content to an open file.
+      contents: by relative name; "{crc}" in a name becomes the checksum of the content.
+
+    Raises:
+      StoreError: if the disk is full, say.
+    """
+    staged = []
+    with told(root):
+        (root / STATE).mkdir(exist_ok=True)
+    try:
+        for name, content in contents.items():
+            temporary = root / STATE / temporary_name()
+            name = name.format(crc=content.entry.crc)
+            staged.append(Staged(name, temporary, content.entry))
+            with told(root / name):
+                write_new(temporary, content)
+    except BaseException:
+        _discard(staged)
+        raise
+    return staged
+
+
+def publish(root: Path, staged: Sequence[Staged]) -> dict[str, Entry]:
+    """Give staged files their names, once their content is on the disk.
+
+    A file is never replaced by another content.
 
     Returns:
-      The file's relative name, its size and checksum.
+      Size and checksum by relative name.
 
     Raises:
       StoreError: if another file is there, or the disk is full.
     """
-    temporary = root / STATE / temporary_name()
-    with told(root / name):
-        try:
-            temporary.parent.mkdir(exist_ok=True)
-            with temporary.open("xb+") as file:
-                fill(file)
-                file.flush()
-                entry = _entry(file)
-                os.fsync(file.fileno())
-            name = name.format(crc=entry.crc)
-            path = root / name
-            if os.path.lexists(path):
-                _check_content(path, entry)
-            else:
-                make_directories(path.parent)
-                temporary.rename(path)
-                sync(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return name, entry
+    try:
+        with told(root):
+            sync([one.temporary for one in staged])
+            parents = []
+            for one in staged:
+                path = root / one.name
+                if os.path.lexists(path):
+                    _check_content(path, one.entry)
+                    continue
+                parents += [*make_directories(path.parent), path.parent]
+                one.temporary.rename(path)
+            sync(list(dict.fromkeys(parents)))
+    finally:
+        _discard(staged)
+    return {one.name: one.entry for one in staged}
+
+
+def write_new(path: Path, content: Content) -> None:
+    """Write a file that is not there yet."""
+    with path.open("xb", buffering=0) as file:
+        for one in content.pieces:
+            left = memoryview(_bytes(one))  # pyright: ignore[reportArgumentType]
+            while left:
+                left = left[file.write(left) :]
+
+
+def _discard(staged: Sequence[Staged]) -> None:
+    for one in staged:
+        one.temporary.unlink(missing_ok=True)
 
 
 def temporary_name() -> str:
@@ -123,12 +195,13 @@ def is_temporary(name: str) -> bool:
     return re.fullmatch(rf"{STATE}/{_TEMPORARY}[0-9a-f]{{16}}(/.*)?", name) is not None
 
 
-def make_directories(path: Path) -> None:
-    """A directory that lasts, with its parents."""
-    if not path.is_dir():
-        make_directories(path.parent)
-        path.mkdir(exist_ok=True)
-        sync(path.parent)
+def make_directories(path: Path) -> list[Path]:
+    """Make a directory and its parents; those that have a new entry."""
+    if path.is_dir():
+        return []
+    changed = make_directories(path.parent)
+    path.mkdir(exist_ok=True)
+    return [*changed, path.parent]
 
 
 def _check_content(path: Path, entry: Entry) -> None:
@@ -142,9 +215,22 @@ def _check_content(path: Path, entry: Entry) -> None:
         raise damaged(path, "another content is in the way of what the run writes", remedy)
 
 
-def sync(directory: Path) -> None:
-    """Make renames in a directory last."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def sync(paths: Sequence[Path]) -> None:
+    """Make files and directories last; several at a time, as a disk likes it."""
+    if len(paths) < _FEW:
+        for path in paths:
+            _sync_one(path)
+        return
+    list(_pool().map(_sync_one, paths))
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_AT_ONCE)
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -153,11 +239,7 @@ def sync(directory: Path) -> None:
 
 def sync_tree(root: Path) -> None:
     """Make every file and directory below `root` last."""
-    for directory, _, names in os.walk(root):
-        for name in names:
-            with open(Path(directory) / name, "rb") as file:
-                os.fsync(file.fileno())
-        sync(Path(directory))
+    sync([Path(path) for path, _, _ in os.walk(root)] + [root / name for name in files_below(root)])
 
 
 def files_below(root: Path, directory: str = "") -> Iterator[str]:

@@ -122,7 +122,7 @@ class Journal:
                 file.truncate(self._size)
                 raise
             if is_new:
-                sync(self._path.parent)
+                sync([self._path.parent])
         self._digest, self._size = digest, self._size + len(text)
 
 

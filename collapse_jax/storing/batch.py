@@ -1,7 +1,7 @@
 """One batch of chains on disk: files of records, and the chains with the records since."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import jax
@@ -11,8 +11,8 @@ from collapse_jax.execution import Carry
 from collapse_jax.plan import Call, Plan
 from collapse_jax.results.reduce import Kept, join, keep
 from collapse_jax.results.run_state import RunState, StateFile, read_kept
-from collapse_jax.store.arrays import read_chunk, write_chunk
-from collapse_jax.store.directory import Fill, Writer
+from collapse_jax.store.arrays import chunk, read_chunk
+from collapse_jax.store.directory import Contents, Writer
 from collapse_jax.storing.frame import (
     chunk_shape,
     event_file,
@@ -74,11 +74,12 @@ class StoredBatch:
         """Take the records of a call, write the files they fill, and now and then a state."""
         plan = self._run.plan
         if call.is_kept:
-            kept = keep(records, call.times, self.chains, plan.reduce)
-            self._pieces.append(jax.tree.map(np.copy, kept) if plan.reduce is None else kept)
-        if plan.reduce is None:
-            while plan.num_records(call.end) - self._first >= self._length:
-                self._write_records(self._length)
+            self._pieces.append(keep(records, call.times, self.chains, plan.reduce))
+        if call.is_kept and plan.reduce is None:
+            if plan.num_records(call.end) % self._length == 0:  # no call goes beyond
+                self._write_records()
+            else:  # it waits for the rest of its file, and its memory for the next call
+                self._pieces[-1] = jax.tree.map(np.array, self._pieces[-1])
         is_due = time.monotonic() - self._written >= self._run.seconds
         if is_due and call.end < plan.num_generations:
             self.stop(call.end, carry)
@@ -92,12 +93,11 @@ class StoredBatch:
         plan = self._run.plan
         state = self._state_at(plan.num_generations, carry)
         if plan.reduce is None:
-            if rest := len(plan.generations) - self._first:
-                self._write_records(rest)
+            if self._pieces:
+                self._write_records()
             events = jax.tree.unflatten(plan.structure, state.leaves).first_event
-            self._submit(
-                "events", {event_file(self._number): _fill(events, chunk_shape(plan, ())[1:])}
-            )
+            content = chunk([events], chunk_shape(plan, ())[1:])
+            self._submit("events", {event_file(self._number): content})
         self._checkpoint(state)
 
     def _state_at(self, generation: int, carry: Carry) -> RunState:
@@ -108,32 +108,33 @@ class StoredBatch:
     def _checkpoint(self, state: RunState, beyond: Iterable[str] = ()) -> None:
         """Write the chains and the pieces, in place of the last such file and files beyond."""
         self._pieces = [join(self._pieces)] if self._pieces else []
-        fill = state.fill(jax.tree.leaves(self._pieces))
+        content = state.contents(jax.tree.leaves(self._pieces))
         pattern = StateFile.pattern(self._number, state.generation)
+        staged = self._run.writer.stage({pattern: content})
 
-        def write() -> None:
+        def publish() -> None:
             earlier = [] if self._state is None else [self._state]
-            added = self._run.writer.add("state", {pattern: fill}, [*earlier, *beyond])
+            added = self._run.writer.add("state", staged, [*earlier, *beyond])
             self._state = next(iter(added))
 
-        self._run.submit(write)
+        self._run.submit(publish)
         self._written = time.monotonic()
 
-    def _write_records(self, count: int) -> None:
-        """Write the first `count` records of the pieces to a file of each variable."""
-        plan, whole = self._run.plan, join(self._pieces)["raw"]
-        place = self._first // self._length
-        fills = {}
-        for name, value in whole.items():
-            file = record_file(name, place, self._number, value.ndim)
-            fills[file] = _fill(value[:count], chunk_shape(plan, value.shape[2:]))
-        self._submit("records", fills)
-        rest = {name: value[count:] for name, value in whole.items()}
-        self._pieces = [{"raw": rest}] if len(next(iter(rest.values()))) else []
-        self._first += count
+    def _write_records(self) -> None:
+        """Write the pieces to a file of each variable."""
+        plan, place = self._run.plan, self._first // self._length
+        contents = {}
+        for name in self._pieces[0]["raw"]:
+            parts = [piece["raw"][name] for piece in self._pieces]
+            file = record_file(name, place, self._number, parts[0].ndim)
+            contents[file] = chunk(parts, chunk_shape(plan, parts[0].shape[2:]))
+        self._submit("records", contents)
+        self._pieces = []
+        self._first += self._length
 
-    def _submit(self, event: str, fills: Mapping[str, Fill]) -> None:
-        self._run.submit(lambda: self._run.writer.add(event, fills))
+    def _submit(self, event: str, contents: Contents) -> None:
+        staged = self._run.writer.stage(contents)
+        self._run.submit(lambda: self._run.writer.add(event, staged))
 
     def _read_file(self, place: int) -> dict[str, np.ndarray]:
         """Records of the file that is not full, of each variable."""
@@ -144,7 +145,3 @@ class StoredBatch:
             values = read_chunk(path, one.dtype, chunk_shape(plan, one.shape[1:]))
             found[name] = values[:, : self.chains.stop - self.chains.start]
         return found
-
-
-def _fill(values: np.ndarray, chunk: tuple[int, ...]) -> Fill:
-    return lambda file: write_chunk(file, values, chunk)

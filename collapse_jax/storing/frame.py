@@ -1,7 +1,6 @@
 """What a run directory holds before the first generation, and how it grows."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,11 +16,11 @@ from collapse_jax.results.reduce import Kept, keep
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.store.arrays import Array, chunk_name
 from collapse_jax.store.directory import RECORDS, THEORY, Writer, stray, strays
-from collapse_jax.store.files import StoreError
+from collapse_jax.store.files import Content, StoreError
 
 
-def build(plan: Plan, directory: Path) -> None:
-    """Write config, provenance, and the metadata and coordinates of the records."""
+def build(plan: Plan) -> dict[str, Content]:
+    """The files of config, provenance, and the metadata and coordinates of the records."""
     assert plan.store is not None
     number, axes = len(plan.generations), axes_of(plan)
     if plan.reduce is None:
@@ -49,7 +48,7 @@ def build(plan: Plan, directory: Path) -> None:
         events = Array(("chain",), (plan.num_chains,), np.dtype(np.int32), chunk)
         coordinates["first_event"] = events
     config = config_of(plan) | dict(plan.store.notes)
-    saved.write_frame(directory, config, provenance_of(plan), arrays, coordinates)
+    return saved.frame(config, provenance_of(plan), arrays, coordinates)
 
 
 def extend(plan: Plan, writer: Writer, earlier: dict[str, Any]) -> None:
@@ -83,7 +82,7 @@ def extend(plan: Plan, writer: Writer, earlier: dict[str, Any]) -> None:
     states = saved.last_states(writer.files)
     kept |= {one.name for number, one in states.items() if number < whole}
     removed = [name for name in writer.files if name not in kept]
-    writer.rebuild(lambda directory: build(plan, directory), removed, plan.layout)
+    writer.rebuild(build(plan), removed, plan.layout)
 
 
 def drop_orphans(plan: Plan, writer: Writer) -> None:

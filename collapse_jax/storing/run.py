@@ -18,8 +18,8 @@ from collapse_jax.results.records import Records
 from collapse_jax.results.run_state import RunState, read_kept
 from collapse_jax.results.same import check_same
 from collapse_jax.results.variable import Variable
-from collapse_jax.store.arrays import chunk_name, write_chunk
-from collapse_jax.store.directory import RECORDS, Fill, Writer, begin, writing
+from collapse_jax.store.arrays import chunk, chunk_name
+from collapse_jax.store.directory import RECORDS, Writer, begin, writing
 from collapse_jax.store.lock import alone
 from collapse_jax.storing.batch import StoredBatch
 from collapse_jax.storing.frame import build, drop_orphans, extend, kept_like
@@ -58,7 +58,7 @@ class OnDisk:
         assert plan.store is not None
         path = plan.store.directory
         assert plan.layout is not None
-        begin(path, lambda directory: build(plan, directory), plan.layout)
+        begin(path, lambda: build(plan), plan.layout)
         with writing(path, plan.store.process) as writer:
             earlier = check_same(
                 path, config_of(plan), provenance_of(plan), may_grow=plan.store.extend
@@ -126,7 +126,7 @@ class OnDisk:
                     "compile_seconds": compile_seconds,
                     "run_seconds": run_seconds,
                 }
-                self.writer.add("ran", {}, **spent)
+                self.writer.add("ran", [], **spent)
                 if not saved.missing_chains(ledger, config_of(self.plan)):
                     self._finish()
                 ledger = self.writer.refresh()
@@ -156,15 +156,14 @@ class OnDisk:
             variables = reduced_variables(
                 plan.reduce, kept, events, plan.generations, axes_of(plan)
             )
-        fills = {
-            f"{RECORDS}/{chunk_name(name, [0] * one.values.ndim)}": _fill(one)
+        contents = {
+            f"{RECORDS}/{chunk_name(name, [0] * one.values.ndim)}": chunk(
+                [one.values], one.values.shape
+            )
             for name, one in variables.items()
         }
         theory = expected_curves(plan.chain, plan.generations)()
         dims = {dim for one in theory.values() for dim in one.dims}
-        fills |= saved.theory_files(theory, coordinates_of(plan, dims))
-        self.writer.add("finished", fills, finished=self.writer.files["config.json"].crc)
-
-
-def _fill(variable: Variable) -> Fill:
-    return lambda file: write_chunk(file, variable.values, variable.values.shape)
+        contents |= saved.theory_files(theory, coordinates_of(plan, dims))
+        staged = self.writer.stage(contents)
+        self.writer.add("finished", staged, finished=self.writer.files["config.json"].crc)

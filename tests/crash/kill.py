@@ -24,33 +24,37 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from runs import RUNS, run
 
 import collapse_jax as cj
+from runs import RUNS, run
 
 HERE = Path(__file__).parent
 COMPUTING = threading.Lock()  # one run at a time in this process
 
 
-def start(name, path):
-    """A process that makes a run; returns once its directory is there."""
+def start(name, path, lines):
+    """A process that makes a run; returns once its journal has grown by so many lines."""
     command = [sys.executable, str(HERE / "runs.py"), name, str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    before = size_of_journal(path)
-    while process.poll() is None and size_of_journal(path) == before:
-        time.sleep(0.002)
+    before = length_of_journal(path)
+    while process.poll() is None and length_of_journal(path) < before + lines:
+        time.sleep(0.001)
     return process
 
 
-def size_of_journal(path):
+def length_of_journal(path):
     journal = path / "journal.jsonl"
-    return journal.stat().st_size if journal.exists() else -1
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
-def kill(name, path, seconds):
-    """Start a run and kill it so long after its first line in the journal; whether it lived."""
-    process = start(name, path)
-    time.sleep(seconds)
+def kill(name, path, longest, rng):
+    """Start a run, or go on with it, and kill it at some time; whether it lived until then.
+
+    One in five is killed in its first second, while programs are compiled.
+    """
+    is_new, is_early = not path.exists(), rng.random() < 0.2
+    process = start(name, path, lines=1 + (is_new and not is_early))
+    time.sleep(rng.uniform(0, 1 if is_early else longest))
     lived = process.poll() is None
     process.send_signal(signal.SIGKILL)
     error = process.communicate()[1].decode()
@@ -59,8 +63,8 @@ def kill(name, path, seconds):
 
 
 def seconds_of_run(name, path):
-    """How long a run takes from its first line in the journal."""
-    process = start(name, path)
+    """How long a run takes from its first records on."""
+    process = start(name, path, lines=2)
     begin = time.monotonic()
     assert process.wait() == 0, process.communicate()[1].decode()
     process.stderr.close()
@@ -98,7 +102,7 @@ def attempt(name, root, place, longest, rng, whole):
     path = root / f"{name}-{place}"
     found = collections.Counter()
     for _ in range(rng.choice((1, 2))):
-        found["kills"] += kill(name, path, rng.uniform(0, longest))
+        found["kills"] += kill(name, path, longest, rng)
         found["in a write"] += bool(list(path.glob("state/tmp-*")))
         journal = (path / "journal.jsonl").read_bytes()
         found["in a line"] += not journal.endswith(b"\n")
@@ -126,8 +130,6 @@ def main():
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "cache")
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         longest = {name: seconds_of_run(name, root / name) for name in RUNS}
-        for name in RUNS:  # again, with the programs compiled
-            longest[name] = min(longest[name], seconds_of_run(name, root / f"{name}-again"))
         rng = random.Random(options.seed)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             futures = []

@@ -43,7 +43,7 @@ class Damage:
     def __init__(self, name, path, other, outside):
         self.path, self.other, self.outside = path, other, outside
         self.shard = path / SHARD[name]
-        self.state = sorted(path.glob("state/*.npz"))[1]
+        self.state = sorted(path.glob("state/*.npy"))[1]
         self.journal = path / "journal.jsonl"
         self.lines = self.journal.read_bytes().splitlines(keepends=True)
 
@@ -177,7 +177,7 @@ KINDS = {
     "flipped bit in a state": (lambda d: d.flip(d.state), "state/"),
     "missing state": (lambda d: d.state.unlink(), "state/"),
     "state of another run": (
-        lambda d: shutil.copy(sorted(d.other.glob("state/*.npz"))[1], d.path / "state"),
+        lambda d: shutil.copy(sorted(d.other.glob("state/*.npy"))[1], d.path / "state"),
         "state/",
     ),
     "pickles for a state": (lambda d: pickled(d.state), "state/"),

@@ -149,7 +149,7 @@ def test_a_directory_of_another_kind_is_not_touched(tmp_path):
 
 def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
     records = run()
-    monkeypatch.setattr(cj.RunState, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "")))
+    monkeypatch.setattr(cj.RunState, "contents", lambda *_: (_ for _ in ()).throw(OSError(28, "")))
     with pytest.raises(ValueError, match="No space left on device; free some space"):
         records.save(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

@@ -216,7 +216,7 @@ def test_an_interrupt_ends_a_run_in_order(tmp_path):
     path = tmp_path / "run"
     command = [sys.executable, str(RUNS), "gaussian", str(path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not list(path.glob("state/*.npz")):
+        while not list(path.glob("state/*.npy")):
             time.sleep(0.01)
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
