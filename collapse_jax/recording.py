@@ -6,6 +6,7 @@ records of every call, and is told of every generation reached.
 
 import threading
 from collections.abc import Collection
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 import jax
@@ -34,8 +35,12 @@ class BatchRecorder(Protocol):
         """Its chains at that generation, None before generation 0."""
         ...
 
-    def add(self, call: Call, records: dict[str, Any], carry: Carry) -> None:
-        """Take the records of a call; their memory, and the carry's, is about to be reused."""
+    def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
+        """Take the records of a call, and look at the carry, whose memory is then reused.
+
+        Returns:
+          What is done once the memory of the records may be reused as well; None for now.
+        """
         ...
 
     def end(self, carry: Carry) -> None:
@@ -122,7 +127,7 @@ class _InMemoryBatch:
         state = self._run.plan.state
         return None if state is None else tuple(leaf[self.chains] for leaf in state.leaves)
 
-    def add(self, call: Call, records: dict[str, Any], carry: Carry) -> None:
+    def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
         if not call.is_kept:
             return
         kept = keep(records, call.times, self.chains, self._run.plan.reduce)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,9 @@ class _Execution:
             carry, records = execution.advance(*arguments, carry, records, *numbers)
             jax.block_until_ready(carry)
             self._pace.note(call.steps, time.perf_counter() - began)
-            batch.add(call, records, carry)
+            busy = batch.add(call, records, carry)
+            if busy is not None:
+                records = worker.exchange(program, records, busy)
             self._progress.advance(size * call.steps)
             now = call.end
         batch.end(carry)
@@ -221,6 +223,17 @@ class _Worker:
         self.chain = jax.device_put(plan.chain, device)
         self.key = jax.device_put(np.array(plan.key, np.uint32), device)
         self.records: dict[Program, dict] = {}
+        self._spare: dict[Program, tuple[dict, Future]] = {}
+
+    def exchange(self, program: Program, records: dict, busy: Future) -> dict:
+        """Other room for records, while what is in this one is being used."""
+        if program not in self._spare:
+            self._spare[program] = records, busy
+            return jax.tree.map(jnp.zeros_like, records)
+        spare, earlier = self._spare[program]
+        wait([earlier])
+        self._spare[program] = records, busy
+        return spare
 
 
 def _numbers(*values: int) -> tuple[np.int32, ...]:

@@ -90,7 +90,7 @@ def _metadata(one: Array) -> dict[str, Any]:
         "shape": list(one.shape),
         "data_type": "string" if is_text else one.dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "fill_value": _FILL[one.dtype.kind],
         "codecs": [{"name": "vlen-utf8", "configuration": {}}] if is_text else numbers,
         "attributes": {},
@@ -104,8 +104,8 @@ def _json(content: Any) -> Content:
 
 
 def chunk_name(array: str, place: Sequence[int]) -> str:
-    """File of a chunk, relative to its group."""
-    return "/".join([array, "c", *map(str, place)])
+    """File of a chunk, relative to its group; all of an array lie in one directory."""
+    return f"{array}/{'.'.join(['c', *map(str, place)])}"
 
 
 def chunk(parts: Sequence[np.ndarray], shape: Sequence[int]) -> Content:

@@ -97,7 +97,7 @@ def drop_orphans(plan: Plan, writer: Writer) -> None:
     records = {name for number in range(len(places)) for name in record_files(plan, number)}
     for name in strays(writer.path, ledger):
         path, state = writer.path / name, StateFile.parse(name)
-        merged = plan.reduce is not None and re.fullmatch(rf"{RECORDS}/\w+/c(/0)+", name)
+        merged = plan.reduce is not None and re.fullmatch(rf"{RECORDS}/\w+/c(\.0)+", name)
         if name in records or name.startswith(f"{THEORY}/") or merged:
             continue
         if state is None or state.batch >= len(places):

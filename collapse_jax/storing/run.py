@@ -4,7 +4,7 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 import jax
@@ -84,8 +84,11 @@ class OnDisk:
         found = [StoredBatch(self, k, places[k], states.get(k)) for k in plan.own_batches]
         return [batch for batch in found if batch.generation < plan.num_generations]
 
-    def submit(self, task: Callable[[], Any]) -> None:
+    def submit(self, task: Callable[[], Any]) -> Future:
         """Let the writing thread do this after what it was given before.
+
+        Returns:
+          What is done when it has ended, well or not.
 
         Raises:
           StoreError: if an earlier task failed.
@@ -94,7 +97,7 @@ class OnDisk:
         if self._error is not None:
             self._room.release()
             raise self._error
-        self._pool.submit(self._do, task)
+        return self._pool.submit(self._do, task)
 
     def _do(self, task: Callable[[], Any]) -> None:
         try:
@@ -122,13 +125,14 @@ class OnDisk:
         with alone(path):
             ledger = self.writer.refresh()
             if not ledger.is_finished:
-                spent: dict[str, Any] = {
+                seconds: dict[str, Any] = {
                     "compile_seconds": compile_seconds,
                     "run_seconds": run_seconds,
                 }
-                self.writer.add("ran", [], **spent)
-                if not saved.missing_chains(ledger, config_of(self.plan)):
-                    self._finish()
+                if saved.missing_chains(ledger, config_of(self.plan)):
+                    self.writer.add("ran", [], **seconds)
+                else:
+                    self._finish(seconds)
                 ledger = self.writer.refresh()
         records = Records(**saved.read_parts(path, ledger)._asdict())
         if records.missing:
@@ -141,7 +145,7 @@ class OnDisk:
             )
         return records
 
-    def _finish(self) -> None:
+    def _finish(self, seconds: dict[str, Any]) -> None:
         """Merge what batches have reduced, write what theory expects, say that all is there."""
         plan, path = self.plan, self.writer.path
         variables: dict[str, Variable] = {}
@@ -166,4 +170,5 @@ class OnDisk:
         dims = {dim for one in theory.values() for dim in one.dims}
         contents |= saved.theory_files(theory, coordinates_of(plan, dims))
         staged = self.writer.stage(contents)
-        self.writer.add("finished", staged, finished=self.writer.files["config.json"].crc)
+        finished = self.writer.files["config.json"].crc
+        self.writer.add("finished", staged, finished=finished, **seconds)

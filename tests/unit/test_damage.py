@@ -21,7 +21,7 @@ CASES = {
     "gaussian": cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10)),
     "discrete": cj.Chain(cj.Discrete(), cj.Categorical(np.full(5, 0.2)), cj.Replace(20)),
 }
-SHARD = {"gaussian": "records.zarr/log_std/c/0/1", "discrete": "records.zarr/entropy/c/0/1"}
+SHARD = {"gaussian": "records.zarr/log_std/c.0.1", "discrete": "records.zarr/entropy/c.0.1"}
 
 
 def run(name, path, **changes):
@@ -130,18 +130,18 @@ KINDS = {
     "flipped bit in a shard": (lambda d: d.flip(d.shard), RECORDS),
     "shard of zeros": (lambda d: d.shard.write_bytes(b"\0" * d.shard.stat().st_size), RECORDS),
     "missing shard": (lambda d: d.shard.unlink(), RECORDS),
-    "swapped shards": (lambda d: swap(d.shard, d.shard.with_name("0")), RECORDS),
+    "swapped shards": (lambda d: swap(d.shard, d.shard.with_name("c.0.0")), RECORDS),
     "shard of another run": (
         lambda d: shutil.copy(d.other / d.shard.relative_to(d.path), d.shard),
         RECORDS,
     ),
     "shard of another variable": (
-        lambda d: shutil.copy(d.path / "records.zarr/status/c/0/1", d.shard),
+        lambda d: shutil.copy(d.path / "records.zarr/status/c.0.1", d.shard),
         RECORDS,
     ),
-    "foreign shard": (lambda d: shutil.copy(d.shard, d.shard.with_name("7")), "c/0/7"),
+    "foreign shard": (lambda d: shutil.copy(d.shard, d.shard.with_name("c.0.7")), "c.0.7"),
     "foreign array": (
-        lambda d: shutil.copytree(d.shard.parents[2], d.path / "records.zarr/more"),
+        lambda d: shutil.copytree(d.shard.parent, d.path / "records.zarr/more"),
         "records.zarr/more",
     ),
     "directory for a shard": (lambda d: directory(d.shard), RECORDS),
@@ -153,15 +153,15 @@ KINDS = {
     "linked figures": (lambda d: d.link(d.path / "figures"), "symbolic link"),
     "pipe among the states": (lambda d: pipe(d.path / "state/new"), "state/new"),
     "flipped bit in first events": (
-        lambda d: d.flip(d.path / "records.zarr/first_event/c/1"),
-        "first_event/c/1",
+        lambda d: d.flip(d.path / "records.zarr/first_event/c.1"),
+        "first_event/c.1",
     ),
     "flipped bit in a coordinate": (
-        lambda d: d.flip(d.path / "records.zarr/generation/c/0"),
-        "generation/c/0",
+        lambda d: d.flip(d.path / "records.zarr/generation/c.0"),
+        "generation/c.0",
     ),
     "flipped bit in theory": (
-        lambda d: d.flip(sorted(d.path.glob("theory.zarr/*/c/0*"))[0]),
+        lambda d: d.flip(sorted(d.path.glob("theory.zarr/*/c.0*"))[0]),
         "theory.zarr",
     ),
     "edited metadata": (
@@ -169,7 +169,7 @@ KINDS = {
         "records.zarr/zarr.json",
     ),
     "metadata of an array edited": (
-        lambda d: d.flip(d.shard.parents[2] / "zarr.json"),
+        lambda d: d.flip(d.shard.parent / "zarr.json"),
         "zarr.json",
     ),
     "codec that unpickles, vouched for": (zarr_codec, "numcodecs.pickle"),
