@@ -28,6 +28,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/studies.py
 	$(BIN)/python benchmarks/mixture.py
+	$(BIN)/python benchmarks/store.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
@@ -36,6 +37,7 @@ test: $(READY)
 verify: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m slow
 	$(BIN)/collapse verify --lane full --out runs/verify
+	$(BIN)/python tests/crash/kill.py --times 200
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
