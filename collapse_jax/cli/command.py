@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -56,9 +56,9 @@ class Command:
     def save(self, path: Path) -> None:
         """Write it into a run directory."""
         path.mkdir(parents=True, exist_ok=True)
-        temporary = path / f".{NAME}"
+        temporary = path / f"{NAME}-{secrets.token_hex(8)}"  # several processes may write it
         temporary.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
-        os.replace(temporary, path / NAME)
+        temporary.replace(path / NAME)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -119,10 +119,7 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
             warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
             records = experiment.run(command.seed, not options.quiet, store)
     except IncompleteError as error:
-        sys.stdout.write(
-            f"{out} is not complete: {error}; once they have ended, `collapse resume {out}` "
-            "makes what is left\n"
-        )
+        sys.stdout.write(f"{out} is not complete: {error} once no other process does\n")
         return 0
     except ValueError:
         if is_new and not any(out.rglob("journal.jsonl")):

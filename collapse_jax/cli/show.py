@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from collapse_jax.cli.command import NAME as COMMAND
 from collapse_jax.cli.options import expect
 
 
@@ -65,11 +66,18 @@ def _presenter(records: Any) -> Any:
 
 def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
     from collapse_jax.experiments import EXPERIMENTS
-    from collapse_jax.results.records import Records
+    from collapse_jax.results.records import Records, check_complete
+    from collapse_jax.store.directory import is_run
 
     expect(arguments, 1, f"collapse {command} RUN")
     path = Path(arguments[0])
+    if (path / COMMAND).exists() and not is_run(path):
+        raise ValueError(
+            f"path={str(path)!r} is not allowed: it is not complete; "
+            f"go on with `collapse resume {path}`"
+        )
     records = Records.load(path)
+    check_complete([records])
     if records.config.get("experiment", {}).get("name") not in EXPERIMENTS:
         raise ValueError(
             f"path={str(path)!r} is not allowed: it was not made by `collapse`; "

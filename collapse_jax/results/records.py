@@ -163,7 +163,7 @@ def check_complete(parts: Sequence[Records]) -> None:
     for part in parts:
         if part.missing:
             listed = ", ".join(f"{first} to {last}" for first, last in part.missing)
-            raise IncompleteError(f"chains {listed} are missing, which other processes make")
+            raise IncompleteError(f"chains {listed} are missing; `collapse resume` makes them")
 
 
 def _check_replaceable(path: Path, overwrite: bool, keep: Collection[str]) -> None:

@@ -67,9 +67,9 @@ def told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        remedy = "look at its permissions and disk, and go on by the same command"
+        remedy = "look at its permissions and at the disk, and go on"
         if error.errno in _FULL:
-            remedy = "free some space and go on by the same command; what was written is kept"
+            remedy = "free some space and go on; what was written is kept"
         raise StoreError(f"{path} cannot be used: {reason}; {remedy}") from error
 
 
@@ -211,7 +211,7 @@ def _check_content(path: Path, entry: Entry) -> None:
       StoreError: naming the file.
     """
     if path.is_symlink() or not path.is_file() or entry_of(path) != entry:
-        remedy = "move it out of the run directory and go on by the same command"
+        remedy = "move it out of the run directory, see who made it, and go on"
         raise damaged(path, "another content is in the way of what the run writes", remedy)
 
 

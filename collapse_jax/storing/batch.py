@@ -89,7 +89,8 @@ class StoredBatch:
 
     def stop(self, generation: int, carry: Carry) -> None:
         """Write what is needed to go on from a generation that is not the last."""
-        self._checkpoint(self._state_at(generation, carry))
+        if generation >= 0:
+            self._checkpoint(self._state_at(generation, carry))
 
     def end(self, carry: Carry) -> None:
         """Write the last records and the final states."""

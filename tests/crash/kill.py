@@ -24,9 +24,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from killed_runs import RUNS, run
 
 import collapse_jax as cj
-from runs import RUNS, run
 
 HERE = Path(__file__).parent
 COMPUTING = threading.Lock()  # one run at a time in this process
@@ -34,7 +34,7 @@ COMPUTING = threading.Lock()  # one run at a time in this process
 
 def start(name, path, lines):
     """A process that makes a run; returns once its journal has grown by so many lines."""
-    command = [sys.executable, str(HERE / "runs.py"), name, str(path)]
+    command = [sys.executable, str(HERE / "killed_runs.py"), name, str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     before = length_of_journal(path)
     while process.poll() is None and length_of_journal(path) < before + lines:

@@ -16,7 +16,7 @@ import collapse_jax as cj
 from collapse_jax.store import directory
 from collapse_jax.store.lock import locked
 
-RUNS = Path(__file__).parents[1] / "crash" / "runs.py"
+RUNS = Path(__file__).parents[1] / "crash" / "killed_runs.py"
 GAUSSIAN = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
 WORDS = cj.Chain(cj.Discrete(), cj.Categorical(np.full(5, 0.2)), cj.Replace(20))
 SETTINGS = {"num_chains": 300, "num_generations": 57, "every": 5, "chain_batch": 128}

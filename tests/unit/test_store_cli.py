@@ -100,7 +100,9 @@ def test_the_range_of_a_killed_process_is_named_and_made_by_resume(tmp_path, who
         output, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
     assert "chains 300 to 599 are missing" in output
-    assert f"collapse resume {out}" in output
+    assert "`collapse resume` makes them once no other process does" in output
+    assert main(["plot", str(out)]) == 2
+    assert "chains 300 to 599 are missing" in capsys.readouterr().err
     assert main(["resume", str(out), "--quiet"]) == 0
     assert_same(cj.Records.load(out), whole)
 

@@ -1,4 +1,4 @@
-"""The runs that are killed, and a process that makes one: ``python runs.py NAME DIRECTORY``."""
+"""The runs that are killed; ``python killed_runs.py NAME DIRECTORY`` makes one."""
 
 import sys
 
