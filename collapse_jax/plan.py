@@ -207,7 +207,7 @@ def make_plan(
         remedy = "pass collapse_jax.Reduce() or None"
         check.instance("reduce", reduce, Reduce, "it must be a Reduce", remedy)
     chain.validate(num_generations)
-    workers = _check_devices(devices)
+    workers = _check_devices(devices, store)
     program = Program(
         metrics=chosen,
         keep=chain.keep(chosen),
@@ -300,11 +300,12 @@ def _check_metrics(chain: Chain, metrics: Any) -> tuple[str | Metric, ...]:
     return tuple(metrics)
 
 
-def _check_devices(devices: Any) -> tuple[Device | None, ...]:
+def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ...]:
     """One entry per worker: a CPU device takes as many as it has processors."""
     local = jax.local_devices()
     if devices is None:
-        chosen: Sequence[Device | None] = [None]
+        is_shared = store is not None and store.process[1] > 1
+        chosen: Sequence[Device | None] = local if is_shared else [None]
     elif isinstance(devices, (list, tuple)):
         remedy = "pass devices out of jax.local_devices(), or how many"
         for place, device in enumerate(devices):

@@ -67,8 +67,8 @@ def simulate(
       chain_batch: chains at a time; None for a size that suits the memory.
       generation_chunk: generations per call of the compiled program; None for as many
         as the memory for their records allows, or with progress or store a second's.
-      devices: a number of local devices or the devices; None for the default one.
-        Each runs batches of its own.
+      devices: a number of local devices or the devices; None for the default one, or for
+        all if several processes share the store. Each runs batches of its own.
       progress: whether to show rate and time left on stderr.
       store: a run directory, in which every record is kept as soon as it is made. A run
         that is there is continued, after whatever ended it, and its chains are the same to

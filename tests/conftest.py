@@ -7,6 +7,8 @@ with failures kept in a database.
 
 import os
 
+collect_ignore = ["crash"]  # scripts
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 _FLAG = "--xla_force_host_platform_device_count=8"
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):

@@ -20,7 +20,7 @@ def provenance(key: tuple[int, int], dtype: str, devices: Sequence[Any]) -> dict
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "dtype": dtype,
-        "backend": devices[0].platform,
+        "backend": ", ".join(sorted({device.platform for device in devices})),
         "device": ", ".join(kinds),
         "num_devices": len(devices),
         "key": list(key),

@@ -115,13 +115,13 @@ def chunk(parts: Sequence[np.ndarray], shape: Sequence[int]) -> Content:
     """
     if parts[0].dtype.kind == "U":
         return content_of(list(_texts(parts[0])))
-    dtype, length = parts[0].dtype, sum(part.shape[0] for part in parts if part.ndim)
-    if any(part.shape[1:] != tuple(shape[1:]) for part in parts) or [length] != [*shape[:1]]:
+    dtype, ends = parts[0].dtype, np.cumsum([len(part) for part in parts if part.ndim])
+    is_whole = all(part.shape[1:] == tuple(shape[1:]) for part in parts)
+    if shape and not (is_whole and ends[-1] == shape[0]):
         whole = np.full(tuple(shape), float(_FILL[dtype.kind]), dtype)
-        places = np.cumsum([0, *(len(part) for part in parts)])
-        for part, begin in zip(parts, places[:-1], strict=True):
+        for part, end in zip(parts, ends, strict=True):
             inside = tuple(slice(size) for size in part.shape[1:])
-            whole[(slice(begin, begin + len(part)), *inside)] = part
+            whole[(slice(end - len(part), end), *inside)] = part
         parts = [whole]
     little = dtype.newbyteorder("<")
     return ended_by_crc([np.ascontiguousarray(part, little) for part in parts])

@@ -29,6 +29,7 @@ from killed_runs import RUNS, run
 import collapse_jax as cj
 
 HERE = Path(__file__).parent
+STARTING = 4.0  # seconds until the first generation
 COMPUTING = threading.Lock()  # one run at a time in this process
 
 
@@ -50,11 +51,12 @@ def length_of_journal(path):
 def kill(name, path, longest, rng):
     """Start a run, or go on with it, and kill it at some time; whether it lived until then.
 
-    One in five is killed in its first second, while programs are compiled.
+    One in five is killed in its first seconds: before the directory is whole, or while
+    programs are compiled.
     """
     is_new, is_early = not path.exists(), rng.random() < 0.2
-    process = start(name, path, lines=1 + (is_new and not is_early))
-    time.sleep(rng.uniform(0, 1 if is_early else longest))
+    process = start(name, path, lines=0 if is_early else 1 + is_new)
+    time.sleep(rng.uniform(0, STARTING if is_early else longest))
     lived = process.poll() is None
     process.send_signal(signal.SIGKILL)
     error = process.communicate()[1].decode()
@@ -104,6 +106,9 @@ def attempt(name, root, place, longest, rng, whole):
     for _ in range(rng.choice((1, 2))):
         found["kills"] += kill(name, path, longest, rng)
         found["in a write"] += bool(list(path.glob("state/tmp-*")))
+        if length_of_journal(path) == 0:
+            found["before a journal"] += 1
+            continue
         journal = (path / "journal.jsonl").read_bytes()
         found["in a line"] += not journal.endswith(b"\n")
         lines = [json.loads(line) for line in journal.split(b"\n")[:-1]]
