@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import collapse_jax as cj
 from collapse_jax.cli import main
+from collapse_jax.cli.command import Command
 
 SIZES = ["--num-chains", "600", "--num-generations", "400"]
 DISCRETE = ["discrete", "--source", "zipf:20", "--policy.num-samples", "50", *SIZES, "--quiet"]
@@ -138,3 +140,18 @@ def test_bad_processes_get_one_line(arguments, named, tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert named in line
     assert not (tmp_path / "run").exists()
+
+
+ROOT = Path(__file__).parents[2]
+LINES = [
+    line.split("#")[0].replace("\\", "").split()[2:]
+    for page in (ROOT / "README.md", ROOT / "docs" / "scaling.md")
+    for line in page.read_text().splitlines()
+    if line.startswith("    collapse run ")
+]
+
+
+@pytest.mark.parametrize("words", LINES, ids=" ".join)
+def test_documented_commands_have_these_options(words):
+    name, *arguments = words
+    assert Command(name, arguments).config() is not None
