@@ -132,9 +132,8 @@ class Plan:
         left = min(most, self.num_generations - now)
         fitting = self.program.length
         if self.layout is not None:  # calls end where files do
-            fitting = min(
-                fitting, self.layout.records - self.num_records(now) % self.layout.records
-            )
+            length = self.layout.records
+            fitting = min(fitting, length - self.num_records(now) % length)
         times = min(left // stride, fitting) if stride == every else 1
         return Call(now, stride, times, is_kept=True)
 
@@ -157,11 +156,10 @@ class Plan:
         at_work = self.width * len(self.workers)
         in_memory = (self.program.group or self.width) * len(self.workers)
         buffer = record * self.program.length if self.reduce is None else 8 * record
-        in_store = self.store is not None
+        if self.store is not None and self.reduce is None:
+            kept = 0
         return {
-            "records": 0
-            if in_store and self.reduce is None
-            else kept * len(self.generations) * record,
+            "records": kept * len(self.generations) * record,
             "final states": self.num_chains * state,
             "chains at work": at_work * 2 * buffer + in_memory * 4 * self.chain_bytes,
         }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from collapse_jax.cli.options import RunOptions, parse
+from collapse_jax.cli.options import SharedRunOptions, parse
 
 NAME = "command.json"
 
@@ -43,7 +43,7 @@ class Command:
             config = kind.at_scale(self.scale)
         else:
             program = f"collapse run {self.experiment}"
-            config = parse(RunOptions, kind, program, self.arguments).experiment
+            config = parse(SharedRunOptions, kind, program, self.arguments).experiment
         for name in self.changes:
             if not hasattr(config, name):
                 option = name.replace("_", "-")

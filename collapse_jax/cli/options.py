@@ -22,7 +22,7 @@ class ProcessOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class RunOptions(ProcessOptions):
+class RunOptions:
     """What every command that draws and writes takes beside the experiment's own options."""
 
     seed: int = 0
@@ -31,6 +31,13 @@ class RunOptions(ProcessOptions):
     """Directory to write; under runs/ by default."""
     overwrite: bool = False
     """Replace a run directory of that name."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedRunOptions(RunOptions, ProcessOptions):
+    """What `collapse run` takes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +120,11 @@ def output_directory(options: RunOptions, default: str) -> Path:
     from collapse_jax.store.directory import remove
 
     out = Path(options.out) if options.out else Path("runs") / default
-    is_shared = options.distributed or bool(options.process)
-    if out.exists() and options.overwrite and not is_shared:
+    if isinstance(options, ProcessOptions) and (options.distributed or options.process):
+        return out  # others may have made it
+    if out.exists() and options.overwrite:
         remove(out)
-    elif out.exists() and not is_shared:
+    elif out.exists():
         raise ValueError(
             f"--out={out} is not allowed: it exists; pass another --out or --overwrite, or go "
             f"on with it by `collapse resume {out}`"

@@ -42,7 +42,8 @@ def reproduce_command(arguments: Sequence[str]) -> int:
         begin = time.perf_counter()
         if place.exists() and options.overwrite:
             remove(place)
-        run_to(place, Command(name, scale=options.scale, seed=options.seed), options)
+        command = Command(name, scale=options.scale, seed=options.seed)
+        run_to(place, command, quiet=options.quiet)
         sys.stderr.write(f"{name}: {time.perf_counter() - begin:.0f} s\n")
     sys.stdout.write(f"report: {_index(out, options.scale)}\n")
     return 0

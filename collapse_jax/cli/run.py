@@ -13,7 +13,7 @@ from typing import Any
 from collapse_jax.cli.command import NAME, Command
 from collapse_jax.cli.options import (
     ProcessOptions,
-    RunOptions,
+    SharedRunOptions,
     chosen_experiment,
     expect,
     output_directory,
@@ -23,13 +23,8 @@ from collapse_jax.cli.options import (
 )
 from collapse_jax.cli.show import draw, write_page
 
-_STAYS = (
-    NAME,
-    "parts",
-    "figures",
-    "report.html",
-    "lock-end",
-)  # beside the records of a study of several runs
+# Beside the records of a study of several runs.
+_STAYS = (NAME, "parts", "figures", "report.html", "lock-end")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,15 +52,16 @@ def list_command(arguments: Sequence[str]) -> int:
 def run_command(arguments: Sequence[str]) -> int:
     """Run an experiment and write its directory."""
     name, experiment = chosen_experiment(arguments)
-    options = parse(RunOptions, experiment, f"collapse run {name}", arguments[1:])
+    options = parse(SharedRunOptions, experiment, f"collapse run {name}", arguments[1:])
     command = Command(name, list(arguments[1:]), seed=options.seed)
-    return run_to(output_directory(options, f"{name}-{options.seed}"), command, options)
+    out = output_directory(options, f"{name}-{options.seed}")
+    return run_to(out, command, process_of(options), quiet=options.quiet)
 
 
 def resume_command(arguments: Sequence[str]) -> int:
     """Go on with a run."""
     path, options = _of_run(ProcessOptions, "resume", arguments)
-    return run_to(path, Command.load(path), options)
+    return run_to(path, Command.load(path), process_of(options), quiet=options.quiet)
 
 
 def extend_command(arguments: Sequence[str]) -> int:
@@ -83,7 +79,7 @@ def extend_command(arguments: Sequence[str]) -> int:
     from collapse_jax.store.files import StoreError
 
     try:
-        return run_to(path, command, options)
+        return run_to(path, command, process_of(options), quiet=options.quiet)
     except StoreError:
         earlier.save(path)
         raise
@@ -97,10 +93,16 @@ def _of_run(kind: type, command: str, arguments: Sequence[str]) -> tuple[Path, A
     return Path(arguments[0]), parse_plain(kind, f"collapse {command} RUN", rest)
 
 
-def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
+def run_to(out: Path, command: Command, process: tuple[int, int] = (0, 1), *, quiet: bool) -> int:
     """Run an experiment, or go on with it; its records, figures and report go to `out`.
 
     An interrupt ends it in order.
+
+    Args:
+      out: the run directory.
+      command: the experiment.
+      process: index and number of the processes that share the run.
+      quiet: whether to show no progress.
     """
     from collapse_jax.results.describe import describe
     from collapse_jax.results.records import IncompleteError
@@ -111,13 +113,13 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
     experiment = command.config()
     described = {"name": command.experiment, **describe(experiment)}
     notes = {"experiment": described, "seed": command.seed}
-    store = Store(out, process_of(options), extend=bool(command.changes), notes=notes)
+    store = Store(out, process, extend=bool(command.changes), notes=notes)
     is_new = not out.exists()
     command.save(out)
     try:
         with _interruptible(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
-            records = experiment.run(command.seed, not options.quiet, store)
+            records = experiment.run(command.seed, not quiet, store)
     except IncompleteError as error:
         sys.stdout.write(f"{out} is not complete: {error} once no other process does\n")
         return 0

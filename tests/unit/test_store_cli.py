@@ -142,6 +142,12 @@ def test_bad_processes_get_one_line(arguments, named, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", [["reproduce"], ["sweep", *SMALL, "--every", "1,2"]])
+def test_commands_that_are_not_shared_refuse_a_share(command, tmp_path, capsys):
+    assert main([*command, "--process", "0/2", "--out", str(tmp_path / "run")]) == 2
+    assert "--process" in capsys.readouterr().err
+
+
 ROOT = Path(__file__).parents[2]
 LINES = [
     line.split("#")[0].replace("\\", "").split()[2:]
