@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test bench lint verify clean
+.PHONY: demo test parity bench lint verify clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,13 @@ bench: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+# The VAE against PyTorch, whose small build for CPUs exists for Python 3.11.
+parity: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[test,parity]
+	@if $(BIN)/python -c "import torch" 2> /dev/null; then \
+		$(BIN)/python -m pytest -q tests/parity; \
+	else echo "make parity needs Python 3.11 (make PYTHON=python3.11 VENV=.venv-3.11 parity)"; fi
 
 # Half an hour and more of simulation: what is too long for every change.
 verify: $(READY)

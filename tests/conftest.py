@@ -5,9 +5,12 @@ unless `--hypothesis-profile=random` asks for as many random ones, or `nightly` 
 with failures kept in a database.
 """
 
+import importlib.util
 import os
 
 collect_ignore = ["crash"]  # scripts
+if importlib.util.find_spec("torch") is None:
+    collect_ignore += ["parity"]  # `make parity` installs it
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 _FLAG = "--xla_force_host_platform_device_count=8"

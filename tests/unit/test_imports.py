@@ -15,7 +15,7 @@ LAYERS = (
     ("random",),
     ("linear", "chains_last", "in_turn"),
     ("corpus",),
-    ("mixture",),
+    ("mixture", "vae"),
     ("source", "policy", "history"),
     ("family",),
     ("metrics", "theory", "sources", "policies"),
