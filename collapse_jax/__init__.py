@@ -14,7 +14,7 @@
 from collapse_jax.chain import Chain, ChainState
 from collapse_jax.corpus import AbstractCorpus, Counts, Moments, Samples
 from collapse_jax.draws import ModelDraw, OriginalDraw
-from collapse_jax.families import Discrete, Gaussian, GaussianMixture
+from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture
 from collapse_jax.family import AbstractFamily, Fit
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.policy import AbstractPolicy
@@ -25,13 +25,14 @@ from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.simulate import simulate
 from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
-from collapse_jax.sources import Categorical, Empirical, Normal, NormalMixture, Sampler
+from collapse_jax.sources import Categorical, Empirical, Images, Normal, NormalMixture, Sampler
 from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "VAE",
     "AbstractCorpus",
     "AbstractFamily",
     "AbstractPolicy",
@@ -49,6 +50,7 @@ __all__ = [
     "Fresh",
     "Gaussian",
     "GaussianMixture",
+    "Images",
     "Keys",
     "Mixing",
     "ModelDraw",

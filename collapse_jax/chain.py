@@ -97,7 +97,7 @@ class Chain:
 
     def keep(self, metrics: Sequence[str | Metric] = ()) -> Keep:
         """What states must hold for the policy, the family and these metrics."""
-        asked = len(metrics) > 0
+        asked = len(metrics) > 0 and self.family.stores_corpus
         rows = asked or self.policy.uses_first or self._history == "rows"
         return Keep(
             corpus=asked or self.policy.keeps_corpus or self.family.keeps_corpus,

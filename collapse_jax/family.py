@@ -85,6 +85,16 @@ class AbstractFamily(abc.ABC):
         return False
 
     @property
+    def runs_alone(self) -> bool:
+        """Whether a chain by itself keeps a CPU busy: none shares its program there."""
+        return False
+
+    @property
+    def stores_corpus(self) -> bool:
+        """Whether a state can hold the corpus for metrics to read: not if it is never stored."""
+        return True
+
+    @property
     def is_elementwise(self) -> bool:
         """Whether a chain is single numbers, never added along an axis.
 

@@ -268,6 +268,8 @@ def _shapes(program: Program, chain: Chain, words: tuple[int, ...]) -> tuple[Car
 
 def _group(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...]) -> int | None:
     """Chains computed together, if fits are made in turn; it decides how sums are rounded."""
+    if chain.family.runs_alone and _platform(workers[0]) in _ROOMS:
+        return 1
     if not chain.family.runs_in_turn or _platform(workers[0]) not in _ROOMS:
         return None
     return _GROUP if chain_bytes < _LARGE else _GROUP_OF_LARGE

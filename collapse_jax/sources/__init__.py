@@ -2,8 +2,9 @@
 
 from collapse_jax.sources.categorical import Categorical
 from collapse_jax.sources.empirical import Empirical
+from collapse_jax.sources.images import Images
 from collapse_jax.sources.normal import Normal
 from collapse_jax.sources.normal_mixture import NormalMixture
 from collapse_jax.sources.sampler import Sampler
 
-__all__ = ["Categorical", "Empirical", "Normal", "NormalMixture", "Sampler"]
+__all__ = ["Categorical", "Empirical", "Images", "Normal", "NormalMixture", "Sampler"]

@@ -15,13 +15,12 @@ from collapse_jax import check, linear
 from collapse_jax.config import config, replace_fields, static
 from collapse_jax.corpus import Counts, Moments, Samples, Size, prefix_weights
 from collapse_jax.random.hypergeometric import multivariate_hypergeometric
-from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
-from collapse_jax.random.subset import random_subset
 from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.sources import tables
 from collapse_jax.sources.categorical import Categorical, expand
+from collapse_jax.sources.choice import choose
 
 _ANY_LAW = Categorical([1.0])  # to be given other probabilities
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -213,17 +212,6 @@ class EmpiricalRows(MomentsSource):
         """Rows chosen with replacement."""
         return replace_fields(self, with_replacement=True)
 
-    def _choose(self, keys: Keys, size: Size, capacity: int) -> Array:
-        """Places of the chosen rows, in the first `size` of `capacity` slots."""
-        again = uniform_integers(keys, Purpose.SOURCE, self.num_rows, (capacity,))
-        if self.with_replacement or (isinstance(size, int) and size > self.num_rows):
-            return again
-        few = min(capacity, self.num_rows)
-        number = jnp.minimum(size, self.num_rows)
-        subset = random_subset(keys, Purpose.SOURCE, self.num_rows, number, few)
-        subset = jnp.pad(subset, (0, capacity - few))
-        return subset if isinstance(size, int) else jnp.where(size > self.num_rows, again, subset)
-
     def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Chosen rows; with size n the data, in order."""
         dtype = jnp.result_type(float)
@@ -232,7 +220,7 @@ class EmpiricalRows(MomentsSource):
         if self._is_all(size):
             is_full = capacity == self.num_rows
             return Samples(rows, None, location, top).with_capacity(capacity, is_full)
-        rows = rows[self._choose(keys, size, capacity)]
+        rows = rows[choose(keys, self.num_rows, size, capacity, self.with_replacement)]
         return Samples(rows, prefix_weights(size, capacity), location, top)
 
     def _is_all(self, size: Size) -> bool:

@@ -48,19 +48,20 @@ def scale_by_adam(first: float = 0.9, second: float = 0.999, epsilon: float = 1e
         zeros = jax.tree.map(jnp.zeros_like, params)
         return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
 
-    def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         def average(decay: float, old: Any, new: Any) -> Any:
             return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, old, new)
 
         count = state.count + 1
-        mean = average(first, state.mu, gradients)
-        square = average(second, state.nu, jax.tree.map(jnp.square, gradients))
+        mean = average(first, state.mu, updates)
+        square = average(second, state.nu, jax.tree.map(jnp.square, updates))
         by_mean, by_square = (-jnp.expm1(count * math.log(decay)) for decay in (first, second))
-        updates = jax.tree.map(
-            lambda mean, square: mean / by_mean / (jnp.sqrt(square / by_square) + epsilon),
-            mean,
-            square,
-        )
+
+        def scale(mean: Array, square: Array) -> Array:
+            spread = jnp.sqrt(square / by_square.astype(square.dtype)) + epsilon
+            return mean / by_mean.astype(mean.dtype) / spread
+
+        updates = jax.tree.map(scale, mean, square)
         return updates, optax.ScaleByAdamState(count, mean, square)
 
     return optax.GradientTransformation(init, update)
@@ -89,7 +90,7 @@ class Training:
         drawn within the step, anew each time.
         """
         params = self.architecture.init(keys.key(Purpose.FIT))
-        start = (params, self.optimizer.init(params), jnp.zeros(()))
+        start = (params, self.optimizer.init(params), jnp.zeros((), jnp.float32))
 
         def epoch(number: Array, carry: tuple) -> tuple:
             return self._epoch(keys.branch(Purpose.FIT, number), stream, carry)
@@ -114,16 +115,15 @@ class Training:
             chosen = jax.lax.dynamic_slice_in_dim(order, place, batch)
             is_past = place + jnp.arange(batch) >= len(slots)
             weight = weights[jnp.where(is_past, len(slots), chosen)]
-            latents, noise = jax.random.normal(
-                jax.random.fold_in(key, number), (2, batch, self.architecture.latent_dim)
-            )
+            shape = (2, batch, self.architecture.latent_dim)
+            latents, noise = jax.random.normal(jax.random.fold_in(key, number), shape, jnp.float32)
             images = jnp.where(weight[:, None] > 0, self._images(stream, chosen, latents), 0)
             loss, gradients = loss_and_gradients(params, self.architecture, images, weight, noise)
             updates, state = self.optimizer.update(gradients, state, params)
             return optax.apply_updates(params, updates), state, total + loss
 
         steps = (stream.size + batch - 1) // batch
-        return jax.lax.fori_loop(0, steps, step, (*carry[:2], jnp.zeros(())))
+        return jax.lax.fori_loop(0, steps, step, (*carry[:2], jnp.zeros((), jnp.float32)))
 
     def _images(self, stream: Stream, slots: Array, latents: Array) -> Array:
         """The images of some slots."""

@@ -1,0 +1,42 @@
+"""Samples of images against real ones, by distances between them."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+
+def squared_distances(
+    left: Float[Array, "left pixel"], right: Float[Array, "right pixel"]
+) -> Float[Array, "left right"]:
+    """Squared Euclidean distances, never negative."""
+    product = left @ right.T
+    sums = jnp.sum(left**2, axis=1)[:, None] + jnp.sum(right**2, axis=1)
+    return jnp.maximum(sums - 2 * product, 0)
+
+
+def precision_and_recall(
+    samples: Float[Array, "sample pixel"], real: Float[Array, "real pixel"], neighbours: int
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Shares of samples within the real images' manifold, and the reverse.
+
+    An image is within a set's manifold if it is as near to one of its images as that one's
+    k-th nearest neighbour in the set is (Kynkäänniemi et al., arXiv 1904.06991, with pixels
+    for features).
+
+    Args:
+      samples: more than `neighbours` of them.
+      real: more than `neighbours` of them.
+      neighbours: k.
+    """
+    across = squared_distances(samples, real)
+
+    def radii(images: Array) -> Array:
+        own = squared_distances(images, images)
+        own = jnp.where(jnp.eye(len(images), dtype=bool), jnp.inf, own)
+        return -lax.top_k(-own, neighbours)[0][:, -1]
+
+    def share(inside: Bool[Array, "image other"], axis: int) -> Array:
+        return jnp.mean(jnp.any(inside, axis=axis), dtype=jnp.float32)
+
+    is_real = share(across <= radii(real)[None, :], 1)
+    return is_real, share(across <= radii(samples)[:, None], 0)

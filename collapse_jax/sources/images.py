@@ -1,0 +1,139 @@
+"""Finite original data of images, with labels and images held out for measuring."""
+
+import dataclasses
+from typing import Any, Self
+
+import jax.numpy as jnp
+import numpy as np
+
+from collapse_jax import check
+from collapse_jax.config import config, replace_fields, static
+from collapse_jax.corpus import Samples, Size, prefix_weights
+from collapse_jax.random.keys import Keys
+from collapse_jax.source import AbstractSource
+from collapse_jax.sources import image_files
+from collapse_jax.sources.choice import choose
+
+_REMEDY = (
+    "pass images [row, side, side] or [row, pixel] with values in [0, 1], or 0 .. 255 as uint8"
+)
+
+
+@config
+class Images(AbstractSource):
+    """n grey images, square, with values in [0, 1]; a row is an image, flattened.
+
+    A corpus of size < n is a subset without replacement, of size n the data itself,
+    of size > n a sample with replacement.
+
+    Args:
+      images: [row, side, side] or [row, side * side], floats in [0, 1] or uint8.
+      labels: the class of each image, integers 0, 1, ..., [row] (optional).
+      held_out: images that no model is trained on, for measuring.
+      held_out_labels: their classes (optional).
+
+    Raises:
+      ValueError: for images that are not square, values outside [0, 1], or labels of
+        another number.
+    """
+
+    images: Any
+    labels: Any = None
+    held_out: Any = None
+    held_out_labels: Any = None
+    with_replacement: bool = static(init=False, repr=False, default=False)
+
+    def __post_init__(self) -> None:
+        images = _as_rows("Images.images", self.images)
+        if self.held_out is None:
+            allowed = "images that no model is trained on are needed for measuring"
+            raise check.fail("Images.held_out", None, allowed, "pass some, or use Images.load")
+        held_out = _as_rows("Images.held_out", self.held_out)
+        if held_out.shape[1] != images.shape[1]:
+            shown = check.Shown(f"images of {held_out.shape[1]} pixels")
+            allowed = f"Images.images have {images.shape[1]}"
+            raise check.fail("Images.held_out", shown, allowed, "bring both to one size")
+        labels = _as_labels("Images.labels", self.labels, len(images))
+        others = _as_labels("Images.held_out_labels", self.held_out_labels, len(held_out))
+        values = (images, labels, held_out, others)
+        for field, value in zip(dataclasses.fields(self), values, strict=False):
+            object.__setattr__(self, field.name, value)
+
+    @classmethod
+    def load(cls, name: str = "digits", side: int = 28, num_images: int | None = None) -> Self:
+        """Images by name, a tenth of them held out where there is no test set.
+
+        Args:
+          name: digits (1,797 scans of 8x8 pixels from scikit-learn, enlarged; needs no
+            network), mnist (from the Hugging Face hub, by `datasets`), the path of an .npz
+            file (x or images, y or labels, and optionally x_test and y_test), or of a folder
+            of images, whose sub-folders are classes if it has any.
+          side: images are brought to this size.
+          num_images: of the first so many only, those held out included; None for all.
+
+        Raises:
+          ValueError: if the data cannot be read, with what to do.
+        """
+        check.integer("side", side, 4, 4096)
+        if num_images is not None:
+            check.integer("num_images", num_images, 20)
+        return cls(*image_files.load(name, side, num_images))
+
+    @property
+    def side(self) -> int:
+        """Side of the square images."""
+        return round(self.images.shape[1] ** 0.5)
+
+    @property
+    def row_dim(self) -> int:
+        """Number of pixels."""
+        return self.images.shape[1]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of images."""
+        return self.images.shape[0]
+
+    @property
+    def independent(self) -> "Images":
+        """Images chosen with replacement."""
+        return replace_fields(self, with_replacement=True)
+
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+        """Chosen images; with size n the data, in order."""
+        images = jnp.asarray(self.images)
+        if isinstance(size, int) and size == self.num_rows and not self.with_replacement:
+            return Samples(images).with_capacity(capacity, capacity == self.num_rows)
+        places = choose(keys, self.num_rows, size, capacity, self.with_replacement)
+        return Samples(images[places], prefix_weights(size, capacity))
+
+
+def _as_rows(name: str, images: Any) -> np.ndarray:
+    """Flattened float32 images."""
+    is_bytes = getattr(images, "dtype", None) == np.uint8
+    values = check.array(name, images, (2, 3), _REMEDY)
+    values = (values / 255 if is_bytes else values).reshape(len(values), -1)
+    if round(values.shape[1] ** 0.5) ** 2 != values.shape[1]:
+        shown = check.Shown(f"images of {values.shape[1]} pixels")
+        raise check.fail(name, shown, "images must be square", _REMEDY)
+    if values.min() < 0 or values.max() > 1:
+        shown = float(values.min() if values.min() < 0 else values.max())
+        raise check.fail(name, shown, "values must lie in [0, 1]", _REMEDY)
+    rows = values.astype(np.float32)
+    rows.setflags(write=False)
+    return rows
+
+
+def _as_labels(name: str, labels: Any, count: int) -> np.ndarray | None:
+    if labels is None:
+        return None
+    values = np.asarray(labels)
+    remedy = "pass one integer 0, 1, ... for each image, or None"
+    if values.shape != (count,):
+        shown = check.Shown(f"array of shape {values.shape}")
+        raise check.fail(name, shown, f"there are {count} images", remedy)
+    if values.dtype.kind not in "iu" or values.min() < 0:
+        raise check.fail(name, check.Shown(f"{values.dtype} labels"), "they name classes", remedy)
+    values = values.astype(np.int32)
+    values.setflags(write=False)
+    return values
