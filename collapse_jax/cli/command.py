@@ -21,6 +21,7 @@ class Command:
       arguments: of `collapse run`.
       scale: of `collapse reproduce`, or "".
       changes: settings that `collapse extend` raised.
+      settings: that `collapse reproduce` was given beside the scale.
       seed: of every random number.
     """
 
@@ -29,6 +30,7 @@ class Command:
     scale: str = ""
     changes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     seed: int = 0
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def config(self) -> Any:
         """The experiment's config.
@@ -40,7 +42,7 @@ class Command:
 
         kind: Any = EXPERIMENTS[self.experiment]
         if self.scale:
-            config = kind.at_scale(self.scale)
+            config = dataclasses.replace(kind.at_scale(self.scale), **self.settings)
         else:
             program = f"collapse run {self.experiment}"
             config = parse(SharedRunOptions, kind, program, self.arguments).experiment

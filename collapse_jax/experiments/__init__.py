@@ -9,6 +9,7 @@ from collapse_jax.experiments.keep import KeepGaussianExperiment, KeepWordsExper
 from collapse_jax.experiments.mad import MadExperiment
 from collapse_jax.experiments.one_shot import OneShotExperiment
 from collapse_jax.experiments.regimes import RegimesExperiment
+from collapse_jax.experiments.vae import VaeExperiment
 from collapse_jax.experiments.weighting import WeightingExperiment
 
 EXPERIMENTS: dict[str, type[AbstractExperiment]] = {
@@ -23,6 +24,7 @@ EXPERIMENTS: dict[str, type[AbstractExperiment]] = {
     "weighting": WeightingExperiment,
     "gmm": GmmExperiment,
     "gmm-pair": GmmPairExperiment,
+    "vae": VaeExperiment,
 }
 
 __all__ = [
@@ -40,5 +42,6 @@ __all__ = [
     "OneShotExperiment",
     "RegimesExperiment",
     "Summary",
+    "VaeExperiment",
     "WeightingExperiment",
 ]

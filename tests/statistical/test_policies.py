@@ -277,6 +277,7 @@ def test_a_verifier_restricts_the_law():
     assert np.all(np.isnan(records["acceptance"][0]))
 
 
+@slow
 def test_a_verifier_of_states():
     runs = [
         discrete(cj.Mixing(SIZE, gamma=0.2, keep=lambda states: states != 1), corpus, key)

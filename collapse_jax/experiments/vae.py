@@ -1,0 +1,162 @@
+"""The paper's variational autoencoders of handwritten digits."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from collapse_jax.chain import Chain
+from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
+from collapse_jax.families import VAE
+from collapse_jax.families.vae import LATENT_EDGES
+from collapse_jax.plots import vae as plots
+from collapse_jax.policies import Replace
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.simulate import simulate
+from collapse_jax.sources import Images
+from collapse_jax.store.option import Store
+from collapse_jax.vae.classifier import Classifier
+
+
+@dataclasses.dataclass(frozen=True)
+class VaeExperiment(AbstractExperiment):
+    """Autoencoders of digits, each trained on what its predecessor draws (Shumailov et al. 2024).
+
+    By default scikit-learn's digits with the paper's network and training: one run, models
+    0 to 5, a few minutes on two cores. `--source mnist` takes MNIST from the Hugging Face
+    hub, `--source FILE.npz` images x and labels y. Scale laptop: two runs of 10 epochs, with
+    10,000 images of MNIST about a quarter of an hour; paper: MNIST, five runs of 20
+    generations, more than a day on two cores, an hour or two on an accelerator. Expect the
+    std of latents to fall from generation to generation, and digits to blur into one another.
+    """
+
+    topic = "vae"
+    scales: ClassVar[Scales] = {
+        "smoke": {
+            "num_images": 300,
+            "width": 8,
+            "image_size": 8,
+            "epochs": 3,
+            "num_generations": 2,
+            "num_evaluated": 200,
+        },
+        "laptop": {"num_chains": 2, "epochs": 10},
+        "paper": {"source": "mnist", "num_chains": 5, "num_generations": 20},
+    }
+
+    policy: PolicyConfig = dataclasses.field(default_factory=Replace)
+    """What each model is trained on; num_samples None means as many as there are originals."""
+    source: str = "digits"
+    """digits, mnist, FILE.npz (x, y) or a folder of images."""
+    num_images: int | None = None
+    """Take the first so many images only."""
+    num_chains: int = 1
+    """Independent runs."""
+    num_generations: int = 5
+    """Last generation."""
+    epochs: int = 30
+    """Passes over each corpus."""
+    batch_size: int = 256
+    """Images of a step."""
+    latent_dim: int = 20
+    """Numbers that an image is encoded in."""
+    width: int = 64
+    """Channels of the first convolution; the second has twice as many."""
+    image_size: int = 28
+    """Side of the images, a multiple of 4."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """adam has its weight decay in the gradient, adamw beside it."""
+    learning_rate: float = 1e-3
+    """Of every step."""
+    weight_decay: float = 1e-5
+    """Of the optimizer."""
+    corpus: Literal["stream", "samples"] = "stream"
+    """Images drawn anew for every batch, or stored and seen in every epoch."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What is computed in."""
+    num_evaluated: int = 10_000
+    """Images that a model is measured by."""
+
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
+        """One run per chain."""
+        source = Images.load(self.source, self.image_size, self.num_images)
+        classifier = None
+        if source.labels is not None:
+            classifier = Classifier.train(source.images, source.labels)
+        shared = {field.name for field in dataclasses.fields(VAE)} - {"classifier"}
+        settings = {name: getattr(self, name) for name in shared}
+        records = simulate(
+            Chain(VAE(classifier=classifier, **settings), source, self.policy),
+            key=seed,
+            num_chains=self.num_chains,
+            num_generations=self.num_generations,
+            metrics=("images",),
+            progress=progress,
+            store=store and store.part("chains"),
+        )
+        middles = (LATENT_EDGES[1:] + LATENT_EDGES[:-1]) / 2
+        coordinates = {**records.coordinates, "bin": Variable(("bin",), middles)}
+        variables = dict(records.variables)
+        if source.labels is not None:
+            counts = np.bincount(source.labels)
+            variables["original_shares"] = Variable(("class",), counts / counts.sum())
+        return dataclasses.replace(records, variables=variables, coordinates=coordinates)
+
+    @staticmethod
+    def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
+        """Samples, latents, quality and classes."""
+        figures = {
+            "samples": ("Images decoded by the models of one run.", plots.figure_samples(records)),
+            "density": (
+                "Latents that the first model's encoder gives to images of later models.",
+                plots.figure_density(records),
+            ),
+            "latents": (
+                "Their mean and standard deviation, a line per run; band: one std over runs.",
+                plots.figure_latents(records),
+            ),
+            "quality": (
+                "Fit to held-out originals, and diversity, a line per run.",
+                plots.figure_quality(records),
+            ),
+        }
+        if "class_shares" in records.variables:
+            caption = "Which classes are lost: shares by a classifier of original images."
+            figures["classes"] = (caption, plots.figure_classes(records))
+        return figures
+
+    @staticmethod
+    def summarize(records: Records) -> Summary:
+        """Every generation, mean over runs."""
+        names = ("elbo", "latent_std", "latent_std_100", "pixel_variance", "precision", "recall")
+        header = [
+            "model",
+            "ELBO",
+            "std of latents",
+            "of 100",
+            "pixel variance",
+            "precision",
+            "recall",
+        ]
+        table = [header]
+        for place, generation in enumerate(records["generation"]):
+            means = [np.nanmean(records[name][place]) for name in names]
+            table.append(
+                [f"{generation}", f"{means[0]:.2f}", *(f"{mean:.4f}" for mean in means[1:])]
+            )
+        stds = records["latent_std"]
+        chains, falls = stds.shape[1], int(np.sum(stds[-1] < stds[0]))
+        source = records.config["experiment"]["source"]
+        sentences = [
+            f"{chains} run{'s' * (chains > 1)} of models 0 to {records['generation'][-1]} on "
+            f"{source}; the std of latents falls from the first to the last in {falls} of {chains}."
+        ]
+        if "class_shares" in records.variables:
+            shares = np.nanmean(records["class_shares"][-1], axis=0)
+            rarest = int(np.argmin(shares))
+            sentences.append(
+                f"The rarest class at the end is {rarest}: {shares[rarest]:.1%} of the images, "
+                f"{records['original_shares'][rarest]:.1%} of the originals."
+            )
+        return Summary("Variational autoencoders", sentences, table)
