@@ -29,6 +29,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/studies.py
 	$(BIN)/python benchmarks/mixture.py
 	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/vae.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q

@@ -1,0 +1,156 @@
+"""How fast the VAE trains against PyTorch and against Flax's own convolutions.
+
+    python benchmarks/vae.py [--only WORD] [--json FILE]
+
+The paper's network, batches of 256, two threads; times per training step, loss, gradients and
+Adam included. The line of seeds compares a seed among five with one alone, per step, of
+chains that end with generation 0 and its measuring.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import timing
+from flax import nnx
+
+import collapse_jax as cj
+from collapse_jax.corpus import Samples
+from collapse_jax.random.keys import Keys, chain_key
+from collapse_jax.vae.network import Architecture
+from collapse_jax.vae.stream import Stream
+from collapse_jax.vae.training import Training, make_optimizer
+
+BATCH, STEPS = 256, 10
+RATE, DECAY = 1e-3, 1e-5
+IMAGES = np.random.default_rng(0).uniform(0, 1, (STEPS * BATCH, 784)).astype(np.float32) ** 4
+
+
+def ours() -> None:
+    """An epoch of ten batches."""
+    keys = Keys(chain_key(jax.random.key(0), 0), jnp.int32(0))
+    jax.block_until_ready(_train(keys, Stream.of(Samples(_ROWS))))
+
+
+_ROWS = jnp.asarray(IMAGES)
+_train = jax.jit(Training(Architecture(), 1, BATCH, make_optimizer("adam", RATE, DECAY)).run)
+
+
+class PlainVAE(nnx.Module):
+    """The network with Flax's layers as they are."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        options = {"kernel_size": (4, 4), "strides": 2, "rngs": rngs}
+        self.conv1 = nnx.Conv(1, 64, padding=1, **options)
+        self.conv2 = nnx.Conv(64, 128, padding=1, **options)
+        self.mean = nnx.Linear(6272, 20, rngs=rngs)
+        self.log_variance = nnx.Linear(6272, 20, rngs=rngs)
+        self.linear = nnx.Linear(20, 6272, rngs=rngs)
+        self.transposed1 = nnx.ConvTranspose(128, 64, **options)
+        self.transposed2 = nnx.ConvTranspose(64, 1, **options)
+
+    def __call__(self, images: jax.Array, noise: jax.Array) -> jax.Array:
+        """The loss, summed over the batch."""
+        hidden = nnx.relu(self.conv2(nnx.relu(self.conv1(images.reshape(-1, 28, 28, 1)))))
+        hidden = hidden.reshape(len(images), -1)
+        mean, log_variance = self.mean(hidden), self.log_variance(hidden)
+        hidden = self.linear(mean + jnp.exp(0.5 * log_variance) * noise)
+        hidden = nnx.relu(self.transposed1(hidden.reshape(-1, 7, 7, 128)))
+        logits = self.transposed2(hidden).reshape(images.shape)
+        likelihood = jnp.sum(optax.sigmoid_binary_cross_entropy(logits, images))
+        return likelihood - 0.5 * jnp.sum(1 + log_variance - mean**2 - jnp.exp(log_variance))
+
+
+def make_flax():
+    """Two steps, each a compiled call: within a compiled loop they are slower still."""
+    structure, params = nnx.split(PlainVAE(nnx.Rngs(0)))
+    optimizer = optax.chain(optax.add_decayed_weights(DECAY), optax.adam(RATE))
+
+    @jax.jit
+    def step(params, state, images, key):
+        noise = jax.random.normal(key, (BATCH, 20))
+        gradients = jax.grad(lambda params: nnx.merge(structure, params)(images, noise))(params)
+        updates, state = optimizer.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state
+
+    def run() -> None:
+        state, new = optimizer.init(params), params
+        for number in range(2):
+            images = _ROWS[number * BATCH : (number + 1) * BATCH]
+            new, state = step(new, state, images, jax.random.key(number))
+        jax.block_until_ready(new)
+
+    return run
+
+
+def make_torch():
+    """An epoch of ten batches, as in the paper's public code."""
+    import torch
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "parity"))
+    from torch_vae import TorchVAE
+
+    torch.set_num_threads(2)
+    model = TorchVAE()
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE, weight_decay=DECAY)
+    batches = torch.tensor(IMAGES).split(BATCH)
+
+    def run() -> None:
+        for images in batches:
+            optimizer.zero_grad()
+            model.loss(images, torch.randn(len(images), 20)).backward()
+            optimizer.step()
+
+    return run
+
+
+def make_chains(number: int):
+    """Chains of one generation."""
+    source = cj.Images(IMAGES, held_out=IMAGES[:100])
+    chain = cj.Chain(cj.VAE(epochs=3, num_evaluated=200), source, cj.Replace())
+    return lambda: cj.simulate(chain, key=0, num_chains=number, num_generations=0)
+
+
+def main() -> int:
+    """Print the table; exit code 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=["torch", "flax", "seeds"])
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    sys.stdout.write(f"cores: {timing.cores()}; times per training step\n{timing.HEADER}\n")
+    chosen = ("torch", "flax", "seeds") if arguments.only is None else (arguments.only,)
+    results = []
+    if "torch" in chosen:
+        try:
+            peer = make_torch()
+        except ImportError:
+            sys.stdout.write("PyTorch is not installed: `make parity` does that\n")
+        else:
+            results.append(timing.compare("PyTorch", ours, STEPS, peer, STEPS, bar=0.7))
+    if "flax" in chosen:
+        name = "nnx.Conv and nnx.ConvTranspose"
+        results.append(timing.compare(name, ours, STEPS, make_flax(), 2, bar=3.5))
+    if "seeds" in chosen:
+        several, one = make_chains(5), make_chains(1)
+        units = 3 * STEPS
+        line = timing.compare(
+            "a seed of five (ours) against one",
+            several,
+            5 * units,
+            one,
+            units,
+            bar=5 / 5.1,
+            repeats=3,
+        )
+        results.append(line)
+    if arguments.json:
+        timing.dump(results, arguments.json)
+    return int(any(result.ratio < result.bar for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
