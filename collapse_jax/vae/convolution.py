@@ -119,7 +119,10 @@ def _correlate_natively(large: Image, small: Image) -> Kernel:
 def _halve(large: Image, kernel: Kernel) -> Image:
     if kernel.shape[2] < _THIN:
         return _patches(large) @ kernel.reshape(-1, kernel.shape[3])
-    return _halve_natively(large, kernel)
+    outer, inner = kernel.shape[2:]
+    taps = kernel.reshape(2, 2, 2, 2, outer, inner).transpose(0, 2, 1, 3, 4, 5)
+    taps = taps.reshape(4, 4 * outer, inner)
+    return sum(part @ tap for part, tap in zip(_shifted(large), taps, strict=True))
 
 
 def _double(small: Image, kernel: Kernel) -> Image:
@@ -136,21 +139,28 @@ def _double(small: Image, kernel: Kernel) -> Image:
 
 
 def _correlate(large: Image, small: Image) -> Kernel:
-    (height, width, inner), outer = small.shape[1:], large.shape[-1]
+    inner, outer = small.shape[-1], large.shape[-1]
     flat = small.reshape(-1, inner)
     if outer < _THIN:
         patches = _patches(large).reshape(len(flat), -1)
         return _contract(patches, flat).reshape(4, 4, outer, inner)
+    parts = [_contract(flat, part.reshape(len(flat), -1)) for part in _shifted(large)]
+    kernel = jnp.stack(parts).reshape(2, 2, inner, 2, 2, outer)
+    return kernel.transpose(0, 3, 1, 4, 5, 2).reshape(4, 4, outer, inner)
+
+
+def _shifted(large: Image) -> list[Image]:
+    """The four blocks, 2x2 pixels each, that a small image's pixels are made from.
+
+    A convolution and the gradient of its kernel both need them; the compiler makes them once.
+    """
     blocks = _space_to_depth(_padded(large))
-    parts = [
-        _contract(
-            flat, blocks[:, row : row + height, column : column + width].reshape(len(flat), -1)
-        )
+    height, width = large.shape[1] // 2, large.shape[2] // 2
+    return [
+        blocks[:, row : row + height, column : column + width]
         for row in range(2)
         for column in range(2)
     ]
-    kernel = jnp.stack(parts).reshape(2, 2, inner, 2, 2, outer)
-    return kernel.transpose(0, 3, 1, 4, 5, 2).reshape(4, 4, outer, inner)
 
 
 def _contract(left: Array, right: Array) -> Array:
