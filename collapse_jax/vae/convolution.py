@@ -122,7 +122,8 @@ def _halve(large: Image, kernel: Kernel) -> Image:
     outer, inner = kernel.shape[2:]
     taps = kernel.reshape(2, 2, 2, 2, outer, inner).transpose(0, 2, 1, 3, 4, 5)
     taps = taps.reshape(4, 4 * outer, inner)
-    return sum(part @ tap for part, tap in zip(_shifted(large), taps, strict=True))
+    products = [part @ tap for part, tap in zip(_shifted(large), taps, strict=True)]
+    return functools.reduce(jnp.add, products)
 
 
 def _double(small: Image, kernel: Kernel) -> Image:
