@@ -5,8 +5,10 @@ import numbers_of_parity as numbers
 import numpy as np
 import pytest
 import torch
+from losses import losses
 from torch_vae import as_torch, torch_model
 
+import collapse_jax as cj
 from collapse_jax.vae.loss import loss_and_gradients
 from collapse_jax.vae.network import Architecture
 from collapse_jax.vae.training import make_optimizer
@@ -125,3 +127,10 @@ def test_a_decay_beside_the_gradient_would_be_found():
         _, pairs = ten_steps("f8", 0.01)
         _, without = ten_steps("f8", 0.0)
     assert any(relative(pairs[name][0], without[name][1]) > 1e-4 for name in pairs)
+
+
+def test_losses_on_digits_from_equal_batches():
+    """Five epochs, of which the last batch is not full."""
+    found = losses(cj.Images.load("digits").images, 5, 0)
+    assert np.max(np.abs(found[:, 0] / found[:, 1] - 1)) < 5e-3
+    assert found[-1, 0] < 0.8 * found[0, 0]

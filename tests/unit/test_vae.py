@@ -8,6 +8,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.cli import main
+from collapse_jax.plan import make_plan
 from collapse_jax.random.keys import chain_key
 
 SOURCE = cj.Images.load("digits", 8, 300)
@@ -56,6 +57,15 @@ def test_a_chain_is_the_same_alone_resumed_and_from_a_store(tmp_path):
     assert not np.array_equal(whole["images"][1], whole["images"][2])
     np.testing.assert_allclose(whole["latent_histogram"].sum(axis=-1), 1, rtol=1e-5)
     assert np.all((whole["images"] >= 0) & (whole["images"] <= 1))
+
+
+def test_chains_run_one_at_a_time_on_cpu():
+    """Two at once would be wrong, see docs/design.md."""
+    run = {"num_chains": 3, "num_generations": 1, "every": 1, "metrics": (), "first_chain": 0}
+    names = "reduce chain_batch generation_chunk devices store state".split()
+    plan = make_plan(make_chain(), key=0, progress=False, **run, **dict.fromkeys(names))
+    assert len(plan.workers) == 1
+    assert plan.width == 1
 
 
 @pytest.mark.parametrize(

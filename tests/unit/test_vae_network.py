@@ -17,7 +17,7 @@ from collapse_jax.vae.convolution import Double, Halve, double, halve
 from collapse_jax.vae.loss import divergence, loss_and_gradients, negative_elbo, reconstruction
 from collapse_jax.vae.network import Architecture
 from collapse_jax.vae.stream import Stream
-from collapse_jax.vae.training import OPTIMIZERS, Training, make_optimizer
+from collapse_jax.vae.training import Training, make_optimizer
 
 PARITY = Path(__file__).parents[1] / "parity"
 SMALL = Architecture(latent_dim=3, width=8, image_size=8)
@@ -165,10 +165,10 @@ def test_empty_slots_change_nothing_but_the_order():
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_training_lowers_the_loss(optimizer):
     stream = Stream.of(Samples(jnp.asarray(make_rows() ** 4)))
-    rate = {"adam": 1e-2, "adamw": 1e-2, "sgd": 1e-5}[optimizer]
+    rate = {"adam": 1e-2, "sgd": 1e-5}[optimizer]
     losses = []
     for epochs in (1, 15):
         training = Training(SMALL, epochs, 8, make_optimizer(optimizer, rate, 1e-5))
