@@ -30,11 +30,12 @@ bench: $(READY)
 	$(BIN)/python benchmarks/mixture.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/vae.py
+	$(BIN)/python benchmarks/language_model.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-# The VAE against PyTorch, whose small build for CPUs exists for Python 3.11.
+# Networks against PyTorch, whose small build for CPUs exists for Python 3.11.
 parity: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[test,parity]
 	@if $(BIN)/python -c "import torch" 2> /dev/null; then \

@@ -1,7 +1,6 @@
 """Training: epochs over a stream of images, one compiled loop."""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from collapse_jax.optimizer import scale_by_adam
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.vae.loss import loss_and_gradients
 from collapse_jax.vae.network import Architecture, Params
@@ -36,35 +36,6 @@ def make_optimizer(name: str, learning_rate: Any, weight_decay: Any) -> Any:
         "sgd": (decay, rate),
     }
     return optax.chain(*parts[name])
-
-
-def scale_by_adam(first: float = 0.9, second: float = 0.999, epsilon: float = 1e-8) -> Any:
-    """`optax.scale_by_adam` with exact corrections of bias.
-
-    In float32 1 - 0.999^t is off by 1e-5 at t = 1, and a step of Adam with it.
-    """
-
-    def init(params: Any) -> optax.ScaleByAdamState:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
-
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        def average(decay: float, old: Any, new: Any) -> Any:
-            return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, old, new)
-
-        count = state.count + 1
-        mean = average(first, state.mu, updates)
-        square = average(second, state.nu, jax.tree.map(jnp.square, updates))
-        by_mean, by_square = (-jnp.expm1(count * math.log(decay)) for decay in (first, second))
-
-        def scale(mean: Array, square: Array) -> Array:
-            spread = jnp.sqrt(square / by_square.astype(square.dtype)) + epsilon
-            return mean / by_mean.astype(mean.dtype) / spread
-
-        updates = jax.tree.map(scale, mean, square)
-        return updates, optax.ScaleByAdamState(count, mean, square)
-
-    return optax.GradientTransformation(init, update)
 
 
 @dataclasses.dataclass(frozen=True)

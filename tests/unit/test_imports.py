@@ -11,9 +11,9 @@ import collapse_jax
 
 ROOT = pathlib.Path(collapse_jax.__file__).parent
 LAYERS = (
-    ("config", "check", "memory"),
+    ("config", "check", "memory", "progress"),
     ("random",),
-    ("linear", "chains_last", "in_turn"),
+    ("linear", "chains_last", "in_turn", "optimizer"),
     ("corpus",),
     ("mixture", "vae"),
     ("source", "policy", "history"),
@@ -23,7 +23,7 @@ LAYERS = (
     ("chain",),
     ("store",),
     ("results",),
-    ("execution", "progress"),
+    ("execution",),
     ("plan",),
     ("recording",),
     ("storing",),
