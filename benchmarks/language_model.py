@@ -161,8 +161,9 @@ def main() -> int:
         if kind in chosen:
             tokens = make_tokens(batch, PROMPT)
             runs = our_beams(model, tokens), torch_beams(peer, tokens)
-            agree = np.mean(np.all(runs[0]() == runs[1](), axis=1))
-            sys.stdout.write(f"same tokens in {agree:.0%} of {batch} texts\n")
+            if kind == "generation":
+                agree = np.mean(np.all(runs[0]() == runs[1](), axis=1))
+                sys.stdout.write(f"same tokens in {agree:.0%} of {batch} texts\n")
             name = f"five beams, {batch} prompts of {PROMPT}, {NEW} new tokens"
             size = batch * NEW
             line = timing.compare(name, runs[0], size, runs[1], size, bar=1.6, repeats=repeats)
