@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
 from collapse_jax import check
+from collapse_jax.families.language_model.causal_loss import IGNORED
 from collapse_jax.families.language_model.config import Config
 from collapse_jax.random.threefry import unrolled_threefry
 
@@ -63,15 +64,19 @@ def check_prompts(config: Config, mask: np.ndarray, max_new_tokens: int) -> None
         raise check.fail("max_new_tokens", max_new_tokens, allowed, "cut the prompts or ask less")
 
 
-def check_labels(config: Config, labels: Any, shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
-    """Labels as int32; -100 for positions that are not predicted."""
+def check_labels(
+    config: Config, labels: Any, input_ids: np.ndarray, mask: np.ndarray
+) -> Int[np.ndarray, "batch length"]:
+    """Labels as int32, -100 where none is predicted; for None, all tokens but padding."""
+    if labels is None:
+        return np.where(mask, input_ids, IGNORED)
     labels = np.asarray(labels)
     is_integer = np.issubdtype(labels.dtype, np.integer)
-    if labels.shape != shape or not is_integer:
+    if labels.shape != input_ids.shape or not is_integer:
         shown = check.Shown(f"array of {labels.dtype} {labels.shape}")
-        allowed = f"they must be integers of the shape of input_ids, {shape}"
+        allowed = f"they must be integers of the shape of input_ids, {input_ids.shape}"
         raise check.fail("labels", shown, allowed, "pass tokens, and -100 where none is predicted")
-    bad = (labels != -100) & ((labels < 0) | (labels >= config.vocab_size))
+    bad = (labels != IGNORED) & ((labels < 0) | (labels >= config.vocab_size))
     if np.any(bad):
         allowed = f"it must be -100 or a token 0 to {config.vocab_size - 1}"
         raise check.fail("labels", int(labels[bad][0]), allowed, "use the model's own tokenizer")

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -54,7 +53,10 @@ def loss(
     Raises:
       ValueError: for tokens or labels that the model does not know.
     """
-    return _loss(*_split(model, input_ids, attention_mask, labels)).mean
+    input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
+    labels = check_labels(model.config, labels, input_ids, mask)
+    structure, params = nnx.split(model)
+    return _loss(structure, params, input_ids, mask, labels).mean
 
 
 def perplexities(model: OPT, input_ids: Any, attention_mask: Any = None) -> Float[Array, " batch"]:
@@ -71,15 +73,6 @@ def perplexities(model: OPT, input_ids: Any, attention_mask: Any = None) -> Floa
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
     structure, params = nnx.split(model)
     return _perplexities(structure, params, input_ids, mask)
-
-
-def _split(model: OPT, input_ids: Any, attention_mask: Any, labels: Any) -> tuple:
-    """Structure, parameters, tokens, mask and labels."""
-    input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
-    if labels is None:
-        labels = np.where(mask, input_ids, losses.IGNORED)
-    labels = check_labels(model.config, labels, input_ids.shape)
-    return (*nnx.split(model), input_ids, mask, labels)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -172,9 +172,7 @@ class Trainer:
     def batch(self, input_ids: Any, attention_mask: Any = None, labels: Any = None) -> Batch:
         """A checked batch, with rows that count for nothing added so that it can be divided."""
         input_ids, mask = check_tokens(self.config, input_ids, attention_mask)
-        if labels is None:
-            labels = np.where(mask, input_ids, IGNORED)
-        labels = check_labels(self.config, labels, input_ids.shape)
+        labels = check_labels(self.config, labels, input_ids, mask)
         shares = self.training.accumulate * (1 if self.mesh is None else self.mesh.shape[AXIS])
         rows = ((0, -len(input_ids) % shares), (0, 0))
         return Batch(
