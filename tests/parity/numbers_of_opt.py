@@ -42,8 +42,11 @@ SETTINGS = {
 }
 
 
-def write_model(folder, config, seed=0, scale=0.2):
-    """config.json and model.safetensors with random numbers, under transformers' names."""
+def write_model(folder, config, seed=0, scale=0.2, shift=0.0):
+    """config.json and model.safetensors with random numbers, under transformers' names.
+
+    The inputs of ReLUs are moved up or down by `shift`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     values = {
         "model_type": "opt",
@@ -59,6 +62,8 @@ def write_model(folder, config, seed=0, scale=0.2):
     for name, shape in shapes(config).items():
         centre = 1.0 if name.endswith("layer_norm.weight") else 0.0
         drawn = random.standard_normal(shape, dtype=np.float32)
+        if name.endswith("fc1.bias"):
+            centre = shift * np.sign(drawn)
         arrays[name] = (centre + scale * drawn).astype(np.float32)
     save_file(arrays, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

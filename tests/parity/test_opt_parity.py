@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 
 def compare_everything(path, texts, tolerance=1e-3):
-    """Gradients are compared with those in float64."""
+    """Gradients are compared with those in float64: all together, and of every parameter."""
     ours, theirs = lm.load(path), torch_opt.read_model(path)
     tokens, mask, labels = texts
     found, expected = lm.logits(ours, tokens, mask), torch_opt.logits(theirs, tokens, mask)
@@ -65,13 +65,15 @@ def test_logits_losses_and_gradients(folder, name):
     compare_everything(folder(name, config), numbers.make_texts(vocab=config["vocab_size"]))
 
 
-def test_logits_losses_and_gradients_at_the_size_of_opt_125m(folder):
+@pytest.mark.parametrize(("shift", "tolerance"), [(4.0, 1e-3), (0.0, 3e-3)])
+def test_logits_losses_and_gradients_at_the_size_of_opt_125m(folder, shift, tolerance):
     """Of 2 x 10^7 inputs of ReLUs some are zero but for rounding, and fall on either side.
 
-    One such input may change a layer's gradient by more than 1e-3 of its norm.
+    One such input may change a parameter's gradient by 1e-3 of its norm: PyTorch in float32 is
+    up to 2.5e-3 off float64, too. Where they are moved away from zero, nothing is.
     """
-    path = folder("125m", numbers.SIZE_OF_125M, scale=0.02)
-    compare_everything(path, numbers.make_texts(8, 64, 50272), tolerance=3e-3)
+    path = folder(f"125m-{shift}", numbers.SIZE_OF_125M, scale=0.02, shift=shift)
+    compare_everything(path, numbers.make_texts(8, 64, 50272), tolerance)
 
 
 @pytest.mark.parametrize("num_beams", [1, 2, 5])
