@@ -14,7 +14,7 @@
 from collapse_jax.chain import Chain, ChainState
 from collapse_jax.corpus import AbstractCorpus, Counts, Moments, Samples
 from collapse_jax.draws import ModelDraw, OriginalDraw
-from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture
+from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture, LanguageModel
 from collapse_jax.family import AbstractFamily, Fit
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.policy import AbstractPolicy
@@ -25,7 +25,15 @@ from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.simulate import simulate
 from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
-from collapse_jax.sources import Categorical, Empirical, Images, Normal, NormalMixture, Sampler
+from collapse_jax.sources import (
+    Categorical,
+    Empirical,
+    Images,
+    Normal,
+    NormalMixture,
+    Sampler,
+    TokenBlocks,
+)
 from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 
@@ -52,6 +60,7 @@ __all__ = [
     "GaussianMixture",
     "Images",
     "Keys",
+    "LanguageModel",
     "Mixing",
     "ModelDraw",
     "Moments",
@@ -68,6 +77,7 @@ __all__ = [
     "Samples",
     "Store",
     "TheoryComparison",
+    "TokenBlocks",
     "Truth",
     "Variable",
     "compare_with_theory",

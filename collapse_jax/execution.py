@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, UInt32
 
 from collapse_jax.chain import Chain, ChainState, Keep
+from collapse_jax.config import replace_fields
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import unrolled_threefry
@@ -129,11 +130,17 @@ def initial(
     return carry, _record(program, chain, keys, batch, carry, generation)
 
 
+def shapes(program: Program, chain: Chain, key: Any, batch: Batch) -> tuple[Carry, dict]:
+    """Of a carry and a record."""
+    outlined = replace_fields(chain, family=chain.family.outline)
+    return initial.eval_shape(program, outlined, key, batch)
+
+
 def room(
     program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch
 ) -> tuple[Carry, dict]:
     """Zeros on the host: a carry, and the records of a call, [program.length, ...]."""
-    carry, record = initial.eval_shape(program, chain, key, batch)
+    carry, record = shapes(program, chain, key, batch)
     return (
         jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), carry),
         jax.tree.map(lambda leaf: np.zeros((program.length, *leaf.shape), leaf.dtype), record),

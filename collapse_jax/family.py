@@ -14,6 +14,7 @@ from collapse_jax.corpus import AbstractCorpus, Samples, Size, prefix_weights
 from collapse_jax.policy import AbstractPolicy, Keep
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.source import AbstractSource
+from collapse_jax.workplace import Workplace
 
 OK, NON_FINITE, DEGENERATE, FLOORED = 0, 1, 2, 3
 """Codes of `status`; chains with NON_FINITE or DEGENERATE freeze."""
@@ -88,6 +89,21 @@ class AbstractFamily(abc.ABC):
     def runs_alone(self) -> bool:
         """Whether a chain by itself keeps a CPU busy: none shares its program there."""
         return False
+
+    @property
+    def runs_on_host(self) -> bool:
+        """Whether fit, draw and measure are Python that calls compiled programs of its own."""
+        return False
+
+    @property
+    def outline(self) -> "AbstractFamily":
+        """A family whose methods can be traced for the shapes of this one's results."""
+        return self
+
+    def at(self, place: Workplace) -> Self:
+        """The family, at work in a place; for those that run on the host."""
+        del place
+        return self
 
     @property
     def stores_corpus(self) -> bool:

@@ -76,6 +76,7 @@ class Plan:
     width: int  # chains the compiled program runs, the batch and its padding
     generation_chunk: int | None  # None: as many as suit
     workers: tuple[Device | None, ...]  # None: the default device, not chosen by the user
+    team: tuple[Device, ...] | None  # that share every chain, for families on the host
     state: RunState | None
     store: Store | None
     layout: Layout | None  # of the files in the store
@@ -204,11 +205,18 @@ def make_plan(
     if reduce is not None:
         remedy = "pass collapse_jax.Reduce() or None"
         check.instance("reduce", reduce, Reduce, "it must be a Reduce", remedy)
+        if chain.family.runs_on_host:
+            allowed = f"chains of a {type(chain.family).__name__} are few: all are recorded"
+            raise check.fail("reduce", reduce, allowed, "pass reduce=None")
     chain.validate(num_generations)
     workers = _check_devices(devices, store)
     if chain.family.runs_alone and _platform(workers[0]) == "cpu":
         # All CPU devices share the processors; and XLA (0.10.2) computes convolutions wrongly
         # where programs that have them run at the same time.
+        workers = workers[:1]
+    team = None
+    if chain.family.runs_on_host:
+        team = None if devices is None else tuple(dict.fromkeys(workers))
         workers = workers[:1]
     program = Program(
         metrics=chosen,
@@ -248,6 +256,7 @@ def make_plan(
         width=width or _whole(batch, program),
         generation_chunk=generation_chunk,
         workers=workers,
+        team=team,
         state=state,
         store=store,
         layout=layout,
@@ -267,12 +276,13 @@ def make_plan(
 def _shapes(program: Program, chain: Chain, words: tuple[int, ...]) -> tuple[Carry, dict]:
     """Shapes of the carry and the record of one chain."""
     batch = Batch(np.zeros(1, np.uint32), np.ones(1, bool))
-    return execution.initial.eval_shape(program, chain, np.array(words, np.uint32), batch)
+    return execution.shapes(program, chain, np.array(words, np.uint32), batch)
 
 
 def _group(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...]) -> int | None:
     """Chains computed together, if fits are made in turn; it decides how sums are rounded."""
-    if chain.family.runs_alone and _platform(workers[0]) in _ROOMS:
+    alone = chain.family.runs_alone and _platform(workers[0]) in _ROOMS
+    if alone or chain.family.runs_on_host:
         return 1
     if not chain.family.runs_in_turn or _platform(workers[0]) not in _ROOMS:
         return None

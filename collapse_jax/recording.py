@@ -23,6 +23,7 @@ from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Kept, join, keep
 from collapse_jax.results.run_state import RunState
 from collapse_jax.results.variable import Variable
+from collapse_jax.workplace import Workplace
 
 
 class BatchRecorder(Protocol):
@@ -33,6 +34,10 @@ class BatchRecorder(Protocol):
 
     def leaves(self) -> tuple[np.ndarray, ...] | None:
         """Its chains at that generation, None before generation 0."""
+        ...
+
+    def place(self, stopping: threading.Event) -> Workplace:
+        """Where a family on the host works at the batch."""
         ...
 
     def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
@@ -126,6 +131,9 @@ class _InMemoryBatch:
     def leaves(self) -> tuple[np.ndarray, ...] | None:
         state = self._run.plan.state
         return None if state is None else tuple(leaf[self.chains] for leaf in state.leaves)
+
+    def place(self, stopping: threading.Event) -> Workplace:
+        return Workplace(self._run.plan.team, stopping)
 
     def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
         if not call.is_kept:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from collapse_jax import execution
+from collapse_jax import execution, host
 from collapse_jax.chain import Chain
 from collapse_jax.execution import Batch, Program
 from collapse_jax.family import Metric
@@ -25,6 +25,7 @@ from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.store.option import Store
 from collapse_jax.storing import OnDisk
+from collapse_jax.workplace import Stopped
 
 _CALLS = 50  # at first, in a run that is watched
 _SHORT, _LONG = 0.5, 2.0  # seconds of a call
@@ -156,7 +157,10 @@ class _Execution:
         position = np.arange(plan.width)
         ids = plan.first_chain + begin + np.minimum(position, size - 1)
         chains = jax.device_put(Batch(ids.astype(np.uint32), position < size), worker.device)
-        arguments = (program, worker.chain, worker.key, chains)
+        chain, advance = worker.chain, execution.advance
+        if chain.family.runs_on_host:
+            chain, advance = host.at(chain, batch.place(self._stop)), host.advance
+        arguments = (program, chain, worker.key, chains)
         carry, records = execution.room(*arguments)
         now, leaves = batch.generation, batch.leaves()
         if leaves is not None:
@@ -168,7 +172,7 @@ class _Execution:
             with self._compiling, self._progress.compiling():
                 # A call for no generation compiles the program, and nothing else.
                 records = jax.device_put(records, worker.device)
-                carry, records = execution.advance(*arguments, carry, records, *_numbers(0, 1, 0))
+                carry, records = advance(*arguments, carry, records, *_numbers(0, 1, 0))
         while now < plan.num_generations:
             if self._stop.is_set():
                 batch.stop(now, carry)
@@ -176,7 +180,10 @@ class _Execution:
             call = plan.call(now, self._pace.generations)
             began = time.perf_counter()
             numbers = _numbers(call.start, call.every, call.times)
-            carry, records = execution.advance(*arguments, carry, records, *numbers)
+            try:
+                carry, records = advance(*arguments, carry, records, *numbers)
+            except Stopped:
+                continue
             jax.block_until_ready(carry)
             self._pace.note(call.steps, time.perf_counter() - began)
             busy = batch.add(call, records, carry)

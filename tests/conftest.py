@@ -7,12 +7,14 @@ with failures kept in a database.
 
 import importlib.util
 import os
+import tempfile
 
 collect_ignore = ["crash"]  # scripts
 if importlib.util.find_spec("torch") is None:
     collect_ignore += ["parity"]  # `make parity` installs it
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["COLLAPSE_JAX_CACHE"] = tempfile.mkdtemp()
 _FLAG = "--xla_force_host_platform_device_count=8"
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()

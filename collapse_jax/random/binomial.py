@@ -9,6 +9,8 @@ breaks near n = 1e6).
 Source: C. Loader, "Fast and accurate computation of binomial probabilities", 2000.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -122,6 +124,7 @@ def binomial_from_block(
     return jnp.where(success > failure, n - rarer, rarer)
 
 
+@functools.partial(jax.jit, static_argnames=("purpose", "round"), inline=True)
 def binomial(
     keys: Keys,
     purpose: int,

@@ -39,6 +39,8 @@ class Purpose(enum.IntEnum):
     FIRST = 7
     HISTORY = 8
     COMPONENT = 9
+    PROMPT = 10
+    START = 11
 
 
 @jax.tree_util.register_dataclass

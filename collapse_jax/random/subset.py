@@ -5,6 +5,8 @@ Nothing in this depends on which slots they are, so every subset is equally like
 more than half are to be chosen, those left out are drawn instead.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,6 +41,7 @@ def _distinct(keys: Keys, purpose: int, total: Array, size: Array, capacity: int
     return slots
 
 
+@functools.partial(jax.jit, static_argnames=("purpose", "capacity"), inline=True)
 def random_subset(
     keys: Keys,
     purpose: int,

@@ -2,16 +2,15 @@
 
 import contextlib
 import dataclasses
-import io
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from collapse_jax.store.files import STATE, Content, content_of, damaged
+from collapse_jax.store.npy import pieces_of, read_arrays
 
 _NAME = re.compile(rf"{STATE}/(\d{{6,}})-(\d{{6,}})-[0-9a-f]{{16}}\.npy")
 
@@ -39,13 +38,8 @@ class RunState:
     def contents(self, kept: Sequence[np.ndarray] = ()) -> Content:
         """What a file of it holds, with records that no other file has."""
         numbers = [self.generation, self.first_chain, *self.key, len(self.leaves)]
-        pieces: list[bytes | np.ndarray] = []
-        for array in [np.array(numbers, np.int64), *self.leaves, *kept]:
-            header, whole = io.BytesIO(), np.asarray(array, order="C")
-            described = np.lib.format.header_data_from_array_1_0(whole)
-            np.lib.format.write_array_header_1_0(header, described)
-            pieces += [header.getvalue(), whole]
-        return content_of(pieces)
+        arrays = [np.array(numbers, np.int64), *self.leaves, *kept]
+        return content_of(pieces_of(arrays))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -80,16 +74,10 @@ def _arrays(path: Path) -> Iterator[Iterator[np.ndarray]]:
     """The arrays in a file, one after the other; nothing is unpickled."""
     try:
         with path.open("rb") as file:
-            yield _read_arrays(file)
+            yield read_arrays(file)
     except (ValueError, TypeError, EOFError, StopIteration) as error:
         reason = f"it is no state of a run ({' '.join(str(error).split())[:100]})"
         raise damaged(path, reason, "do not use this run: somebody made it up") from error
-
-
-def _read_arrays(file: BinaryIO) -> Iterator[np.ndarray]:
-    size = os.fstat(file.fileno()).st_size
-    while file.tell() < size:
-        yield np.lib.format.read_array(file, allow_pickle=False)
 
 
 class StateFile(NamedTuple):

@@ -6,5 +6,14 @@ from collapse_jax.sources.images import Images
 from collapse_jax.sources.normal import Normal
 from collapse_jax.sources.normal_mixture import NormalMixture
 from collapse_jax.sources.sampler import Sampler
+from collapse_jax.sources.token_blocks import TokenBlocks
 
-__all__ = ["Categorical", "Empirical", "Images", "Normal", "NormalMixture", "Sampler"]
+__all__ = [
+    "Categorical",
+    "Empirical",
+    "Images",
+    "Normal",
+    "NormalMixture",
+    "Sampler",
+    "TokenBlocks",
+]

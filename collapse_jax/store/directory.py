@@ -13,10 +13,11 @@ from collapse_jax.store.arrays import check_metadata
 from collapse_jax.store.files import STATE, Content, Entry, Staged, damaged
 from collapse_jax.store.journal import FIRST, Journal, Ledger, journal_name, journals
 from collapse_jax.store.lock import alone, locked
+from collapse_jax.store.shelf import WORK
 
 RECORDS, THEORY = "records.zarr", "theory.zarr"
 _COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)
-_BESIDE = ("command.json", "parts", "figures", "report.html", "lock", STATE, FIRST)
+_BESIDE = ("command.json", "parts", "figures", "report.html", "lock", STATE, WORK, FIRST)
 _AGAIN = "start again in a new directory, or take the file from a backup"
 _MOST_READS = 5  # of a run that goes on
 

@@ -1,5 +1,6 @@
 """One batch of chains on disk: files of records, and the chains with the records since."""
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from collapse_jax.results.run_state import RunState, StateFile, read_kept
 from collapse_jax.store.arrays import chunk, read_chunk
 from collapse_jax.store.directory import Contents, Writer
 from collapse_jax.store.files import Content
+from collapse_jax.store.shelf import WORK, Shelf
 from collapse_jax.storing.frame import (
     chunk_shape,
     event_file,
@@ -22,6 +24,7 @@ from collapse_jax.storing.frame import (
     record_file,
     record_files,
 )
+from collapse_jax.workplace import LastingWorkplace, Workplace
 
 
 class Run(Protocol):
@@ -50,6 +53,7 @@ class StoredBatch:
         self._pieces: list[Kept] = []
         self._first = 0  # place of the first record among the pieces
         self._written = time.monotonic()
+        self._shelf = Shelf(run.writer.path / WORK / f"{number:06d}")
 
     def leaves(self) -> tuple[np.ndarray, ...] | None:
         """The chains as they are on disk; files of records beyond them are dropped."""
@@ -71,6 +75,10 @@ class StoredBatch:
         if beyond := [name for name in beyond if name in self._run.writer.files]:
             self._checkpoint(state, beyond=beyond)
         return state.leaves
+
+    def place(self, stopping: threading.Event) -> Workplace:
+        """One whose unfinished work lies in the run directory."""
+        return LastingWorkplace(self._shelf, self._run.seconds, self._run.plan.team, stopping)
 
     def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
         """Take the records of a call, write the files they fill, and now and then a state."""
@@ -104,6 +112,7 @@ class StoredBatch:
             contents = {**records, event_file(self._number): content}
             self._pieces = []
         self._checkpoint(state, contents=contents)
+        self._run.submit(self._shelf.clear)
 
     def _state_at(self, generation: int, carry: Carry) -> RunState:
         size, plan = self.chains.stop - self.chains.start, self._run.plan

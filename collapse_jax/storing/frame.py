@@ -143,6 +143,6 @@ def kept_like(plan: Plan, chains: slice) -> Kept:
     program = plan.program._replace(raw=plan.wants_raw(chains.start))
     batch = Batch(np.zeros(plan.width, np.uint32), np.ones(plan.width, bool))
     key = np.array(plan.key, np.uint32)
-    _, record = execution.initial.eval_shape(program, plan.chain, key, batch)
+    _, record = execution.shapes(program, plan.chain, key, batch)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
     return keep(zeros, 1, chains, plan.reduce)

@@ -11,11 +11,11 @@ import collapse_jax
 
 ROOT = pathlib.Path(collapse_jax.__file__).parent
 LAYERS = (
-    ("config", "check", "memory", "progress"),
+    ("config", "check", "memory", "progress", "workplace"),
     ("random",),
     ("linear", "chains_last", "in_turn", "optimizer"),
     ("corpus",),
-    ("mixture", "vae"),
+    ("mixture", "text", "vae"),
     ("source", "policy", "history"),
     ("family",),
     ("metrics", "theory", "sources", "policies"),
@@ -24,6 +24,7 @@ LAYERS = (
     ("store",),
     ("results",),
     ("execution",),
+    ("host",),
     ("plan",),
     ("recording",),
     ("storing",),

@@ -9,9 +9,9 @@ from collapse_jax.families.language_model.config import Config
 from collapse_jax.families.language_model.generation import Decoding, generate, stream
 from collapse_jax.families.language_model.mesh import data_mesh
 from collapse_jax.families.language_model.model import OPT
-from collapse_jax.families.language_model.scoring import logits, loss, perplexities
+from collapse_jax.families.language_model.scoring import logits, loss, losses, perplexities
 from collapse_jax.families.language_model.training import Trainer, Training, TrainingState
-from collapse_jax.families.language_model.weights import load, save
+from collapse_jax.families.language_model.weights import load, read_config, save
 
 __all__ = [
     "OPT",
@@ -25,7 +25,9 @@ __all__ = [
     "load",
     "logits",
     "loss",
+    "losses",
     "perplexities",
+    "read_config",
     "save",
     "stream",
 ]

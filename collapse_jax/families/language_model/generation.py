@@ -16,7 +16,7 @@ from collapse_jax import check
 from collapse_jax.families.language_model import beam, sampling
 from collapse_jax.families.language_model.arguments import check_prompts, check_tokens, make_key
 from collapse_jax.families.language_model.decode import next_logits, read_prompts
-from collapse_jax.families.language_model.mesh import AXIS, pad_rows
+from collapse_jax.families.language_model.mesh import AXIS, fetch, on_all, pad_rows
 from collapse_jax.families.language_model.model import OPT
 from collapse_jax.families.language_model.penalties import Penalties, penalise
 from collapse_jax.progress import Progress
@@ -134,7 +134,8 @@ class Decoding:
             arrays = pad_rows(arrays, mesh.shape[AXIS])
         structure, params = nnx.split(model)
         program = _program(structure, self.shape, mesh)
-        return program(params, *arrays, make_key(0 if key is None else key), self.numbers)[:number]
+        params, key = on_all((params, make_key(0 if key is None else key)), mesh)
+        return program(params, *arrays, key, self.numbers)[:number]
 
 
 def generate(
@@ -217,6 +218,7 @@ def stream(
     key: Any = None,
     mesh: Mesh | None = None,
     progress: bool = False,
+    first_row: int = 0,
 ) -> Iterator[Int[np.ndarray, "batch new"]]:
     """Continue many texts, one batch after the other, with one compilation.
 
@@ -229,6 +231,7 @@ def stream(
       key: see `generate`; tokens do not depend on batch_size.
       mesh: devices that share each batch.
       progress: show a bar with tokens per second.
+      first_row: where to begin, to go on.
 
     Yields:
       The new tokens of every batch; the last may be smaller.
@@ -236,14 +239,14 @@ def stream(
     check.integer("batch_size", batch_size, 1)
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
     total = len(input_ids)
-    with Progress(total * decoding.max_new_tokens, progress, "tokens") as bar:
-        for first in range(0, total, batch_size):
+    with Progress((total - first_row) * decoding.max_new_tokens, progress, "tokens") as bar:
+        for first in range(first_row, total, batch_size):
             rows = np.minimum(np.arange(first, first + batch_size), total - 1)
             tokens = decoding.run(
                 model, input_ids[rows], mask[rows], key=key, first_row=first, mesh=mesh
             )
             number = min(batch_size, total - first)
-            yield np.asarray(tokens)[:number]
+            yield fetch(tokens)[:number]
             bar.advance(number * decoding.max_new_tokens)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from collapse_jax import check
 
@@ -37,3 +37,17 @@ def pad_rows(arrays: tuple, shares: int) -> tuple:
     number = len(arrays[0])
     rows = np.minimum(np.arange(-(-number // shares) * shares), number - 1)
     return tuple(array[rows] for array in arrays)
+
+
+def on_all(tree: Any, mesh: Mesh | None) -> Any:
+    """Arrays on every device of a mesh."""
+    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def fetch(array: Any) -> np.ndarray:
+    """An array on the host; one that lies on devices of several processes is gathered."""
+    if jax.process_count() > 1 and not array.is_fully_addressable:
+        from jax.experimental import multihost_utils
+
+        return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+    return np.asarray(array)

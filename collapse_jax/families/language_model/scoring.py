@@ -4,12 +4,15 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
-from collapse_jax.families.language_model import causal_loss as losses
+from collapse_jax import check
+from collapse_jax.families.language_model import causal_loss
 from collapse_jax.families.language_model.arguments import check_labels, check_tokens
+from collapse_jax.families.language_model.mesh import AXIS, fetch, on_all
 from collapse_jax.families.language_model.model import OPT, head_logits
 
 
@@ -59,34 +62,75 @@ def loss(
     return _loss(structure, params, input_ids, mask, labels).mean
 
 
-def perplexities(model: OPT, input_ids: Any, attention_mask: Any = None) -> Float[Array, " batch"]:
-    """exp of the mean loss of every text's tokens after its first.
+def losses(
+    model: OPT,
+    input_ids: Any,
+    attention_mask: Any = None,
+    *,
+    batch_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> Float[np.ndarray, " text"]:
+    """The mean negative log-likelihood of every text's tokens after its first, nats.
 
     Args:
       model: see `load`.
-      input_ids: integers [batch, length].
-      attention_mask: [batch, length], 0 for padding; None for none.
+      input_ids: integers [text, length].
+      attention_mask: [text, length], 0 for padding; None for none.
+      batch_size: texts at a time, None for all.
+      mesh: devices that share them, see `data_mesh`.
 
     Raises:
       ValueError: for tokens that the model does not know.
     """
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
+    number = len(input_ids)
+    size = number if batch_size is None else check.integer("batch_size", batch_size, 1)
+    size = size if mesh is None else -(-size // mesh.shape[AXIS]) * mesh.shape[AXIS]
     structure, params = nnx.split(model)
-    return _perplexities(structure, params, input_ids, mask)
+    program, params = _losses(structure, mesh), on_all(params, mesh)
+    found = []
+    for first in range(0, number, size):
+        rows = np.minimum(np.arange(first, first + size), number - 1)
+        found.append(program(params, input_ids[rows], mask[rows]))
+    return np.concatenate([fetch(values) for values in found])[:number]
+
+
+def perplexities(
+    model: OPT,
+    input_ids: Any,
+    attention_mask: Any = None,
+    *,
+    batch_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> Float[np.ndarray, " text"]:
+    """exp of `losses`, which see."""
+    return np.exp(losses(model, input_ids, attention_mask, batch_size=batch_size, mesh=mesh))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _logits(structure: Any, params: Any, input_ids: Array, mask: Array) -> Array:
     model: OPT = nnx.merge(structure, params)
-    return head_logits(losses.hidden_of(model, input_ids, mask), model.head)
+    return head_logits(causal_loss.hidden_of(model, input_ids, mask), model.head)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _loss(structure: Any, params: Any, input_ids: Array, mask: Array, labels: Array) -> losses.Sum:
-    return losses.next_token_loss(nnx.merge(structure, params), input_ids, mask, labels)
+def _loss(
+    structure: Any, params: Any, input_ids: Array, mask: Array, labels: Array
+) -> causal_loss.Sum:
+    return causal_loss.next_token_loss(nnx.merge(structure, params), input_ids, mask, labels)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _perplexities(structure: Any, params: Any, input_ids: Array, mask: Array) -> Array:
-    model: OPT = nnx.merge(structure, params)
-    return jnp.exp(losses.block_losses(model, input_ids, mask))
+@functools.lru_cache(maxsize=64)
+def _losses(structure: Any, mesh: Mesh | None) -> Any:
+    """The compiled losses of texts; on several devices, each has a share of them."""
+
+    def compute(params: Any, input_ids: Array, mask: Array) -> Array:
+        return causal_loss.block_losses(nnx.merge(structure, params), input_ids, mask)
+
+    if mesh is None:
+        return jax.jit(compute)
+    shared, whole = PartitionSpec(AXIS), PartitionSpec()
+    specs = (whole, shared, shared)
+    return jax.jit(
+        jax.shard_map(compute, mesh=mesh, in_specs=specs, out_specs=shared, check_vma=False)
+    )

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from collapse_jax import check
 from collapse_jax.families.language_model.arguments import check_labels, check_tokens, make_key
 from collapse_jax.families.language_model.causal_loss import IGNORED, Sum, next_token_loss
-from collapse_jax.families.language_model.mesh import AXIS
+from collapse_jax.families.language_model.mesh import AXIS, on_all
 from collapse_jax.families.language_model.model import OPT
 from collapse_jax.optimizer import scale_by_adam
 
@@ -89,27 +89,27 @@ class Training:
             remedy = "pass clip_norm=1.0, or None for no limit"
             check.number("Training.clip_norm", self.clip_norm, 0, 1e9, remedy, open_low=True)
 
-    def rate(self, step: Any) -> Float[Array, ""]:
-        """The learning rate of a step, counted from 0."""
+    def rate(self, step: Any, steps_per_epoch: Any = None) -> Float[Array, ""]:
+        """The learning rate of a step, counted from 0, with other epochs if so given."""
         if self.schedule == "constant":
             return jnp.float32(self.learning_rate)
+        steps = self.steps_per_epoch if steps_per_epoch is None else steps_per_epoch
         by_epoch = self.schedule == "epoch"
-        done = step // self.steps_per_epoch if by_epoch else step
-        total = self.num_epochs * (1 if by_epoch else self.steps_per_epoch)
+        done = step // steps if by_epoch else step
+        total = self.num_epochs * (1 if by_epoch else steps)
         height = self.learning_rate - self.final_learning_rate
         share = jnp.minimum(done / total, 1)
         return self.final_learning_rate + height * (1 + jnp.cos(math.pi * share)) / 2
 
     @property
     def optimizer(self) -> Any:
-        """In optax's terms."""
+        """What changes gradients before they are multiplied by -`rate`, in optax's terms."""
         return optax.chain(
             optax.identity()
             if self.clip_norm is None
             else optax.clip_by_global_norm(self.clip_norm),
             scale_by_adam(),
             optax.add_decayed_weights(self.weight_decay),
-            optax.scale_by_learning_rate(self.rate),
         )
 
 
@@ -143,9 +143,7 @@ class Trainer:
         """A model's parameters, copied, before the first step."""
         params = jax.tree.map(jnp.array, nnx.state(model))
         state = TrainingState(params, self.training.optimizer.init(params), jnp.int32(0))
-        if self.mesh is None:
-            return state
-        return jax.device_put(state, NamedSharding(self.mesh, PartitionSpec()))
+        return on_all(state, self.mesh)
 
     def step(
         self,
@@ -166,8 +164,10 @@ class Trainer:
           key: int or key, for dropout: the same in all steps.
         """
         batch = self.batch(input_ids, attention_mask, labels)
-        program = _program(self.structure, self.training, self.mesh)
-        return program(state, batch, make_key(0 if key is None else key))
+        same = dataclasses.replace(self.training, steps_per_epoch=1)
+        program = _program(self.structure, same, self.mesh)
+        steps = np.int32(self.training.steps_per_epoch)
+        return program(state, batch, self._key(key), steps)
 
     def batch(self, input_ids: Any, attention_mask: Any = None, labels: Any = None) -> Batch:
         """A checked batch, with rows that count for nothing added so that it can be divided."""
@@ -184,7 +184,10 @@ class Trainer:
     def gradients(self, state: TrainingState, batch: Batch, *, key: Any = None) -> tuple[Sum, Any]:
         """The summed loss of a batch and its gradients, as a step computes them."""
         program = _gradient_program(self.structure, self.training, self.mesh)
-        return program(state.params, batch, make_key(0 if key is None else key))
+        return program(state.params, batch, self._key(key))
+
+    def _key(self, key: Any) -> Any:
+        return on_all(make_key(0 if key is None else key), self.mesh)
 
     def model(self, state: TrainingState) -> OPT:
         """The model with a state's parameters."""
@@ -198,14 +201,18 @@ def _gradient_program(structure: Any, training: Training, mesh: Mesh | None) -> 
 
 @functools.lru_cache(maxsize=64)
 def _program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
-    """The compiled step."""
+    """The compiled step, of epochs of any length."""
 
-    def step(state: TrainingState, batch: Batch, key: Any) -> tuple[TrainingState, Array]:
+    def step(
+        state: TrainingState, batch: Batch, key: Any, steps_per_epoch: Array
+    ) -> tuple[TrainingState, Array]:
         key = jax.random.fold_in(key, state.step)
         found, gradients = _gradients(structure, training, mesh, state.params, batch, key)
         number = jnp.maximum(found.number, 1)
         gradients = jax.tree.map(lambda gradient: gradient / number, gradients)
         updates, optimizer = training.optimizer.update(gradients, state.optimizer, state.params)
+        rate = training.rate(state.step, steps_per_epoch)
+        updates = jax.tree.map(lambda update: -rate * update, updates)
         params = optax.apply_updates(state.params, updates)
         return TrainingState(params, optimizer, state.step + 1), found.mean
 

@@ -7,6 +7,7 @@ or in the shards of an index. Every name in a file is accounted for and every sh
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +92,15 @@ def load(
         )
         raise check.fail("path_or_id", str(path_or_id), allowed, remedy)
     return _fill(OPT(config, dtype=dtype, remat=remat), arrays, files[0])
+
+
+def read_config(path_or_id: Any, *, revision: str | None = None) -> Config:
+    """The config of a model from a folder or the hub, see `load`.
+
+    Raises:
+      ValueError: in one line, if there is none or it is not OPT's.
+    """
+    return _read_config(_folder(path_or_id, revision, []))
 
 
 def save(model: OPT, path: Any) -> None:
@@ -225,8 +235,7 @@ def _read_msgpack(file: Path) -> Mapping[str, Any]:
 
 
 def _read_pytorch(file: Path) -> Mapping[str, Any]:
-    import torch
-
+    torch = import_module("torch")  # not among this package's requirements
     tensors = torch.load(file, map_location="cpu", weights_only=True)
     return {
         name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()

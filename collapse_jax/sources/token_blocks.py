@@ -1,0 +1,99 @@
+"""Finite original data of text: blocks of tokens, with those for validation and test."""
+
+from typing import Any, Self
+
+import jax.numpy as jnp
+import numpy as np
+
+from collapse_jax import check
+from collapse_jax.config import config, replace_fields, static
+from collapse_jax.corpus import Samples, Size, prefix_weights
+from collapse_jax.random.keys import Keys
+from collapse_jax.source import AbstractSource
+from collapse_jax.sources.choice import choose
+from collapse_jax.text import Texts, load_texts
+
+_REMEDY = "pass integers [block, token], at least two tokens a block"
+
+
+@config
+class TokenBlocks(AbstractSource):
+    """n blocks of tokens, all of one length; a row is a block.
+
+    A corpus of size < n is a subset without replacement, of size n the data itself, in
+    order, of size > n a sample with replacement.
+
+    Args:
+      train: the original data, integers [block, token].
+      validation: blocks that choose among weights, [block, token].
+      test: blocks that no model is trained on or chosen by, [block, token].
+      vocab_size: number of tokens there are.
+
+    Raises:
+      ValueError: for blocks of other lengths, fewer than two tokens a block, no blocks, or
+        tokens that are not integers in [0, vocab_size).
+    """
+
+    train: Any
+    validation: Any
+    test: Any
+    vocab_size: int = static()
+    with_replacement: bool = static(init=False, repr=False, default=False)
+
+    def __post_init__(self) -> None:
+        check.integer("TokenBlocks.vocab_size", self.vocab_size, 1)
+        for name in ("train", "validation", "test"):
+            blocks = _as_blocks(f"TokenBlocks.{name}", getattr(self, name), self.vocab_size)
+            object.__setattr__(self, name, blocks)
+            if blocks.shape[1] != self.block_size:
+                shown = check.Shown(f"blocks of {blocks.shape[1]} tokens")
+                allowed = f"TokenBlocks.train has blocks of {self.block_size}"
+                raise check.fail(f"TokenBlocks.{name}", shown, allowed, "cut all to one length")
+
+    @classmethod
+    def of(cls, texts: Texts) -> Self:
+        """The blocks of `text.load_texts`."""
+        return cls(texts.train, texts.validation, texts.test, texts.tokenizer.vocab_size)
+
+    @classmethod
+    def load(cls, name: str = "pydoc", **options: Any) -> Self:
+        """A text by name, see `text.load_texts` for names and options."""
+        return cls.of(load_texts(name, **options))
+
+    @property
+    def block_size(self) -> int:
+        """Tokens of a block."""
+        return self.train.shape[1]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of blocks."""
+        return self.train.shape[0]
+
+    @property
+    def independent(self) -> "TokenBlocks":
+        """Blocks chosen with replacement."""
+        return replace_fields(self, with_replacement=True)
+
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+        """Chosen blocks; with size n the data, in order."""
+        blocks = jnp.asarray(self.train)
+        if isinstance(size, int) and size == self.num_rows and not self.with_replacement:
+            return Samples(blocks).with_capacity(capacity, capacity == self.num_rows)
+        places = choose(keys, self.num_rows, size, capacity, self.with_replacement)
+        return Samples(blocks[places], prefix_weights(size, capacity))
+
+
+def _as_blocks(name: str, blocks: Any, vocab_size: int) -> np.ndarray:
+    check.array(name, blocks, 2, _REMEDY)
+    values = np.asarray(blocks)
+    if values.dtype.kind not in "iu" or values.shape[1] < 2:
+        shown = check.Shown(f"array of {values.dtype}, shape {values.shape}")
+        raise check.fail(name, shown, "blocks are integers, two or more each", _REMEDY)
+    if values.min() < 0 or values.max() >= vocab_size:
+        shown = int(values.min() if values.min() < 0 else values.max())
+        allowed = f"tokens must lie in [0, {vocab_size})"
+        raise check.fail(name, shown, allowed, "pass the vocab_size of the tokenizer")
+    values = values.astype(np.int32)
+    values.setflags(write=False)
+    return values
