@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,10 +59,20 @@ def parse(base: type[RunOptions], experiment: Any, program: str, arguments: Sequ
     """
     arguments = sorted(arguments, key=lambda item: re.fullmatch(r"policy:[\w-]+", item) is None)
     kind: Any = Annotated[experiment, _name("")]
-    field = ("experiment", kind, dataclasses.field(default_factory=experiment))
+    field = ("experiment", kind, dataclasses.field(default_factory=_start(experiment, arguments)))
     options = dataclasses.make_dataclass("Options", [field], bases=(base,), frozen=True)
     options.__doc__ = experiment.__doc__
     return parse_plain(options, program, arguments)
+
+
+def _start(experiment: Any, arguments: Sequence[str]) -> Callable[[], Any]:
+    """The experiment that other options change: of the preset that is named, if one is."""
+    for place, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--preset" and experiment.presets:
+            value = value or (arguments[place + 1] if place + 1 < len(arguments) else "")
+            return functools.partial(experiment.of_preset, value)
+    return experiment
 
 
 def parse_plain(options: Any, program: str, arguments: Sequence[str]) -> Any:

@@ -24,7 +24,7 @@ from collapse_jax.cli.options import (
 from collapse_jax.cli.show import draw, write_page
 
 # Beside the records of a study of several runs.
-_STAYS = (NAME, "parts", "figures", "report.html", "lock-end")
+_STAYS = (NAME, "parts", "corpora", "figures", "report.html", "lock-end")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collapse_jax.experiments.gaussian import GaussianExperiment
 from collapse_jax.experiments.gmm import GmmExperiment, GmmPairExperiment
 from collapse_jax.experiments.growing import GrowingExperiment
 from collapse_jax.experiments.keep import KeepGaussianExperiment, KeepWordsExperiment
+from collapse_jax.experiments.lm import LmExperiment
 from collapse_jax.experiments.mad import MadExperiment
 from collapse_jax.experiments.one_shot import OneShotExperiment
 from collapse_jax.experiments.regimes import RegimesExperiment
@@ -25,6 +26,7 @@ EXPERIMENTS: dict[str, type[AbstractExperiment]] = {
     "gmm": GmmExperiment,
     "gmm-pair": GmmPairExperiment,
     "vae": VaeExperiment,
+    "lm": LmExperiment,
 }
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "GrowingExperiment",
     "KeepGaussianExperiment",
     "KeepWordsExperiment",
+    "LmExperiment",
     "MadExperiment",
     "OneShotExperiment",
     "RegimesExperiment",

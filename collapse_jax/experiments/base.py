@@ -32,16 +32,24 @@ class AbstractExperiment(abc.ABC):
       scales: settings that differ from the defaults, by scale: "smoke" ends within seconds,
         "laptop" (the defaults) within minutes, "paper" has the paper's sizes and may take
         an hour.
+      presets: settings that `--preset` of the command line starts from, by its name.
     """
 
     topic: ClassVar[str]
     scales: ClassVar[Scales]
+    presets: ClassVar[Scales] = {}
 
     @classmethod
     def at_scale(cls, scale: str) -> Self:
         """The experiment with the settings of a scale."""
         check.choice("scale", scale, SCALES)
         return cls(**cls.scales.get(scale, {}))
+
+    @classmethod
+    def of_preset(cls, name: str) -> Self:
+        """The experiment with the settings of a preset."""
+        check.choice("preset", name, tuple(cls.presets))
+        return cls(**{"preset": name, **cls.presets[name]})
 
     @abc.abstractmethod
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:

@@ -12,12 +12,13 @@ def distinct(blocks: Blocks, n: int) -> float:
 
     Source: Li et al., "A diversity-promoting objective function", 2016 (distinct-n).
     """
-    grams = _ngrams(blocks, n).ravel()
-    return len(np.unique(grams)) / grams.size if grams.size else float("nan")
+    grams = np.sort(_ngrams(blocks, n), axis=None)
+    number = 1 + np.count_nonzero(grams[1:] != grams[:-1])
+    return number / grams.size if grams.size else float("nan")
 
 
 def repetition_rate(blocks: Blocks, n: int = 4) -> float:
-    """Share of a block's n-grams that came earlier in it, mean over blocks; NaN if there are none."""
+    """Share of n-grams that came earlier in a block, mean over blocks; NaN if there are none."""
     grams = np.sort(_ngrams(blocks, n), axis=1)
     if not grams.size:
         return float("nan")

@@ -17,7 +17,7 @@ from collapse_jax.store.shelf import WORK
 
 RECORDS, THEORY = "records.zarr", "theory.zarr"
 _COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)
-_BESIDE = ("command.json", "parts", "figures", "report.html", "lock", STATE, WORK, FIRST)
+_BESIDE = ("command.json", "parts", "corpora", "figures", "report.html", "lock", STATE, WORK, FIRST)
 _AGAIN = "start again in a new directory, or take the file from a backup"
 _MOST_READS = 5  # of a run that goes on
 

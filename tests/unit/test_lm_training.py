@@ -152,7 +152,7 @@ def test_a_training_step_is_exported_to_all_platforms(model, mesh):
     trainer = lm.Trainer(model, lm.Training(clip_norm=1.0), mesh)
     state, batch = trainer.start(model), trainer.batch(TOKENS)
     program = training._program(trainer.structure, trainer.training, mesh)
-    shapes = jax.eval_shape(lambda *each: each, state, batch, make_key(0))
+    shapes = jax.eval_shape(lambda *each: each, state, batch, make_key(0), np.int32(1))
     exported = export.export(program, platforms=PLATFORMS)(*shapes)
     assert exported.platforms == PLATFORMS
     assert exported.nr_devices == (8 if mesh else 1)

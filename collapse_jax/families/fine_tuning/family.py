@@ -272,7 +272,6 @@ class Outline(LanguageModel):
         """Zeros."""
         from collapse_jax.families.fine_tuning.evaluate import NAMES
 
-        perplexities: dict[str, Any] = {
-            "corpus_perplexity": jnp.zeros(corpus.capacity, jnp.float32)
-        }
-        return params.variables | perplexities | dict.fromkeys(NAMES, jnp.float32(0))
+        zeros: dict[str, Any] = dict.fromkeys(NAMES, jnp.float32(0))
+        zeros["corpus_perplexity"] = jnp.zeros(corpus.capacity, jnp.float32)
+        return params.variables | zeros

@@ -1,0 +1,326 @@
+"""The paper's language models, fine-tuned on what their predecessors wrote."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from collapse_jax import check
+from collapse_jax.chain import Chain
+from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
+from collapse_jax.experiments.lm_corpora import write_corpora
+from collapse_jax.families import LanguageModel
+from collapse_jax.plots import language_model as plots
+from collapse_jax.policies import Mixing, Replace
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.simulate import simulate
+from collapse_jax.sources import TokenBlocks
+from collapse_jax.store.option import Store
+
+_PAPER: dict[str, Any] = {
+    "source": "wikitext2",
+    "model": "facebook/opt-125m",
+    "tokenizer": "facebook/opt-125m",
+    "num_blocks": None,
+    "num_chains": 5,
+    "num_generations": 10,
+    "num_epochs": 5,
+    "batch_size": 128,
+    "learning_rate": 2e-5,
+    "kept": (),
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": _PAPER,
+    "runner": _PAPER | {"learning_rate": 1e-5, "batch_size": 16},
+    "paper-keep10": _PAPER
+    | {"num_epochs": 10, "policy": Mixing(gamma=0.1, original="data", allocation="fixed")},
+    "paper-penalty": _PAPER | {"repetition_penalty": 2.0},
+    "small": {
+        "vocab_size": 4096,
+        "num_blocks": 2000,
+        "hidden_size": 256,
+        "num_layers": 4,
+        "num_heads": 4,
+        "num_generations": 3,
+        "num_epochs": 10,
+    },
+    "tiny": {},
+    "micro": {
+        "vocab_size": 300,
+        "block_size": 16,
+        "num_blocks": 24,
+        "hidden_size": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+        "num_chains": 1,
+        "num_generations": 2,
+        "num_epochs": 2,
+        "batch_size": 8,
+        "num_beams": 2,
+    },
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class LmExperiment(AbstractExperiment):
+    """Language models, each fine-tuned on what its predecessor wrote (Shumailov et al. 2024).
+
+    Presets, and what they cost on two cores: micro, seconds, for tests; tiny, the default, a
+    small network trained from scratch on the prose of Python's own documentation, minutes;
+    small, a larger one, for a text of your own (`--source FOLDER`), within an hour; paper
+    (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (1e-5, 16),
+    paper-keep10 (10 epochs, 10 % original blocks) and paper-penalty (repetition penalty 2):
+    weeks on two cores, a day on an accelerator, and both from the Hugging Face hub. Expect
+    the perplexity of original text to rise from generation to generation, and far less where
+    a tenth of the original blocks is kept.
+    """
+
+    topic = "lm"
+    scales: ClassVar[Scales] = {
+        "smoke": {"preset": "micro", **PRESETS["micro"]},
+        "paper": {"preset": "paper", **PRESETS["paper"]},
+    }
+    presets: ClassVar[Scales] = PRESETS
+
+    preset: Literal[
+        "paper", "runner", "paper-keep10", "paper-penalty", "small", "tiny", "micro"
+    ] = "tiny"
+    """Settings to start from; options given beside it win."""
+    policy: PolicyConfig = dataclasses.field(default_factory=Replace)
+    """What each model is trained on; num_samples None means as many blocks as there are."""
+    kept: tuple[float, ...] = (0.1,)
+    """Shares of original blocks in every corpus, each a study beside that of the policy."""
+    source: str = "pydoc"
+    """pydoc, wikitext2 (from the Hugging Face hub) or a folder of text files."""
+    tokenizer: str = "bpe"
+    """bpe (trained on the text) or a tokenizer of the hub or a folder."""
+    vocab_size: int = 1024
+    """Tokens of bpe."""
+    block_size: int = 64
+    """Tokens of a block, and of its continuation."""
+    num_blocks: int | None = 512
+    """Take the first so many blocks of the training text only, None for all."""
+    model: str = "random"
+    """random, or pretrained weights of the hub or a folder."""
+    hidden_size: int = 128
+    """Of a random network: its width."""
+    num_layers: int = 2
+    """Its blocks."""
+    num_heads: int = 4
+    """Its attention heads."""
+    start: Literal["pretrained", "last", "fresh"] = "pretrained"
+    """Where every generation starts: see `LanguageModel`."""
+    num_chains: int = 3
+    """Independent runs."""
+    num_generations: int = 5
+    """Last generation."""
+    num_epochs: int = 20
+    """Passes over each corpus."""
+    batch_size: int = 16
+    """Blocks of a step."""
+    learning_rate: float = 1e-3
+    """Of the first epoch; it falls along a cosine."""
+    schedule: Literal["epoch", "step", "constant"] = "epoch"
+    """Whether it falls with every epoch or with every step."""
+    weight_decay: float = 0.01
+    """Decoupled, of all parameters."""
+    dropout: bool = True
+    """Whether the network's dropout acts in training."""
+    num_beams: int = 5
+    """Of the search for continuations."""
+    repetition_penalty: float = 1.0
+    """Of tokens that were there before."""
+    generation_batch: int = 32
+    """Blocks continued at a time."""
+    devices: int | None = None
+    """Devices that share training and writing, None for one."""
+
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
+        """One run per chain, for the policy and for every share kept."""
+        from collapse_jax.text import load_texts
+
+        texts = load_texts(
+            self.source,
+            tokenizer=self.tokenizer,
+            vocab_size=self.vocab_size,
+            block_size=self.block_size,
+            num_blocks=self.num_blocks,
+        )
+        source, family = TokenBlocks.of(texts), self._family(texts.tokenizer.vocab_size)
+        studies = {}
+        for name, policy in self._policies().items():
+            records = simulate(
+                Chain(family, source, policy),
+                key=seed,
+                num_chains=self.num_chains,
+                num_generations=self.num_generations,
+                metrics=("corpus",),
+                devices=self.devices,
+                progress=progress,
+                store=store and store.part(name),
+            )
+            if store is not None:
+                write_corpora(store.directory, name, records, texts)
+            studies[name] = records
+        return _joined(studies)
+
+    def _policies(self) -> dict[str, Any]:
+        if self.kept and not isinstance(self.policy, Replace):
+            allowed = "shares are kept beside the policy replace"
+            raise check.fail("kept", self.kept, allowed, "pass --kept without a number")
+        name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
+        return {name: self.policy} | {
+            f"kept-{share:g}": Mixing(gamma=share, original="data", allocation="fixed")
+            for share in self.kept
+        }
+
+    def _family(self, vocab_size: int) -> LanguageModel:
+        from collapse_jax.families import language_model as lm
+
+        network: Any = self.model
+        if self.model == "random":
+            network = lm.Config(
+                vocab_size=vocab_size,
+                hidden_size=self.hidden_size,
+                num_hidden_layers=self.num_layers,
+                ffn_dim=4 * self.hidden_size,
+                num_attention_heads=self.num_heads,
+                max_position_embeddings=2 * self.block_size,
+            )
+        training = lm.Training(
+            self.learning_rate,
+            schedule=self.schedule,
+            num_epochs=self.num_epochs,
+            weight_decay=self.weight_decay,
+            has_dropout=self.dropout,
+        )
+        decoding = lm.Decoding(
+            self.block_size,
+            num_beams=self.num_beams,
+            min_new_tokens=self.block_size,
+            repetition_penalty=self.repetition_penalty,
+        )
+        return LanguageModel(
+            network,
+            training,
+            decoding,
+            start=self.start,
+            batch_size=self.batch_size,
+            generation_batch=self.generation_batch,
+        )
+
+    @staticmethod
+    def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
+        """Perplexities, diversity and training."""
+        studies = _studies(records)
+        return {
+            "perplexity": (
+                "Perplexity of the original test text by generation, a line per run.",
+                plots.perplexity_by_generation(studies),
+            ),
+            "histograms": (
+                "Perplexity of the blocks each model was trained on, under model 0.",
+                plots.perplexity_histograms(studies),
+            ),
+            "diversity": (
+                "Diversity of what each model was trained on.",
+                plots.diversity(studies),
+            ),
+            "validation": (
+                "Loss of the original validation text while each model was trained.",
+                plots.validation_curves(studies),
+            ),
+        }
+
+    @staticmethod
+    def summarize(records: Records) -> Summary:
+        """Test perplexity of every generation, and how corpora shift."""
+        header = [
+            "study",
+            "model",
+            "test perplexity",
+            "corpus median",
+            "99.9 %",
+            "distinct 2-grams",
+        ]
+        table, sentences = [header], []
+        for study, part in _studies(records).items():
+            logs = np.log(part["corpus_perplexity"])
+            flat = logs.reshape(len(logs), -1)
+            middles, tails = np.exp(np.nanquantile(flat, [0.5, 0.999], axis=1))
+            tests = part["test_perplexity"]
+            for place, generation in enumerate(records["generation"]):
+                table.append(
+                    [
+                        study,
+                        f"{generation}",
+                        _interval(tests[place]),
+                        f"{middles[place]:.2f}",
+                        f"{tails[place]:.1f}",
+                        f"{np.mean(part['distinct_2'][place]):.3f}",
+                    ]
+                )
+            sentences += [
+                f"{study}: perplexity of the test text {_interval(tests[0])} for model 0, "
+                f"{_interval(tests[-1])} for model {records['generation'][-1]}, "
+                f"{_interval(tests[-1] / tests[0])} times as much. {_shift(middles, tails)}"
+            ]
+        if len(records["chain"]) > 1:
+            sentences.append("Ranges are 95 % t intervals of the mean over runs.")
+        return Summary("Language models", sentences, table)
+
+
+def _shift(middles: np.ndarray, tails: np.ndarray) -> str:
+    """What becomes of the corpora under model 0, compared with original blocks."""
+    falls, spreads = middles[-1] < middles[0], tails[-1] / middles[-1] > tails[0] / middles[0]
+    level = "shifts lower" if falls else "does not shift lower"
+    tail = "grows" if spreads else "does not grow"
+    return (
+        f"Under model 0 the median block {level} ({middles[0]:.1f} to {middles[-1]:.1f}) and the "
+        f"far tail {tail} (one block in 1,000 above {tails[0] / middles[0]:.1f}, then "
+        f"{tails[-1] / middles[-1]:.1f} times the median)."
+    )
+
+
+def _interval(values: np.ndarray) -> str:
+    """Mean of runs and its 95 % t interval."""
+    from scipy.special import stdtrit
+
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return f"{np.mean(values):.2f}" if len(values) else "none"
+    half = stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return f"{np.mean(values):.2f} ± {half:.2f}"
+
+
+def _joined(studies: Mapping[str, Records]) -> Records:
+    """All studies in one, along the dim "study"; corpora lie in files of their own."""
+    first = next(iter(studies.values()))
+    variables = {}
+    for name, one in first.variables.items():
+        if name != "corpus":
+            values = np.stack([records[name] for records in studies.values()], axis=2)
+            variables[name] = Variable((*one.dims[:2], "study", *one.dims[2:]), values)
+    coordinates = {
+        name: one for name, one in first.coordinates.items() if one.dims != ("chain",)
+    } | {
+        "chain": first.coordinates["chain"],
+        "study": Variable(("study",), np.array(list(studies))),
+    }
+    return dataclasses.replace(first, variables=variables, coordinates=coordinates, expected=dict)
+
+
+def _studies(records: Records) -> dict[str, Records]:
+    """Each study by itself."""
+    parts = {}
+    for place, study in enumerate(records["study"]):
+        variables = {
+            name: Variable(
+                tuple(dim for dim in one.dims if dim != "study"), one.values[:, :, place]
+            )
+            for name, one in records.variables.items()
+        }
+        parts[str(study)] = dataclasses.replace(records, variables=variables)
+    return parts
