@@ -29,6 +29,7 @@ _PAPER: dict[str, Any] = {
     "num_epochs": 5,
     "batch_size": 128,
     "learning_rate": 2e-5,
+    "generation_batch": 32,
     "kept": (),
 }
 PRESETS: dict[str, dict[str, Any]] = {
@@ -42,9 +43,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_blocks": 2000,
         "hidden_size": 256,
         "num_layers": 4,
-        "num_heads": 4,
         "num_generations": 3,
         "num_epochs": 10,
+        "learning_rate": 1e-3,
     },
     "tiny": {},
     "micro": {
@@ -96,15 +97,15 @@ class LmExperiment(AbstractExperiment):
     """pydoc, wikitext2 (from the Hugging Face hub) or a folder of text files."""
     tokenizer: str = "bpe"
     """bpe (trained on the text) or a tokenizer of the hub or a folder."""
-    vocab_size: int = 1024
+    vocab_size: int = 512
     """Tokens of bpe."""
     block_size: int = 64
     """Tokens of a block, and of its continuation."""
-    num_blocks: int | None = 512
+    num_blocks: int | None = 256
     """Take the first so many blocks of the training text only, None for all."""
     model: str = "random"
     """random, or pretrained weights of the hub or a folder."""
-    hidden_size: int = 128
+    hidden_size: int = 64
     """Of a random network: its width."""
     num_layers: int = 2
     """Its blocks."""
@@ -116,11 +117,11 @@ class LmExperiment(AbstractExperiment):
     """Independent runs."""
     num_generations: int = 5
     """Last generation."""
-    num_epochs: int = 20
+    num_epochs: int = 12
     """Passes over each corpus."""
     batch_size: int = 16
     """Blocks of a step."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Of the first epoch; it falls along a cosine."""
     schedule: Literal["epoch", "step", "constant"] = "epoch"
     """Whether it falls with every epoch or with every step."""
@@ -132,7 +133,7 @@ class LmExperiment(AbstractExperiment):
     """Of the search for continuations."""
     repetition_penalty: float = 1.0
     """Of tokens that were there before."""
-    generation_batch: int = 32
+    generation_batch: int = 64
     """Blocks continued at a time."""
     devices: int | None = None
     """Devices that share training and writing, None for one."""

@@ -1,0 +1,94 @@
+"""The study of language models as its user types it."""
+
+import json
+
+import numpy as np
+import pytest
+
+import collapse_jax as cj
+from collapse_jax.cli import main
+from collapse_jax.experiments.lm import LmExperiment
+
+
+def test_a_micro_run_has_figures_corpora_and_a_page(tmp_path, capsys):
+    import pyarrow.parquet as pq
+
+    out = tmp_path / "run"
+    command = ["run", "lm", "--preset", "micro", "--num-chains", "2", "--quiet"]
+    assert main([*command, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {out / 'report.html'}"
+    records = cj.Records.load(out)
+    assert list(records["study"]) == ["replace", "kept-0.1"]
+    assert records["test_perplexity"].shape == (3, 2, 2)
+    assert np.isfinite(records["test_perplexity"]).all()
+    assert (out / "report.html").read_text().count("data:image/png;base64,") == 4
+    for study in ("replace", "kept-0.1"):
+        part = cj.Records.load(out / "parts" / study)
+        for generation in range(3):
+            file = out / "corpora" / study / f"generation-{generation:03d}-chain-00001.parquet"
+            table = pq.read_table(file).to_pydict()
+            tokens = np.array(table["tokens"])
+            np.testing.assert_array_equal(tokens, part["corpus"][generation, 1])
+            perplexities = part["corpus_perplexity"][generation, 1]
+            np.testing.assert_array_equal(np.float32(table["perplexity"]), perplexities)
+            assert all(isinstance(text, str) for text in table["text"])
+    kept = cj.Records.load(out / "parts" / "kept-0.1")["corpus"]
+    originals = {tuple(row) for row in kept[0, 0]}
+    assert sum(tuple(row) in originals for row in kept[1, 0]) == round(0.1 * len(kept[1, 0]))
+    page = (out / "corpora" / "continuations.html").read_text()
+    assert page.count("<section>") == 12
+    assert page.count("<dt>model 1") == 12
+
+
+def test_presets_are_where_options_start(tmp_path):
+    assert LmExperiment.of_preset("paper").learning_rate == 2e-5
+    assert LmExperiment.of_preset("runner").batch_size == 16
+    keep = LmExperiment.of_preset("paper-keep10")
+    assert (keep.num_epochs, float(keep.policy.gamma), keep.policy.original) == (10, 0.1, "data")
+    assert LmExperiment.of_preset("paper-penalty").repetition_penalty == 2.0
+    assert LmExperiment.of_preset("tiny") == LmExperiment()
+    assert LmExperiment.at_scale("smoke") == LmExperiment.of_preset("micro")
+
+
+MICRO = ["run", "lm", "--preset", "micro", "--quiet"]
+WRONG = {
+    "no such model": (["--model", "nobody/nothing"], "hub gave nothing"),
+    "long blocks": (["--block-size", "100000"], "no block"),
+    "no such text": (["--source", "nowhere"], "texts='nowhere'"),
+    "no such preset": (["--preset", "huge"], "huge"),
+    "shares beside another policy": (["policy:accumulate"], "kept"),
+    "no such tokenizer": (["--tokenizer", "nobody/nothing"], "tokenizer"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_run_is_refused_in_one_line(case, tmp_path, capsys):
+    options, expected = WRONG[case]
+    assert main([*MICRO, *options, "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    assert expected in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_vocabulary_that_does_not_match_the_weights_is_refused(tmp_path, capsys):
+    import jax
+
+    from collapse_jax.families import language_model as lm
+
+    config = lm.Config(50, 16, 1, 32, 64, 2)
+    lm.save(lm.OPT(config, key=jax.random.key(0)), tmp_path / "weights")
+    options = ["--model", str(tmp_path / "weights"), "--out", str(tmp_path / "run")]
+    assert main([*MICRO, *options]) == 2
+    assert "know 50 tokens" in capsys.readouterr().err
+
+
+def test_the_config_names_everything_that_counts(tmp_path):
+    out = tmp_path / "run"
+    assert main([*MICRO, "--num-generations", "0", "--out", str(out), "--kept"]) == 0
+    config = json.loads((out / "config.json").read_text())
+    assert config["experiment"]["preset"] == "micro"
+    family = config["chain"]["family"]
+    assert family["model"]["hidden_size"] == 16
+    assert family["training"]["learning_rate"] == 3e-3
+    assert config["chain"]["source"]["train"]["sha256"]
