@@ -5,7 +5,8 @@
 A process makes a run into a directory and is killed (SIGKILL) after a random part of the time
 that the whole run takes, and in half of the cases the process that continues it is killed
 once more. What lies there then must be read as right or as missing; the run is continued
-and its records, states and theory must be those of a run that nobody disturbed.
+and its records, states and theory must be those of a run that nobody disturbed. Networks,
+which take longer, are killed by name: --only lm, --only vae.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from killed_runs import RUNS, run
+from killed_runs import COSTLY, RUNS, run
 
 import collapse_jax as cj
 
@@ -126,20 +127,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=[*RUNS, *COSTLY])
     options = parser.parse_args()
     warnings.simplefilter("error")
-    wholes = {name: run(name) for name in RUNS}
+    names = [options.only] if options.only else list(RUNS)
+    wholes = {name: run(name) for name in names}
     total = collections.Counter()
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "cache")
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        longest = {name: seconds_of_run(name, root / name) for name in RUNS}
+        longest = {name: seconds_of_run(name, root / name) for name in names}
         rng = random.Random(options.seed)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             futures = []
             for place in range(options.times):
-                name, own = list(RUNS)[place % len(RUNS)], random.Random(rng.random())
+                name, own = names[place % len(names)], random.Random(rng.random())
                 arguments = (name, root, place, longest[name], own, wholes[name])
                 futures.append(pool.submit(attempt, *arguments))
             for future in futures:

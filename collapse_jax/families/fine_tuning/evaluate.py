@@ -7,7 +7,9 @@ import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
+from jaxtyping import Int
 
+from collapse_jax.corpus import Samples
 from collapse_jax.families import language_model as lm
 from collapse_jax.metrics import texts
 
@@ -27,8 +29,7 @@ NAMES = (
 def evaluate(family: Any, model: Any, corpus: Any, source: Any, first: Any) -> dict[str, Any]:
     """Perplexities, and the diversity of the corpus."""
     judge = with_params(family, first[0].params)
-    used = np.asarray(corpus.full_weights()) > 0
-    blocks = np.asarray(corpus.rows)[used]
+    used, blocks = np.asarray(corpus.full_weights()) > 0, rows_of(corpus)
     perplexities = np.full(len(used), np.nan, np.float32)
     perplexities[used] = np.exp(losses(family, judge, blocks))
     own = with_params(family, model.params)
@@ -43,6 +44,11 @@ def evaluate(family: Any, model: Any, corpus: Any, source: Any, first: Any) -> d
         "unique_share": texts.unique_share(blocks),
     }
     return {name: np.asarray(value, np.float32) for name, value in values.items()}
+
+
+def rows_of(corpus: Samples) -> Int[np.ndarray, "block token"]:
+    """The blocks of a corpus, empty slots left out."""
+    return np.asarray(corpus.rows)[np.asarray(corpus.full_weights()) > 0]
 
 
 def with_params(family: Any, params: Any) -> lm.OPT:

@@ -199,9 +199,10 @@ class LanguageModel(AbstractFamily):
         self, keys: Keys, params: TunedModel, size: Size, capacity: int, first: Any
     ) -> AbstractCorpus:
         """Continuations of the original blocks."""
+        from collapse_jax.families.fine_tuning.evaluate import rows_of
         from collapse_jax.families.fine_tuning.write import write
 
-        prompts = np.asarray(first[1].rows)[np.asarray(first[1].full_weights()) > 0]
+        prompts = rows_of(first[1])
         total = len(prompts)
         times, rest = divmod(int(size), total)
         chosen = np.asarray(random_subset(keys, Purpose.PROMPT, total, rest, total))[:rest]

@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from collapse_jax.corpus import Samples
 from collapse_jax.families import language_model as lm
-from collapse_jax.families.fine_tuning.evaluate import mean_loss, mesh_of, with_params
+from collapse_jax.families.fine_tuning.evaluate import mean_loss, mesh_of, rows_of, with_params
 from collapse_jax.families.fine_tuning.family import LanguageModel, TunedModel
 from collapse_jax.families.language_model.causal_loss import IGNORED
 from collapse_jax.random.keys import Keys, Purpose
@@ -66,11 +66,6 @@ def tune(family: LanguageModel, keys: Keys, corpus: Samples, previous: Any) -> T
         jnp.asarray(work.validation),
         jnp.asarray(work.zero_shot),
     )
-
-
-def rows_of(corpus: Samples) -> Int[np.ndarray, "block token"]:
-    """The blocks of a corpus, empty slots left out."""
-    return np.asarray(corpus.rows)[np.asarray(corpus.full_weights()) > 0]
 
 
 def starting_model(family: LanguageModel, keys: Keys, previous: TunedModel | None) -> lm.OPT:
