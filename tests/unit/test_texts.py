@@ -194,7 +194,7 @@ def remote_tokenizer(folder):
         ),
         (lambda folder: load_texts(tokenizer="no/such"), "tokenizer='no/such' .*or bpe"),
         (lambda folder: load_texts(tokenizer=python_tokenizer(folder)), "written in Python"),
-        (lambda folder: load_texts(tokenizer=remote_tokenizer(folder)), "custom code"),
+        (lambda folder: load_texts(tokenizer=remote_tokenizer(folder)), "it cannot be loaded"),
     ],
 )
 def test_bad_texts_are_refused(make, message, tmp_path):
