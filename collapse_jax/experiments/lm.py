@@ -68,14 +68,15 @@ PRESETS: dict[str, dict[str, Any]] = {
 class LmExperiment(AbstractExperiment):
     """Language models, each fine-tuned on what its predecessor wrote (Shumailov et al. 2024).
 
-    Presets, and what they cost on two cores: micro, seconds, for tests; tiny, the default, a
-    small network trained from scratch on the prose of Python's own documentation, minutes;
-    small, a larger one, for a text of your own (`--source FOLDER`), within an hour; paper
+    Presets, and what they cost on two cores (tiny and beyond are estimates): micro, for tests,
+    a minute; tiny, the default, a small network trained from scratch on the prose of Python's
+    own documentation, ten minutes; small, a larger one, for a text of your own
+    (`--source FOLDER`), hours; paper
     (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (1e-5, 16),
     paper-keep10 (10 epochs, 10 % original blocks) and paper-penalty (repetition penalty 2):
-    weeks on two cores, a day on an accelerator, and both from the Hugging Face hub. Expect
-    the perplexity of original text to rise from generation to generation, and far less where
-    a tenth of the original blocks is kept.
+    weeks on two cores, a day on an accelerator, and both from the Hugging Face hub. The paper
+    found the perplexity of original text to rise from generation to generation, and far less
+    where a tenth of the original blocks is kept.
     """
 
     topic = "lm"
