@@ -14,6 +14,7 @@ from collapse_jax.experiments.lm_corpora import write_corpora
 from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
 from collapse_jax.policies import Mixing, Replace
+from collapse_jax.results.interval import mean_over_chains
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.simulate import simulate
 from collapse_jax.sources import TokenBlocks
@@ -288,13 +289,10 @@ def _shift(middles: np.ndarray, tails: np.ndarray) -> str:
 
 def _interval(values: np.ndarray) -> str:
     """Mean of runs and its 95 % t interval."""
-    from scipy.special import stdtrit
-
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return f"{np.mean(values):.2f}" if len(values) else "none"
-    half = stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{np.mean(values):.2f} ± {half:.2f}"
+    mean, half = mean_over_chains(values)
+    if np.isnan(half):
+        return "none" if np.isnan(mean) else f"{mean:.2f}"
+    return f"{mean:.2f} ± {half:.2f}"
 
 
 def _joined(studies: Mapping[str, Records]) -> Records:

@@ -4,12 +4,13 @@ Each takes its studies by label: records, or their ``xarray.Dataset``. NaN is le
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.results.interval import mean_over_chains
 from collapse_jax.results.records import Records
 
 Studies = Mapping[str, Records]
@@ -112,7 +113,7 @@ def validation_curves(studies: Studies) -> Any:
         losses = _values(records, "validation_loss")
         epochs = np.arange(1, losses.shape[2] + 1)
         for runs, style in zip(losses, _styles(_values(records, "generation")), strict=True):
-            mean = _mean_and_interval(runs.T).mean
+            mean = mean_over_chains(runs.T).mean
             colour = style["color"]
             axis.plot(epochs, runs.T, color=colour, linewidth=0.6, alpha=0.5)
             axis.plot(epochs, mean, **style)
@@ -128,29 +129,6 @@ def validation_curves(studies: Studies) -> Any:
     return figure
 
 
-class _Mean(NamedTuple):
-    """A mean, and the ends of its 95 % t interval: NaN where there is no value, or only one."""
-
-    mean: Float[np.ndarray, " generation"]
-    low: Float[np.ndarray, " generation"]
-    high: Float[np.ndarray, " generation"]
-
-
-def _mean_and_interval(values: Float[np.ndarray, "generation chain"]) -> _Mean:
-    """Over chains."""
-    from scipy.special import stdtrit
-
-    is_there = np.isfinite(values)
-    counts = is_there.sum(axis=1)
-    number = np.where(counts > 0, counts, np.nan)
-    freedom = np.where(counts > 1, counts - 1, np.nan)
-    mean = np.where(is_there, values, 0).sum(axis=1) / number
-    squares = np.where(is_there, values - mean[:, None], 0) ** 2
-    error = np.sqrt(squares.sum(axis=1) / freedom / number)
-    reach = stdtrit(freedom, 0.975) * error
-    return _Mean(mean, mean - reach, mean + reach)
-
-
 def _values(records: Records, name: str) -> np.ndarray:
     return np.asarray(records[name], dtype=np.float64)
 
@@ -160,9 +138,10 @@ def _draw_runs(
 ) -> None:
     """The runs of a study, and their mean."""
     generations, values = _values(records, "generation"), _values(records, name)
-    found, colour = _mean_and_interval(values), COLOURS[place % len(COLOURS)]
+    found, colour = mean_over_chains(values), COLOURS[place % len(COLOURS)]
     if has_band:
-        axis.fill_between(generations, found.low, found.high, color=colour, alpha=0.15, lw=0)
+        band = (found.mean - found.half_width, found.mean + found.half_width)
+        axis.fill_between(generations, *band, color=colour, alpha=0.15, lw=0)
     axis.plot(generations, values, color=colour, linewidth=0.6, alpha=0.5)
     runs = values.shape[1]
     what = f"mean of {runs:,} runs" if runs > 1 else "one run"
@@ -176,7 +155,7 @@ def _draw_zero_shot(axis: Any, studies: Studies) -> None:
     if not with_it:
         return
     first = _values(with_it[0], "zero_shot_perplexity")[:1]
-    level = float(_mean_and_interval(first).mean[0])
+    level = float(mean_over_chains(first).mean[0])
     if not np.isfinite(level):
         return
     seen = np.concatenate([_values(one, "test_perplexity").ravel() for one in studies.values()])

@@ -3,28 +3,20 @@
 import dataclasses
 import html
 from collections.abc import Sequence
-from string import Template
 
-_PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 46rem; margin: 2.5rem auto;
-  padding: 0 1.2rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.7rem; } section { border-top: 1px solid #8884; margin-top: 2rem; }
+from collapse_jax.report.page import page
+
+_STYLE = """body { overflow-wrap: anywhere; }
+section { border-top: 1px solid #8884; margin-top: 2rem; }
 blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid #8888;
   white-space: pre-wrap; }
 dt { font-weight: 600; margin-top: .9rem; } dt small { font-weight: 400; opacity: .75; }
 dd { margin: .2rem 0 0; white-space: pre-wrap; }
-</style></head><body>
-<h1>$title</h1>
-<p>Each model continues the same original text. The perplexity is that of the continuation under
-model 0.</p>
-$sections
-</body></html>
-""")
+"""
+_LEAD = (
+    "<p>Each model continues the same original text. The perplexity is that of the continuation "
+    "under model 0.</p>"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +34,8 @@ class Example:
 
 def continuations_page(examples: Sequence[Example], title: str) -> str:
     """HTML that needs nothing beside itself."""
-    sections = "\n".join(_section(example) for example in examples)
-    return _PAGE.substitute(title=html.escape(title), sections=sections)
+    body = "\n".join([_LEAD, *map(_section, examples)])
+    return page(title, body, style=_STYLE, width="46rem")
 
 
 def _section(example: Example) -> str:

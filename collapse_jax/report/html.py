@@ -8,31 +8,22 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-_PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 2.5rem auto;
-  padding: 0 1.2rem; }
-h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+from collapse_jax.report.page import page
+
+_STYLE = """h1 { margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; opacity: .75; }
 img { max-width: 100%; background: #fff; border-radius: 4px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid #8884; }
 pre { overflow-x: auto; font-size: .8rem; background: #8881; padding: .8rem; }
 details { margin: .6rem 0; } .lead { opacity: .8; }
-</style></head><body>
-<h1>$title</h1>
-$sentences
+"""
+_BODY = Template("""$sentences
 $table
 $figures
 <h2>Where it comes from</h2>
 <details><summary>Configuration</summary><pre>$config</pre></details>
-<details><summary>Provenance</summary><pre>$provenance</pre></details>
-</body></html>
-""")
+<details><summary>Provenance</summary><pre>$provenance</pre></details>""")
 
 
 def write_report(
@@ -60,15 +51,14 @@ def write_report(
       `path`.
     """
     path = Path(path)
-    page = _PAGE.substitute(
-        title=html.escape(title),
+    body = _BODY.substitute(
         sentences="\n".join(f'<p class="lead">{html.escape(text)}</p>' for text in sentences),
         table=_table(table),
         figures="\n".join(_figure(caption, file) for caption, file in figures.items()),
         config=html.escape(json.dumps(config, indent=1)),
         provenance=html.escape(json.dumps(provenance, indent=1)),
     )
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page(title, body, style=_STYLE, width="62rem"), encoding="utf-8")
     return path
 
 

@@ -1,26 +1,44 @@
 """Which rows of finite data make a corpus."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from collapse_jax.corpus import Size
+from collapse_jax.corpus import Samples, Size, prefix_weights
 from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.subset import random_subset
 
 
-def choose(
-    keys: Keys, total: int, size: Size, capacity: int, with_replacement: bool
-) -> Int[Array, " slot"]:
-    """Places of the chosen rows, in the first `size` of `capacity` slots.
+def is_all(total: int, size: Size, with_replacement: bool) -> bool:
+    """Whether a corpus of a size is the data itself, in order."""
+    return isinstance(size, int) and size == total and not with_replacement
+
+
+def draw_rows(
+    keys: Keys, data: Samples, size: Size, capacity: int, with_replacement: bool
+) -> Samples:
+    """A corpus of chosen rows; with the size of the data the data, in order.
 
     Args:
       keys: random numbers of the generation.
-      total: number of rows there are.
-      size: number to choose, may be traced; more than there are come with replacement.
+      data: all rows, in as many slots.
+      size: rows of the corpus, may be traced.
       capacity: static, at least `size`.
-      with_replacement: whether fewer do, too.
+      with_replacement: whether fewer rows than there are come with replacement, too.
     """
+    total = data.rows.shape[0]
+    if is_all(total, size, with_replacement):
+        return data.with_capacity(capacity, capacity == total)
+    rows = data.rows[_choose(keys, total, size, capacity, with_replacement)]
+    return dataclasses.replace(data, rows=rows, weights=prefix_weights(size, capacity))
+
+
+def _choose(
+    keys: Keys, total: int, size: Size, capacity: int, with_replacement: bool
+) -> Int[Array, " slot"]:
+    """Places of the chosen rows, in the first `size` slots; more than there are come again."""
     again = uniform_integers(keys, Purpose.SOURCE, total, (capacity,))
     if with_replacement or (isinstance(size, int) and size > total):
         return again

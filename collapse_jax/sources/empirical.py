@@ -20,7 +20,7 @@ from collapse_jax.random.multinomial import multinomial
 from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.sources import tables
 from collapse_jax.sources.categorical import Categorical, expand
-from collapse_jax.sources.choice import choose
+from collapse_jax.sources.choice import draw_rows, is_all
 
 _ANY_LAW = Categorical([1.0])  # to be given other probabilities
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -215,20 +215,15 @@ class EmpiricalRows(MomentsSource):
     def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Chosen rows; with size n the data, in order."""
         dtype = jnp.result_type(float)
-        rows = jnp.asarray(self.rows, dtype)
-        location, top = jnp.asarray(self.location, dtype), jnp.asarray(self.top, dtype)
-        if self._is_all(size):
-            is_full = capacity == self.num_rows
-            return Samples(rows, None, location, top).with_capacity(capacity, is_full)
-        rows = rows[choose(keys, self.num_rows, size, capacity, self.with_replacement)]
-        return Samples(rows, prefix_weights(size, capacity), location, top)
-
-    def _is_all(self, size: Size) -> bool:
-        return isinstance(size, int) and size == self.num_rows and not self.with_replacement
+        rows, location, top = (
+            jnp.asarray(part, dtype) for part in (self.rows, self.location, self.top)
+        )
+        data = Samples(rows, None, location, top)
+        return draw_rows(keys, data, size, capacity, self.with_replacement)
 
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
         """Moments of the chosen rows."""
-        if self._is_all(size):
+        if is_all(self.num_rows, size, self.with_replacement):
             truth = self.truth
             return Moments(jnp.int32(size), truth.mean, truth.log_scale, truth.factor)
         return moments_of(self.draw(keys, size, capacity))

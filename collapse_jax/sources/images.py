@@ -8,11 +8,11 @@ import numpy as np
 
 from collapse_jax import check
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.corpus import Samples, Size, prefix_weights
+from collapse_jax.corpus import Samples, Size
 from collapse_jax.random.keys import Keys
 from collapse_jax.source import AbstractSource
 from collapse_jax.sources import image_files
-from collapse_jax.sources.choice import choose
+from collapse_jax.sources.choice import draw_rows
 
 _REMEDY = (
     "pass images [row, side, side] or [row, pixel] with values in [0, 1], or 0 .. 255 as uint8"
@@ -101,11 +101,8 @@ class Images(AbstractSource):
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Chosen images; with size n the data, in order."""
-        images = jnp.asarray(self.images)
-        if isinstance(size, int) and size == self.num_rows and not self.with_replacement:
-            return Samples(images).with_capacity(capacity, capacity == self.num_rows)
-        places = choose(keys, self.num_rows, size, capacity, self.with_replacement)
-        return Samples(images[places], prefix_weights(size, capacity))
+        data = Samples(jnp.asarray(self.images))
+        return draw_rows(keys, data, size, capacity, self.with_replacement)
 
 
 def _as_rows(name: str, images: Any) -> np.ndarray:

@@ -7,10 +7,10 @@ import numpy as np
 
 from collapse_jax import check
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.corpus import Samples, Size, prefix_weights
+from collapse_jax.corpus import Samples, Size
 from collapse_jax.random.keys import Keys
 from collapse_jax.source import AbstractSource
-from collapse_jax.sources.choice import choose
+from collapse_jax.sources.choice import draw_rows
 from collapse_jax.text import Texts, load_texts
 
 _REMEDY = "pass integers [block, token], at least two tokens a block"
@@ -77,11 +77,8 @@ class TokenBlocks(AbstractSource):
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
         """Chosen blocks; with size n the data, in order."""
-        blocks = jnp.asarray(self.train)
-        if isinstance(size, int) and size == self.num_rows and not self.with_replacement:
-            return Samples(blocks).with_capacity(capacity, capacity == self.num_rows)
-        places = choose(keys, self.num_rows, size, capacity, self.with_replacement)
-        return Samples(blocks[places], prefix_weights(size, capacity))
+        data = Samples(jnp.asarray(self.train))
+        return draw_rows(keys, data, size, capacity, self.with_replacement)
 
 
 def _as_blocks(name: str, blocks: Any, vocab_size: int) -> np.ndarray:

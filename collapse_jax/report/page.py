@@ -1,0 +1,31 @@
+"""What all pages have in common: one file that needs nothing beside itself."""
+
+import html
+from string import Template
+
+_PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.55 system-ui, sans-serif; max-width: $width; margin: 2.5rem auto;
+  padding: 0 1.2rem; }
+h1 { font-size: 1.7rem; }
+$style</style></head><body>
+<h1>$title</h1>
+$body
+</body></html>
+""")
+
+
+def page(title: str, body: str, *, style: str, width: str) -> str:
+    """A page of HTML.
+
+    Args:
+      title: text.
+      body: HTML below the headline.
+      style: CSS that it needs.
+      width: the widest that lines become, in CSS.
+    """
+    return _PAGE.substitute(title=html.escape(title), body=body, style=style, width=width)
