@@ -100,6 +100,11 @@ class Plan:
         return recorded if self.state is None else recorded[1:]
 
     @property
+    def is_joint(self) -> bool:
+        """Whether all processes of `jax.distributed` work at the same chains."""
+        return any(one.process_index != jax.process_index() for one in self.team or ())
+
+    @property
     def structure(self) -> Any:
         """The pytree of a carry."""
         return jax.tree.structure(self.carry_shape)
@@ -216,8 +221,8 @@ def make_plan(
         workers = workers[:1]
     team = None
     if chain.family.runs_on_host:
-        team = None if devices is None else tuple(dict.fromkeys(workers))
-        workers = workers[:1]
+        team = _team(devices, workers, store)
+        workers, generation_chunk = workers[:1], generation_chunk or 1
     program = Program(
         metrics=chosen,
         keep=chain.keep(chosen),
@@ -328,12 +333,29 @@ def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ..
         if not devices or len(set(devices)) < len(devices):
             raise check.fail("devices", devices, "it must name different devices", remedy)
         chosen = devices
+    elif isinstance(devices, str):
+        check.choice("devices", devices, ("all",))
+        chosen = local
     else:
         remedy = f"there are {len(local)} local devices"
         chosen = local[: check.integer("devices", devices, 1, len(local), remedy)]
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     each = max(1, processors // len(chosen)) if _platform(chosen[0]) == "cpu" else 1
     return tuple(chosen) * each
+
+
+def _team(
+    devices: Any, workers: tuple[Device | None, ...], store: Store | None
+) -> tuple[Device, ...] | None:
+    """The devices that share every chain of a family on the host."""
+    if devices is None:
+        return None
+    if devices != "all" or jax.process_count() == 1:
+        return tuple(one for one in dict.fromkeys(workers) if one is not None)
+    if store is not None and store.process[1] > 1:
+        allowed = "devices='all' has every process work at every chain"
+        raise check.fail("Store.process", store.process, allowed, "leave it out")
+    return tuple(jax.devices())
 
 
 def _platform(worker: Device | None) -> str:

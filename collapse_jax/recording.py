@@ -60,6 +60,8 @@ class BatchRecorder(Protocol):
 class Recorder(Protocol):
     """Takes what the batches record, at the same time and in any order."""
 
+    stopping: threading.Event  # set if the run is to end at the next chance
+
     def batches(self) -> list[BatchRecorder]:
         """Those that are to be run."""
         ...
@@ -74,6 +76,7 @@ class InMemory:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.stopping = threading.Event()
         self.kept: dict[int, Kept] = {}
         self.leaves = [
             np.empty((plan.num_chains, *leaf.shape[1:]), leaf.dtype)
@@ -188,6 +191,6 @@ def config_of(plan: Plan) -> dict[str, Any]:
 
 def provenance_of(plan: Plan) -> dict[str, Any]:
     """Where a run comes from."""
-    workers = dict.fromkeys(plan.workers)
+    workers = dict.fromkeys(plan.team or plan.workers)
     devices = [jax.local_devices()[0] if device is None else device for device in workers]
     return provenance(plan.key, str(jnp.result_type(float)), devices)

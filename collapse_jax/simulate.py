@@ -25,6 +25,7 @@ from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.store.option import Store
 from collapse_jax.storing import OnDisk
+from collapse_jax.together import Shared, is_first
 from collapse_jax.workplace import Stopped
 
 _CALLS = 50  # at first, in a run that is watched
@@ -44,7 +45,7 @@ def simulate(
     first_chain: int = 0,
     chain_batch: int | None = None,
     generation_chunk: int | None = None,
-    devices: int | Sequence[Any] | None = None,
+    devices: int | str | Sequence[Any] | None = None,
     progress: bool = False,
     store: str | Path | Store | None = None,
     state: RunState | None = None,
@@ -69,7 +70,10 @@ def simulate(
       generation_chunk: generations per call of the compiled program; None for as many
         as the memory for their records allows, or with progress or store a second's.
       devices: a number of local devices or the devices; None for the default one, or for
-        all if several processes share the store. Each runs batches of its own.
+        all if several processes share the store; "all". Each runs batches of its own; for
+        families on the host (`LanguageModel`) they share every chain, and "all" are those of
+        all processes of `jax.distributed`, which make the same call. The first of them has
+        the store, whose directory all must see.
       progress: whether to show rate and time left on stderr.
       store: a run directory, in which every record is kept as soon as it is made. A run
         that is there is continued, after whatever ended it, and its chains are the same to
@@ -104,7 +108,8 @@ def simulate(
     )
     if plan.store is None:
         return _Execution(plan, InMemory(plan), progress).run()
-    with OnDisk.open(plan) as recorder:
+    opened: Any = Shared if plan.is_joint else OnDisk
+    with opened.open(plan) as recorder:
         return _Execution(plan, recorder, progress).run()
 
 
@@ -118,11 +123,11 @@ class _Execution:
         left = [plan.num_generations - max(0, one.generation) for one in self._batches]
         sizes = [one.chains.stop - one.chains.start for one in self._batches]
         total = sum(size * steps for size, steps in zip(sizes, left, strict=True))
-        self._progress = Progress(total, progress)
+        self._progress = Progress(total, progress and not (plan.is_joint and not is_first()))
         self._pace = _Pace(plan, is_watched=progress or plan.store is not None)
         self._idle = [_Worker(plan, device) for device in reversed(plan.workers)]
         self._is_double = jnp.result_type(float) == jnp.float64  # a setting of this thread
-        self._stop = threading.Event()
+        self._stop = recorder.stopping
         self._lock = threading.Lock()
         self._compiling = threading.Lock()
 
@@ -136,11 +141,15 @@ class _Execution:
                     future.result()
             except BaseException:
                 self._stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
+                pool.shutdown(wait=True)
                 raise
+        if self._stop.is_set():
+            raise KeyboardInterrupt("another process was interrupted")
         return self._recorder.records(self._progress.compile_seconds, self._progress.run_seconds)
 
     def _run_batch(self, batch: BatchRecorder) -> None:
+        if self._stop.is_set():
+            return
         with self._lock:
             worker = self._idle.pop()
         try:

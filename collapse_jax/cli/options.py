@@ -143,12 +143,21 @@ def output_directory(options: RunOptions, default: str) -> Path:
     return out
 
 
-def process_of(options: ProcessOptions) -> tuple[int, int]:
-    """Index and number of the processes that share a run.
+def process_of(options: ProcessOptions, is_joint: bool) -> tuple[int, int]:
+    """Index and number of the processes that share the chains of a run.
+
+    Args:
+      options: of the command.
+      is_joint: whether they are to work at the same chains: it is one run for all of them.
 
     Raises:
       ValueError: for what is no such pair, or if jax.distributed finds none.
     """
+    if options.process and is_joint:
+        raise ValueError(
+            f"--process={options.process!r} is not allowed: with --devices all processes work "
+            "at the same chains; pass --distributed"
+        )
     if options.process:
         found = re.fullmatch(r"(\d+)/(\d+)", options.process)
         if found is None or int(found[1]) >= int(found[2]):
@@ -168,6 +177,8 @@ def process_of(options: ProcessOptions) -> tuple[int, int]:
             f"--distributed is not allowed: jax.distributed finds no cluster ({error}); "
             "pass --process INDEX/COUNT"
         ) from None
+    if is_joint:
+        return 0, 1
     process = jax.process_index(), jax.process_count()
     # Chains never talk: a process that dies is not to take the others with it.
     jax.distributed.shutdown()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from collapse_jax.cli.command import Command
-from collapse_jax.cli.options import RunOptions, parse_plain
+from collapse_jax.cli.options import ProcessOptions, RunOptions, parse_plain
 from collapse_jax.cli.run import run_to
 
 
@@ -51,7 +51,7 @@ def reproduce_command(arguments: Sequence[str]) -> int:
         is_of_images = EXPERIMENTS[name].topic == "vae" and options.images
         settings = {"source": options.images} if is_of_images else {}
         command = Command(name, scale=options.scale, seed=options.seed, settings=settings)
-        run_to(place, command, quiet=options.quiet)
+        run_to(place, command, ProcessOptions(quiet=options.quiet))
         sys.stderr.write(f"{name}: {time.perf_counter() - begin:.0f} s\n")
     sys.stdout.write(f"report: {_index(out, options.scale)}\n")
     return 0

@@ -55,13 +55,13 @@ def run_command(arguments: Sequence[str]) -> int:
     options = parse(SharedRunOptions, experiment, f"collapse run {name}", arguments[1:])
     command = Command(name, list(arguments[1:]), seed=options.seed)
     out = output_directory(options, f"{name}-{options.seed}")
-    return run_to(out, command, process_of(options), quiet=options.quiet)
+    return run_to(out, command, options)
 
 
 def resume_command(arguments: Sequence[str]) -> int:
     """Go on with a run."""
     path, options = _of_run(ProcessOptions, "resume", arguments)
-    return run_to(path, Command.load(path), process_of(options), quiet=options.quiet)
+    return run_to(path, Command.load(path), options)
 
 
 def extend_command(arguments: Sequence[str]) -> int:
@@ -79,7 +79,7 @@ def extend_command(arguments: Sequence[str]) -> int:
     from collapse_jax.store.files import StoreError
 
     try:
-        return run_to(path, command, process_of(options), quiet=options.quiet)
+        return run_to(path, command, options)
     except StoreError:
         earlier.save(path)
         raise
@@ -93,7 +93,7 @@ def _of_run(kind: type, command: str, arguments: Sequence[str]) -> tuple[Path, A
     return Path(arguments[0]), parse_plain(kind, f"collapse {command} RUN", rest)
 
 
-def run_to(out: Path, command: Command, process: tuple[int, int] = (0, 1), *, quiet: bool) -> int:
+def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
     """Run an experiment, or go on with it; its records, figures and report go to `out`.
 
     An interrupt ends it in order.
@@ -101,34 +101,39 @@ def run_to(out: Path, command: Command, process: tuple[int, int] = (0, 1), *, qu
     Args:
       out: the run directory.
       command: the experiment.
-      process: index and number of the processes that share the run.
-      quiet: whether to show no progress.
+      options: which part of it this process makes, and whether it shows progress.
     """
     from collapse_jax.results.describe import describe
     from collapse_jax.results.records import IncompleteError
     from collapse_jax.results.saved import is_stored
     from collapse_jax.store.lock import alone
     from collapse_jax.store.option import Store
+    from collapse_jax.together import is_first
 
     experiment = command.config()
+    process = process_of(options, experiment.joins_processes)
+    is_silent = experiment.joins_processes and not is_first()
     described = {"name": command.experiment, **describe(experiment)}
     notes = {"experiment": described, "seed": command.seed}
     store = Store(out, process, extend=bool(command.changes), notes=notes)
     is_new = not out.exists()
-    command.save(out)
+    if not is_silent:
+        command.save(out)
     try:
         with _interruptible(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
-            records = experiment.run(command.seed, not quiet, store)
+            records = experiment.run(command.seed, not options.quiet, store)
     except IncompleteError as error:
         sys.stdout.write(f"{out} is not complete: {error} once no other process does\n")
         return 0
     except ValueError:
-        if is_new and not any(out.rglob("journal.jsonl")):
+        if is_new and not is_silent and not any(out.rglob("journal.jsonl")):
             shutil.rmtree(out)
         raise
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; go on with `collapse resume {out}`") from None
+    if is_silent:
+        return 0
     with alone(out):
         if not is_stored(out):
             records.config.update(notes)

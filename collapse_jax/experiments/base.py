@@ -51,6 +51,11 @@ class AbstractExperiment(abc.ABC):
         check.choice("preset", name, tuple(cls.presets))
         return cls(**{"preset": name, **cls.presets[name]})
 
+    @property
+    def joins_processes(self) -> bool:
+        """Whether processes work at the same chains, and do not share them among each other."""
+        return False
+
     @abc.abstractmethod
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Simulate everything, then put it together.

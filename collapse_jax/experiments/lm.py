@@ -19,6 +19,7 @@ from collapse_jax.results.records import Records, Variable
 from collapse_jax.simulate import simulate
 from collapse_jax.sources import TokenBlocks
 from collapse_jax.store.option import Store
+from collapse_jax.together import is_first
 
 _PAPER: dict[str, Any] = {
     "source": "wikitext2",
@@ -40,13 +41,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     | {"num_epochs": 10, "policy": Mixing(gamma=0.1, original="data", allocation="fixed")},
     "paper-penalty": _PAPER | {"repetition_penalty": 2.0},
     "small": {
-        "vocab_size": 4096,
-        "num_blocks": 2000,
-        "hidden_size": 256,
-        "num_layers": 4,
+        "vocab_size": 2048,
+        "num_blocks": 1000,
+        "hidden_size": 128,
         "num_generations": 3,
-        "num_epochs": 10,
-        "learning_rate": 1e-3,
+        "num_epochs": 8,
+        "learning_rate": 2e-3,
     },
     "tiny": {},
     "micro": {
@@ -137,8 +137,14 @@ class LmExperiment(AbstractExperiment):
     """Of tokens that were there before."""
     generation_batch: int = 64
     """Blocks continued at a time."""
-    devices: int | None = None
-    """Devices that share training and writing, None for one."""
+    devices: int | Literal["all"] | None = None
+    """Devices that share training and writing, None for one; "all", with --distributed those of
+    all processes."""
+
+    @property
+    def joins_processes(self) -> bool:
+        """With all devices."""
+        return self.devices == "all"
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """One run per chain, for the policy and for every share kept."""
@@ -164,7 +170,7 @@ class LmExperiment(AbstractExperiment):
                 progress=progress,
                 store=store and store.part(name),
             )
-            if store is not None:
+            if store is not None and (not self.joins_processes or is_first()):
                 write_corpora(store.directory, name, records, texts)
             studies[name] = records
         return _joined(studies)

@@ -42,6 +42,7 @@ class OnDisk:
         self.plan = plan
         self.writer = writer
         self.seconds = plan.store.seconds
+        self.stopping = threading.Event()
         self._pool = ThreadPoolExecutor(1)
         self._room = threading.BoundedSemaphore(_WAITING)
         self._error: BaseException | None = None

@@ -28,6 +28,7 @@ LAYERS = (
     ("plan",),
     ("recording",),
     ("storing",),
+    ("together",),
     ("simulate",),
     ("sweep",),
     ("testing",),

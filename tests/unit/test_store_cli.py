@@ -29,6 +29,21 @@ def start(arguments, devices=1, **environment):
     )
 
 
+def start_two(arguments):
+    """Two processes of four devices each, as Slurm numbers them."""
+    slurm = {
+        "SLURM_JOB_ID": "4242",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_NNODES": "1",
+    }
+    return [
+        start(arguments, devices=4, SLURM_PROCID=str(index), SLURM_LOCALID=str(index), **slurm)
+        for index in range(2)
+    ]
+
+
 def wait_for(path):
     """Wait until a run has come as far as to make a file."""
     begin = time.monotonic()
@@ -68,28 +83,43 @@ def test_an_interrupt_says_how_to_go_on(stop, tmp_path, whole, capsys):
 
 def test_two_processes_of_four_devices_make_the_bits_of_one(tmp_path, whole, capsys):
     out = tmp_path / "run"
-    slurm = {
-        "SLURM_JOB_ID": "4242",
-        "SLURM_STEP_NODELIST": "localhost",
-        "SLURM_NTASKS": "2",
-        "SLURM_STEP_NUM_TASKS": "2",
-        "SLURM_NNODES": "1",
-    }
-    both = [
-        start(
-            ["run", *DISCRETE, "--out", str(out), "--distributed"],
-            devices=4,
-            SLURM_PROCID=str(index),
-            SLURM_LOCALID=str(index),
-            **slurm,
-        )
-        for index in range(2)
-    ]
+    both = start_two(["run", *DISCRETE, "--out", str(out), "--distributed"])
     outputs = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert any("report: " in output for output, _ in outputs)
     assert_same(cj.Records.load(out), whole)
     assert (out / "journal-1.jsonl").exists()
+
+
+MICRO = ["lm", "--preset", "micro", "--num-generations", "1", "--kept", "--quiet"]
+
+
+def test_two_processes_work_at_one_chain_and_stop_together(tmp_path):
+    out, alone = tmp_path / "run", tmp_path / "alone"
+    command = ["run", *MICRO, "--devices", "all", "--distributed", "--out", str(out)]
+    both = start_two(command)
+    wait_for(out / "parts" / "replace" / "journal.jsonl")
+    both[0].send_signal(signal.SIGTERM)
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [130, 130], outputs
+    both = start_two(["resume", str(out), "--quiet", "--distributed"])
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert [output.count("report: ") for output, _ in outputs] == [1, 0]
+    assert main(["run", *MICRO, "--out", str(alone)]) == 0
+    found, expected = cj.Records.load(out), cj.Records.load(alone)
+    assert found.variables.keys() == expected.variables.keys()
+    for name, one in expected.variables.items():
+        np.testing.assert_allclose(found[name], one.values, rtol=1e-4, err_msg=name)
+    assert found.provenance["num_devices"] == 8
+
+
+def test_one_chain_for_all_processes_is_no_share(tmp_path, capsys):
+    options = ["--devices", "all", "--process", "0/2", "--out", str(tmp_path / "run")]
+    assert main(["run", *MICRO, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--process='0/2'" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_range_of_a_killed_process_is_named_and_made_by_resume(tmp_path, whole, capsys):

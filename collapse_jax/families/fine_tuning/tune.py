@@ -112,8 +112,7 @@ def _begin(
         zero_shot = np.exp(mean_loss(family, model, family.test))
         return work._replace(zero_shot=np.array(zero_shot, np.float32))
     restored = jax.tree.unflatten(jax.tree.structure(work), list(kept))
-    placed = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), restored.state, state)
-    return restored._replace(state=placed)
+    return restored._replace(state=trainer.go_on(restored.state))
 
 
 def _validated(family: LanguageModel, work: Work, epoch: int) -> Work:

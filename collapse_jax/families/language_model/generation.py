@@ -239,6 +239,8 @@ def stream(
     check.integer("batch_size", batch_size, 1)
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
     total = len(input_ids)
+    structure, params = nnx.split(model)
+    model = nnx.merge(structure, on_all(params, mesh))
     with Progress((total - first_row) * decoding.max_new_tokens, progress, "tokens") as bar:
         for first in range(first_row, total, batch_size):
             rows = np.minimum(np.arange(first, first + batch_size), total - 1)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -40,8 +41,24 @@ def pad_rows(arrays: tuple, shares: int) -> tuple:
 
 
 def on_all(tree: Any, mesh: Mesh | None) -> Any:
-    """Arrays on every device of a mesh."""
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    """Arrays on every device of a mesh, or the default one; all processes have the same arrays."""
+    if mesh is None:
+        return jax.device_put(tree)
+    whole = NamedSharding(mesh, PartitionSpec())
+    if whole.is_fully_addressable:
+        return jax.device_put(tree, whole)
+    return jax.tree.map(lambda leaf: _everywhere(leaf, whole), tree)
+
+
+def _everywhere(leaf: Any, whole: NamedSharding) -> jax.Array:
+    """An array of this process on the devices of all."""
+    if getattr(leaf, "sharding", None) == whole:
+        return leaf
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        words = _everywhere(jax.random.key_data(leaf), whole)
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+    values = np.asarray(leaf)
+    return jax.make_array_from_callback(values.shape, whole, lambda index: values[index])
 
 
 def fetch(array: Any) -> np.ndarray:

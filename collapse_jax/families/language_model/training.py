@@ -142,7 +142,10 @@ class Trainer:
     def start(self, model: OPT) -> TrainingState:
         """A model's parameters, copied, before the first step."""
         params = jax.tree.map(jnp.array, nnx.state(model))
-        state = TrainingState(params, self.training.optimizer.init(params), jnp.int32(0))
+        return self.go_on(TrainingState(params, self.training.optimizer.init(params), jnp.int32(0)))
+
+    def go_on(self, state: TrainingState) -> TrainingState:
+        """A state, from the disk say, on the devices that train."""
         return on_all(state, self.mesh)
 
     def step(
