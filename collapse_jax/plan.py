@@ -2,15 +2,16 @@
 
 import dataclasses
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from collapse_jax import check, execution, memory
+from collapse_jax.batching import check_batch, group_of, layout_of, padded_width
 from collapse_jax.chain import EVERYTHING, Chain
+from collapse_jax.devices import Device, workforce
 from collapse_jax.execution import Batch, Carry, Program
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import MAX_GENERATIONS
@@ -21,25 +22,8 @@ from collapse_jax.results.run_state import RunState
 from collapse_jax.results.saved import Layout
 from collapse_jax.store.option import Store
 
-Device = Any  # a jax device; its class has no public name before jax 0.11
-_MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
 _CHUNK_BYTES = 2**24  # records of a call on the device
-_FILE_BYTES = 2**22  # of a variable on disk
 _FEWEST_RECORDS, _MOST_RECORDS = 16, 4096
-_VECTOR = 64  # chains: whole vectors on any processor
-
-
-class _Room(NamedTuple):
-    """Most chains of a batch that adds along an axis, and most bytes of their states."""
-
-    chains: int
-    nbytes: int
-
-
-_ROOMS = {"cpu": _Room(256, 2**20)}  # what a step needs stays near the processor
-_LARGE_ROOM = _Room(2**16, 2**28)  # accelerators
-_GROUP, _GROUP_OF_LARGE = 8, 2  # chains that are fitted one after the other, the rest together
-_LARGE = 2**19  # bytes of one chain at work
 
 
 class Call(NamedTuple):
@@ -214,40 +198,19 @@ def make_plan(
             allowed = f"chains of a {type(chain.family).__name__} are few: all are recorded"
             raise check.fail("reduce", reduce, allowed, "pass reduce=None")
     chain.validate(num_generations)
-    workers = _check_devices(devices, store)
-    if chain.family.runs_alone and _platform(workers[0]) == "cpu":
-        # All CPU devices share the processors; and XLA (0.10.2) computes convolutions wrongly
-        # where programs that have them run at the same time.
-        workers = workers[:1]
-    team = None
+    workers, team = workforce(chain, devices, store)
     if chain.family.runs_on_host:
-        team = _team(devices, workers, store)
-        workers, generation_chunk = workers[:1], generation_chunk or 1
-    program = Program(
-        metrics=chosen,
-        keep=chain.keep(chosen),
-        horizon=num_generations if chain.policy.is_growing else 0,
-        length=1,
-        reduced=False,
-        raw=True,
-    )
-    carry, record = _shapes(program, chain, words)
-    whole, _ = _shapes(program._replace(keep=EVERYTHING), chain, words)
-    chain_bytes = memory.size_of(whole)
-    group = _group(chain, chain_bytes, workers)
-    program = program._replace(reduced=reduce is not None, group=group)
-    if reduce is not None:
-        for name, _ in reduce.edges:
-            check.choice("Reduce.histograms", name, sorted(record["raw"].keys() - {"status"}))
-        program = program._replace(histograms=reduce.edges)
+        generation_chunk = generation_chunk or 1
+    program, outline = _program(chain, words, chosen, reduce, num_generations, workers)
+    carry, record = outline.carry, outline.record
     shapes = (chain, num_chains, program, carry, workers)
     processes = 1 if store is None else store.process[1]
-    batch, width = _check_batch(chain_batch, processes, *shapes)
+    batch, width = check_batch(chain_batch, processes, *shapes)
     layout = None
     if store is not None:
         layout = saved.layout_at(store.directory)
         if layout is None or (store.extend and 2 * layout.chain_batch < batch):
-            layout = _layout(batch, -(-num_generations // every) + 1, record["raw"])
+            layout = layout_of(batch, -(-num_generations // every) + 1, record)
         batch = layout.chain_batch
     plan = Plan(
         chain=chain,
@@ -258,7 +221,7 @@ def make_plan(
         reduce=reduce,
         first_chain=first_chain,
         chain_batch=batch,
-        width=width or _whole(batch, program),
+        width=width or padded_width(batch, program),
         generation_chunk=generation_chunk,
         workers=workers,
         team=team,
@@ -267,8 +230,8 @@ def make_plan(
         layout=layout,
         program=program,
         carry_shape=carry,
-        record_shape=record["raw"],
-        chain_bytes=chain_bytes,
+        record_shape=record,
+        chain_bytes=outline.nbytes,
     )
     if state is not None:
         _check_state(plan, state)
@@ -278,20 +241,42 @@ def make_plan(
     return plan
 
 
-def _shapes(program: Program, chain: Chain, words: tuple[int, ...]) -> tuple[Carry, dict]:
-    """Shapes of the carry and the record of one chain."""
-    batch = Batch(np.zeros(1, np.uint32), np.ones(1, bool))
-    return execution.shapes(program, chain, np.array(words, np.uint32), batch)
+class _Outline(NamedTuple):
+    """Shapes of the carry and the record of one chain, and its bytes at work."""
+
+    carry: Carry
+    record: dict[str, Any]
+    nbytes: int
 
 
-def _group(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...]) -> int | None:
-    """Chains computed together, if fits are made in turn; it decides how sums are rounded."""
-    alone = chain.family.runs_alone and _platform(workers[0]) in _ROOMS
-    if alone or chain.family.runs_on_host:
-        return 1
-    if not chain.family.runs_in_turn or _platform(workers[0]) not in _ROOMS:
-        return None
-    return _GROUP if chain_bytes < _LARGE else _GROUP_OF_LARGE
+def _program(
+    chain: Chain,
+    words: tuple[int, ...],
+    metrics: tuple[str | Metric, ...],
+    reduce: Reduce | None,
+    num_generations: int,
+    workers: tuple[Device | None, ...],
+) -> tuple[Program, _Outline]:
+    """What is compiled, but for the number of records of a call."""
+    program = Program(
+        metrics=metrics,
+        keep=chain.keep(metrics),
+        horizon=num_generations if chain.policy.is_growing else 0,
+        length=1,
+        reduced=False,
+        raw=True,
+    )
+    one = (chain, np.array(words, np.uint32), Batch(np.zeros(1, np.uint32), np.ones(1, bool)))
+    carry, record = execution.shapes(program, *one)
+    everything, _ = execution.shapes(program._replace(keep=EVERYTHING), *one)
+    nbytes = memory.size_of(everything)
+    group = group_of(chain, nbytes, workers)
+    program = program._replace(reduced=reduce is not None, group=group)
+    if reduce is not None:
+        for name, _ in reduce.edges:
+            check.choice("Reduce.histograms", name, sorted(record["raw"].keys() - {"status"}))
+        program = program._replace(histograms=reduce.edges)
+    return program, _Outline(carry, record["raw"], nbytes)
 
 
 def _length(plan: Plan) -> int:
@@ -317,97 +302,6 @@ def _check_metrics(chain: Chain, metrics: Any) -> tuple[str | Metric, ...]:
             allowed = "it must be a name or a function with a __name__"
             raise check.fail(f"metrics[{place}]", metric, allowed, remedy)
     return tuple(metrics)
-
-
-def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ...]:
-    """One entry per worker: a CPU device takes as many as it has processors."""
-    local = jax.local_devices()
-    if devices is None:
-        is_shared = store is not None and store.process[1] > 1
-        chosen: Sequence[Device | None] = local if is_shared else [None]
-    elif isinstance(devices, (list, tuple)):
-        remedy = "pass devices out of jax.local_devices(), or how many"
-        for place, device in enumerate(devices):
-            if device not in local:
-                raise check.fail(f"devices[{place}]", device, "it is no local device", remedy)
-        if not devices or len(set(devices)) < len(devices):
-            raise check.fail("devices", devices, "it must name different devices", remedy)
-        chosen = devices
-    elif isinstance(devices, str):
-        check.choice("devices", devices, ("all",))
-        chosen = local
-    else:
-        remedy = f"there are {len(local)} local devices"
-        chosen = local[: check.integer("devices", devices, 1, len(local), remedy)]
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    each = max(1, processors // len(chosen)) if _platform(chosen[0]) == "cpu" else 1
-    return tuple(chosen) * each
-
-
-def _team(
-    devices: Any, workers: tuple[Device | None, ...], store: Store | None
-) -> tuple[Device, ...] | None:
-    """The devices that share every chain of a family on the host."""
-    if devices is None:
-        return None
-    if devices != "all" or jax.process_count() == 1:
-        return tuple(one for one in dict.fromkeys(workers) if one is not None)
-    if store is not None and store.process[1] > 1:
-        allowed = "devices='all' has every process work at every chain"
-        raise check.fail("Store.process", store.process, allowed, "leave it out")
-    return tuple(jax.devices())
-
-
-def _platform(worker: Device | None) -> str:
-    return (jax.local_devices()[0] if worker is None else worker).platform
-
-
-def _check_batch(
-    chain_batch: Any,
-    processes: int,
-    plan_chain: Chain,
-    num_chains: int,
-    program: Program,
-    carry: Carry,
-    workers: tuple[Device | None, ...],
-) -> tuple[int, int | None]:
-    """Chains per batch, and the width of the program that runs them, None if any will do.
-
-    Sums along an axis round as their shape decides, so chains with such sums always
-    run in the same width. Single numbers need whole vectors only: odd ones at the end
-    would run in a loop of their own, which rounds differently.
-    """
-    workers_of_all = len(workers) * processes
-    if plan_chain.is_elementwise and not program.metrics:
-        most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / workers_of_all)))
-        width = None
-    else:
-        room = _ROOMS.get(_platform(workers[0]), _LARGE_ROOM)
-        fitting = min(room.chains, max(8, room.nbytes // max(1, memory.size_of(carry))))
-        least = BLOCK if program.reduced else program.group or 8
-        most = width = max(least, program.group or 2 ** int(math.log2(fitting)))
-    if chain_batch is not None:
-        asked = check.integer("chain_batch", chain_batch, 1)
-        most = asked if width is None else min(asked, width)
-    number = math.ceil(num_chains / most)
-    batch = math.ceil(num_chains / (math.ceil(number / processes) * processes))
-    if width is None and chain_batch is None:
-        batch = _whole(batch, program)
-    return batch, width
-
-
-def _whole(batch: int, program: Program) -> int:
-    """The width of a program that runs a batch of single numbers."""
-    unit = BLOCK if program.reduced else _VECTOR
-    return math.ceil(batch / unit) * unit
-
-
-def _layout(chain_batch: int, num_records: int, record: Mapping[str, Any]) -> Layout:
-    """Files of some megabytes for the largest variable."""
-    largest = max(memory.size_of(shape) for shape in record.values())
-    fitting = max(1, _FILE_BYTES // max(1, chain_batch * largest))
-    files = math.ceil(num_records / 2 ** int(math.log2(fitting)))
-    return Layout(chain_batch, math.ceil(num_records / files))
 
 
 def _check_state(plan: Plan, state: Any) -> None:

@@ -25,6 +25,8 @@ LAYERS = (
     ("results",),
     ("execution",),
     ("host",),
+    ("devices",),
+    ("batching",),
     ("plan",),
     ("recording",),
     ("storing",),
