@@ -30,6 +30,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/mixture.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/vae.py
+	$(BIN)/python benchmarks/fine_tuning.py
 	MALLOC_MMAP_MAX_=0 $(BIN)/python benchmarks/language_model.py # its blocks are larger still
 
 test: $(READY)

@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.plots.style import COLOURS, new_figure, styled
 from collapse_jax.results.records import Records
 
 _ROWS = 40
 
 
+@styled
 def figure_diversity(records: Records) -> Any:
     """Support size, entropy and tail mass by generation: median and 5-95 % of chains."""
     figure, axes = new_figure(11, 3.5, 1, 3)
@@ -33,6 +34,7 @@ def figure_diversity(records: Records) -> Any:
     return figure
 
 
+@styled
 def figure_survival(records: Records) -> Any:
     """Share of chains in which a state still lives, by generation, for states of many ranks.
 

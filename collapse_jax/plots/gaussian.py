@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.plots.style import COLOURS, new_figure, styled
 from collapse_jax.results.records import Records
 
 
+@styled
 def figure_errors(records: Records) -> Any:
     """|mu_hat - mu| and |sigma_hat - sigma| by generation: median and 5-95 % of chains.
 
@@ -35,6 +36,7 @@ def figure_errors(records: Records) -> Any:
     return figure
 
 
+@styled
 def figure_log_std(records: Records) -> Any:
     """Mean of ln sigma by generation, and its exact expectation.
 

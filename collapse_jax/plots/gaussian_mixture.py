@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collapse_jax.plots.lines import Line, Panel, figure_panels
-from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.plots.style import COLOURS, new_figure, styled
 from collapse_jax.results.records import Records
 
 
+@styled
 def figure_snapshots(records: Records) -> Any:
     """Rows of one chain and the components fitted to them, first two coordinates.
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.plots.style import COLOURS, new_figure, styled
 
 _MOST_PANELS = 6
 
 
+@styled
 def figure_grid(axes: Mapping[str, np.ndarray], variables: Mapping[str, np.ndarray]) -> Any:
     """One panel for each of the first variables.
 

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.plots.grid import draw_heat_map
-from collapse_jax.plots.style import new_figure
+from collapse_jax.plots.style import new_figure, styled
 from collapse_jax.results.records import Records
 
 
+@styled
 def figure_keep(records: Records, what: str, enough: float) -> Any:
     """What is left after the last generation over gamma and M, and by generation.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.plots.style import COLOURS, new_figure, styled
 from collapse_jax.results.interval import mean_over_chains
 from collapse_jax.results.records import Records
 
@@ -20,6 +20,7 @@ _BULK = 0.999  # of the blocks are in the bins
 _TAIL_POINTS = 400
 _LEGEND_ROWS = 12
 _FAR = 3  # zero-shot perplexities so many times the largest are told, not drawn
+_WIDE = 20  # times the smallest perplexity: from there on the axis is logarithmic
 _MARKERS = "os^DvPX"
 _DIVERSITY = (
     ("distinct_1", "different 1-grams", "share of 1-grams"),
@@ -32,6 +33,7 @@ _DIVERSITY = (
 )
 
 
+@styled
 def perplexity_histograms(studies: Studies) -> Any:
     """Perplexities that model 0 gives to the blocks of every corpus, runs together.
 
@@ -61,8 +63,12 @@ def perplexity_histograms(studies: Studies) -> Any:
     return figure
 
 
+@styled
 def perplexity_by_generation(studies: Studies) -> Any:
     """Perplexity of the original test text: a thin line per run, their mean, its 95 % interval.
+
+    Both are those of the loss, ln perplexity; the axis is logarithmic where perplexities
+    differ much.
 
     Args:
       studies: with `test_perplexity` [generation, chain] and, if it is to be shown,
@@ -71,16 +77,21 @@ def perplexity_by_generation(studies: Studies) -> Any:
     figure, axes = new_figure(6.4, 4.2, 1, 1)
     axis = axes[0, 0]
     for place, (label, records) in enumerate(studies.items()):
-        _draw_runs(axis, records, "test_perplexity", place, label, has_band=True)
-    _draw_zero_shot(axis, studies)
+        _draw_runs(axis, records, "test_perplexity", place, label, of_logs=True)
+    seen = np.concatenate([_values(one, "test_perplexity").ravel() for one in studies.values()])
+    seen = seen[np.isfinite(seen)]
+    if seen.size and seen.max() > _WIDE * seen.min():
+        axis.set_yscale("log")
+    _draw_zero_shot(axis, studies, seen)
     axis.set(title="perplexity of the original test text", ylabel="perplexity")
     _mark_generations(axis)
     axis.legend()
-    note = "thin: runs; band: 95 % t interval of their mean"
+    note = "thin: runs; mean of ln perplexity and its 95 % t interval"
     figure.suptitle(note, fontsize=9, x=0.99, ha="right")
     return figure
 
 
+@styled
 def diversity(studies: Studies) -> Any:
     """Diversity of the corpora by generation: a thin line per run, and their mean.
 
@@ -92,7 +103,7 @@ def diversity(studies: Studies) -> Any:
     *panels, last = axes.flat
     for axis, (name, title, unit) in zip(panels, _DIVERSITY, strict=True):
         for place, (label, records) in enumerate(studies.items()):
-            _draw_runs(axis, records, name, place, label, has_band=False)
+            _draw_runs(axis, records, name, place, label)
         axis.set(title=title, ylabel=unit)
         _mark_generations(axis)
     last.set_axis_off()
@@ -101,6 +112,7 @@ def diversity(studies: Studies) -> Any:
     return figure
 
 
+@styled
 def validation_curves(studies: Studies) -> Any:
     """Loss of the original validation text by epoch: thin lines runs, their mean, their minima.
 
@@ -134,22 +146,24 @@ def _values(records: Records, name: str) -> np.ndarray:
 
 
 def _draw_runs(
-    axis: Any, records: Records, name: str, place: int, label: str, *, has_band: bool
+    axis: Any, records: Records, name: str, place: int, label: str, *, of_logs: bool = False
 ) -> None:
-    """The runs of a study, and their mean."""
+    """The runs of a study, and their mean; that of logarithms has a band, its interval."""
     generations, values = _values(records, "generation"), _values(records, name)
-    found, colour = mean_over_chains(values), COLOURS[place % len(COLOURS)]
-    if has_band:
-        band = (found.mean - found.half_width, found.mean + found.half_width)
+    mean, colour = mean_over_chains(values).mean, COLOURS[place % len(COLOURS)]
+    if of_logs:
+        logs = mean_over_chains(np.log(values))
+        mean = np.exp(logs.mean)
+        band = np.exp(logs.mean - logs.half_width), np.exp(logs.mean + logs.half_width)
         axis.fill_between(generations, *band, color=colour, alpha=0.15, lw=0)
     axis.plot(generations, values, color=colour, linewidth=0.6, alpha=0.5)
     runs = values.shape[1]
     what = f"mean of {runs:,} runs" if runs > 1 else "one run"
     style = {"marker": _MARKERS[place % len(_MARKERS)], "markersize": 4, "color": colour}
-    axis.plot(generations, found.mean, label=f"{label}, {what}" if label else what, **style)
+    axis.plot(generations, mean, label=f"{label}, {what}" if label else what, **style)
 
 
-def _draw_zero_shot(axis: Any, studies: Studies) -> None:
+def _draw_zero_shot(axis: Any, studies: Studies, seen: np.ndarray) -> None:
     """A line at the perplexity before any training, or its number if it is far off."""
     with_it = [one for one in studies.values() if "zero_shot_perplexity" in one.variables]
     if not with_it:
@@ -158,8 +172,7 @@ def _draw_zero_shot(axis: Any, studies: Studies) -> None:
     level = float(mean_over_chains(first).mean[0])
     if not np.isfinite(level):
         return
-    seen = np.concatenate([_values(one, "test_perplexity").ravel() for one in studies.values()])
-    if level > _FAR * np.max(seen, initial=0, where=np.isfinite(seen)):
+    if level > _FAR * np.max(seen, initial=0):
         axis.plot([], [], "k:", linewidth=1.2, label=f"before training: {level:,.0f}, not drawn")
     else:
         axis.axhline(

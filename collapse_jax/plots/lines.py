@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.plots.style import COLOURS, new_figure, styled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Panel:
     marker: str = ""
 
 
+@styled
 def figure_panels(panels: Sequence[Panel], note: str = "") -> Any:
     """Panels side by side, with a legend in the first."""
     figure, axes = new_figure(4.8 * len(panels), 3.9, 1, len(panels))

@@ -1,5 +1,7 @@
 """How every figure looks, and how it is saved."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,25 @@ _SETTINGS: Any = {
 }
 
 
+def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that draws, in our style from the figure to the last label."""
+
+    @functools.wraps(draw)
+    def drawing(*arguments: Any, **settings: Any) -> Any:
+        import matplotlib as mpl
+
+        with mpl.rc_context(_SETTINGS):
+            return draw(*arguments, **settings)
+
+    return drawing
+
+
 def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: Any) -> Any:
-    """A figure with a grid of axes [row, column], in inches."""
-    import matplotlib as mpl
+    """A figure with a grid of axes [row, column], in inches; for functions that are `styled`."""
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
-    return figure, axes
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
 def save_figure(figure: Any, directory: str | Path, name: str) -> list[Path]:

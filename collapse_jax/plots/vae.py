@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, new_figure
+from collapse_jax.plots.style import COLOURS, new_figure, styled
 from collapse_jax.results.records import Records
 
 _COLUMNS = 12
@@ -16,6 +16,7 @@ def _shown(generations: np.ndarray, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, len(generations) - 1, min(most, len(generations))).astype(int))
 
 
+@styled
 def figure_samples(records: Records) -> Any:
     """Images of the first chain, a row per generation.
 
@@ -37,6 +38,7 @@ def figure_samples(records: Records) -> Any:
     return figure
 
 
+@styled
 def figure_density(records: Records) -> Any:
     """Density of the first encoder's latent means by generation, runs together.
 
@@ -58,6 +60,7 @@ def figure_density(records: Records) -> Any:
     return figure
 
 
+@styled
 def figure_latents(records: Records) -> Any:
     """Mean and std of the latents by generation: one line per run, and their band.
 
@@ -82,6 +85,7 @@ def figure_latents(records: Records) -> Any:
     return figure
 
 
+@styled
 def figure_quality(records: Records) -> Any:
     """ELBO, pixel variance, precision and recall by generation: one line per run.
 
@@ -105,6 +109,7 @@ def figure_quality(records: Records) -> Any:
     return figure
 
 
+@styled
 def figure_classes(records: Records) -> Any:
     """Share of every class by generation, mean over runs; the original's dotted at the left.
 

@@ -112,13 +112,17 @@ def test_runs_mean_and_interval():
     (axis,) = draw(plots.perplexity_by_generation({"a": records, "b": make_records(seed=1)}))
     assert len(axis.lines) == 5 + 1 + 3 + 1 + 1
     assert labels(axis)[:2] == ["a, mean of 5 runs", "b, mean of 3 runs"]
-    np.testing.assert_allclose(by_label(axis, "a")[1], np.nanmean(values, axis=1))
+    np.testing.assert_allclose(by_label(axis, "a")[1], np.exp(np.nanmean(np.log(values), axis=1)))
     band = axis.collections[0].get_paths()[0].vertices
     for place, row in enumerate(values):
-        row = row[~np.isnan(row)]
+        row = np.log(row[~np.isnan(row)])
         expected = stats.t.interval(0.95, len(row) - 1, np.mean(row), stats.sem(row))
         ends = band[band[:, 0] == place, 1]
-        np.testing.assert_allclose([ends.min(), ends.max()], expected)
+        np.testing.assert_allclose([ends.min(), ends.max()], np.exp(expected))
+    assert axis.get_yscale() == "linear"
+    values[2] *= 100
+    (axis,) = draw(plots.perplexity_by_generation({"a": records}))
+    assert axis.get_yscale() == "log"
     ticks = [text.get_text() for text in axis.get_xticklabels()]
     assert "0\n(real data)" in ticks
 
