@@ -49,6 +49,12 @@ class Keep(NamedTuple):
     first: bool
     first_corpus: bool
 
+    def part_of(self, state: ChainState) -> ChainState:
+        """What is held of a state that has everything."""
+        params, corpus = state.first
+        first = (params, corpus if self.first_corpus else None) if self.first else None
+        return state._replace(corpus=state.corpus if self.corpus else None, first=first)
+
 
 EVERYTHING = Keep(corpus=True, first=True, first_corpus=True)
 
@@ -141,9 +147,8 @@ class Chain:
             memory = policy.init(corpus, num_generations)
         if policy.keep is not None:
             memory = Verified(memory, jnp.asarray(jnp.nan))
-        first = (fit.params, corpus if keep.first_corpus else None) if keep.first else None
         status = None if isinstance(fit.status, int) else fit.status
-        return ChainState(fit.params, corpus if keep.corpus else None, memory, first, status)
+        return keep.part_of(ChainState(fit.params, corpus, memory, (fit.params, corpus), status))
 
     def step(
         self, chain_key: Key[Array, ""], generation: Int[Array, ""], state: ChainState

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, UInt32
 
+from collapse_jax import memory
 from collapse_jax.chain import Chain, ChainState, Keep
 from collapse_jax.config import replace_fields
 from collapse_jax.family import Metric
@@ -65,6 +66,71 @@ class Batch(NamedTuple):
     valid: Any  # bool [chain]
 
 
+class Outline(NamedTuple):
+    """Shapes of what one chain has, each with an axis of one chain first.
+
+    Attributes:
+      carry: between two calls.
+      record: its variables of a generation, by name.
+      nbytes: of the chain at work, with its corpus.
+    """
+
+    carry: Carry
+    record: dict[str, Any]
+    nbytes: int
+
+
+def outline(program: Program, chain: Chain, key: Any) -> Outline:
+    """The shapes of a chain; compiles nothing."""
+    outlined = replace_fields(chain, family=chain.family.outline)
+    found = _one_chain.eval_shape(program, outlined, key)
+    carry, record, whole = _axis_first(found, 1)
+    return Outline(carry, record, memory.size_of(whole))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _one_chain(
+    program: Program, chain: Chain, key: UInt32[Array, "2"]
+) -> tuple[Carry, dict[str, Array], Carry]:
+    """A chain after generation 0, its record, and the chain with everything."""
+    keys = chain_key(jax.random.wrap_key_data(key, impl=unrolled_threefry), jnp.uint32(0))
+    whole = chain.init(keys, program.horizon)
+    state, event = program.keep.part_of(whole), jnp.int32(-1)
+    record = chain.measure(keys, jnp.int32(0), state, program.metrics)
+    return Carry(state, event), record, Carry(whole, event)
+
+
+def record_like(program: Program, record: dict[str, Any], width: int) -> dict[str, Any]:
+    """Shapes of the record of a batch, from those of one chain."""
+    each = _axis_first(jax.tree.map(lambda leaf: leaf.update(shape=leaf.shape[1:]), record), width)
+    found: dict[str, Any] = {"raw": each} if program.raw else {}
+    if program.reduced:
+        valid = jax.ShapeDtypeStruct((width,), np.bool_)
+        reduce = functools.partial(reduce_blocks, histograms=program.histograms)
+        found["blocks"] = jax.eval_shape(reduce, each, valid)
+    return found
+
+
+def room(program: Program, carry: Carry, record: dict[str, Any], width: int) -> tuple[Carry, dict]:
+    """Zeros on the host: a carry, and the records of a call, [program.length, ...].
+
+    Args:
+      program: what is called.
+      carry: shapes of one chain, as `outline` has them.
+      record: likewise.
+      width: chains of the batch.
+    """
+    records = record_like(program, record, width)
+    return (
+        jax.tree.map(lambda leaf: np.zeros((width, *leaf.shape[1:]), leaf.dtype), carry),
+        jax.tree.map(lambda leaf: np.zeros((program.length, *leaf.shape), leaf.dtype), records),
+    )
+
+
+def _axis_first(shapes: Any, size: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf.update(shape=(size, *leaf.shape)), shapes)
+
+
 def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
     key = jax.random.wrap_key_data(key, impl=unrolled_threefry)
     return jax.vmap(lambda chain: chain_key(key, chain))(batch.ids)
@@ -89,7 +155,8 @@ def _each_chain(program: Program, batch: Batch, function: Callable[..., Any]) ->
                 together(*part),
             )
 
-        shapes = jax.eval_shape(together, *chains)
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), chains)
+        shapes = _axis_first(jax.eval_shape(function, *one), len(batch.ids))
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         groups = (jnp.sum(batch.valid, dtype=jnp.int32) + group - 1) // group
         return jax.lax.fori_loop(0, groups, compute, zeros)
@@ -118,33 +185,12 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def initial(
-    program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch
-) -> tuple[Carry, dict]:
-    """Generation 0 of a batch, and its record."""
-    keys = _keys(key, batch)
+def initial(program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch) -> Carry:
+    """Generation 0 of a batch."""
     begin = _each_chain(program, batch, lambda key: chain.init(key, program.horizon, program.keep))
-    state, generation = begin(keys), jnp.int32(0)
+    state = begin(_keys(key, batch))
     carry = Carry(state, jnp.full(batch.ids.shape, -1, jnp.int32))
-    carry = _note_events(chain, carry, generation)
-    return carry, _record(program, chain, keys, batch, carry, generation)
-
-
-def shapes(program: Program, chain: Chain, key: Any, batch: Batch) -> tuple[Carry, dict]:
-    """Of a carry and a record."""
-    outlined = replace_fields(chain, family=chain.family.outline)
-    return initial.eval_shape(program, outlined, key, batch)
-
-
-def room(
-    program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch
-) -> tuple[Carry, dict]:
-    """Zeros on the host: a carry, and the records of a call, [program.length, ...]."""
-    carry, record = shapes(program, chain, key, batch)
-    return (
-        jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), carry),
-        jax.tree.map(lambda leaf: np.zeros((program.length, *leaf.shape), leaf.dtype), record),
-    )
+    return _note_events(chain, carry, jnp.int32(0))
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnames=("carry", "records"))
@@ -176,7 +222,7 @@ def advance(
       The new carry, and records of which the first `count` are set.
     """
     keys = _keys(key, batch)
-    carry = jax.lax.cond(start < 0, lambda: initial(program, chain, key, batch)[0], lambda: carry)
+    carry = jax.lax.cond(start < 0, lambda: initial(program, chain, key, batch), lambda: carry)
 
     def step(generation, carry: Carry) -> Carry:
         advance = _each_chain(program, batch, lambda key, state: chain.step(key, generation, state))

@@ -10,9 +10,9 @@ import numpy as np
 
 from collapse_jax import check, execution, memory
 from collapse_jax.batching import check_batch, group_of, layout_of, padded_width
-from collapse_jax.chain import EVERYTHING, Chain
+from collapse_jax.chain import Chain
 from collapse_jax.devices import Device, workforce
-from collapse_jax.execution import Batch, Carry, Program
+from collapse_jax.execution import Carry, Outline, Program
 from collapse_jax.family import Metric
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.random.threefry import key_words
@@ -241,14 +241,6 @@ def make_plan(
     return plan
 
 
-class _Outline(NamedTuple):
-    """Shapes of the carry and the record of one chain, and its bytes at work."""
-
-    carry: Carry
-    record: dict[str, Any]
-    nbytes: int
-
-
 def _program(
     chain: Chain,
     words: tuple[int, ...],
@@ -256,7 +248,7 @@ def _program(
     reduce: Reduce | None,
     num_generations: int,
     workers: tuple[Device | None, ...],
-) -> tuple[Program, _Outline]:
+) -> tuple[Program, Outline]:
     """What is compiled, but for the number of records of a call."""
     program = Program(
         metrics=metrics,
@@ -266,17 +258,14 @@ def _program(
         reduced=False,
         raw=True,
     )
-    one = (chain, np.array(words, np.uint32), Batch(np.zeros(1, np.uint32), np.ones(1, bool)))
-    carry, record = execution.shapes(program, *one)
-    everything, _ = execution.shapes(program._replace(keep=EVERYTHING), *one)
-    nbytes = memory.size_of(everything)
-    group = group_of(chain, nbytes, workers)
+    found = execution.outline(program, chain, np.array(words, np.uint32))
+    group = group_of(chain, found.nbytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)
     if reduce is not None:
         for name, _ in reduce.edges:
-            check.choice("Reduce.histograms", name, sorted(record["raw"].keys() - {"status"}))
+            check.choice("Reduce.histograms", name, sorted(found.record.keys() - {"status"}))
         program = program._replace(histograms=reduce.edges)
-    return program, _Outline(carry, record["raw"], nbytes)
+    return program, found
 
 
 def _length(plan: Plan) -> int:

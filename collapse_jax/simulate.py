@@ -170,7 +170,7 @@ class _Execution:
         if chain.family.runs_on_host:
             chain, advance = host.at(chain, batch.place(self._stop)), host.advance
         arguments = (program, chain, worker.key, chains)
-        carry, records = execution.room(*arguments)
+        carry, records = execution.room(program, plan.carry_shape, plan.record_shape, plan.width)
         now, leaves = batch.generation, batch.leaves()
         if leaves is not None:
             carry = resume(plan, leaves)

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from collapse_jax import execution
-from collapse_jax.execution import Batch
 from collapse_jax.plan import Plan
 from collapse_jax.recording import axes_of, config_of, coordinates_of, provenance_of
 from collapse_jax.results import saved
@@ -141,8 +140,6 @@ def record_files(plan: Plan, number: int, first: int = 0) -> list[str]:
 def kept_like(plan: Plan, chains: slice) -> Kept:
     """What is kept of one record of a batch, zeros."""
     program = plan.program._replace(raw=plan.wants_raw(chains.start))
-    batch = Batch(np.zeros(plan.width, np.uint32), np.ones(plan.width, bool))
-    key = np.array(plan.key, np.uint32)
-    _, record = execution.shapes(program, plan.chain, key, batch)
+    record = execution.record_like(program, plan.record_shape, plan.width)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
     return keep(zeros, 1, chains, plan.reduce)
