@@ -29,7 +29,7 @@ def test_absorption_times(name):
     assert_same_law(times, 1 + forward["first_event"])
 
 
-@pytest.mark.parametrize("name", ["even", "uneven"])
+@pytest.mark.parametrize("name", ["uneven", pytest.param("even", marks=pytest.mark.slow)])
 def test_support(name):
     law, size = LAWS[name]
     wanted = [0, 1, 2, 7, 30]

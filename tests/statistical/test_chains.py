@@ -23,6 +23,14 @@ COVARIANCES = {
 }
 
 
+def more(*cases):
+    """More cases of a kind, for `make verify`: each takes its time to compile."""
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+        for case in cases
+    ]
+
+
 def gaussian(dim, estimator, policy, corpus="auto", chains=CHAINS, key=0, generations=G):
     source = cj.Normal(np.zeros(dim), COVARIANCES[dim])
     chain = cj.Chain(cj.Gaussian(dim, estimator, corpus=corpus), source, policy)
@@ -47,8 +55,10 @@ def test_replace_in_one_dimension(estimator):
         assert_mean(records["wasserstein2_squared"][place], distances[g])
 
 
-@pytest.mark.parametrize("estimator", ["unbiased", "mle"])
-@pytest.mark.parametrize("dim", [3, 10])
+@pytest.mark.parametrize(
+    ("dim", "estimator"),
+    [(3, "unbiased"), (10, "mle"), *more((3, "mle"), (10, "unbiased"))],
+)
 def test_replace_in_more_dimensions(dim, estimator):
     chains = CHAINS if dim == 3 else 8000
     records = gaussian(dim, estimator, cj.Replace(20), chains=chains)
@@ -76,8 +86,9 @@ def test_a_schedule_of_sizes():
         assert_mean(2 * records["log_std"][place], expected[g])
 
 
-@pytest.mark.parametrize("estimator", ["unbiased", "mle"])
-@pytest.mark.parametrize("dim", [1, 3])
+@pytest.mark.parametrize(
+    ("dim", "estimator"), [(1, "mle"), (3, "unbiased"), *more((1, "unbiased"), (3, "mle"))]
+)
 def test_accumulate(dim, estimator):
     records = gaussian(dim, estimator, cj.Accumulate(10))
     sizes = np.full(G + 1, 10)
@@ -94,8 +105,16 @@ def test_accumulate(dim, estimator):
             assert_mean(squares, error * COVARIANCES[dim][axis, axis])
 
 
-@pytest.mark.parametrize("policy", [cj.Replace(8), cj.Accumulate(8), cj.Replace([8, 5, 9, 6, 12])])
-@pytest.mark.parametrize("dim", [1, 3])
+SCHEDULE = cj.Replace([8, 5, 9, 6, 12])
+
+
+@pytest.mark.parametrize(
+    ("dim", "policy"),
+    [
+        *[(1, SCHEDULE), (3, cj.Replace(8)), (3, cj.Accumulate(8))],
+        *more((1, cj.Replace(8)), (1, cj.Accumulate(8)), (3, SCHEDULE)),
+    ],
+)
 def test_moments_and_rows_have_one_law(dim, policy):
     exact, drawn = (
         gaussian(dim, "unbiased", policy, corpus, chains=20_000, key=key, generations=4)
@@ -193,7 +212,9 @@ def test_discrete_replace(corpus):
             assert_mean(records["is_absorbed"][place], absorbed[g])
 
 
-@pytest.mark.parametrize("policy", [cj.Accumulate(12), cj.Replace([9, 30, 12] + [20] * (G - 2))])
+@pytest.mark.parametrize(
+    "policy", [cj.Replace([9, 30, 12] + [20] * (G - 2)), *more(cj.Accumulate(12))]
+)
 def test_counts_and_labels_have_one_law(policy):
     counts, labels = discrete("counts", policy, 1), discrete("samples", policy, 2)
     for place in range(len(counts["generation"])):

@@ -140,7 +140,7 @@ def test_devices_share_a_batch(model):
     np.testing.assert_array_equal(lm.generate(model, PROMPTS, mesh=mesh, **drawn), alone)
 
 
-@pytest.mark.parametrize("do_sample", [False, True])
+@pytest.mark.parametrize("do_sample", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_stream_is_one_batch_in_parts(model, do_sample):
     decoding = lm.Decoding(max_new_tokens=4, do_sample=do_sample, num_beams=1 if do_sample else 2)
     whole = decoding.run(model, PROMPTS, key=0)

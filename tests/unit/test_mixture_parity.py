@@ -150,7 +150,9 @@ def test_every_iteration_is_that_of_scikit_learn(shape, covariance):
             assert num_iterations == wanted, kind
 
 
-@pytest.mark.parametrize("policy", [cj.Replace(300), cj.Accumulate(150)], ids=str)
+@pytest.mark.parametrize(
+    "policy", [cj.Replace(300), pytest.param(cj.Accumulate(150), marks=pytest.mark.slow)], ids=str
+)
 def test_a_chain_records_what_scikit_learn_finds_in_its_rows(policy):
     start = cj.NormalMixture([0.4, 0.6], [[-2.0, 1.0], [2.0, 0.0]], [np.eye(2), 2 * np.eye(2)])
     family = cj.GaussianMixture(2, 2, init=start, order="raw")

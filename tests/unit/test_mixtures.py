@@ -57,7 +57,7 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("name", DEGENERATE)
-@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize("covariance", ["full", pytest.param("diag", marks=pytest.mark.slow)])
 def test_degenerate_rows_have_a_status_and_no_nan(name, covariance):
     rows, wanted = DEGENERATE[name]
     if name == "rows on a line" and covariance == "diag":
@@ -71,7 +71,10 @@ def test_degenerate_rows_have_a_status_and_no_nan(name, covariance):
         np.testing.assert_allclose(values["weights"].sum(), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("start", ["kmeans", "kmeans++", "random_from_data"])
+MORE = [pytest.param(start, marks=pytest.mark.slow) for start in ("kmeans++", "random_from_data")]
+
+
+@pytest.mark.parametrize("start", ["kmeans", *MORE])
 def test_fewer_rows_than_components(start):
     for size, wanted in [(1, 2), (2, 0), (3, 0)]:
         weights = np.arange(8) < size
@@ -130,7 +133,7 @@ def test_components_keep_their_place_if_matched_and_not_if_raw():
         assert np.all(np.sort(means[..., 0], axis=-1)[..., 0] < -2)
 
 
-@pytest.mark.parametrize("start", ["kmeans", "kmeans++", "random_from_data", "previous", PAIR])
+@pytest.mark.parametrize("start", ["kmeans", *MORE, "previous", PAIR])
 def test_every_start_finds_two_clusters(start):
     records = run(cj.GaussianMixture(2, 2, init=start), generations=2)
     assert np.all(records["status"] == 0)
