@@ -28,6 +28,7 @@ import numpy as np
 from killed_runs import COSTLY, RUNS, run
 
 import collapse_jax as cj
+from collapse_jax.store.directory import is_run
 
 HERE = Path(__file__).parent
 STARTING = 4.0  # seconds until the first generation
@@ -109,6 +110,9 @@ def attempt(name, root, place, longest, rng, whole):
         found["in a write"] += bool(list(path.glob("state/tmp-*")))
         if length_of_journal(path) == 0:
             found["before a journal"] += 1
+            continue
+        if not is_run(path):  # the next writer puts in place what the journal names
+            found["before files were in place"] += 1
             continue
         journal = (path / "journal.jsonl").read_bytes()
         found["in a line"] += not journal.endswith(b"\n")
