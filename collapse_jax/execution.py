@@ -102,7 +102,7 @@ def _one_chain(
 
 def record_like(program: Program, record: dict[str, Any], width: int) -> dict[str, Any]:
     """Shapes of the record of a batch, from those of one chain."""
-    each = _axis_first(jax.tree.map(lambda leaf: leaf.update(shape=leaf.shape[1:]), record), width)
+    each = jax.tree.map(lambda leaf: leaf.update(shape=(width, *leaf.shape[1:])), record)
     found: dict[str, Any] = {"raw": each} if program.raw else {}
     if program.reduced:
         valid = jax.ShapeDtypeStruct((width,), np.bool_)

@@ -150,11 +150,11 @@ def _draw_runs(
 ) -> None:
     """The runs of a study, and their mean; that of logarithms has a band, its interval."""
     generations, values = _values(records, "generation"), _values(records, name)
-    mean, colour = mean_over_chains(values).mean, COLOURS[place % len(COLOURS)]
+    colour = COLOURS[place % len(COLOURS)]
+    found = mean_over_chains(np.log(values) if of_logs else values)
+    mean = np.exp(found.mean) if of_logs else found.mean
     if of_logs:
-        logs = mean_over_chains(np.log(values))
-        mean = np.exp(logs.mean)
-        band = np.exp(logs.mean - logs.half_width), np.exp(logs.mean + logs.half_width)
+        band = np.exp(found.mean - found.half_width), np.exp(found.mean + found.half_width)
         axis.fill_between(generations, *band, color=colour, alpha=0.15, lw=0)
     axis.plot(generations, values, color=colour, linewidth=0.6, alpha=0.5)
     runs = values.shape[1]
