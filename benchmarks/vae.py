@@ -4,10 +4,13 @@
 
 The paper's network, batches of 256, two threads; times per training step, loss, gradients and
 Adam included. The line of seeds compares a seed among five with one alone, per step, of
-chains that end with generation 0 and its measuring.
+chains that end with generation 0 and its measuring. The last line is the peak memory of chains
+of a few and of many generations, each in a process of its own.
 """
 
 import argparse
+import multiprocessing
+import resource
 import sys
 from pathlib import Path
 
@@ -26,7 +29,9 @@ from collapse_jax.vae.stream import Stream
 from collapse_jax.vae.training import Training, make_optimizer
 
 BATCH, STEPS = 256, 10
+FEW, MANY = 3, 20
 RATE, DECAY = 1e-3, 1e-5
+KINDS = ("torch", "flax", "seeds", "memory")
 IMAGES = np.random.default_rng(0).uniform(0, 1, (STEPS * BATCH, 784)).astype(np.float32) ** 4
 
 
@@ -108,22 +113,35 @@ def make_torch():
     return run
 
 
-def make_chains(number: int):
-    """Chains of one generation."""
+def run_chains(number: int, num_generations: int = 0, epochs: int = 3) -> float:
+    """Chains of these images; the process's peak memory so far in gigabytes."""
     source = cj.Images(IMAGES, held_out=IMAGES[:100])
-    chain = cj.Chain(cj.VAE(epochs=3, num_evaluated=200), source, cj.Replace())
-    return lambda: cj.simulate(chain, key=0, num_chains=number, num_generations=0)
+    chain = cj.Chain(cj.VAE(epochs=epochs, num_evaluated=200), source, cj.Replace())
+    cj.simulate(chain, key=0, num_chains=number, num_generations=num_generations)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def memory() -> bool:
+    """Peak memory of few and of many generations, and whether it is the same to 5 %."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        few, many = (pool.apply(run_chains, (1, number, 1)) for number in (FEW, MANY))
+    is_flat = many <= 1.05 * few
+    sys.stdout.write(
+        f"peak memory: {few:.2f} GB over {FEW} generations, {many:.2f} GB over {MANY} "
+        f"(bar 1.05 times)  {'ok' if is_flat else 'ABOVE'}\n"
+    )
+    return is_flat
 
 
 def main() -> int:
     """Print the table; exit code 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["torch", "flax", "seeds"])
+    parser.add_argument("--only", choices=KINDS)
     parser.add_argument("--json")
     arguments = parser.parse_args()
     sys.stdout.write(f"cores: {timing.cores()}; times per training step\n{timing.HEADER}\n")
-    chosen = ("torch", "flax", "seeds") if arguments.only is None else (arguments.only,)
-    results = []
+    chosen = KINDS if arguments.only is None else (arguments.only,)
+    results, is_flat = [], True
     if "torch" in chosen:
         try:
             peer = make_torch()
@@ -135,21 +153,22 @@ def main() -> int:
         name = "nnx.Conv and nnx.ConvTranspose"
         results.append(timing.compare(name, ours, STEPS, make_flax(), 2, bar=3.5))
     if "seeds" in chosen:
-        several, one = make_chains(5), make_chains(1)
         units = 3 * STEPS
         line = timing.compare(
             "a seed of five (ours) against one",
-            several,
+            lambda: run_chains(5),
             5 * units,
-            one,
+            lambda: run_chains(1),
             units,
             bar=5 / 5.1,
             repeats=3,
         )
         results.append(line)
+    if "memory" in chosen:
+        is_flat = memory()
     if arguments.json:
         timing.dump(results, arguments.json)
-    return int(any(result.ratio < result.bar for result in results))
+    return int(not is_flat or any(result.ratio < result.bar for result in results))
 
 
 if __name__ == "__main__":
