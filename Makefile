@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test parity bench lint verify clean
+.PHONY: demo test test-thorough parity bench lint verify clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,10 @@ bench: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+# The tests that take longest to compile.
+test-thorough: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "thorough and not slow"
 
 # Networks against PyTorch, whose small build for CPUs exists for Python 3.11.
 parity: $(READY)

@@ -7,6 +7,7 @@ rounding and a failing example prints well.
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from hypothesis import strategies as st
@@ -24,6 +25,8 @@ from collapse_jax.sources.empirical import moments_of
 STATES = (2, 3, 5)
 SHAPES = ((5, 1), (6, 3))
 SIZES = (2, 7)
+
+_moments_of = jax.jit(moments_of)
 
 
 def seeds() -> st.SearchStrategy[int]:
@@ -177,7 +180,7 @@ def samples(shapes: tuple[tuple[int, ...], ...] = SHAPES) -> st.SearchStrategy[S
 
 def moments(dim: int = 1) -> st.SearchStrategy[Moments]:
     """Corpora of moments, each that of some rows."""
-    return samples(((5, dim),)).map(moments_of)
+    return samples(((5, dim),)).map(_moments_of)
 
 
 def corpora() -> st.SearchStrategy[Counts | Samples | Moments]:

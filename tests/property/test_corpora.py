@@ -32,6 +32,8 @@ def samples(rows, weights=None):
 
 summarize = jax.jit(moments_of)
 merge = jax.jit(lambda one, other: one.merge(other, jnp.int32(0)))
+fit = jax.jit(lambda family, corpus: family.fit(None, corpus, None, None))
+factorize = jax.jit(linear.factorize)
 
 
 subset_of = jax.jit(
@@ -99,7 +101,7 @@ def test_fits_scale_exactly_with_powers_of_two(data, power):
     family = cj.Gaussian(data[0].shape[1], corpus="samples")
     plain = samples(data[0])
     scaled = dataclasses.replace(plain, rows=plain.rows * jnp.float32(2.0**power))
-    one, other = (family.fit(None, corpus, None, None).params for corpus in (plain, scaled))
+    one, other = (fit(family, corpus).params for corpus in (plain, scaled))
     np.testing.assert_array_equal(other.factor, one.factor)
     np.testing.assert_array_equal(other.mean, one.mean * np.float32(2.0**power))
 
@@ -108,7 +110,7 @@ def test_fits_scale_exactly_with_powers_of_two(data, power):
     lambda shape: arrays.arrays(np.float32, shape, elements=VALUES)
 ))  # fmt: skip
 def test_a_factor_reproduces_its_matrix_whatever_the_rank(columns):
-    log_scale, factor = linear.factorize(jnp.asarray(columns))
+    log_scale, factor = factorize(jnp.asarray(columns))
     root = np.asarray(factor, np.float64) * np.exp(np.asarray(log_scale, np.float64))
     np.testing.assert_allclose(root @ root.T, columns @ columns.T, atol=3e-4)
     assert np.all(np.diagonal(factor) == 1)
@@ -162,7 +164,8 @@ def test_a_subset_of_counts_is_within_them(corpus, seed, sixteenths):
 
 @given(strategies.counts(), strategies.seeds())
 def test_all_counts_are_their_only_full_subset(corpus, seed):
-    subset = subset_of(corpus, keys_of(seed, 0), corpus.size, corpus.size, 1)
+    total = int(corpus.size)
+    subset = subset_of(corpus, keys_of(seed, 0), total, total, 1)
     np.testing.assert_array_equal(subset.counts, corpus.counts)
 
 

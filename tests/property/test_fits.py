@@ -19,9 +19,7 @@ MOMENTS = jax.jit(draw_moments, static_argnums=4)
 
 def fit(rows, estimator="unbiased"):
     family = cj.Gaussian(rows.shape[1], estimator, corpus="samples")
-    return family.fit(
-        None, cj.Samples.of_rows(jnp.asarray(rows, jnp.float32), len(rows)), None, None
-    )
+    return FIT(family, cj.Samples.of_rows(jnp.asarray(rows, jnp.float32), len(rows)))
 
 
 def covariance(params):

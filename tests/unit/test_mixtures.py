@@ -28,15 +28,14 @@ def fit(family, rows, weights=None):
     corpus = family.summarize(Samples.of_rows(rows, len(rows)))
     if weights is not None:
         corpus = dataclasses.replace(corpus, weights=jnp.asarray(weights, jnp.float32))
-    keys = Keys(jax.random.key(0), jnp.int32(0))
-
-    @jax.jit
-    def run(corpus):
-        model, status, _ = family.fit(keys, corpus, None, None)
-        return family.measure(model, corpus, None, (model, None)), status
-
-    values, status = run(corpus)
+    values, status = _fit(family, corpus)
     return {name: np.asarray(value) for name, value in values.items()}, int(status)
+
+
+@jax.jit
+def _fit(family, corpus):
+    model, status, _ = family.fit(Keys(jax.random.key(0), jnp.int32(0)), corpus, None, None)
+    return family.measure(model, corpus, None, (model, None)), status
 
 
 def assert_no_nan(values):
@@ -106,6 +105,7 @@ def test_slots_of_weight_zero_and_multiplicities():
         np.testing.assert_allclose(found[name], wanted[name], rtol=2e-4, atol=2e-5, err_msg=name)
 
 
+@pytest.mark.thorough
 def test_the_floor_acts_and_says_so():
     rows = np.vstack([CLOUD, 20 + 1e-3 * CLOUD])
     free, status = fit(cj.GaussianMixture(2, 2), rows)
@@ -125,6 +125,7 @@ def run(family, source=PAIR, policy=None, chains=4, generations=5, **more):
     return cj.simulate(chain, key=1, num_chains=chains, num_generations=generations, **more)
 
 
+@pytest.mark.thorough
 def test_components_keep_their_place_if_matched_and_not_if_raw():
     for order in ("matched", "raw"):
         means = run(cj.GaussianMixture(2, 2, order=order), chains=8, generations=12)["means"]
