@@ -36,7 +36,6 @@ def test_replacing_never_brings_a_state_back(chain, source, seed):
     assert np.all(np.diff(records["support_size"], axis=0) <= 0)
 
 
-@pytest.mark.thorough
 @given(SOURCES, strategies.seeds())
 def test_accumulating_never_loses_a_state(source, seed):
     records = run(POOLED(source=source), seed, metrics=("probabilities",))
@@ -57,7 +56,6 @@ def test_models_are_counts_of_rows(chain, source, seed):
     np.testing.assert_allclose(7 * law, np.rint(7 * law), atol=1e-5)
 
 
-@pytest.mark.thorough
 @given(st.sampled_from((LABELS, COUNTS)), SOURCES, strategies.seeds())
 def test_what_is_absorbed_stays_so_from_its_first_event_on(chain, source, seed):
     records = run(chain(source=source), seed)
@@ -108,7 +106,6 @@ def test_a_chain_moves_with_its_source(seed, shift, power):
     )
 
 
-@pytest.mark.thorough
 @given(SOURCES, strategies.seeds())
 def test_a_constant_schedule_is_one_size(source, seed):
     one = run(COUNTS(source=source), seed, 3)
@@ -117,7 +114,6 @@ def test_a_constant_schedule_is_one_size(source, seed):
         np.testing.assert_array_equal(one[name], other[name])
 
 
-@pytest.mark.thorough
 @settings(max_examples=settings().max_examples // 2)
 @given(strategies.chains())
 def test_every_chain_can_be_described_and_traced(chain):

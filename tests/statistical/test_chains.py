@@ -31,11 +31,6 @@ def more(*cases):
     ]
 
 
-def thorough(*cases):
-    """Cases that take long to compile, for `make test-thorough`."""
-    return [pytest.param(*case, marks=pytest.mark.thorough) for case in cases]
-
-
 def gaussian(dim, estimator, policy, corpus="auto", chains=CHAINS, key=0, generations=G):
     source = cj.Normal(np.zeros(dim), COVARIANCES[dim])
     chain = cj.Chain(cj.Gaussian(dim, estimator, corpus=corpus), source, policy)
@@ -83,7 +78,6 @@ def test_replace_in_more_dimensions(dim, estimator):
             assert_mean(records["mean"][place, :, axis] ** 2, error * scale)
 
 
-@pytest.mark.thorough
 def test_a_schedule_of_sizes():
     sizes = np.array([5, 40, 8, 100, 300, 7, 12])
     records = gaussian(1, "unbiased", cj.Replace(sizes.tolist()), generations=6)
@@ -117,9 +111,7 @@ SCHEDULE = cj.Replace([8, 5, 9, 6, 12])
 @pytest.mark.parametrize(
     ("dim", "policy"),
     [
-        (1, SCHEDULE),
-        (3, cj.Replace(8)),
-        *thorough((3, cj.Accumulate(8))),
+        *[(1, SCHEDULE), (3, cj.Replace(8)), (3, cj.Accumulate(8))],
         *more((1, cj.Replace(8)), (1, cj.Accumulate(8)), (3, SCHEDULE)),
     ],
 )
@@ -136,7 +128,6 @@ def test_moments_and_rows_have_one_law(dim, policy):
     assert_same_law(exact[spread].sum(axis=0), drawn[spread].sum(axis=0))
 
 
-@pytest.mark.thorough
 def test_more_dimensions_than_rows():
     source = cj.Normal(np.zeros(10), np.eye(10))
     chain = cj.Chain(cj.Gaussian(10), source, cj.Replace(4))
@@ -159,7 +150,7 @@ SOURCES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*thorough(("mixture",)), "subset", "more", "sampler"])
+@pytest.mark.parametrize("name", SOURCES)
 def test_sources_have_their_moments(name):
     source, mean, variance = SOURCES[name]
     chain = cj.Chain(cj.Gaussian(1), source, cj.Replace(30))
@@ -170,7 +161,6 @@ def test_sources_have_their_moments(name):
     assert_mean(np.exp(2 * records["log_std"][0]), variance)
 
 
-@pytest.mark.thorough
 def test_mixture_moments_and_rows_have_one_law():
     both = []
     for key, corpus in ((1, "moments"), (2, "samples")):

@@ -109,20 +109,12 @@ MEASURED = {
 }
 
 
-THOROUGH = ("fresh share, multinomial", "fresh share, fixed", "accumulate, states")
 # One more case of a kind, or in test_chains too.
 MORE = ("replace, unbiased", "replace, MLE", "accumulate", "fresh share of rows, MLE")
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=[pytest.mark.slow] * (name in MORE) + [pytest.mark.thorough] * (name in THOROUGH),
-        )
-        for name in CASES
-    ],
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in MORE)) for name in CASES]
 )
 @pytest.mark.parametrize(("chains", "false_fail"), MANY)
 def test_regimes_have_their_expectations(name, chains, false_fail):

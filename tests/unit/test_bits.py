@@ -47,10 +47,6 @@ CHAINS = {
         cj.Replace(300),
     ),
 }
-QUICK = (
-    *("gaussian", "gaussian, 3-D", "gaussian, mixing", "gaussian, subsample"),
-    *("discrete, labels", "discrete, counts"),
-)
 NUM_CHAINS, NUM_GENERATIONS = 1000, 14  # at most 15 records, one program for all
 
 
@@ -69,12 +65,7 @@ def assert_same(records, reference, chains=slice(None), generations=slice(None))
     )
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.thorough) for name in CHAINS
-    ],
-)
+@pytest.fixture(scope="module", params=CHAINS)
 def reference(request):
     return request.param, run(request.param)
 

@@ -138,7 +138,6 @@ def test_a_sweep_has_the_grid_as_dimensions(tmp_path, capsys):
     assert main(["plot", str(out)]) == 0
 
 
-@pytest.mark.thorough
 def test_a_sweep_reports_what_failed_and_runs_it_again(tmp_path, capsys):
     out = str(tmp_path / "sweep")
     command = ["sweep", "gaussian", "policy:mixing", "--policy.num-samples", "20", *FEW]
@@ -150,7 +149,6 @@ def test_a_sweep_reports_what_failed_and_runs_it_again(tmp_path, capsys):
     assert "exists" in capsys.readouterr().err
 
 
-@pytest.mark.thorough
 def test_policies_are_an_axis(tmp_path):
     command = ["sweep", "gaussian", "policy:replace,accumulate", "--policy.num-samples", "20"]
     assert main([*command, *FEW, "--out", str(tmp_path / "sweep")]) == 0

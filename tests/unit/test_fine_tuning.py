@@ -315,7 +315,6 @@ def test_an_interrupt_loses_nothing(replaced, tmp_path, monkeypatch):
     assert len(steps) - first <= 54 - 15 + 1
 
 
-@pytest.mark.thorough
 def test_devices_share_training_and_writing(replaced):
     shared = run(chain_of(), num_chains=2, devices=4)
     np.testing.assert_array_equal(shared["corpus"], replaced["corpus"])

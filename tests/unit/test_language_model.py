@@ -49,7 +49,7 @@ def copied(folder, tmp_path):
         "pre-norm",
         "projected",
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("post-norm", "odd", "bare")),
-        pytest.param("untied", marks=pytest.mark.thorough),
+        "untied",
     ],
 )
 def test_golden_values_of_pytorch(name, tmp_path):

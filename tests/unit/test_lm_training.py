@@ -42,7 +42,6 @@ def assert_close(found, expected, tolerance):
         np.testing.assert_allclose(one, two, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.thorough
 def test_parts_and_devices_change_nothing(model):
     """Dropout included: a text's numbers depend on its row alone."""
     whole = gradients(model, {}, key=5)
@@ -68,7 +67,6 @@ def test_gradients_are_those_of_the_loss(model):
     np.testing.assert_allclose(found["embed_tokens"][...], table, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.thorough
 def test_computing_blocks_twice_changes_nothing(model):
     twice = lm.OPT(CONFIG, key=jax.random.key(1), remat=True)
     assert_close(gradients(twice, {}, key=1), gradients(model, {}, key=1), 1e-5)
@@ -95,7 +93,6 @@ def test_steps_lower_the_loss_and_leave_the_model_alone(model):
     assert trained < losses[0]
 
 
-@pytest.mark.thorough
 def test_a_state_is_taken_over(model):
     trainer = lm.Trainer(model, lm.Training())
     state = trainer.start(model)
@@ -103,7 +100,6 @@ def test_a_state_is_taken_over(model):
     assert state.params["embed_tokens"][...].is_deleted()
 
 
-@pytest.mark.thorough
 def test_bfloat16_trains_parameters_of_float32(model):
     trainer = lm.Trainer(model, lm.Training(1e-2, dtype="bfloat16", has_dropout=False))
     state, losses = trainer.start(model), []

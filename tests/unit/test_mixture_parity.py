@@ -141,14 +141,7 @@ def compare(kind, covariance, num_components, dim):
 CASES = [*((shape, "full") for shape in SHAPES), ((2, 2), "diag"), ((8, 10), "diag")]
 
 
-QUICK = [((1, 1), "full"), ((2, 2), "full"), ((3, 2), "full"), ((2, 2), "diag")]
-
-
-@pytest.mark.parametrize(
-    ("shape", "covariance"),
-    [case if case in QUICK else pytest.param(*case, marks=pytest.mark.thorough) for case in CASES],
-    ids=str,
-)
+@pytest.mark.parametrize(("shape", "covariance"), CASES, ids=str)
 def test_every_iteration_is_that_of_scikit_learn(shape, covariance):
     with jax.enable_x64(True):
         for kind in KINDS:

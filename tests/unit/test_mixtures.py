@@ -105,7 +105,6 @@ def test_slots_of_weight_zero_and_multiplicities():
         np.testing.assert_allclose(found[name], wanted[name], rtol=2e-4, atol=2e-5, err_msg=name)
 
 
-@pytest.mark.thorough
 def test_the_floor_acts_and_says_so():
     rows = np.vstack([CLOUD, 20 + 1e-3 * CLOUD])
     free, status = fit(cj.GaussianMixture(2, 2), rows)
@@ -125,7 +124,6 @@ def run(family, source=PAIR, policy=None, chains=4, generations=5, **more):
     return cj.simulate(chain, key=1, num_chains=chains, num_generations=generations, **more)
 
 
-@pytest.mark.thorough
 def test_components_keep_their_place_if_matched_and_not_if_raw():
     for order in ("matched", "raw"):
         means = run(cj.GaussianMixture(2, 2, order=order), chains=8, generations=12)["means"]

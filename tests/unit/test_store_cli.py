@@ -94,7 +94,6 @@ def test_two_processes_of_four_devices_make_the_bits_of_one(tmp_path, whole, cap
 MICRO = ["lm", "--preset", "micro", "--num-generations", "1", "--kept", "--quiet"]
 
 
-@pytest.mark.thorough
 def test_two_processes_work_at_one_chain_and_stop_together(tmp_path):
     out, alone = tmp_path / "run", tmp_path / "alone"
     command = ["run", *MICRO, "--devices", "all", "--distributed", "--out", str(out)]

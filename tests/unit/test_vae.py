@@ -26,7 +26,6 @@ def make_chain(policy=None, **settings):
     return cj.Chain(cj.VAE(**SMALL, **settings), SOURCE, policy or cj.Replace())
 
 
-@pytest.mark.thorough
 def test_a_chain_is_the_same_alone_resumed_and_from_a_store(tmp_path):
     chain = make_chain()
     whole = cj.simulate(chain, key=0, num_chains=2, num_generations=3, metrics=("images",))

@@ -1,0 +1,39 @@
+"""How much of a real text must be kept, so that its rare words survive?
+
+Unigram models of the prose in Python's own documentation: each is trained on words drawn from
+the one before it and on a share of words of the original text.
+
+Run: python examples/keep_words.py
+"""
+
+from pydoc_data import topics
+
+import collapse_jax as cj
+
+
+def main(shares=(0.0, 0.01, 0.05, 0.1, 0.3), num_samples=5000, num_chains=16, num_generations=100):
+    """Print what is left of vocabulary and tail; return the tail's mass by share."""
+    source = cj.Empirical.words("\n".join(topics.topics.values()))
+    chain = cj.Chain(cj.Discrete(), source, cj.Mixing(num_samples))
+    records = cj.sweep(
+        chain,
+        {"policy.gamma": list(shares)},
+        key=0,
+        num_chains=num_chains,
+        num_generations=num_generations,
+        every=num_generations,
+    )
+    words = records["support_size"].mean(axis=1)  # [generation, gamma]
+    tail = records["tail_mass"].mean(axis=1)
+    print(f"{len(source.law):,} words; a corpus of {num_samples:,} has {words[0, 0]:,.0f} of them")
+    print(f"after {num_generations} generations:")
+    for place, share in enumerate(shares):
+        print(
+            f"  {share:4.0%} kept: {words[-1, place]:6,.0f} words, "
+            f"mass of the rarest {tail[-1, place]:.3f} (at first {tail[0, place]:.3f})"
+        )
+    return dict(zip(shares, tail[-1].tolist(), strict=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Every program in examples/, at a small size."""
+
+import importlib.util
+import pathlib
+
+import numpy as np
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_collapse_rate():
+    rates = load("collapse_rate").main((10,), num_chains=4000, num_generations=20)
+    simulated, exact = rates[10]
+    assert abs(simulated / exact - 1) < 0.05
+
+
+def test_keep_words():
+    left = load("keep_words").main((0.0, 0.3), 300, num_chains=4, num_generations=10)
+    assert left[0.0] < left[0.3]
+
+
+def test_sweep():
+    left = load("sweep").main((5, 20), (0.0, 0.5), num_chains=200, num_generations=20)
+    assert left.shape == (2, 2)
+    assert np.all(left[:, 0] < left[:, 1])
+    assert np.all(left[0] < left[1])
+
+
+def test_mixture_film(tmp_path):
+    path = tmp_path / "film.gif"
+    records = load("mixture_film").main(path, 60, num_generations=4, every=2)
+    assert path.read_bytes().startswith(b"GIF89a")
+    assert records["samples"].shape == (3, 1, 60, 2)
+
+
+def test_vae_grid(tmp_path):
+    path = tmp_path / "grid.png"
+    small = {"latent_dim": 3, "width": 4, "image_size": 8, "epochs": 1, "num_evaluated": 200}
+    records = load("vae_grid").main(path, num_generations=1, num_images=300, **small)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert records["images"].shape[:2] == (2, 1)
+
+
+def test_tiny_language_model(capsys):
+    small = {"num_blocks": 16, "block_size": 8, "vocab_size": 300, "width": 16, "epochs": 1}
+    records = load("tiny_language_model").main(num_generations=1, **small)
+    assert np.all(np.isfinite(records["test_perplexity"]))
+    assert "model 1: test perplexity" in capsys.readouterr().out
+
+
+def test_all_examples_are_tested():
+    tested = pathlib.Path(__file__).read_text()
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"custom_family"}  # in test_rules.py
+    assert len(names) >= 6
+    assert [name for name in names if f'load("{name}")' not in tested] == []
