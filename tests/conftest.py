@@ -36,8 +36,7 @@ settings.register_profile("random", max_examples=25, database=None, print_blob=T
 settings.register_profile("nightly", max_examples=20_000, print_blob=True, **_COMMON)
 settings.load_profile("pull-request")
 
-_HERE = Path(__file__).parent
-_THOROUGH = frozenset((_HERE / "thorough.txt").read_text().splitlines())
+_THOROUGH = frozenset((Path(__file__).parent / "thorough.txt").read_text().splitlines())
 
 
 @pytest.hookimpl(tryfirst=True)
