@@ -48,6 +48,7 @@ def write_page(records: Any, path: Path) -> Path:
         path / "report.html",
         title=summary.title,
         sentences=summary.sentences,
+        statements=summary.statements,
         table=summary.table,
         figures={caption: path / "figures" / f"{name}.png" for name, caption in captions.items()},
         config=records.config,

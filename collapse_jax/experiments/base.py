@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from collapse_jax import check
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.results.records import Records
+from collapse_jax.results.statement import Statement
 from collapse_jax.store.option import Store
 
 PolicyConfig = Replace | Accumulate | AccumulateSubsample | Mixing | Fresh
@@ -17,11 +18,19 @@ SCALES = ("smoke", "laptop", "paper")
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """The findings of a run: sentences, and a table whose first row is its header."""
+    """The findings of a run.
+
+    Attributes:
+      title: headline.
+      sentences: what was run, and what came out.
+      table: rows of cells, the first row being the header.
+      statements: of the literature, beside what was found.
+    """
 
     title: str
     sentences: Sequence[str]
     table: Sequence[Sequence[str]]
+    statements: Sequence[Statement] = ()
 
 
 class AbstractExperiment(abc.ABC):
@@ -32,11 +41,14 @@ class AbstractExperiment(abc.ABC):
       scales: settings that differ from the defaults, by scale: "smoke" ends within seconds,
         "laptop" (the defaults) within minutes, "paper" has the paper's sizes and may take
         an hour.
+      hours: that a scale takes on two cores, compilation included: measured for smoke and
+        laptop, and estimated from measured rates for paper.
       presets: settings that `--preset` of the command line starts from, by its name.
     """
 
     topic: ClassVar[str]
     scales: ClassVar[Scales]
+    hours: ClassVar[Mapping[str, float]]
     presets: ClassVar[Scales] = {}
 
     @classmethod

@@ -18,6 +18,7 @@ from collapse_jax.families import Discrete
 from collapse_jax.plots import discrete as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, check_complete
+from collapse_jax.results.statement import Statement, equals
 from collapse_jax.simulate import simulate
 from collapse_jax.store.option import Store
 
@@ -36,6 +37,7 @@ class DiscreteExperiment(AbstractExperiment):
         "smoke": {"num_chains": 8, "num_generations": 10},
         "paper": {"num_chains": 1024, "num_generations": 1000, "every": 20},
     }
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.002, "laptop": 0.006, "paper": 0.25}
 
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means the length of the text."""
@@ -96,7 +98,40 @@ class DiscreteExperiment(AbstractExperiment):
             "down to a single state at the end. Mean over chains ± its standard error.",
         ]
         title = f"Discrete chains after {generations[-1]:,} generations"
-        return Summary(title, sentences, table)
+        return Summary(title, sentences, table, _statements(records))
+
+
+def _statements(records: Records) -> list[Statement]:
+    """Rare states go first, and diversity is lost at the rate of theory."""
+    paper = "Shumailov et al. 2024, discrete distributions with exact approximation"
+    alive = np.mean(records["probabilities"] > 0, axis=1)  # [generation, state]
+    first = np.mean(records["probabilities"][0], axis=0)
+    order = np.argsort(first)
+    rare, common = order[: len(order) // 2], order[-max(1, len(order) // 10) :]
+    left = [np.mean(alive[-1][states]) for states in (rare, common)]
+    found = [
+        Statement(
+            "States of low probability are lost first: early collapse.",
+            paper,
+            f"left at the end: {left[0]:.1%} of the rarer half of the states, "
+            f"{left[1]:.1%} of the most frequent tenth",
+            bool(left[0] < left[1]),
+        )
+    ]
+    if "heterozygosity" in records.theory:
+        last = records["heterozygosity"][-1]
+        found.append(
+            equals(
+                "The chain ends in a single state with probability one; on the way "
+                "E(1 - sum p^2) falls by the factor 1 - 1/M per generation.",
+                f"{paper}; Wright-Fisher",
+                [f"model {records['generation'][-1]:,}"],
+                np.array([np.mean(last)]),
+                np.array([_error(last)]),
+                records.theory["heterozygosity"].values[-1:],
+            )
+        )
+    return found
 
 
 def _error(values: np.ndarray) -> float:

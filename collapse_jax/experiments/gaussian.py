@@ -20,6 +20,7 @@ from collapse_jax.plots import gaussian as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable, check_complete
 from collapse_jax.results.reduce import Reduce
+from collapse_jax.results.statement import Statement, equals
 from collapse_jax.simulate import simulate
 from collapse_jax.store.option import Store
 
@@ -58,6 +59,7 @@ class GaussianExperiment(AbstractExperiment):
         "smoke": {"num_chains": 300, "num_generations": 20},
         "paper": {"num_chains": 100_000},
     }
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.007, "laptop": 0.007, "paper": 0.02}
 
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means 100, 500, 1000 and 10000."""
@@ -146,4 +148,55 @@ class GaussianExperiment(AbstractExperiment):
             "Every generation draws M rows from the last model and fits the next to them; "
             "the law of the fitted mean and variance is exact, no row is drawn.",
         ]
-        return Summary(f"Gaussian chains after {last:,} generations", sentences, table)
+        title = f"Gaussian chains after {last:,} generations"
+        return Summary(title, sentences, table, _statements(records))
+
+
+def _statements(records: Records) -> list[Statement]:
+    """Errors grow, the spread is lost, and the distance from the truth is what theory says."""
+    sizes, chains = records["num_samples"], records.config["num_chains"]
+    names = [f"M = {size:,}" for size in sizes]
+    errors = records["mean_error_quantile"][:, 1]
+    ranges = [
+        f"{name}: {first:.3g} to {last:.3g}"
+        for name, first, last in zip(names, errors[0], errors[-1], strict=True)
+    ]
+    grows = bool(np.all(errors[-1] > errors[0]) and np.all(np.diff(errors[-1]) < 0))
+    found = [
+        Statement(
+            "The error of the mean grows with the generations, the more the fewer rows.",
+            "Shumailov et al. 2024, one-dimensional Gaussian",
+            f"median of |mu error|, first to last model: {'; '.join(ranges)}",
+            grows,
+        )
+    ]
+    if "log_std" in records.theory:
+        found.append(
+            equals(
+                "The spread is lost: E ln sigma_n = n/2 [psi((M-1)/2) - ln((M-1)/2)], the "
+                "divisor M in place of M-1 under mle.",
+                "Shumailov et al. 2024, theorem on Gaussian models; law of chi-square",
+                names,
+                records["log_std_mean"][-1],
+                records["log_std_std"][-1] / np.sqrt(chains),
+                records.theory["log_std"].values[-1],
+            )
+        )
+        # With more fits than rows the mean has no error to speak of: a few chains decide it.
+        last = [np.searchsorted(records["generation"], size, "right") - 1 for size in sizes]
+        at = (np.array(last), np.arange(len(sizes)))
+        found.append(
+            equals(
+                "The expected squared Wasserstein distance from the truth grows as n/M, and "
+                "without bound under the unbiased estimator.",
+                "Shumailov et al. 2024, theorem on Gaussian models and supplement",
+                [
+                    f"{name}, model {records['generation'][place]:,}"
+                    for name, place in zip(names, last, strict=True)
+                ],
+                records["wasserstein2_squared_mean"][at],
+                records["wasserstein2_squared_std"][at] / np.sqrt(chains),
+                records.theory["wasserstein2_squared"].values[at],
+            )
+        )
+    return found

@@ -14,6 +14,7 @@ from collapse_jax.families import GaussianMixture
 from collapse_jax.plots import gaussian_mixture as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable, check_complete
+from collapse_jax.results.statement import Statement
 from collapse_jax.simulate import simulate
 from collapse_jax.source import AbstractSource
 from collapse_jax.sources import Normal, NormalMixture
@@ -61,6 +62,7 @@ class GmmExperiment(AbstractExperiment):
         "smoke": {"sizes": (100, 200), "num_chains": 4, "num_generations": 60},
         "paper": {"most_rows": 3_200_000},
     }
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.02, "laptop": 0.05, "paper": 0.8}
 
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means `sizes`."""
@@ -184,7 +186,7 @@ class GmmExperiment(AbstractExperiment):
             "Distance is to model 0; std is sqrt(trace / dim) of a component, the mean over "
             "components in logs.",
         ]
-        return Summary(f"Gaussian mixtures, {source}", sentences, table)
+        return Summary(f"Gaussian mixtures, {source}", sentences, table, _statements(records))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +199,35 @@ class GmmPairExperiment(GmmExperiment):
 
     source: str = PAIR
     """pair (standard normal laws at -2 and 2), blob (a single one), or a FILE.npy of rows."""
+
+
+def _statements(records: Records) -> list[Statement]:
+    """Models drift away from model 0, the small corpora's fastest, and lose their spread."""
+    paper = "Shumailov et al. 2024, Gaussian mixtures"
+    sizes, last = records["num_samples"], records["generation"][-1]
+    distances = records["log_l2_squared_quantile"][:, 1]
+    shown = "; ".join(
+        f"M = {size:,}: {first:.3g} to {final:.3g}"
+        for size, first, final in zip(sizes, distances[1], distances[-1], strict=True)
+    )
+    low, middle, high = records["log_spread_quantile"][:, :, 0].T
+    shrinks = high[-1] < low[0]
+    return [
+        Statement(
+            "Models drift away from the original, the faster the fewer rows.",
+            paper,
+            f"median of ln L2 distance^2 to model 0, model 1 to {last:,}: {shown}",
+            bool(np.all(distances[-1] > distances[1]) and np.all(np.diff(distances[-1]) < 0)),
+        ),
+        Statement(
+            "In the end almost all variance is lost.",
+            paper,
+            f"M = {sizes[0]:,}: ln std of a component, median and 5 to 95 % of chains, from "
+            f"{middle[0]:.3f} ({low[0]:.3f} to {high[0]:.3f}) "
+            f"to {middle[-1]:.3f} ({low[-1]:.3f} to {high[-1]:.3f})",
+            True if shrinks else None if middle[-1] < middle[0] else False,
+        ),
+    ]
 
 
 def _curves(parts: list[Records]) -> dict[str, Variable]:

@@ -13,10 +13,13 @@ from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
+from collapse_jax.results.statement import Statement, equals
 from collapse_jax.sources import Normal
 from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 from collapse_jax.theory import gaussian as theory
+
+_FEW_FITS = 100
 
 GROWTH = {
     "constant": lambda i: np.ones_like(i),
@@ -40,6 +43,7 @@ class GrowingExperiment(AbstractExperiment):
         "smoke": {"num_chains": 500, "num_generations": 20},
         "paper": {"num_chains": 100_000, "num_generations": 1000},
     }
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.004, "laptop": 0.006, "paper": 0.02}
 
     first_size: int = 100
     """M_0; M_i is this times the growth at i + 1."""
@@ -96,4 +100,36 @@ class GrowingExperiment(AbstractExperiment):
             mean = records["wasserstein2_squared_mean"][-1, place]
             table.append([str(name), f"{mean:.5f}", f"{error:.5f}", f"{exact[place]:.5f}"])
         sentence = f"{chains:,} chains of {last:,} generations for each schedule of sizes."
-        return Summary("How fast must the corpus grow?", [sentence], table)
+        title = "How fast must the corpus grow?"
+        return Summary(title, [sentence], table, _statements(records))
+
+
+def _statements(records: Records) -> list[Statement]:
+    """Where the sum of 1/M_i is finite, so is the distance."""
+    paper = "Shumailov et al. 2024, supplement, growing corpora"
+    mean, exact = (
+        records["wasserstein2_squared_mean"],
+        records.theory["wasserstein2_squared"].values,
+    )
+    # Later on a few chains decide the mean of the constant schedule.
+    place = min(len(mean), _FEW_FITS) - 1
+    half = len(mean) // 2
+    growth = mean[-1] / mean[half]
+    names = records["num_samples"]
+    ratios = "; ".join(f"{name}: {ratio:.3g}" for name, ratio in zip(names, growth, strict=True))
+    return [
+        equals(
+            "E W2^2 = sum 1/M_i + 2 (1 - prod a(M_i)), a(M) = E sigma_hat / sigma.",
+            paper,
+            [f"{name}, model {records['generation'][place]}" for name in names],
+            mean[place],
+            records["wasserstein2_squared_std"][place] / np.sqrt(records.config["num_chains"]),
+            exact[place],
+        ),
+        Statement(
+            "A corpus must grow faster than linearly for the distance to stay finite.",
+            paper,
+            f"W2^2 of the last model by that of model {records['generation'][half]}: {ratios}",
+            bool(growth[3] < 1.1 < growth[0] and np.all(np.diff(growth[[0, 1, 3]]) < 0)),
+        ),
+    ]

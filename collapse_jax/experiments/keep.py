@@ -13,11 +13,13 @@ from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.plots.keep import figure_keep
 from collapse_jax.policies import Mixing
 from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.statement import Statement
 from collapse_jax.sources import Normal
 from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+A_TENTH = 0.1
 ENOUGH = 0.9  # of what a fit to original data has
 
 
@@ -95,7 +97,28 @@ class _KeepExperiment(AbstractExperiment):
             enough = [share for share, value in zip(shares, row, strict=True) if value >= ENOUGH]
             words = f"gamma = {min(enough):g} is the smallest share" if enough else "no share"
             sentences.append(f"M = {size:,}: {words} tried that keeps {ENOUGH:.0%} of it.")
-        return Summary("How much original data must be kept?", sentences, table)
+        title = f"How much original data must be kept? ({cls.what})"
+        return Summary(title, sentences, table, cls._statements(records))
+
+    @classmethod
+    def _statements(cls, records: Records) -> list[Statement]:
+        """The paper's finding for language models, here."""
+        shares = records["gamma"]
+        if not {0.0, A_TENTH} <= set(shares):
+            return []
+        none, tenth = (
+            records["surviving"][-1, -1, int(np.flatnonzero(shares == share)[0])]
+            for share in (0.0, A_TENTH)
+        )
+        return [
+            Statement(
+                "A tenth of original data keeps the loss minor.",
+                "Shumailov et al. 2024, for language models",
+                f"M = {records['num_samples'][-1]:,}: {tenth:.1%} of the {cls.what} left with a "
+                f"tenth of original rows, {none:.1%} without",
+                bool(tenth >= ENOUGH),
+            )
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +136,7 @@ class KeepGaussianExperiment(_KeepExperiment):
         "smoke": {"num_chains": 200, "num_generations": 20, "num_samples": (10, 30)},
         "paper": {"num_chains": 10_000, "num_samples": (10, 30, 100, 300, 1000)},
     }
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.01, "laptop": 0.01, "paper": 0.05}
 
     num_samples: tuple[int, ...] = (10, 30, 100)
     """Corpus sizes M."""
@@ -145,6 +169,7 @@ class KeepWordsExperiment(_KeepExperiment):
         "smoke": {"num_chains": 4, "num_generations": 10, "num_samples": (1000, 3000)},
         "paper": {"num_chains": 128, "num_samples": (5000, 15_000, 50_000, 150_000)},
     }
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.01, "laptop": 0.03, "paper": 0.5}
 
     source: str = "docstrings"
     """docstrings (of Python's library), text, text:FILE, zipf:K, or labels as FILE:COLUMN."""

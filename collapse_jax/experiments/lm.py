@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -11,10 +11,10 @@ from collapse_jax import check
 from collapse_jax.chain import Chain
 from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
 from collapse_jax.experiments.lm_corpora import write_corpora
+from collapse_jax.experiments.lm_findings import split, summarize
 from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
 from collapse_jax.policies import Mixing, Replace
-from collapse_jax.results.interval import mean_over_chains
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.simulate import simulate
 from collapse_jax.sources import TokenBlocks
@@ -76,17 +76,27 @@ class LmExperiment(AbstractExperiment):
     (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (1e-5, 16),
     paper-keep10 (10 epochs, 10 % original blocks) and paper-penalty (repetition penalty 2).
 
-    What to expect: the perplexity of original test text rises from generation to generation, and
-    far less where a tenth of the original blocks is kept (tiny: 54 to 1,400, and to 170). The
-    blocks that models write become likely under model 0. The paper finds, with pretrained weights,
-    a growing tail of unlikely ones; networks as small as tiny repeat themselves instead.
+    `--penalties 2` adds a study with a repetition penalty, as scale laptop of `collapse
+    reproduce` does. What to expect: the perplexity of original test text rises from generation to
+    generation, and far less where a tenth of the original blocks is kept (tiny: 54 to 1,400, and
+    to 170). The blocks that models write become likely under model 0. The paper finds, with
+    pretrained weights, a growing tail of unlikely ones; networks as small as tiny repeat
+    themselves instead.
     """
 
     topic = "lm"
     scales: ClassVar[Scales] = {
-        "smoke": {"preset": "micro", **PRESETS["micro"]},
-        "paper": {"preset": "paper", **PRESETS["paper"]},
+        "smoke": {"preset": "micro", **PRESETS["micro"], "penalties": (2.0,)},
+        "laptop": {"penalties": (2.0,)},
+        "paper": {
+            "preset": "paper",
+            **PRESETS["paper"],
+            "kept": (0.1,),
+            "kept_epochs": 10,
+            "penalties": (2.0,),
+        },
     }
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.03, "laptop": 0.2, "paper": 9000.0}
     presets: ClassVar[Scales] = PRESETS
 
     preset: Literal[
@@ -97,6 +107,10 @@ class LmExperiment(AbstractExperiment):
     """What each model is trained on; num_samples None means as many blocks as there are."""
     kept: tuple[float, ...] = (0.1,)
     """Shares of original blocks in every corpus, each a study beside that of the policy."""
+    kept_epochs: int | None = None
+    """Passes over corpora with original blocks; num_epochs if not given."""
+    penalties: tuple[float, ...] = ()
+    """Repetition penalties, each a study beside that of the policy."""
     source: str = "pydoc"
     """pydoc, wikitext2 (from the Hugging Face hub) or a folder of text files."""
     tokenizer: str = "bpe"
@@ -159,11 +173,12 @@ class LmExperiment(AbstractExperiment):
             block_size=self.block_size,
             num_blocks=self.num_blocks,
         )
-        source, family = TokenBlocks.of(texts), self._family(texts.tokenizer.vocab_size)
+        source = TokenBlocks.of(texts)
         studies = {}
-        for name, policy in self._policies().items():
+        for name, variant in self._variants().items():
+            family = variant._family(texts.tokenizer.vocab_size)
             records = simulate(
-                Chain(family, source, policy),
+                Chain(family, source, variant.policy),
                 key=seed,
                 num_chains=self.num_chains,
                 num_generations=self.num_generations,
@@ -177,15 +192,25 @@ class LmExperiment(AbstractExperiment):
             studies[name] = records
         return _joined(studies)
 
-    def _policies(self) -> dict[str, Any]:
+    def _variants(self) -> dict[str, Self]:
+        """The study of the policy, and what is studied beside it."""
         if self.kept and not isinstance(self.policy, Replace):
             allowed = "shares are kept beside the policy replace"
             raise check.fail("kept", self.kept, allowed, "pass --kept without a number")
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
-        return {name: self.policy} | {
-            f"kept-{share:g}": Mixing(gamma=share, original="data", allocation="fixed")
+        kept = {
+            f"kept-{share:g}": dataclasses.replace(
+                self,
+                policy=Mixing(gamma=share, original="data", allocation="fixed"),
+                num_epochs=self.num_epochs if self.kept_epochs is None else self.kept_epochs,
+            )
             for share in self.kept
         }
+        penalised = {
+            f"penalty-{penalty:g}": dataclasses.replace(self, repetition_penalty=penalty)
+            for penalty in self.penalties
+        }
+        return {name: self, **kept, **penalised}
 
     def _family(self, vocab_size: int) -> LanguageModel:
         from collapse_jax.families import language_model as lm
@@ -225,7 +250,7 @@ class LmExperiment(AbstractExperiment):
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
         """Perplexities, diversity and training."""
-        studies = _studies(records)
+        studies = split(records)
         return {
             "perplexity": (
                 "Perplexity of the original test text by generation, a line per run.",
@@ -247,67 +272,8 @@ class LmExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """Test perplexity of every generation, and how corpora shift."""
-        header = [
-            "study",
-            "model",
-            "test perplexity",
-            "corpus median",
-            "99.9 %",
-            "distinct 2-grams",
-        ]
-        table, sentences = [header], []
-        for study, part in _studies(records).items():
-            logs = np.log(part["corpus_perplexity"])
-            flat = logs.reshape(len(logs), -1)
-            middles, tails = np.exp(np.nanquantile(flat, [0.5, 0.999], axis=1))
-            tests = part["test_perplexity"]
-            for place, generation in enumerate(records["generation"]):
-                table.append(
-                    [
-                        study,
-                        f"{generation}",
-                        _interval(tests[place]),
-                        f"{middles[place]:.2f}",
-                        f"{tails[place]:.1f}",
-                        f"{np.mean(part['distinct_2'][place]):.3f}",
-                    ]
-                )
-            sentences += [
-                f"{study}: perplexity of the test text {_interval(tests[0])} for model 0, "
-                f"{_interval(tests[-1])} for model {records['generation'][-1]}, "
-                f"{_interval(tests[-1] / tests[0])} times as much. {_shift(middles, tails)}"
-            ]
-        if len(records["chain"]) > 1:
-            sentences.append(
-                "Perplexities are exp of the mean loss over runs, ranges its 95 % t interval."
-            )
-        return Summary("Language models", sentences, table)
-
-
-def _shift(middles: np.ndarray, tails: np.ndarray) -> str:
-    """What becomes of the corpora under model 0, compared with original blocks."""
-    falls, spreads = middles[-1] < middles[0], tails[-1] / middles[-1] > tails[0] / middles[0]
-    level = "shifts lower" if falls else "does not shift lower"
-    tail = "grows" if spreads else "does not grow"
-    return (
-        f"Under model 0 the median block {level} ({middles[0]:.1f} to {middles[-1]:.1f}) and the "
-        f"far tail {tail} (one block in 1,000 above {tails[0] / middles[0]:.1f}, then "
-        f"{tails[-1] / middles[-1]:.1f} times the median)."
-    )
-
-
-def _interval(values: np.ndarray) -> str:
-    """exp of the mean of logarithms over runs, and of its 95 % t interval."""
-    mean, half = mean_over_chains(np.log(values))
-    middle, low, high = (_shown(np.exp(log)) for log in (mean, mean - half, mean + half))
-    if np.isnan(half):
-        return "none" if np.isnan(mean) else middle
-    return f"{middle} ({low} to {high})"
-
-
-def _shown(perplexity: Any) -> str:
-    return f"{perplexity:.2f}" if perplexity < 100 else f"{perplexity:,.0f}"
+        """Test perplexity of every generation, how corpora shift, and what the paper says."""
+        return summarize(split(records))
 
 
 def _joined(studies: Mapping[str, Records]) -> Records:
@@ -325,17 +291,3 @@ def _joined(studies: Mapping[str, Records]) -> Records:
         "study": Variable(("study",), np.array(list(studies))),
     }
     return dataclasses.replace(first, variables=variables, coordinates=coordinates, expected=dict)
-
-
-def _studies(records: Records) -> dict[str, Records]:
-    """Each study by itself."""
-    parts = {}
-    for place, study in enumerate(records["study"]):
-        variables = {
-            name: Variable(
-                tuple(dim for dim in one.dims if dim != "study"), one.values[:, :, place]
-            )
-            for name, one in records.variables.items()
-        }
-        parts[str(study)] = dataclasses.replace(records, variables=variables)
-    return parts

@@ -14,6 +14,7 @@ from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
+from collapse_jax.results.statement import equals
 from collapse_jax.sources import Normal
 from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
@@ -29,6 +30,7 @@ class OneShotExperiment(AbstractExperiment):
 
     topic = "gaussian"
     scales: ClassVar[Scales] = {"smoke": {"most": 1000, "num_chains": 1000}}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.005, "laptop": 0.015, "paper": 0.015}
 
     most: int = 10_000_000
     """The largest size; sizes are 10, 30, 100, ... up to it."""
@@ -82,4 +84,12 @@ class OneShotExperiment(AbstractExperiment):
             last = records["std_error_mean"][0, place]
             table.append([f"{size:,}", *(f"{cell:.3e}" for cell in (*cells, last))])
         sentence = f"{chains:,} independent fits for each number of rows M, unbiased estimator."
-        return Summary("The error of a single fit", [sentence], table)
+        statement = equals(
+            "The error of a single fit falls as 1/sqrt(M): E|mu error| = sqrt(2/(pi M)).",
+            "Shumailov et al. 2024, supplement, one-shot errors",
+            [f"M = {size:,}" for size in records["num_samples"]],
+            records["mean_error_mean"][0],
+            records["mean_error_std"][0] / np.sqrt(chains),
+            exact,
+        )
+        return Summary("The error of a single fit", [sentence], table, [statement])

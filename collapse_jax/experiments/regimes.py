@@ -14,6 +14,7 @@ from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
+from collapse_jax.results.statement import Statement
 from collapse_jax.sources import Normal
 from collapse_jax.store.option import Store
 from collapse_jax.sweep import sweep
@@ -35,6 +36,7 @@ class RegimesExperiment(AbstractExperiment):
         "smoke": {"num_chains": 200, "num_generations": 20},
         "paper": {"num_samples": 1000, "num_generations": 1000},
     }
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.007, "laptop": 0.015, "paper": 0.15}
 
     num_samples: int = 100
     """Rows per generation."""
@@ -110,4 +112,32 @@ class RegimesExperiment(AbstractExperiment):
             )
         last = records["generation"][-1]
         sentence = f"{chains:,} chains of {last:,} generations for each regime, sigma_0 = 1."
-        return Summary("Replace, accumulate, subsample", [sentence], table)
+        return Summary("Replace, accumulate, subsample", [sentence], table, _statements(records))
+
+
+def _statements(records: Records) -> list[Statement]:
+    """Where data accumulate errors stay bounded; a subsample of them is in between."""
+    middle = records["mean_error_quantile"][:, 1]
+    half = len(middle) // 2
+    replace, accumulate, subsample = (
+        f"{policy}: {middle[half, place]:.3g}, then {middle[-1, place]:.3g}"
+        for place, policy in enumerate(records["policy"])
+    )
+    growth = middle[-1] / middle[half]
+    before = f"median of |mu error|, model {records['generation'][half]:,} and the last: "
+    return [
+        Statement(
+            "If all data are kept the error of the mean stops growing, and it does not if "
+            "each generation replaces the one before.",
+            "Shumailov et al. 2024, supplement; Gerstgrasser et al. 2024, arXiv 2404.01413",
+            f"{before}{replace}; {accumulate}",
+            bool(growth[1] < 1.1 < growth[0]),
+        ),
+        Statement(
+            "A subsample of fixed size of all data loses less than replacing them, and more "
+            "than keeping them.",
+            "Shumailov et al. 2024, supplement; Kazdan et al. 2024, arXiv 2410.16713",
+            f"{before}{subsample}",
+            bool(middle[-1, 1] < middle[-1, 2] < middle[-1, 0]),
+        ),
+    ]

@@ -1,5 +1,6 @@
-"""A one-page report of a run."""
+"""Pages of one run and of many."""
 
-from collapse_jax.report.html import write_report
+from collapse_jax.report.reproduction import Study, write_reproduction
+from collapse_jax.report.run import write_report
 
-__all__ = ["write_report"]
+__all__ = ["Study", "write_report", "write_reproduction"]

@@ -160,11 +160,18 @@ def test_reproduce_goes_on_where_it_was(tmp_path, capsys):
     assert main(command) == 0
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
+    assert "Statements of the literature: 3 agrees, 0 differs, 0 undecided." in page
+    assert "<p>Cost: not recorded" not in page
     stamp = (tmp_path / "growing" / "report.html").stat().st_mtime_ns
-    capsys.readouterr()
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "on two cores, as measured: growing 1 min, weighting 1 min; in all 1 min"
+    )
     assert main(command) == 0
     assert capsys.readouterr().err == "growing: there already\nweighting: there already\n"
     assert (tmp_path / "growing" / "report.html").stat().st_mtime_ns == stamp
+    assert main([*command, "--seed", "1"]) == 2
+    assert "was made with scale 'smoke', seed 0" in capsys.readouterr().err
 
 
 WRONG = {

@@ -1,5 +1,6 @@
 """The study of language models as its user types it."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -15,13 +16,16 @@ def test_a_micro_run_has_figures_corpora_and_a_page(tmp_path, capsys):
 
     out = tmp_path / "run"
     command = ["run", "lm", "--preset", "micro", "--num-chains", "2", "--quiet"]
-    assert main([*command, "--out", str(out)]) == 0
+    assert main([*command, "--penalties", "2", "--out", str(out)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"report: {out / 'report.html'}"
     records = cj.Records.load(out)
-    assert list(records["study"]) == ["replace", "kept-0.1"]
-    assert records["test_perplexity"].shape == (3, 2, 2)
+    assert list(records["study"]) == ["replace", "kept-0.1", "penalty-2"]
+    assert records["test_perplexity"].shape == (3, 2, 3)
     assert np.isfinite(records["test_perplexity"]).all()
     assert (out / "report.html").read_text().count("data:image/png;base64,") == 4
+    plain, penalised = (cj.Records.load(out / "parts" / name) for name in ("replace", "penalty-2"))
+    np.testing.assert_array_equal(plain["corpus"][0], penalised["corpus"][0])
+    assert np.any(plain["corpus"][1] != penalised["corpus"][1])
     for study in ("replace", "kept-0.1"):
         part = cj.Records.load(out / "parts" / study)
         for generation in range(3):
@@ -47,7 +51,19 @@ def test_presets_are_where_options_start(tmp_path):
     assert (keep.num_epochs, float(keep.policy.gamma), keep.policy.original) == (10, 0.1, "data")
     assert LmExperiment.of_preset("paper-penalty").repetition_penalty == 2.0
     assert LmExperiment.of_preset("tiny") == LmExperiment()
-    assert LmExperiment.at_scale("smoke") == LmExperiment.of_preset("micro")
+    smoke = dataclasses.replace(LmExperiment.of_preset("micro"), penalties=(2.0,))
+    assert LmExperiment.at_scale("smoke") == smoke
+
+
+def test_the_scale_of_the_paper_has_its_three_studies():
+    studies = LmExperiment.at_scale("paper")._variants()
+    assert {name: one.num_epochs for name, one in studies.items()} == {
+        "replace": 5,
+        "kept-0.1": 10,
+        "penalty-2": 5,
+    }
+    assert studies["penalty-2"].repetition_penalty == 2.0
+    assert float(studies["kept-0.1"].policy.gamma) == 0.1
 
 
 MICRO = ["run", "lm", "--preset", "micro", "--quiet"]

@@ -1,0 +1,102 @@
+"""report.html of `collapse reproduce`: every study beside what the literature says, on one page."""
+
+import dataclasses
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from collapse_jax.report import fragments
+from collapse_jax.report.page import page
+from collapse_jax.results.statement import Statement
+
+_STYLE = """h2 { border-top: 1px solid #8884; padding-top: 1.4rem; }
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What the page shows of a study.
+
+    Attributes:
+      name: of its experiment.
+      title: headline.
+      sentences: what was run and found, in words.
+      statements: of the literature, beside what was found.
+      table: rows of cells, the first row being the header.
+      figures: PNG files by caption.
+      config: what was run.
+      provenance: with what.
+      seconds: that it took here, or None where that is not known.
+    """
+
+    name: str
+    title: str
+    sentences: Sequence[str]
+    statements: Sequence[Statement]
+    table: Sequence[Sequence[str]]
+    figures: Mapping[str, Path]
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    seconds: float | None
+
+
+def write_reproduction(
+    path: Path, *, title: str, sentences: Sequence[str], studies: Sequence[Study]
+) -> Path:
+    """Write the page: all verdicts first, then a section for each study.
+
+    Args:
+      path: the file to write.
+      title: headline.
+      sentences: below it.
+      studies: in their order.
+
+    Returns:
+      `path`.
+    """
+    counts = Counter(one.verdict for study in studies for one in study.statements)
+    verdicts = ", ".join(f"{counts[word]} {word}" for word in ("agrees", "differs", "undecided"))
+    body = [
+        fragments.paragraphs([*sentences, f"Statements of the literature: {verdicts}."]),
+        _overview(studies),
+        *(_section(study) for study in studies),
+    ]
+    style = fragments.STYLE + _STYLE
+    path.write_text(page(title, "\n".join(body), style=style, width="62rem"), encoding="utf-8")
+    return path
+
+
+def _overview(studies: Sequence[Study]) -> str:
+    lines = "".join(
+        f'<tr><td><a href="#{study.name}">{html.escape(study.title)}</a></td>'
+        f"<td>{'<br>'.join(map(fragments.verdict, study.statements))}</td>"
+        f"<td>{_cost(study)}</td></tr>"
+        for study in studies
+    )
+    head = "<thead><tr><th>study</th><th>verdicts</th><th>cost</th></tr></thead>"
+    return f'<div class="wide"><table>{head}<tbody>{lines}</tbody></table></div>'
+
+
+def _section(study: Study) -> str:
+    return "\n".join(
+        [
+            f'<section><h2 id="{study.name}">{html.escape(study.title)}</h2>',
+            fragments.paragraphs(study.sentences),
+            fragments.statements(study.statements),
+            fragments.table(study.table),
+            fragments.figures(study.figures),
+            f"<p>Cost: {_cost(study)}.</p>",
+            fragments.folded("Configuration", study.config),
+            fragments.folded("Provenance", study.provenance),
+            "</section>",
+        ]
+    )
+
+
+def _cost(study: Study) -> str:
+    if study.seconds is None:
+        return "not recorded"
+    minutes, seconds = divmod(round(study.seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,116 @@
+"""Statements of the literature: verdicts follow the numbers, and pages show them."""
+
+import html
+
+import numpy as np
+import pytest
+
+from collapse_jax.experiments import EXPERIMENTS, SCALES
+from collapse_jax.experiments.lm_findings import summarize
+from collapse_jax.report import Study, write_report, write_reproduction
+from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.statement import Statement, equals, mean_with_interval
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(("distance", "holds"), [(0.0, True), (3.9, True), (4.1, False)])
+def test_means_are_held_to_four_standard_errors(distance, holds):
+    exact = np.array([1.0, 2.0])
+    errors = np.array([0.1, 0.2])
+    means = exact + np.array([0.0, distance * 0.2])
+    found = equals("E x = x", "book", ["a", "b"], means, errors, exact)
+    assert found.holds is holds
+    assert found.verdict == ("agrees" if holds else "differs")
+
+
+def test_a_mean_that_is_not_a_number_does_not_agree():
+    found = equals("E x = x", "book", ["a"], np.array([np.nan]), np.ones(1), np.ones(1))
+    assert found.holds is False
+
+
+def test_one_run_has_no_interval():
+    assert mean_with_interval(np.array([2.0])) == "2"
+    assert Statement("a", "b", "c", None).verdict == "undecided"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_says_what_every_scale_costs(name):
+    experiment = EXPERIMENTS[name]
+    assert set(experiment.hours) == set(SCALES)
+    assert experiment.hours["smoke"] <= experiment.hours["laptop"] <= experiment.hours["paper"]
+
+
+def test_pages_show_claims_findings_and_verdicts(tmp_path):
+    figure = tmp_path / "figure.png"
+    figure.write_bytes(PNG)
+    those = [
+        Statement("a < b & c", "Nature 631", "0.1", True),
+        Statement("d", "book", "0.2", False),
+        Statement("e", "book", "0.3", None),
+    ]
+    parts = {
+        "title": "Title <1>",
+        "sentences": ["One."],
+        "table": [["x"], ["1"]],
+        "figures": {"A caption.": figure},
+        "config": {"M": 1},
+        "provenance": {},
+        "statements": those,
+    }
+    pages = [
+        write_report(tmp_path / "one.html", **parts),
+        write_reproduction(
+            tmp_path / "all.html",
+            title="All",
+            sentences=[],
+            studies=[Study(name="one", seconds=61.0, **parts)],
+        ),
+    ]
+    for page in pages:
+        text = page.read_text()
+        for one in those:
+            assert html.escape(one.claim) in text
+            assert f'<span class="verdict {one.verdict}">{one.verdict}</span>' in text
+        assert "<1>" not in text
+        assert 'alt="A caption."' in text
+    assert "1 agrees, 1 differs, 1 undecided" in text
+    assert "1 min 1 s" in text
+
+
+def part(last, tail):
+    """A study of three runs: perplexities of models 0 and 1, and blocks under model 0."""
+    tests = np.array([[50.0, 51.0, 52.0], last])
+    blocks = np.full((2, 3, 1000), 30.0)
+    blocks[1] = 3.0
+    blocks[:, :, 0] = np.array([[60.0], [tail]])
+    values = {
+        "test_perplexity": tests,
+        "corpus_perplexity": blocks,
+        "distinct_2": np.full((2, 3), 0.5),
+    }
+    dims = ("generation", "chain", "block")
+    variables = {name: Variable(dims[: one.ndim], one) for name, one in values.items()}
+    coordinates = {
+        name: Variable((name,), np.arange(n)) for name, n in zip(dims, (2, 3), strict=False)
+    }
+    return Records(variables, coordinates, {}, {})
+
+
+WORSE, SAME = [100.0, 102.0, 104.0], [49.0, 51.0, 53.0]
+CASES = {
+    "as the paper": ((WORSE, 30.0), SAME, [200.0, 210.0, 220.0], ["agrees"] * 4),
+    "no collapse": ((SAME, 30.0), SAME, SAME, ["undecided", "agrees", "undecided", "undecided"]),
+    "no tail": ((WORSE, 3.0), WORSE, SAME, ["agrees", "differs", "undecided", "differs"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_language_models_are_judged_by_intervals_over_runs(case):
+    plain, kept, penalised, verdicts = CASES[case]
+    studies = {
+        "replace": part(*plain),
+        "kept-0.1": part(kept, 30.0),
+        "penalty-2": part(penalised, 30.0),
+    }
+    assert [one.verdict for one in summarize(studies).statements] == verdicts
