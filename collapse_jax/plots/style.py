@@ -7,6 +7,7 @@ from typing import Any
 
 # Okabe & Ito's palette, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+DPI = 160  # of PNG files
 _SETTINGS: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -46,11 +47,11 @@ def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: A
 
 
 def save_figure(figure: Any, directory: str | Path, name: str) -> list[Path]:
-    """Write `name`.png (160 dpi) and `name`.pdf."""
+    """Write `name`.png (`DPI`) and `name`.pdf."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{name}.png", directory / f"{name}.pdf"]
     for path in paths:
         stamp = {"Software": None} if path.suffix == ".png" else {"CreationDate": None}
-        figure.savefig(path, dpi=160, metadata=stamp)
+        figure.savefig(path, dpi=DPI, metadata=stamp)
     return paths

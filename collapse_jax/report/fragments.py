@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from collapse_jax.plots.style import DPI
 from collapse_jax.results.statement import Statement
 
+_INCH = 104  # CSS pixels, for figures: those of two panels fill the page
 STYLE = """h1 { margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; opacity: .75; }
-img { max-width: 100%; background: #fff; border-radius: 4px; }
+img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
@@ -74,9 +76,11 @@ def _head(cells: Sequence[str]) -> str:
 
 
 def _figure(caption: str, file: Path) -> str:
-    data = base64.b64encode(file.read_bytes()).decode()
-    text = html.escape(caption)
+    data = file.read_bytes()
+    pixels = int.from_bytes(data[16:20], "big")  # where PNG has its width
+    text, encoded = html.escape(caption), base64.b64encode(data).decode()
     return (
-        f'<figure><img alt="{text}" src="data:image/png;base64,{data}">'
+        f'<figure><img alt="{text}" width="{round(pixels / DPI * _INCH)}" '
+        f'src="data:image/png;base64,{encoded}">'
         f"<figcaption>{text}</figcaption></figure>"
     )

@@ -11,7 +11,7 @@ from collapse_jax.report import Study, write_report, write_reproduction
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.statement import Statement, equals, mean_with_interval
 
-PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (320).to_bytes(4, "big")
 
 
 @pytest.mark.parametrize(("distance", "holds"), [(0.0, True), (3.9, True), (4.1, False)])
@@ -73,7 +73,7 @@ def test_pages_show_claims_findings_and_verdicts(tmp_path):
             assert html.escape(one.claim) in text
             assert f'<span class="verdict {one.verdict}">{one.verdict}</span>' in text
         assert "<1>" not in text
-        assert 'alt="A caption."' in text
+        assert 'alt="A caption." width="208"' in text  # two inches
     assert "1 agrees, 1 differs, 1 undecided" in text
     assert "1 min 1 s" in text
 
