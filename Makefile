@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test test-thorough parity bench lint verify clean
+.PHONY: demo test test-thorough parity bench lint docs verify clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+
+# Pages are programs and are run, every time; a warning is an error.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[docs]
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs build/docs
+	@echo "documentation: build/docs/index.html"
 
 clean:
 	rm -rf $(VENV) build *.egg-info runs
