@@ -19,19 +19,10 @@ demo: $(READY)
 	$(BIN)/collapse run discrete --out runs/demo/discrete --overwrite
 	@echo "reports: runs/demo/gaussian/report.html runs/demo/discrete/report.html"
 
-# Memory is kept by the process between runs: timed is recording, not how fast the
-# operating system supplies fresh pages, which differs tenfold between machines.
-bench: export MALLOC_MMAP_THRESHOLD_ = 33554432
-bench: export MALLOC_TRIM_THRESHOLD_ = 8589934592
-bench: export MALLOC_ARENA_MAX = 1
+# The table of speed; BENCH_OUT=docs/benchmarks keeps them.
+BENCH_OUT ?= runs/benchmarks
 bench: $(READY)
-	$(BIN)/python benchmarks/engine.py
-	$(BIN)/python benchmarks/studies.py
-	$(BIN)/python benchmarks/mixture.py
-	$(BIN)/python benchmarks/store.py
-	$(BIN)/python benchmarks/vae.py
-	$(BIN)/python benchmarks/fine_tuning.py
-	MALLOC_MMAP_MAX_=0 $(BIN)/python benchmarks/language_model.py # its blocks are larger still
+	$(BIN)/python benchmarks/table.py --out $(BENCH_OUT)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q

@@ -1,16 +1,19 @@
 """How much of a chain of language models is compiled code, at the size of `--preset tiny`.
 
-    python benchmarks/fine_tuning.py
+    python benchmarks/fine_tuning.py [--json FILE]
 
 Every call of a compiled program is waited for and timed; the rest of the wall time is Python and
 NumPy: batches, records, metrics of diversity. Generation 0, which compiles, is left out. Waiting
 makes a run slower than it is, since Python usually works while programs run.
 """
 
-import time
+import statistics
+import sys
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+import timing
 
 import collapse_jax as cj
 from collapse_jax.experiments.lm import LmExperiment
@@ -22,25 +25,25 @@ GENERATIONS = 5
 PROGRAMS = ((training, "_program"), (scoring, "_losses"), (generation, "_program"))
 
 
-def timed(module, name, spent):
-    """Have a module's programs add the seconds they take to `spent`."""
+def timed(module, name: str, spent: dict[str, list[timing.Run]]) -> None:
+    """Have a module's programs add what they take to `spent`."""
     make, kind = getattr(module, name), module.__name__.split(".")[-1]
 
     def program_of(*arguments):
         program = make(*arguments)
 
         def call(*arguments):
-            begin = time.perf_counter()
-            result = jax.block_until_ready(program(*arguments))
-            spent[kind] = spent.get(kind, 0.0) + time.perf_counter() - begin
-            return result
+            results = []
+            run = timing.measure(lambda: results.append(jax.block_until_ready(program(*arguments))))
+            spent.setdefault(kind, []).append(run)
+            return results[0]
 
         return call
 
     setattr(module, name, program_of)
 
 
-def main() -> None:
+def share_compiled() -> Iterator[timing.Row]:
     """Five generations, of which four are timed."""
     experiment, spent = LmExperiment.of_preset("tiny"), {}
     texts = load_texts(
@@ -57,16 +60,39 @@ def main() -> None:
     state = chain.init(key, GENERATIONS)
     chain.measure(key, 0, state)
     state = chain.step(key, jnp.int32(1), state)  # writing compiles here
+    whole, compiled, parts = [], [], []
     for number in range(2, GENERATIONS + 1):
         spent.clear()
-        begin = time.perf_counter()
-        state = chain.step(key, jnp.int32(number), state)
-        chain.measure(key, jnp.int32(number), state)
-        wall = time.perf_counter() - begin
-        parts = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in spent.items())
-        share = sum(spent.values()) / wall
-        print(f"generation {number}: {wall:.2f} s, compiled {share:.1%} ({parts})")
 
+        def generation(number: int = number) -> None:
+            nonlocal state
+            state = chain.step(key, jnp.int32(number), state)
+            chain.measure(key, jnp.int32(number), state)
+
+        whole.append(timing.measure(generation))
+        runs = [run for kind in spent.values() for run in kind]
+        seconds = sum(run.seconds for run in runs)
+        compiled.append(timing.Run(seconds, sum(run.seconds * run.cores for run in runs) / seconds))
+        parts.append({kind: sum(run.seconds for run in found) for kind, found in spent.items()})
+    medians = {kind: statistics.median(part[kind] for part in parts) for kind in parts[0]}
+    yield timing.Row(
+        "Language model, preset tiny",
+        "its compiled programs",
+        statistics.median(run.seconds for run in whole),
+        statistics.median(run.seconds for run in compiled),
+        ratio=statistics.median(
+            inner.seconds / outer.seconds for inner, outer in zip(compiled, whole, strict=True)
+        ),
+        bar=0.8,
+        per="generation",
+        our_cores=statistics.median(run.cores for run in whole),
+        peer_cores=statistics.median(run.cores for run in compiled),
+        pairs=len(whole),
+        note=", ".join(f"{kind} {timing.pretty(seconds)}" for kind, seconds in medians.items()),
+    )
+
+
+CASES = {"share": share_compiled}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(timing.main(CASES, __doc__))

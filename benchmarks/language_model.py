@@ -1,16 +1,16 @@
 """OPT at the size of OPT-125m: training and beam search, beside transformers on PyTorch.
 
-python benchmarks/language_model.py [--only training|generation|batch32|memory] [--json FILE]
+    python benchmarks/language_model.py [--only CASE] [--json FILE]
 
 Two threads each, the same random weights. Peak memory is that of a process of its own.
 """
 
-import argparse
+import dataclasses
+import functools
 import os
-import resource
-import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -23,6 +23,7 @@ from collapse_jax.families import language_model as lm
 TRAINING = (8, 128)
 NEW = PROMPT = 64
 BEAMS, PENALTY = 5, 2.0
+PEER = "transformers on PyTorch"
 RANDOM = np.random.default_rng(0)
 
 
@@ -98,16 +99,69 @@ def torch_beams(model, tokens: np.ndarray):
     return run
 
 
-def peak_gigabytes(whose: str) -> float:
-    """Peak memory of three training steps in a process of its own, freed memory given back."""
+@functools.cache
+def models() -> tuple:
+    """Ours and transformers', with the same weights."""
+    model = make_model()
+    return model, as_torch(model)
+
+
+def training() -> Iterator[timing.Row]:
+    """Forward and backward."""
+    tokens, (model, peer) = make_tokens(*TRAINING), models()
+    yield timing.compare(
+        "OPT-125m's size, loss and gradients, 8 x 128 tokens",
+        PEER,
+        our_gradients(model, tokens),
+        tokens.size,
+        torch_gradients(peer, tokens),
+        tokens.size,
+        bar=1.05,
+        per="token",
+    )
+
+
+def beams(batch: int, repeats: int) -> Iterator[timing.Row]:
+    """Beam search, and how many texts agree."""
+    tokens, (model, peer) = make_tokens(batch, PROMPT), models()
+    found = {}
+
+    def keep(name, run):
+        def call() -> None:
+            found[name] = run()
+
+        return call
+
+    row = timing.compare(
+        f"OPT-125m's size, five beams, penalty 2, {batch} prompts of {PROMPT}, {NEW} new tokens",
+        PEER,
+        keep("ours", our_beams(model, tokens)),
+        batch * NEW,
+        keep("peer", torch_beams(peer, tokens)),
+        batch * NEW,
+        bar=1.6,
+        per="token",
+        repeats=repeats,
+    )
+    agree = np.mean(np.all(found["ours"] == found["peer"], axis=1))
+    yield dataclasses.replace(row, note=f"same tokens in {agree:.0%} of the texts")
+
+
+def memory() -> Iterator[timing.Row]:
+    """Peak memory of three steps, each in a process of its own, freed memory given back."""
+    import torch  # noqa: F401
+
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("MALLOC_")}
-    command = [sys.executable, __file__, "--peak-of", whose]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return float(found.stdout.split()[-1])
+    ours, peer = (
+        timing.apart(train_three_steps, whose, environment=environment)
+        for whose in ("ours", "torch")
+    )
+    name = "OPT-125m's size, peak memory of three training steps"
+    yield timing.Row(name, PEER, ours, peer, peer / ours, bar=1, unit="GB", per="")
 
 
-def train_three_steps(whose: str) -> None:
-    """AdamW on batches of 8 x 128 tokens; prints the peak."""
+def train_three_steps(whose: str) -> float:
+    """AdamW on batches of 8 x 128 tokens; the peak."""
     model, tokens = make_model(), make_tokens(*TRAINING)
     if whose == "ours":
         trainer = lm.Trainer(model, lm.Training())
@@ -127,55 +181,15 @@ def train_three_steps(whose: str) -> None:
             optimizer.zero_grad()
             peer(ids, labels=ids).loss.backward()
             optimizer.step()
-    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}\n")
+    return timing.peak_gigabytes()
 
 
-def main() -> int:
-    """Print the table; exit code 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    kinds = ("training", "generation", "batch32", "memory")
-    parser.add_argument("--only", choices=kinds)
-    parser.add_argument("--peak-of", choices=["ours", "torch"])
-    parser.add_argument("--json")
-    arguments = parser.parse_args()
-    if arguments.peak_of:
-        train_three_steps(arguments.peak_of)
-        return 0
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        sys.stdout.write("PyTorch is not installed: `make parity` does that\n")
-        return 0
-    chosen = kinds if arguments.only is None else (arguments.only,)
-    sys.stdout.write(f"cores: {timing.cores()}; times per token\n{timing.HEADER}\n")
-    model = make_model()
-    peer = as_torch(model)
-    results, is_short = [], False
-    if "training" in chosen:
-        tokens = make_tokens(*TRAINING)
-        runs = our_gradients(model, tokens), torch_gradients(peer, tokens)
-        name = "loss and gradients, 8 x 128 tokens"
-        size = tokens.size
-        results.append(timing.compare(name, runs[0], size, runs[1], size, bar=1.05))
-    for kind, batch, repeats in (("generation", 8, 3), ("batch32", 32, 1)):
-        if kind in chosen:
-            tokens = make_tokens(batch, PROMPT)
-            runs = our_beams(model, tokens), torch_beams(peer, tokens)
-            if kind == "generation":
-                agree = np.mean(np.all(runs[0]() == runs[1](), axis=1))
-                sys.stdout.write(f"same tokens in {agree:.0%} of {batch} texts\n")
-            name = f"five beams, {batch} prompts of {PROMPT}, {NEW} new tokens"
-            size = batch * NEW
-            line = timing.compare(name, runs[0], size, runs[1], size, bar=1.6, repeats=repeats)
-            results.append(line)
-    if "memory" in chosen:
-        ours, theirs = peak_gigabytes("ours"), peak_gigabytes("torch")
-        is_short = ours > theirs
-        sys.stdout.write(f"peak memory of training: {ours:.2f} GB, PyTorch {theirs:.2f} GB\n")
-    if arguments.json:
-        timing.dump(results, arguments.json)
-    return int(is_short or any(result.ratio < result.bar for result in results))
-
+CASES = {
+    "training": training,
+    "generation": functools.partial(beams, 8, 3),
+    "batch32": functools.partial(beams, 32, 1),
+    "memory": memory,
+}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(timing.main(CASES, __doc__))

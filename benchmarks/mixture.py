@@ -1,15 +1,16 @@
 """How fast mixture chains are against scikit-learn in a loop, and how the cost grows with M.
 
-    python benchmarks/mixture.py [--only WORD] [--json FILE]
+    python benchmarks/mixture.py [--only CASE] [--json FILE]
 
 A generation is a fit (k-means start, tolerance 1e-5) and a sample of M rows; generation 0 is
 a fit to original rows. scikit-learn runs at its better of one thread and its default. Ours
 runs in float32 with its default variables recorded, scikit-learn in float64 and records nothing.
 """
 
-import argparse
+import functools
 import sys
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import peers
@@ -33,7 +34,7 @@ def separate(num_components: int, dim: int) -> cj.NormalMixture:
     return cj.NormalMixture(weights, means, np.broadcast_to(np.eye(dim), (len(means), dim, dim)))
 
 
-CASES = {
+SIZES = {
     "small-blob": (blob(2), 2, 1000, 256, 20, (2, 6), 40),
     "small": (separate(2, 2), 2, 1000, 256, 40, (2, 12), 40),
     "medium-blob": (blob(2), 2, 10_000, 64, 10, (2, 3), 25),
@@ -47,9 +48,13 @@ need enough chains for a mean.
 """
 
 
-def against_scikit_learn(name: str) -> timing.Comparison:
+LAWS = {1: "one normal law", 2: "two normal laws", 8: "eight normal laws"}
+
+
+def against_scikit_learn(name: str) -> Iterator[timing.Row]:
     """One case."""
-    source, num_components, size, chains, generations, few, bar = CASES[name]
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    source, num_components, size, chains, generations, few, bar = SIZES[name]
     few_chains, few_generations = few
     dim = source.row_dim
     family = cj.GaussianMixture(num_components, dim)
@@ -67,19 +72,21 @@ def against_scikit_learn(name: str) -> timing.Comparison:
                 peers.mixture_loop(few_generations, source, num_components, size, rng)
 
     peer(1)
-    threads = min((1, None), key=lambda limit: timing.measure(lambda: peer(limit)))
-    return timing.compare(
-        f"{name}: K={num_components}, dim={dim}, M={size:,}, {chains} chains",
+    threads = min((1, None), key=lambda limit: timing.measure(lambda: peer(limit)).seconds)
+    yield timing.compare(
+        f"Mixture on {LAWS[len(source.weights)]}, {chains} chains, M = {size:,}, "
+        f"K = {num_components}, dim {dim}, k-means",
+        "scikit-learn, its better number of threads",
         ours,
         chains * generations,
         lambda: peer(threads),
         few_chains * few_generations,
         bar=bar,
-        repeats=5,
+        note=f"peer: {'one thread' if threads == 1 else 'its own number of threads'}",
     )
 
 
-def growth() -> timing.Comparison:
+def growth() -> Iterator[timing.Row]:
     """One generation per row at M = 200,000 against M = 10,000: one or more if it is linear.
 
     Ten EM iterations each, so that convergence plays no part.
@@ -91,33 +98,23 @@ def growth() -> timing.Comparison:
         chain = cj.Chain(family, blob(2), cj.Replace(size))
         cj.simulate(chain, key=next(keys), num_chains=chains, num_generations=4)
 
-    return timing.compare(
-        "cost of a row, M=200,000 (ours) against M=10,000 (peer)",
+    yield timing.compare(
+        "Mixture, ten iterations of EM, M = 200,000",
+        "ours at M = 10,000",
         lambda: run(200_000, 16),
         200_000 * 16 * 5,
         lambda: run(10_000, 160),
         10_000 * 160 * 5,
         bar=0.7,
+        per="row and generation",
         repeats=3,
     )
 
 
-def main() -> int:
-    """Print the table; exit code 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=[*CASES, "growth"])
-    parser.add_argument("--json")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    sys.stdout.write(f"cores: {timing.cores()}; times per chain and generation\n")
-    sys.stdout.write(timing.HEADER + "\n")
-    results = [against_scikit_learn(name) for name in CASES if arguments.only in (None, name)]
-    if arguments.only in (None, "growth"):
-        results.append(growth())
-    if arguments.json:
-        timing.dump(results, arguments.json)
-    return int(any(result.ratio < result.bar for result in results))
-
+CASES = {
+    **{name: functools.partial(against_scikit_learn, name) for name in SIZES},
+    "growth": growth,
+}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(timing.main(CASES, __doc__))

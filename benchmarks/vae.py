@@ -1,17 +1,15 @@
 """How fast the VAE trains against PyTorch and against Flax's own convolutions.
 
-    python benchmarks/vae.py [--only WORD] [--json FILE]
+    python benchmarks/vae.py [--only CASE] [--json FILE]
 
 The paper's network, batches of 256, two threads; times per training step, loss, gradients and
-Adam included. The line of seeds compares a seed among five with one alone, per step, of
-chains that end with generation 0 and its measuring. The last line is the peak memory of chains
+Adam included. The row of seeds compares a seed among five with one alone, per step, of
+chains that end with generation 0 and its measuring. The last row is the peak memory of chains
 of a few and of many generations, each in a process of its own.
 """
 
-import argparse
-import multiprocessing
-import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -31,7 +29,8 @@ from collapse_jax.vae.training import Training, make_optimizer
 BATCH, STEPS = 256, 10
 FEW, MANY = 3, 20
 RATE, DECAY = 1e-3, 1e-5
-KINDS = ("torch", "flax", "seeds", "memory")
+NAME = "The paper's autoencoder, 256 images"
+PER = "training step"
 IMAGES = np.random.default_rng(0).uniform(0, 1, (STEPS * BATCH, 784)).astype(np.float32) ** 4
 
 
@@ -118,58 +117,52 @@ def run_chains(number: int, num_generations: int = 0, epochs: int = 3) -> float:
     source = cj.Images(IMAGES, held_out=IMAGES[:100])
     chain = cj.Chain(cj.VAE(epochs=epochs, num_evaluated=200), source, cj.Replace())
     cj.simulate(chain, key=0, num_chains=number, num_generations=num_generations)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return timing.peak_gigabytes()
 
 
-def memory() -> bool:
-    """Peak memory of few and of many generations, and whether it is the same to 5 %."""
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        few, many = (pool.apply(run_chains, (1, number, 1)) for number in (FEW, MANY))
-    is_flat = many <= 1.05 * few
-    sys.stdout.write(
-        f"peak memory: {few:.2f} GB over {FEW} generations, {many:.2f} GB over {MANY} "
-        f"(bar 1.05 times)  {'ok' if is_flat else 'ABOVE'}\n"
+def against_torch() -> Iterator[timing.Row]:
+    """A training step against PyTorch's."""
+    yield timing.compare(NAME, "PyTorch", ours, STEPS, make_torch(), STEPS, bar=0.7, per=PER)
+
+
+def against_flax() -> Iterator[timing.Row]:
+    """A training step against that of Flax's layers."""
+    peer = "`nnx.Conv` and `nnx.ConvTranspose` as they are"
+    yield timing.compare(NAME, peer, ours, STEPS, make_flax(), 2, bar=3.5, per=PER)
+
+
+def seeds() -> Iterator[timing.Row]:
+    """Five seeds at once may take 5.1 times as long as one."""
+    units = 3 * STEPS
+    yield timing.compare(
+        f"{NAME}, one of five seeds at once",
+        "ours, one seed alone",
+        lambda: run_chains(5),
+        5 * units,
+        lambda: run_chains(1),
+        units,
+        bar=5 / 5.1,
+        per=PER,
+        repeats=3,
     )
-    return is_flat
 
 
-def main() -> int:
-    """Print the table; exit code 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=KINDS)
-    parser.add_argument("--json")
-    arguments = parser.parse_args()
-    sys.stdout.write(f"cores: {timing.cores()}; times per training step\n{timing.HEADER}\n")
-    chosen = KINDS if arguments.only is None else (arguments.only,)
-    results, is_flat = [], True
-    if "torch" in chosen:
-        try:
-            peer = make_torch()
-        except ImportError:
-            sys.stdout.write("PyTorch is not installed: `make parity` does that\n")
-        else:
-            results.append(timing.compare("PyTorch", ours, STEPS, peer, STEPS, bar=0.7))
-    if "flax" in chosen:
-        name = "nnx.Conv and nnx.ConvTranspose"
-        results.append(timing.compare(name, ours, STEPS, make_flax(), 2, bar=3.5))
-    if "seeds" in chosen:
-        units = 3 * STEPS
-        line = timing.compare(
-            "a seed of five (ours) against one",
-            lambda: run_chains(5),
-            5 * units,
-            lambda: run_chains(1),
-            units,
-            bar=5 / 5.1,
-            repeats=3,
-        )
-        results.append(line)
-    if "memory" in chosen:
-        is_flat = memory()
-    if arguments.json:
-        timing.dump(results, arguments.json)
-    return int(not is_flat or any(result.ratio < result.bar for result in results))
+def memory() -> Iterator[timing.Row]:
+    """Peak memory of few and of many generations, which is to be the same to 5 %."""
+    few, many = (timing.apart(run_chains, 1, number, 1) for number in (FEW, MANY))
+    yield timing.Row(
+        f"The paper's autoencoder, peak memory of {MANY} generations",
+        f"of {FEW} generations",
+        many,
+        few,
+        ratio=few / many,
+        bar=1 / 1.05,
+        unit="GB",
+        per="",
+    )
 
+
+CASES = {"torch": against_torch, "flax": against_flax, "seeds": seeds, "memory": memory}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(timing.main(CASES, __doc__))
