@@ -19,10 +19,12 @@ demo: $(READY)
 	$(BIN)/collapse run discrete --out runs/demo/discrete --overwrite
 	@echo "reports: runs/demo/gaussian/report.html runs/demo/discrete/report.html"
 
-# The table of speed; BENCH_OUT=docs/benchmarks keeps them.
+# The table of speed, and how times grow; BENCH_OUT=docs/benchmarks keeps them.
 BENCH_OUT ?= runs/benchmarks
 bench: $(READY)
-	$(BIN)/python benchmarks/table.py --out $(BENCH_OUT)
+	@status=0; for one in table growth; do \
+		$(BIN)/python benchmarks/$$one.py --out $(BENCH_OUT) || status=1; \
+	done; exit $$status
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
