@@ -37,7 +37,7 @@ class DiscreteExperiment(AbstractExperiment):
         "smoke": {"num_chains": 8, "num_generations": 10},
         "paper": {"num_chains": 1024, "num_generations": 1000, "every": 20},
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.002, "laptop": 0.006, "paper": 0.25}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.005, "laptop": 0.006, "paper": 0.25}
 
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means the length of the text."""

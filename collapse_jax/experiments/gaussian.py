@@ -59,7 +59,7 @@ class GaussianExperiment(AbstractExperiment):
         "smoke": {"num_chains": 300, "num_generations": 20},
         "paper": {"num_chains": 100_000},
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.007, "laptop": 0.007, "paper": 0.02}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.011, "laptop": 0.012, "paper": 0.02}
 
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means 100, 500, 1000 and 10000."""

@@ -62,7 +62,7 @@ class GmmExperiment(AbstractExperiment):
         "smoke": {"sizes": (100, 200), "num_chains": 4, "num_generations": 60},
         "paper": {"most_rows": 3_200_000},
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.02, "laptop": 0.05, "paper": 0.8}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.018, "laptop": 0.06, "paper": 0.8}
 
     policy: PolicyConfig = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means `sizes`."""

@@ -43,7 +43,7 @@ class GrowingExperiment(AbstractExperiment):
         "smoke": {"num_chains": 500, "num_generations": 20},
         "paper": {"num_chains": 100_000, "num_generations": 1000},
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.004, "laptop": 0.006, "paper": 0.02}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.012, "laptop": 0.014, "paper": 0.02}
 
     first_size: int = 100
     """M_0; M_i is this times the growth at i + 1."""

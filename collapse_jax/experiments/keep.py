@@ -133,10 +133,10 @@ class KeepGaussianExperiment(_KeepExperiment):
     topic = "gaussian"
     what = "typical standard deviation"
     scales: ClassVar[Scales] = {
-        "smoke": {"num_chains": 200, "num_generations": 20, "num_samples": (10, 30)},
+        "smoke": {"num_chains": 200, "num_generations": 20, "num_samples": (30,)},
         "paper": {"num_chains": 10_000, "num_samples": (10, 30, 100, 300, 1000)},
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.01, "laptop": 0.01, "paper": 0.05}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.008, "laptop": 0.012, "paper": 0.05}
 
     num_samples: tuple[int, ...] = (10, 30, 100)
     """Corpus sizes M."""
@@ -166,10 +166,10 @@ class KeepWordsExperiment(_KeepExperiment):
     topic = "discrete"
     what = "distinct words"
     scales: ClassVar[Scales] = {
-        "smoke": {"num_chains": 4, "num_generations": 10, "num_samples": (1000, 3000)},
+        "smoke": {"num_chains": 4, "num_generations": 10, "num_samples": (3000,)},
         "paper": {"num_chains": 128, "num_samples": (5000, 15_000, 50_000, 150_000)},
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.01, "laptop": 0.03, "paper": 0.5}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.012, "laptop": 0.035, "paper": 0.5}
 
     source: str = "docstrings"
     """docstrings (of Python's library), text, text:FILE, zipf:K, or labels as FILE:COLUMN."""

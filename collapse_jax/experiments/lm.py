@@ -96,7 +96,7 @@ class LmExperiment(AbstractExperiment):
             "penalties": (2.0,),
         },
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.03, "laptop": 0.2, "paper": 9000.0}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.015, "laptop": 0.25, "paper": 9000.0}
     presets: ClassVar[Scales] = PRESETS
 
     preset: Literal[

@@ -29,8 +29,8 @@ class OneShotExperiment(AbstractExperiment):
     """
 
     topic = "gaussian"
-    scales: ClassVar[Scales] = {"smoke": {"most": 1000, "num_chains": 1000}}
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.005, "laptop": 0.015, "paper": 0.015}
+    scales: ClassVar[Scales] = {"smoke": {"most": 100, "num_chains": 1000}}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.008, "laptop": 0.02, "paper": 0.02}
 
     most: int = 10_000_000
     """The largest size; sizes are 10, 30, 100, ... up to it."""

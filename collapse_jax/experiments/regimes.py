@@ -36,7 +36,7 @@ class RegimesExperiment(AbstractExperiment):
         "smoke": {"num_chains": 200, "num_generations": 20},
         "paper": {"num_samples": 1000, "num_generations": 1000},
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.007, "laptop": 0.015, "paper": 0.15}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.012, "laptop": 0.02, "paper": 0.15}
 
     num_samples: int = 100
     """Rows per generation."""

@@ -85,7 +85,7 @@ class WeightingExperiment(AbstractExperiment):
         "smoke": {"num_chains": 2000, "num_generations": 30, "num_weights": 7},
         "paper": {"num_chains": 1_000_000},
     }
-    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.005, "laptop": 0.006, "paper": 0.03}
+    hours: ClassVar[Mapping[str, float]] = {"smoke": 0.004, "laptop": 0.008, "paper": 0.03}
 
     num_samples: int = 200
     """Synthetic rows per generation."""

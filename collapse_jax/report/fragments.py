@@ -14,11 +14,11 @@ _INCH = 104  # CSS pixels, for figures: those of two panels fill the page
 STYLE = """h1 { margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; opacity: .75; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid #8884; }
-.statements td { min-width: 9rem; font-size: .9rem; }
+.statements td { font-size: .9rem; } .statements td + td { min-width: 9rem; }
 .verdict { white-space: nowrap; font-weight: 600; }
 .agrees::before { content: "✓ "; } .differs::before { content: "✗ "; }
 .undecided::before { content: "? "; }
@@ -46,11 +46,11 @@ def statements(those: Sequence[Statement]) -> str:
     if not those:
         return ""
     lines = "".join(
-        f"<tr><td>{html.escape(one.claim)} <small>({html.escape(one.source)})</small></td>"
-        f"<td>{html.escape(one.found)}</td><td>{verdict(one)}</td></tr>"
+        f"<tr><td>{verdict(one)}</td><td>{html.escape(one.claim)} "
+        f"<small>({html.escape(one.source)})</small></td><td>{html.escape(one.found)}</td></tr>"
         for one in those
     )
-    head = _head(["literature", "this run", "verdict"])
+    head = _head(["verdict", "literature", "this run"])
     return f'<div class="wide"><table class="statements">{head}<tbody>{lines}</tbody></table></div>'
 
 

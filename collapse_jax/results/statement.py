@@ -36,6 +36,21 @@ class Statement:
         return {True: "agrees", False: "differs", None: "undecided"}[self.holds]
 
 
+def exceeds(differences: Float[np.ndarray, "..."], errors: Float[np.ndarray, "..."]) -> bool | None:
+    """Whether differences are positive: None if chance may have made one what it is.
+
+    Args:
+      differences: of means.
+      errors: standard errors of the means, added up.
+
+    >>> exceeds(np.array([1.0]), np.array([0.1])), exceeds(np.array([0.1]), np.array([0.1]))
+    (True, None)
+    """
+    if np.all(differences > MOST_ERRORS * errors):
+        return True
+    return False if np.any(differences < -MOST_ERRORS * errors) else None
+
+
 def equals(
     claim: str,
     source: str,

@@ -9,7 +9,7 @@ from collapse_jax.experiments import EXPERIMENTS, SCALES
 from collapse_jax.experiments.lm_findings import summarize
 from collapse_jax.report import Study, write_report, write_reproduction
 from collapse_jax.results.records import Records, Variable
-from collapse_jax.results.statement import Statement, equals, mean_with_interval
+from collapse_jax.results.statement import Statement, equals, exceeds, mean_with_interval
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (320).to_bytes(4, "big")
 
@@ -22,6 +22,12 @@ def test_means_are_held_to_four_standard_errors(distance, holds):
     found = equals("E x = x", "book", ["a", "b"], means, errors, exact)
     assert found.holds is holds
     assert found.verdict == ("agrees" if holds else "differs")
+
+
+@pytest.mark.parametrize(("difference", "holds"), [(0.5, True), (0.3, None), (-0.5, False)])
+def test_an_order_may_be_chance(difference, holds):
+    errors = np.array([0.1, 0.1])
+    assert exceeds(np.array([difference, 0.5]), errors) is holds
 
 
 def test_a_mean_that_is_not_a_number_does_not_agree():
