@@ -206,12 +206,8 @@ def make_plan(
     shapes = (chain, num_chains, program, carry, workers)
     processes = 1 if store is None else store.process[1]
     batch, width = check_batch(chain_batch, processes, *shapes)
-    layout = None
-    if store is not None:
-        layout = saved.layout_at(store.directory)
-        if layout is None or (store.extend and 2 * layout.chain_batch < batch):
-            layout = layout_of(batch, -(-num_generations // every) + 1, record)
-        batch = layout.chain_batch
+    layout = store and _layout(store, batch, -(-num_generations // every) + 1, record)
+    batch = batch if layout is None else layout.chain_batch
     plan = Plan(
         chain=chain,
         key=words,
@@ -239,6 +235,14 @@ def make_plan(
     plan = dataclasses.replace(plan, program=program)
     memory.check(plan.memory_needs())
     return plan
+
+
+def _layout(store: Store, batch: int, num_records: int, record: Any) -> Layout:
+    """How the files of a run are cut: as they are, unless it grows far beyond its batches."""
+    layout = saved.layout_at(store.directory)
+    if layout is None or (store.extend and 2 * layout.chain_batch < batch):
+        return layout_of(batch, num_records, record)
+    return layout
 
 
 def _program(
