@@ -26,6 +26,13 @@ class ChainState(NamedTuple):
       memory: the policy's own.
       first: (params, corpus) of generation 0; each None where nothing reads it.
       status: int32 code, or None for a family whose fit cannot fail.
+
+    >>> import jax
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> shapes = jax.eval_shape(lambda key: chain.init(key, num_generations=10), jax.random.key(0))
+    >>> isinstance(shapes, cj.ChainState), shapes.params.mean.shape
+    (True, (1,))
     """
 
     params: Any
@@ -73,6 +80,11 @@ class Chain:
 
     Raises:
       ValueError: if one is of the wrong kind or they do not fit each other.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Discrete(), cj.Categorical([0.7, 0.2, 0.1]), cj.Replace(100))
+    >>> chain.family.num_states, chain.policy.initial_size
+    (3, 100)
     """
 
     family: AbstractFamily

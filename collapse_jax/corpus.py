@@ -71,7 +71,14 @@ class AbstractCorpus(abc.ABC):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Counts(AbstractCorpus):
-    """How many rows are in each state. Sufficient for `Discrete`, and it stays so when pooled."""
+    """How many rows are in each state. Sufficient for `Discrete`, and it stays so when pooled.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> pool = cj.Counts(jnp.array([3, 0, 1])).merge(cj.Counts(jnp.array([1, 1, 0])), jnp.int32(4))
+    >>> pool.counts.tolist(), int(pool.size)
+    ([4, 1, 1], 6)
+    """
 
     counts: Int[Array, " state"]
 
@@ -100,6 +107,14 @@ class Moments(AbstractCorpus):
 
     covariance = L L^T with L = factor @ diag(exp(log_scale)): scales live on the log
     scale, so a collapsing chain never underflows. log_scale -inf is a scale of zero.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> at = {"log_scale": jnp.array([-jnp.inf]), "factor": jnp.ones((1, 1))}
+    >>> left, right = (cj.Moments(2, jnp.array([mean]), **at) for mean in (-1.0, 1.0))
+    >>> pool = left.merge(right, jnp.int32(2))
+    >>> int(pool.size), pool.mean.tolist(), pool.log_scale.tolist()
+    (4, [0.0], [0.0])
     """
 
     num_rows: Any  # int32 scalar
@@ -144,6 +159,12 @@ class Samples(AbstractCorpus):
     in which they are of order one however far the chain has collapsed. A factor, of
     order one too, lets one direction collapse further than another; None is the identity.
     Labels and other rows that are not real vectors have no frame.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> corpus = cj.Samples.of_rows(jnp.array([[1.0], [2.0], [0.0]]), size=2)
+    >>> int(corpus.size), corpus.capacity, corpus.full_weights().tolist()
+    (2, 3, [1.0, 1.0, 0.0])
     """
 
     rows: Array  # [slot, ...]

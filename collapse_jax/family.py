@@ -32,6 +32,11 @@ class Fit(NamedTuple):
       params: what `draw` and `measure` need.
       status: int32 code, or the int 0 where a fit cannot fail.
       info: what else is worth recording of the fit, by name.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> cj.Fit(params=jnp.zeros(3)).status
+    0
     """
 
     params: Any

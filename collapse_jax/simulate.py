@@ -69,26 +69,28 @@ def simulate(
       chain_batch: chains at a time; None for a size that suits the memory.
       generation_chunk: generations per call of the compiled program; None for as many
         as the memory for their records allows, or with progress or store a second's.
-      devices: a number of local devices or the devices; None for the default one, or for
-        all if several processes share the store; "all". Each runs batches of its own; for
-        families on the host (`LanguageModel`) they share every chain, and "all" are those of
-        all processes of `jax.distributed`, which make the same call. The first of them has
-        the store, whose directory all must see.
+      devices: a number of local devices or the devices; None for the default one, or for all if
+        several processes share the store; "all". Each runs batches of its own; for families on
+        the host (`LanguageModel`) they share every chain, and "all" are those of all processes of
+        `jax.distributed`, which make the same call; the first has the store, which all must see.
       progress: whether to show rate and time left on stderr.
-      store: a run directory, in which every record is kept as soon as it is made. A run
-        that is there is continued, after whatever ended it, and its chains are the same to
-        the bit as if nothing had. An interrupt (Ctrl-C) ends it after the call in hand.
-      state: `records.state` of an earlier run of the same chain, key and chains, which
-        is then continued to generation `num_generations`; its generations are not
-        recorded again.
+      store: a run directory, in which every record is kept as soon as it is made. A run that is
+        there is continued, after whatever ended it, and its chains are the same to the bit as if
+        nothing had. An interrupt (Ctrl-C) ends it after the call in hand.
+      state: `records.state` of an earlier run of the same chain, key and chains, which is then
+        continued to generation `num_generations`; its generations are not recorded again.
 
     Returns:
       `Records` with dims ("generation", "chain", ...), or reduced ones.
 
     Raises:
-      ValueError: for a bad argument, before anything is compiled, if the run needs more
-        memory than there is, or if the store is another run's, another process writes it,
-        it is damaged, or its disk is full.
+      ValueError: for a bad argument, before anything is compiled, if the run needs more memory than
+        there is, or if the store is another run's, written by another process, damaged, or full.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> cj.simulate(chain, key=0, num_chains=64, num_generations=20)["log_std"].shape
+    (21, 64)
     """
     plan = make_plan(
         chain,

@@ -64,6 +64,11 @@ class Truth(NamedTuple):
 
     overlap = int_0^1 Q(u) Phi^{-1}(u) du, Q the quantile function of p_0, in one
     dimension: the share of the spread a normal law can match (sigma if p_0 is normal).
+
+    >>> import collapse_jax as cj
+    >>> truth = cj.Normal(mean=1.0, covariance=4.0).truth
+    >>> isinstance(truth, cj.Truth), truth.mean.tolist(), truth.overlap.round(4).tolist()
+    (True, [1.0], 2.0)
     """
 
     mean: Any  # [dim]

@@ -1,4 +1,10 @@
-"""Ready experiments: config -> chain -> records -> summary -> figures."""
+"""Ready experiments: config -> chain -> records -> summary -> figures.
+
+>>> from collapse_jax.experiments import EXPERIMENTS
+>>> experiment = EXPERIMENTS["gaussian"].at_scale("smoke")
+>>> experiment.topic, experiment.num_chains
+('gaussian', 300)
+"""
 
 from collapse_jax.experiments.base import SCALES, AbstractExperiment, Summary
 from collapse_jax.experiments.discrete import DiscreteExperiment

@@ -59,6 +59,13 @@ class Discrete(AbstractFamily):
 
     Raises:
       ValueError: for any other value.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> family = cj.Discrete(num_states=3, smoothing=1.0)
+    >>> fit = family.fit(None, cj.Counts(jnp.array([2, 1, 0])), None, None)
+    >>> [round(float(p), 4) for p in fit.params]
+    [0.5, 0.3333, 0.1667]
     """
 
     num_states: int | None = static(default=None)

@@ -61,6 +61,13 @@ class Gaussian(AbstractFamily):
 
     Raises:
       ValueError: for any other value.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> corpus = cj.Moments(jnp.int32(5), jnp.array([2.0]), jnp.zeros(1), jnp.ones((1, 1)))
+    >>> model = cj.Gaussian(1, "unbiased").fit(None, corpus, None, None).params
+    >>> model.mean.tolist(), jnp.exp(2 * model.log_scale).round(4).tolist()  # 1, times 5 / 4
+    ([2.0], [1.25])
     """
 
     dim: int = static(default=1)

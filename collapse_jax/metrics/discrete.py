@@ -8,46 +8,92 @@ TAIL = 0.1
 
 
 def entropy(probabilities: Float[Array, " state"]) -> Float[Array, ""]:
-    """-sum p ln p, with 0 ln 0 = 0."""
+    """-sum p ln p, with 0 ln 0 = 0.
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import discrete
+    >>> round(float(discrete.entropy(jnp.array([0.5, 0.5, 0.0]))), 4)  # ln 2
+    0.6931
+    """
     log = jnp.log(jnp.where(probabilities > 0, probabilities, 1))
     return -jnp.sum(probabilities * log)
 
 
 def heterozygosity(probabilities: Float[Array, " state"]) -> Float[Array, ""]:
-    """1 - sum p^2: the chance that two draws differ (Nei, PNAS 70, 1973)."""
+    """1 - sum p^2: the chance that two draws differ (Nei, PNAS 70, 1973).
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import discrete
+    >>> float(discrete.heterozygosity(jnp.array([0.5, 0.25, 0.25])))
+    0.625
+    """
     return 1 - jnp.sum(probabilities**2)
 
 
 def total_variation(
     probabilities: Float[Array, " state"], truth: Float[Array, " state"]
 ) -> Float[Array, ""]:
-    """Half of sum |p - q|, in [0, 1]."""
+    """Half of sum |p - q|, in [0, 1].
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import discrete
+    >>> float(discrete.total_variation(jnp.array([1.0, 0.0]), jnp.array([0.25, 0.75])))
+    0.75
+    """
     return 0.5 * jnp.sum(jnp.abs(probabilities - truth))
 
 
 def kl_divergence(
     probabilities: Float[Array, " state"], truth: Float[Array, " state"]
 ) -> Float[Array, ""]:
-    """sum p ln(p / q); infinite if p has mass where q has none."""
+    """sum p ln(p / q); infinite if p has mass where q has none.
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import discrete
+    >>> model, truth = jnp.array([1.0, 0.0]), jnp.array([0.25, 0.75])
+    >>> round(float(discrete.kl_divergence(model, truth)), 4)  # ln 4
+    1.3863
+    >>> float(discrete.kl_divergence(truth, model))
+    inf
+    """
     positive = probabilities > 0
     ratio = jnp.where(positive, probabilities, 1) / jnp.where(positive, truth, 1)
     return jnp.sum(probabilities * jnp.log(ratio))
 
 
 def tail(truth: Float[Array, " state"]) -> Bool[Array, " state"]:
-    """The least likely states of p_0 that together hold at most 0.1 of it."""
+    """The least likely states of p_0 that together hold at most 0.1 of it.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import discrete
+    >>> jax.jit(discrete.tail)(jnp.array([0.5, 0.05, 0.4, 0.05])).tolist()
+    [False, True, False, True]
+    """
     order = jnp.argsort(truth, stable=True)
     within = jnp.cumsum(truth[order]) <= TAIL * (1 + 1e-6)
     return jnp.zeros(truth.shape, bool).at[order].set(within)
 
 
 def support_size(probabilities: Float[Array, " state"]) -> Int[Array, ""]:
-    """Number of states with positive probability."""
+    """Number of states with positive probability.
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import discrete
+    >>> int(discrete.support_size(jnp.array([0.5, 0.0, 0.5])))
+    2
+    """
     return jnp.sum(probabilities > 0, dtype=jnp.int32)
 
 
 def tail_on_host(truth: np.ndarray) -> np.ndarray:
-    """`tail` in float64."""
+    """`tail` in float64.
+
+    >>> import numpy as np
+    >>> from collapse_jax.metrics import discrete
+    >>> discrete.tail_on_host(np.array([0.5, 0.05, 0.4, 0.05])).tolist()
+    [False, True, False, True]
+    """
     order = np.argsort(truth, kind="stable")
     mask = np.zeros(len(truth), bool)
     mask[order] = np.cumsum(truth[order]) <= TAIL * (1 + 1e-9)

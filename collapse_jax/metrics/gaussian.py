@@ -8,14 +8,26 @@ from collapse_jax.source import Truth
 
 
 def log_det_covariance(log_scale: Float[Array, " dim"]) -> Float[Array, ""]:
-    """ln det of the covariance, -inf if it is singular."""
+    """ln det of the covariance, -inf if it is singular.
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import gaussian
+    >>> round(float(gaussian.log_det_covariance(jnp.log(jnp.array([2.0, 3.0])))), 4)  # ln 36
+    3.5835
+    """
     return 2 * jnp.sum(log_scale)
 
 
 def trace_covariance(
     log_scale: Float[Array, " dim"], factor: Float[Array, "dim dim"]
 ) -> Float[Array, ""]:
-    """Trace of the covariance."""
+    """Trace of the covariance.
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import gaussian
+    >>> float(gaussian.trace_covariance(jnp.array([0.0, 0.0]), jnp.array([[1.0, 0.0], [2.0, 1.0]])))
+    6.0
+    """
     return jnp.sum(scaled_factor(log_scale, factor) ** 2)
 
 
@@ -32,6 +44,14 @@ def wasserstein2_squared(
     if the truth is normal. In more from the normal law with the truth's moments,
     |mean - m|^2 + |L|^2 + |T|^2 - 2 |L^T T|_* (Dowson & Landau, J. Multivar. Anal. 12,
     1982), a lower bound if the truth is not normal (Gelbrich 1990).
+
+    >>> import collapse_jax as cj
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import gaussian
+    >>> truth = cj.Normal(mean=0.0, covariance=1.0).truth
+    >>> model = jnp.array([3.0]), jnp.array([-jnp.inf]), jnp.ones((1, 1))  # a point mass at 3
+    >>> float(gaussian.wasserstein2_squared(*model, truth))
+    10.0
     """
     gap = jnp.sum((mean - truth.mean) ** 2)
     if mean.shape == (1,):

@@ -17,31 +17,64 @@ LogOverlap = Float[Array, "component component"]
 
 
 def absolute(components: Components, frame: Frame) -> tuple[Array, Array]:
-    """Means [component, dim] and roots [component, dim, dim] of covariances, not in a frame."""
+    """Means [component, dim] and roots [component, dim, dim] of covariances, not in a frame.
+
+    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> pair = metrics.of_normals([0.5, 0.5], [[0.0], [4.0]], [[0.0], [0.0]], [[[1.0]], [[1.0]]])
+    >>> means, roots = metrics.absolute(*pair)
+    >>> means.tolist(), roots.tolist()
+    ([[0.0], [4.0]], [[[1.0]], [[1.0]]])
+    """
     return _isotropic(components, frame, jnp.zeros_like(frame.location), frame.log_scale * 0)
 
 
 def log_dets(components: Components, frame: Frame) -> Float[Array, " component"]:
-    """ln of the determinant of each covariance: finite however small it is."""
+    """ln of the determinant of each covariance: finite however small it is.
+
+    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> wide = metrics.of_normals([1.0], [[3.0]], [[2.0]], [[[1.0]]])
+    >>> metrics.log_dets(*wide).tolist()
+    [4.0]
+    """
     own = jnp.sum(jnp.log(diagonals(components.factors)), axis=-1)
     return 2 * (own + frame.log_volume)
 
 
 def log_spreads(components: Components, frame: Frame) -> Float[Array, " component"]:
-    """ln sqrt(trace / dim) of each covariance."""
+    """ln sqrt(trace / dim) of each covariance.
+
+    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> wide = metrics.of_normals([1.0], [[3.0]], [[2.0]], [[[1.0]]])
+    >>> metrics.log_spreads(*wide).tolist()
+    [2.0]
+    """
     dim = components.means.shape[1]
     turned = product(_spread(frame.factor, components.factors), components.factors)
     return frame.log_scale + 0.5 * jnp.log(jnp.sum(turned**2, axis=(-2, -1)) / dim)
 
 
 def effective_components(weights: Float[Array, " component"]) -> Float[Array, ""]:
-    """exp of the entropy of the weights: K if they are equal, 1 if one has all."""
+    """exp of the entropy of the weights: K if they are equal, 1 if one has all.
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> round(float(metrics.effective_components(jnp.array([0.5, 0.5, 0.0]))), 4)
+    2.0
+    """
     logs = jnp.log(jnp.where(weights > 0, weights, 1))
     return jnp.exp(-jnp.sum(weights * logs))
 
 
 def component_distances(components: Components) -> Float[Array, "component component"]:
-    """Mahalanobis distance of every two means under the average of their covariances."""
+    """Mahalanobis distance of every two means under the average of their covariances.
+
+    >>> import jax
+    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> pair = metrics.of_normals([0.5, 0.5], [[0.0], [4.0]], [[0.0], [0.0]], [[[1.0]], [[1.0]]])
+    >>> components, _ = pair
+    >>> jax.jit(metrics.component_distances)(components).round(4).tolist()
+    [[0.0, 4.0], [4.0, 0.0]]
+    """
     gaps, log_scale, factor = _pairs(
         components.means, components.factors, components.means, components.factors
     )
@@ -56,6 +89,16 @@ def log_l2_squared(
 
     The overlap of two normal laws is a normal density, int N_i N_j = N(mu_i - mu_j; 0,
     S_i + S_j). Differences below the rounding of f^2 + h^2 are reported as that rounding.
+
+    >>> import jax
+    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> normal = metrics.of_normals([1.0], [[3.0]], [[0.0]], [[[1.0]]])
+    >>> far = metrics.of_normals([1.0], [[103.0]], [[0.0]], [[[1.0]]])
+    >>> log_l2_squared = jax.jit(metrics.log_l2_squared)
+    >>> float(log_l2_squared(*normal, *normal))
+    -inf
+    >>> round(float(log_l2_squared(*normal, *far)), 4)  # ln(1 / sqrt(pi))
+    -0.5724
     """
     same = [jnp.all(a == b) for a, b in zip((*one, *frame), (*other, *other_frame), strict=True)]
     is_same = jnp.all(jnp.stack(same))
@@ -79,7 +122,18 @@ def log_l2_squared(
 
 
 def mean_log_density(rows: Samples, components: Components, frame: Frame) -> Float[Array, ""]:
-    """Mean over rows of ln f(row)."""
+    """Mean over rows of ln f(row).
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> normal = metrics.of_normals([1.0], [[3.0]], [[0.0]], [[[1.0]]])
+    >>> rows = cj.Samples.of_rows(jnp.array([[3.0], [4.0]]), 2)
+    >>> density = jax.jit(metrics.mean_log_density)(rows, *normal)
+    >>> round(float(density), 4)  # -ln(2 pi) / 2 - 1 / 4
+    -1.1689
+    """
     own = Frame(*_frame_without_factor(rows))
     values = rows.plain_rows.T
     moved = move(components, frame, own)
@@ -89,7 +143,14 @@ def mean_log_density(rows: Samples, components: Components, frame: Frame) -> Flo
 
 
 def of_normals(weights: Any, means: Any, log_scales: Any, factors: Any) -> tuple[Components, Frame]:
-    """Normal laws given by log scales and unit triangular factors, in a frame of their size."""
+    """Normal laws given by log scales and unit triangular factors, in a frame of their size.
+
+    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> normal = metrics.of_normals([1.0], [[3.0]], [[0.0]], [[[1.0]]])
+    >>> components, frame = normal
+    >>> components.means.tolist(), frame.location.tolist()
+    ([[0.0]], [3.0])
+    """
     dtype = jnp.result_type(float)
     weights, means, log_scales, factors = (
         jnp.asarray(value, dtype) for value in (weights, means, log_scales, factors)

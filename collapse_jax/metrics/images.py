@@ -8,7 +8,14 @@ from jaxtyping import Array, Bool, Float
 def squared_distances(
     left: Float[Array, "left pixel"], right: Float[Array, "right pixel"]
 ) -> Float[Array, "left right"]:
-    """Squared Euclidean distances, never negative."""
+    """Squared Euclidean distances, never negative.
+
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import images
+    >>> origin, others = jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0], [0.0, 1.0]])
+    >>> images.squared_distances(origin, others).tolist()
+    [[25.0, 1.0]]
+    """
     product = left @ right.T
     sums = jnp.sum(left**2, axis=1)[:, None] + jnp.sum(right**2, axis=1)
     return jnp.maximum(sums - 2 * product, 0)
@@ -27,6 +34,15 @@ def precision_and_recall(
       samples: more than `neighbours` of them.
       real: more than `neighbours` of them.
       neighbours: k.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from collapse_jax.metrics import images
+    >>> real = jnp.arange(8.0)[:, None]
+    >>> samples = real[:4] + 0.5  # right, of half of what there is
+    >>> precision_and_recall = jax.jit(images.precision_and_recall, static_argnums=2)
+    >>> [float(value) for value in precision_and_recall(samples, real, 1)]
+    [1.0, 0.625]
     """
     across = squared_distances(samples, real)
 

@@ -34,6 +34,10 @@ class Accumulate(AbstractPolicy):
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31), or a pool that
         reaches 2^31 rows within the run.
+
+    >>> import collapse_jax as cj
+    >>> cj.Accumulate(100).capacity(num_generations=3)
+    400
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)

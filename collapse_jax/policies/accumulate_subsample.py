@@ -41,6 +41,11 @@ class AccumulateSubsample(AbstractPolicy):
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31), or a pool that
         reaches 2^31 rows within the run.
+
+    >>> import collapse_jax as cj
+    >>> policy = cj.AccumulateSubsample(100)
+    >>> policy.sizes(3).tolist(), policy.largest_population(3)
+    ([100, 100, 100, 100], 400)
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)

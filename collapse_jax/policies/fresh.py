@@ -35,6 +35,10 @@ class Fresh(AbstractPolicy):
     Raises:
       ValueError: for sizes that are not integers, schedules of different lengths, or sums
         of 2^31 and more.
+
+    >>> import collapse_jax as cj
+    >>> cj.Fresh(90, num_original=10).sizes(2).tolist()
+    [100, 100, 100]
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)

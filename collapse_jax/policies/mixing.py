@@ -49,6 +49,13 @@ class Mixing(AbstractPolicy):
     Raises:
       ValueError: for shares outside [0, 1] or that do not sum to 1 to within 1e-6, schedules
         that disagree, or a subset larger than what it is chosen from.
+
+    >>> import collapse_jax as cj
+    >>> policy = cj.Mixing([100, 200, 400], beta=0.2, gamma=[0.1, 0.3])
+    >>> policy.sizes(2).tolist(), policy.gamma.tolist()
+    ([100, 200, 400], [0.1, 0.3])
+    >>> policy.reuses_rows
+    True
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)

@@ -27,6 +27,12 @@ class Replace(AbstractPolicy):
 
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31).
+
+    >>> import collapse_jax as cj
+    >>> cj.Replace(100).sizes(3).tolist()
+    [100, 100, 100, 100]
+    >>> cj.Replace([100, 200, 400]).sizes(2).tolist()
+    [100, 200, 400]
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)

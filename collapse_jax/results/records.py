@@ -29,6 +29,20 @@ class Records:
       state: what continues the run.
       expected: what `theory` shows, or a function that computes it when it is asked for.
       missing: ids (first, last) of chains that a run on disk has not finished.
+
+    >>> import tempfile
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> records = cj.simulate(chain, key=0, num_chains=64, num_generations=20)
+    >>> records["log_std"].shape, records["generation"][-1].tolist()
+    ((21, 64), 20)
+    >>> records.theory["log_std"].values[-1].round(4).tolist()
+    -0.1064
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = records.save(f"{folder}/run")
+    ...     again = cj.Records.load(path)
+    ...     bool((again["log_std"] == records["log_std"]).all())
+    True
     """
 
     variables: Mapping[str, Variable]

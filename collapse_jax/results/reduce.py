@@ -44,6 +44,11 @@ class Reduce:
     Raises:
       ValueError: for a level outside [0, 1], edges that do not increase, or if nothing is
         kept.
+
+    >>> import collapse_jax as cj
+    >>> reduce = cj.Reduce(std=False, quantiles=[0.5], histograms={"log_std": [-2, -1, 0]})
+    >>> reduce.quantiles, reduce.edges
+    ((0.5,), (('log_std', (-2.0, -1.0, 0.0)),))
     """
 
     mean: bool = static(default=True)

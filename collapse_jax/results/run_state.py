@@ -28,6 +28,13 @@ class RunState:
     A file of it is several arrays saved by NumPy, one after the other: generation, id of the
     first chain, the key and the number of leaves; the leaves; and records of these chains
     that fill no file of their own yet.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> first = cj.simulate(chain, key=0, num_chains=64, num_generations=20)
+    >>> rest = cj.simulate(chain, key=0, num_chains=64, num_generations=40, state=first.state)
+    >>> isinstance(first.state, cj.RunState), first.state.generation, rest["generation"][0].tolist()
+    (True, 20, 21)
     """
 
     generation: int

@@ -9,7 +9,17 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Variable:
-    """An array with a name for every axis."""
+    """An array with a name for every axis.
+
+    >>> import numpy as np
+    >>> import collapse_jax as cj
+    >>> cj.Variable(("generation", "chain"), np.zeros((21, 64))).values.shape
+    (21, 64)
+    >>> cj.Variable(("generation",), np.zeros((21, 64)))
+    Traceback (most recent call last):
+        ...
+    ValueError: dims=('generation',) is not allowed: the values have shape (21, 64); name each axis
+    """
 
     dims: tuple[str, ...]
     values: np.ndarray

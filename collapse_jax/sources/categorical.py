@@ -31,6 +31,11 @@ class Categorical(CountsSource):
 
     Raises:
       ValueError: for anything else.
+
+    >>> import collapse_jax as cj
+    >>> source = cj.Categorical([0.5, 0.25, 0.25])
+    >>> source.num_states, source.law.tolist()
+    (3, [0.5, 0.25, 0.25])
     """
 
     probabilities: Any

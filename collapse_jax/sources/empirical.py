@@ -47,6 +47,13 @@ class Empirical:
     Raises:
       ValueError: for a file that cannot be read, an unknown column, empty data, values that
         are missing or not finite, negative labels or another number of axes.
+
+    >>> import collapse_jax as cj
+    >>> source = cj.Empirical.words("A rose is a rose is a rose")
+    >>> source.names, source.counts.tolist()
+    (('a', 'rose', 'is'), [3, 3, 2])
+    >>> cj.Empirical([1.5, 2.5, 4.0]).num_rows
+    3
     """
 
     def __new__(  # pyright: ignore

@@ -35,6 +35,13 @@ class Images(AbstractSource):
     Raises:
       ValueError: for images that are not square, values outside [0, 1], or labels of
         another number.
+
+    >>> import numpy as np
+    >>> import collapse_jax as cj
+    >>> grey = np.full((30, 8, 8), 0.5)
+    >>> source = cj.Images(grey[:20], held_out=grey[20:])
+    >>> source.num_rows, source.side
+    (20, 8)
     """
 
     images: Any

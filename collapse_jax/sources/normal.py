@@ -87,6 +87,10 @@ class Normal(MomentsSource):
     Raises:
       ValueError: for shapes that disagree, values that are not finite, or a
         covariance that is not symmetric positive semi-definite.
+
+    >>> import collapse_jax as cj
+    >>> cj.Normal(mean=[0.0, 0.0], covariance=[[1.0, 0.5], [0.5, 1.0]]).row_dim
+    2
     """
 
     mean: Any

@@ -33,6 +33,12 @@ class NormalMixture(MomentsSource):
     Raises:
       ValueError: for shapes that disagree, weights that are no probabilities, or a
         covariance that is not symmetric positive semi-definite.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> truth = cj.NormalMixture([0.5, 0.5], means=[-1.0, 1.0], covariances=[1.0, 1.0]).truth
+    >>> truth.mean.tolist(), jnp.exp(2 * truth.log_scale).round(4).tolist()
+    ([0.0], [2.0])
     """
 
     weights: Any

@@ -27,6 +27,11 @@ class Sampler(AbstractSource):
 
     Raises:
       ValueError: if what the function returns has another shape or is not real.
+
+    >>> import jax
+    >>> import collapse_jax as cj
+    >>> cj.Sampler(lambda key, num_rows: jax.random.t(key, 4.0, (num_rows, 1)), dim=1).row_dim
+    1
     """
 
     function: Callable[[Any, int], Any] = static()

@@ -32,6 +32,13 @@ class TokenBlocks(AbstractSource):
     Raises:
       ValueError: for blocks of other lengths, fewer than two tokens a block, no blocks, or
         tokens that are not integers in [0, vocab_size).
+
+    >>> import numpy as np
+    >>> import collapse_jax as cj
+    >>> blocks = np.arange(40).reshape(10, 4)
+    >>> source = cj.TokenBlocks(blocks[:6], blocks[6:8], blocks[8:], vocab_size=40)
+    >>> source.num_rows, source.block_size
+    (6, 4)
     """
 
     train: Any

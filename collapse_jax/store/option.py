@@ -24,6 +24,10 @@ class Store:
 
     Raises:
       ValueError: for a bad argument.
+
+    >>> import collapse_jax as cj
+    >>> cj.Store("runs/large", process=(0, 4)).process
+    (0, 4)
     """
 
     path: str | Path

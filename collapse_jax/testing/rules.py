@@ -14,7 +14,17 @@ from collapse_jax.random.threefry import as_key
 
 
 class BrokenRuleError(AssertionError):
-    """A rule that a class does not keep, by name."""
+    """A rule that a class does not keep, by name.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> from collapse_jax.testing import BrokenRuleError, check_source
+    >>> try:
+    ...     check_source(cj.Sampler(lambda key, n: jnp.zeros((n, 1)), dim=1))
+    ... except BrokenRuleError as error:
+    ...     error.rule
+    'randomness'
+    """
 
     def __init__(self, rule: str, detail: str) -> None:
         super().__init__(f"rule {rule!r} is broken: {detail}")

@@ -45,6 +45,15 @@ def check_source(source: AbstractSource, *, num_rows: int = 50, key: int = 0) ->
 
     Raises:
       BrokenRuleError: naming the first rule that is broken.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> from collapse_jax.testing import check_source
+    >>> try:
+    ...     check_source(cj.Sampler(lambda key, n: jnp.zeros((n, 1)), dim=1))
+    ... except AssertionError as error:
+    ...     print(error)
+    rule 'randomness' is broken: a draw is the same in another chain; use all of `keys`
     """
 
     def draw(keys: Keys, size: Any = num_rows, capacity: int = num_rows) -> Any:

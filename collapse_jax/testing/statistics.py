@@ -22,6 +22,15 @@ class Evidence(NamedTuple):
       detectable: the smallest effect that fails with probability 0.99.
       effect: what `detectable` measures.
       message: the finding in words.
+
+    >>> import numpy as np
+    >>> from collapse_jax.testing import Evidence, mean_evidence
+    >>> draws = np.random.default_rng(0).normal(size=10_000)
+    >>> evidence = mean_evidence(draws, 0.1)
+    >>> isinstance(evidence, Evidence), evidence.draws, round(evidence.detectable, 3)
+    (True, 10000, 0.084)
+    >>> evidence.message
+    'mean 0.00631189 differs from 0.1 by -9.4 standard errors; 6.1 are allowed'
     """
 
     p_value: float
@@ -53,7 +62,14 @@ def _draws(values: Any) -> np.ndarray:
 
 
 def mean_evidence(values: Any, expected: float, false_fail: float = FALSE_FAIL) -> Evidence:
-    """Whether independent draws have this expectation: a z-test."""
+    """Whether independent draws have this expectation: a z-test.
+
+    >>> import numpy as np
+    >>> from collapse_jax.testing import mean_evidence
+    >>> draws = np.random.default_rng(0).normal(size=10_000)
+    >>> mean_evidence(draws, 0.1).p_value < 1e-9
+    True
+    """
     from scipy import special
 
     draws = _draws(values)
@@ -74,7 +90,15 @@ def mean_evidence(values: Any, expected: float, false_fail: float = FALSE_FAIL) 
 def law_evidence(
     values: Any, cdf: Callable[[np.ndarray], np.ndarray], false_fail: float = FALSE_FAIL
 ) -> Evidence:
-    """Whether draws have a continuous law with this distribution function (Kolmogorov)."""
+    """Whether draws have a continuous law with this distribution function (Kolmogorov).
+
+    >>> import numpy as np
+    >>> from collapse_jax.testing import law_evidence
+    >>> from scipy import special
+    >>> draws = np.random.default_rng(0).normal(size=10_000)
+    >>> law_evidence(draws, special.expit).p_value < 1e-9
+    True
+    """
     draws = np.sort(_draws(values))
     ranks = np.arange(draws.size + 1) / draws.size
     theory = cdf(draws)
@@ -83,7 +107,14 @@ def law_evidence(
 
 
 def same_law_evidence(one: Any, other: Any, false_fail: float = FALSE_FAIL) -> Evidence:
-    """Whether two independent samples have one law (Kolmogorov and Smirnov)."""
+    """Whether two independent samples have one law (Kolmogorov and Smirnov).
+
+    >>> import numpy as np
+    >>> from collapse_jax.testing import same_law_evidence
+    >>> draws, others = np.random.default_rng(0).normal(size=(2, 10_000))
+    >>> same_law_evidence(draws, others + 0.2).p_value < 1e-9
+    True
+    """
     first, second = np.sort(_draws(one)), np.sort(_draws(other))
     places = np.concatenate([first, second])
     ranks = [np.searchsorted(x, places, side="right") / x.size for x in (first, second)]
@@ -112,6 +143,12 @@ def frequency_evidence(counts: Any, probabilities: Any, false_fail: float = FALS
 
     Cells that expect fewer than 10 draws are taken together; one hit where the
     probability is zero refuses the claim.
+
+    >>> from collapse_jax.testing import frequency_evidence
+    >>> frequency_evidence([5_020, 4_980], [0.5, 0.5]).p_value > 0.5
+    True
+    >>> frequency_evidence([5_020, 4_980, 1], [0.5, 0.5, 0.0]).p_value
+    0.0
     """
     from scipy import special, stats
 
@@ -153,6 +190,12 @@ def assert_mean(values: Any, expected: float, *, false_fail: float = FALSE_FAIL)
 
     Raises:
       AssertionError: if the mean is too far away, or there are too few draws.
+
+    >>> import numpy as np
+    >>> from collapse_jax.testing import assert_mean
+    >>> draws = np.random.default_rng(0).normal(size=10_000)
+    >>> round(assert_mean(draws, 0.0), 3)  # it would have caught this much
+    0.084
     """
     return mean_evidence(values, expected, false_fail).check(false_fail)
 
@@ -172,6 +215,13 @@ def assert_law(
 
     Raises:
       AssertionError: if the gap is too large, or there are too few draws.
+
+    >>> import numpy as np
+    >>> from collapse_jax.testing import assert_law
+    >>> from scipy import special
+    >>> draws = np.random.default_rng(0).normal(size=10_000)
+    >>> round(assert_law(draws, special.ndtr), 3)  # it would have caught this much
+    0.048
     """
     return law_evidence(values, cdf, false_fail).check(false_fail)
 
@@ -189,6 +239,12 @@ def assert_same_law(one: Any, other: Any, *, false_fail: float = FALSE_FAIL) -> 
 
     Raises:
       AssertionError: if the gap is too large, or there are too few draws.
+
+    >>> import numpy as np
+    >>> from collapse_jax.testing import assert_same_law
+    >>> draws, others = np.random.default_rng(0).normal(size=(2, 10_000))
+    >>> round(assert_same_law(draws, others), 3)  # it would have caught this much
+    0.068
     """
     return same_law_evidence(one, other, false_fail).check(false_fail)
 
@@ -206,5 +262,9 @@ def assert_frequencies(counts: Any, probabilities: Any, *, false_fail: float = F
 
     Raises:
       AssertionError: if the deviation is too large, or there are too few draws.
+
+    >>> from collapse_jax.testing import assert_frequencies
+    >>> round(assert_frequencies([5_020, 4_980], [0.5, 0.5]), 3)  # it would have caught this much
+    0.084
     """
     return frequency_evidence(counts, probabilities, false_fail).check(false_fail)

@@ -3,6 +3,13 @@
 Sizes come from short menus, since every new shape is a new compilation; numbers are drawn
 freely. All values are dyadic and of order one, so that sums of a few of them carry no
 rounding and a failing example prints well.
+
+>>> from hypothesis import given
+>>> from collapse_jax.testing import strategies
+>>> @given(strategies.policies(num_generations=3))
+... def has_a_size_for_each_generation(policy):
+...     assert len(policy.sizes(3)) == 4
+>>> has_a_size_for_each_generation()
 """
 
 from typing import Any

@@ -93,6 +93,13 @@ def absorption_times(
 
     Raises:
       ValueError: for a bad argument.
+
+    >>> from collapse_jax.theory import ancestor_chains, ancestors
+    >>> times = ancestor_chains.absorption_times([0.5, 0.5], 10, key=0, num_chains=4000)
+    >>> round(ancestors.mean_absorption_time([0.5, 0.5], 10), 2)
+    12.59
+    >>> bool(abs(times.mean() - ancestors.mean_absorption_time([0.5, 0.5], 10)) < 0.7)
+    True
     """
     law, size = law_of(probabilities), _size(num_samples)
     with np.errstate(divide="ignore"):

@@ -38,6 +38,13 @@ def expected_support_size(probabilities: Law, sizes: Sizes, gamma: Share = 0.0) 
       probabilities: p_0, up to about 10^6 states.
       sizes: M_0 .. M_G; with `gamma` at most 5,000 each.
       gamma: share of D_1 .. D_G that is drawn anew from p_0, one number or G.
+
+    >>> import numpy as np
+    >>> from collapse_jax.theory import ancestors
+    >>> ancestors.expected_support_size([0.5, 0.5], [2] * 3).round(4).tolist()
+    [1.5, 1.25, 1.125]
+    >>> ancestors.expected_support_size(np.full(1000, 1e-3), [1000] * 3).round(1).tolist()
+    [632.3, 468.8, 374.3]
     """
     law = law_of(probabilities)
     return _present(law, np.ones(len(law)), counts_of(sizes), gamma)
@@ -59,6 +66,10 @@ def expected_surviving_mass(
       sizes: M_0 .. M_G; with `gamma` at most 5,000 each.
       gamma: share of D_1 .. D_G that is drawn anew from p_0, one number or G.
       within: a mask of states to which the mass is restricted, e.g. a tail of p_0.
+
+    >>> from collapse_jax.theory import ancestors
+    >>> ancestors.expected_surviving_mass([0.9, 0.1], [10] * 3).round(4).tolist()
+    [0.9651, 0.9494, 0.9401]
     """
     law = law_of(probabilities)
     mask = np.ones(len(law), bool) if within is None else np.asarray(within)
@@ -75,6 +86,10 @@ def absorption_probability(probabilities: Law, sizes: Sizes, gamma: Share = 0.0)
       probabilities: p_0.
       sizes: M_0 .. M_G; with `gamma` at most 5,000 each.
       gamma: share of D_1 .. D_G that is drawn anew from p_0, one number or G.
+
+    >>> from collapse_jax.theory import ancestors
+    >>> ancestors.absorption_probability([0.5, 0.5], [2] * 4).tolist()
+    [0.5, 0.75, 0.875, 0.9375]
     """
     law, number = _distinct(law_of(probabilities))
     counts = counts_of(sizes)
@@ -88,6 +103,12 @@ def mean_absorption_time(probabilities: Law, num_samples: int) -> float:
     """Mean number n of fits until a single state is left, every corpus of `num_samples` rows.
 
     E T = 1 + sum over g >= 0 of P(D_g holds several states), by one triangular solve.
+
+    >>> from collapse_jax.theory import ancestors
+    >>> ancestors.mean_absorption_time([0.5, 0.5], 2)
+    2.0
+    >>> round(ancestors.mean_absorption_time([0.5, 0.5], 1000), 1)
+    1383.5
     """
     size = check.integer("num_samples", num_samples, 1)
     several = 1 - _power_sums(*_distinct(law_of(probabilities)), size)
@@ -113,6 +134,10 @@ def ancestor_law(num_samples: int, num_generations: int) -> AncestorLaw:
 
     Raises:
       ValueError: if num_samples is above 5,000.
+
+    >>> from collapse_jax.theory import ancestors
+    >>> ancestors.ancestor_law(2, 3).probabilities.tolist()
+    [[0.0, 0.0, 1.0], [0.0, 0.5, 0.5], [0.0, 0.75, 0.25], [0.0, 0.875, 0.125]]
     """
     remedy = "use expected_support_size, which needs no table, or the chain itself"
     size = check.integer("num_samples", num_samples, 1, _LARGEST, remedy=remedy)

@@ -24,6 +24,11 @@ def suresh_survival_bounds(
     value is 1 - E (1 - p)^A_g, g = n - 1, of `ancestors`.
 
     Source: Suresh et al., arXiv 2412.17646.
+
+    >>> from collapse_jax.theory import bounds
+    >>> low, high = bounds.suresh_survival_bounds(0.001, 1000, 3)
+    >>> low.round(4).tolist(), high.round(4).tolist()
+    ([0.6321, 0.4685, 0.3741], [0.6343, 0.4733, 0.3816])
     """
     p = check.number("probability", probability, 0, 1, "pass the probability of a state")
     size = check.integer("num_samples", num_samples, 1)
@@ -38,6 +43,10 @@ def poisson_survival(rate: float, num_samples: int, num_fits: int) -> np.ndarray
 
     Each model estimates a Poisson rate from M rows of the last: 1 - exp(-M rate t_n)
     (Suresh et al., arXiv 2412.17646).
+
+    >>> from collapse_jax.theory import bounds
+    >>> bounds.poisson_survival(0.01, 100, 3).round(4).tolist()
+    [0.6321, 0.4685, 0.3741]
     """
     start = check.number("rate", rate, 0, np.inf, "pass the truth's rate")
     size = check.integer("num_samples", num_samples, 1)
@@ -52,6 +61,10 @@ def heterozygosity_survival_bound(
     A corpus of M rows that is not absorbed has H >= 2 (M - 1) / M^2, so by Markov's
     inequality P <= H_0 (1 - 1/M)^n M^2 / (2 (M - 1)): geometric, and 1 where that is more.
     The way in which Seddik et al., arXiv 2404.05090, prove total collapse. M >= 2.
+
+    >>> from collapse_jax.theory import bounds
+    >>> bounds.heterozygosity_survival_bound([0.5, 0.5], 10, 60)[[0, 29, 59]].round(4).tolist()
+    [1.0, 0.1178, 0.005]
     """
     law = law_of(probabilities)
     size = check.integer("num_samples", num_samples, 2)
@@ -77,6 +90,11 @@ def partly_synthetic_distance(
       expected sum of |p_n - p_1|, s the number of states present in p_1 (Cauchy-Schwarz).
 
     Source: the partially synthetic setting of Seddik et al., arXiv 2404.05090.
+
+    >>> from collapse_jax.theory import bounds
+    >>> squared, bound = bounds.partly_synthetic_distance([0.5, 0.5], 10, 10, 50)
+    >>> squared[[0, 1, -1]].round(5).tolist(), bound[-1].round(4).tolist()
+    ([0.0, 0.0125, 0.01613], 0.1796)
     """
     law = law_of(first_model)
     synthetic = check.integer("num_samples", num_samples, 1)

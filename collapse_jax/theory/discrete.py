@@ -28,6 +28,12 @@ def expected_heterozygosity(
     H_0]. Fixed (exactly gamma M original rows): E H' = (1-gamma) (1-gamma-1/M) E H +
     [gamma (gamma-1/M) + 2 gamma (1-gamma)] H_0. Without fresh rows H_0 prod (1 - 1/M_i).
     Neither holds where rows of D_0 are kept.
+
+    >>> from collapse_jax.theory import discrete
+    >>> discrete.expected_heterozygosity([0.5, 0.5], [10] * 3).round(4).tolist()
+    [0.45, 0.405, 0.3645]
+    >>> discrete.expected_heterozygosity([0.5, 0.5], [10] * 200, gamma=0.1)[-1].round(4).tolist()
+    0.3155
     """
     law, values = law_of(probabilities), sizes_of(sizes)
     shares = share_of("gamma", gamma, len(values) - 1)
@@ -45,19 +51,34 @@ def expected_heterozygosity(
 
 
 def accumulate_expected_heterozygosity(probabilities: Law, sizes: Sizes) -> np.ndarray:
-    """E H_g under Accumulate, generation i adding M_i rows: H_0 prod (1 - M_i / N_i^2)."""
+    """E H_g under Accumulate, generation i adding M_i rows: H_0 prod (1 - M_i / N_i^2).
+
+    >>> from collapse_jax.theory import discrete
+    >>> discrete.accumulate_expected_heterozygosity([0.5, 0.5], [10] * 3).round(4).tolist()
+    [0.45, 0.4388, 0.4339]
+    """
     law, values = law_of(probabilities), sizes_of(sizes)
     return float(law @ (1 - law)) * np.cumprod(1 - values / np.cumsum(values) ** 2)
 
 
 def variance_of_probability(probabilities: Law, sizes: Sizes) -> np.ndarray:
-    """Var p_i under Replace, [generation, state]: p_i (1 - p_i) (1 - prod (1 - 1/M_j))."""
+    """Var p_i under Replace, [generation, state]: p_i (1 - p_i) (1 - prod (1 - 1/M_j)).
+
+    >>> from collapse_jax.theory import discrete
+    >>> discrete.variance_of_probability([0.5, 0.5], [10] * 2).round(4).tolist()
+    [[0.025, 0.025], [0.0475, 0.0475]]
+    """
     law, values = law_of(probabilities), sizes_of(sizes)
     return law * (1 - law) * (1 - np.cumprod(1 - 1 / values))[:, None]
 
 
 def missing_probability(probability: Law | float, num_samples: int) -> np.ndarray:
-    """P(a state is missing from one corpus of M rows): (1 - q)^M; its eventual loss has 1 - q."""
+    """P(a state is missing from one corpus of M rows): (1 - q)^M; its eventual loss has 1 - q.
+
+    >>> from collapse_jax.theory import discrete
+    >>> discrete.missing_probability([0.01, 0.1], num_samples=100).round(6).tolist()
+    [0.366032, 2.7e-05]
+    """
     with np.errstate(divide="ignore"):
         return np.exp(num_samples * np.log1p(-np.asarray(probability, np.float64)))
 
@@ -67,6 +88,10 @@ def diffusion_absorption_time(probabilities: Law, num_samples: int) -> float:
 
     An approximation: for large M it exceeds the exact `ancestors.mean_absorption_time` by
     about (ln M) / 3 and a constant.
+
+    >>> from collapse_jax.theory import discrete
+    >>> discrete.diffusion_absorption_time([0.5, 0.5], 100) / 100  # 2 ln 2
+    1.3862943611198906
     """
     rest = 1 - law_of(probabilities)
     rest = rest[rest > 0]
@@ -74,13 +99,23 @@ def diffusion_absorption_time(probabilities: Law, num_samples: int) -> float:
 
 
 def eigenvalues(num_samples: int) -> np.ndarray:
-    """lambda_j = M! / ((M - j)! M^j), j = 0 .. M, of the chain of counts under Replace."""
+    """lambda_j = M! / ((M - j)! M^j), j = 0 .. M, of the chain of counts under Replace.
+
+    >>> from collapse_jax.theory import discrete
+    >>> discrete.eigenvalues(3).round(4).tolist()
+    [1.0, 1.0, 0.6667, 0.2222]
+    """
     size = check.integer("num_samples", num_samples, 1)
     return np.concatenate([[1.0], np.cumprod(1 - np.arange(size) / size)])
 
 
 def eigenvalue_multiplicities(num_samples: int, num_states: int) -> list[int]:
-    """C(K + j - 2, j) of each of `eigenvalues`, so that 1 has multiplicity K (K >= 2)."""
+    """C(K + j - 2, j) of each of `eigenvalues`, so that 1 has multiplicity K (K >= 2).
+
+    >>> from collapse_jax.theory import discrete
+    >>> discrete.eigenvalue_multiplicities(3, num_states=3)
+    [1, 2, 3, 4]
+    """
     states = check.integer("num_states", num_states, 2)
     size = check.integer("num_samples", num_samples, 1)
     return [math.comb(states + j - 2, j) for j in range(size + 1)]

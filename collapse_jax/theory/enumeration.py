@@ -39,6 +39,15 @@ class EnumeratedChain:
 
     Raises:
       ValueError: for more than 3,000 vectors of counts, or 1,000 rows.
+
+    >>> from collapse_jax.theory.enumeration import EnumeratedChain
+    >>> chain = EnumeratedChain([0.75, 0.25], 2)
+    >>> chain.counts.tolist()
+    [[0, 2], [1, 1], [2, 0]]
+    >>> chain.laws(1).round(4).tolist()
+    [[0.0625, 0.375, 0.5625], [0.1562, 0.1875, 0.6562]]
+    >>> chain.absorption_probabilities.round(4).tolist(), round(chain.mean_absorption_time, 4)
+    ([0.75, 0.25], 1.75)
     """
 
     def __init__(

@@ -20,7 +20,13 @@ from collapse_jax.theory.checks import Sizes, sizes_of
 
 
 def divisor_of(sizes: np.ndarray, estimator: str) -> np.ndarray:
-    """What scatters are divided by: M - 1 ("unbiased") or M ("mle")."""
+    """What scatters are divided by: M - 1 ("unbiased") or M ("mle").
+
+    >>> import numpy as np
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.divisor_of(np.array([10.0, 20.0]), "unbiased").tolist()
+    [9.0, 19.0]
+    """
     divisors = {"unbiased": sizes - 1, "mle": sizes}
     if estimator not in divisors:
         raise ValueError(
@@ -39,19 +45,34 @@ def _log_biases(sizes: np.ndarray, sampling_bias: float) -> np.ndarray:
 
 
 def expected_log_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
-    """E ln sigma_g^2: sum_i psi((M_i - 1)/2) + ln 2 - ln(divisor_i), and g ln lambda."""
+    """E ln sigma_g^2: sum_i psi((M_i - 1)/2) + ln 2 - ln(divisor_i), and g ln lambda.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.expected_log_variance([100] * 3, "unbiased").round(5).tolist()
+    [-0.01014, -0.02027, -0.03041]
+    """
     return expected_log_determinant(sizes, estimator, 1, sampling_bias)
 
 
 def variance_of_log_variance(sizes: Sizes) -> np.ndarray:
-    """Var ln sigma_g^2, for both estimators and any bias: sum_i psi_1((M_i - 1)/2)."""
+    """Var ln sigma_g^2, for both estimators and any bias: sum_i psi_1((M_i - 1)/2).
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.variance_of_log_variance([100] * 3).round(5).tolist()
+    [0.02041, 0.04081, 0.06122]
+    """
     return variance_of_log_determinant(sizes, 1)
 
 
 def expected_log_determinant(
     sizes: Sizes, estimator: str, dim: int, sampling_bias: float = 1.0
 ) -> np.ndarray:
-    """E ln(det Sigma_g / det Sigma_0); -inf from the first M_i <= dim on."""
+    """E ln(det Sigma_g / det Sigma_0); -inf from the first M_i <= dim on.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.expected_log_determinant([10, 10, 3], "mle", dim=3).round(4).tolist()
+    [-1.0802, -2.1603, -inf]
+    """
     from scipy import special
 
     values = sizes_of(sizes, 2)
@@ -64,7 +85,12 @@ def expected_log_determinant(
 
 
 def variance_of_log_determinant(sizes: Sizes, dim: int) -> np.ndarray:
-    """Var ln det Sigma_g, for both estimators: sum_i sum_j psi_1((M_i - j)/2), M_i > dim."""
+    """Var ln det Sigma_g, for both estimators: sum_i sum_j psi_1((M_i - j)/2), M_i > dim.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.variance_of_log_determinant([10, 10], dim=3).round(4).tolist()
+    [0.8629, 1.7258]
+    """
     from scipy import special
 
     halves = _halves(sizes_of(sizes, dim + 1), dim)
@@ -74,7 +100,12 @@ def variance_of_log_determinant(sizes: Sizes, dim: int) -> np.ndarray:
 def expected_standard_deviation(
     sizes: Sizes, estimator: str, sampling_bias: float = 1.0
 ) -> np.ndarray:
-    """E sigma_g: prod sqrt(2 / divisor_i) Gamma(M_i/2) / Gamma((M_i - 1)/2), lambda^(g/2)."""
+    """E sigma_g: prod sqrt(2 / divisor_i) Gamma(M_i/2) / Gamma((M_i - 1)/2), lambda^(g/2).
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.expected_standard_deviation([2, 2], "mle").round(4).tolist()  # pi ** -0.5, ...
+    [0.5642, 0.3183]
+    """
     from scipy import special
 
     values = sizes_of(sizes, 2)
@@ -84,14 +115,24 @@ def expected_standard_deviation(
 
 
 def expected_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
-    """E sigma_g^2, and the factor of Sigma_0 in E Sigma_g: lambda^g prod (M_i - 1)/divisor_i."""
+    """E sigma_g^2, and the factor of Sigma_0 in E Sigma_g: lambda^g prod (M_i - 1)/divisor_i.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.expected_variance([10] * 3, "mle", sampling_bias=1.5).round(4).tolist()
+    [0.9, 1.215, 1.6403]
+    """
     values = sizes_of(sizes, 2)
     factors = np.cumprod((values - 1) / divisor_of(values, estimator))
     return factors * np.exp(_log_biases(values, sampling_bias))
 
 
 def relative_variance_of_variance(sizes: Sizes) -> np.ndarray:
-    """Var sigma_g^2 / (E sigma_g^2)^2, for both estimators: prod (1 + 2/(M_i - 1)) - 1."""
+    """Var sigma_g^2 / (E sigma_g^2)^2, for both estimators: prod (1 + 2/(M_i - 1)) - 1.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.relative_variance_of_variance([101] * 3).round(6).tolist()
+    [0.02, 0.0404, 0.061208]
+    """
     return np.expm1(np.cumsum(np.log1p(2 / (sizes_of(sizes, 2) - 1))))
 
 
@@ -99,6 +140,12 @@ def mean_squared_error(sizes: Sizes, estimator: str, sampling_bias: float = 1.0)
     """E (mu_g - mu_0)^2, on every axis: sum_i Var(a row of D_i) / M_i.
 
     Unbiased without sampling bias: sum 1/M_i. MLE: 1 - E sigma_g^2, so bounded.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.mean_squared_error([100] * 3, "unbiased").round(4).tolist()
+    [0.01, 0.02, 0.03]
+    >>> gaussian.mean_squared_error([100] * 3, "mle").round(6).tolist()
+    [0.01, 0.0199, 0.029701]
     """
     values = sizes_of(sizes, 2)
     models = expected_variance(values, estimator, sampling_bias)
@@ -106,7 +153,14 @@ def mean_squared_error(sizes: Sizes, estimator: str, sampling_bias: float = 1.0)
 
 
 def variance_of_a_draw(sizes: Sizes, estimator: str) -> np.ndarray:
-    """Variance of one row of model g over all chains: 1 + sum 1/M_i (unbiased), 1 (MLE)."""
+    """Variance of one row of model g over all chains: 1 + sum 1/M_i (unbiased), 1 (MLE).
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.variance_of_a_draw([100] * 3, "unbiased").round(4).tolist()
+    [1.01, 1.02, 1.03]
+    >>> gaussian.variance_of_a_draw([100] * 3, "mle").round(4).tolist()
+    [1.0, 1.0, 1.0]
+    """
     return mean_squared_error(sizes, estimator) + expected_variance(sizes, estimator)
 
 
@@ -117,6 +171,10 @@ def expected_wasserstein2_squared(
 
     Tends to 2 under the MLE: it does not diverge. Unbounded under the unbiased estimator
     unless sum 1/M_i is finite, to first order (3/2) sum 1/M_i.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.expected_wasserstein2_squared([10] * 1000, "mle")[[0, 9, 999]].round(4).tolist()
+    [0.1545, 1.1049, 2.0]
     """
     spread = expected_variance(sizes, estimator, sampling_bias) + 1
     spread = spread - 2 * expected_standard_deviation(sizes, estimator, sampling_bias)
@@ -124,12 +182,22 @@ def expected_wasserstein2_squared(
 
 
 def first_order_wasserstein2_squared(sizes: Sizes) -> np.ndarray:
-    """(3/2) sum 1/M_i, the paper's expansion of E W2^2 (unbiased), valid while it is small."""
+    """(3/2) sum 1/M_i, the paper's expansion of E W2^2 (unbiased), valid while it is small.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.first_order_wasserstein2_squared([100] * 3).round(4).tolist()
+    [0.015, 0.03, 0.045]
+    """
     return 1.5 * np.cumsum(1 / sizes_of(sizes, 2))
 
 
 def first_order_log_variance(sizes: Sizes, estimator: str) -> np.ndarray:
-    """The expansion of E ln sigma_g^2 for large M_i: -sum 1/M_i (unbiased), -2 sum 1/M_i (MLE)."""
+    """The expansion of E ln sigma_g^2 for large M_i: -sum 1/M_i (unbiased), -2 sum 1/M_i (MLE).
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.first_order_log_variance([100] * 3, "mle").round(4).tolist()
+    [-0.02, -0.04, -0.06]
+    """
     values = sizes_of(sizes, 2)
     divisor_of(values, estimator)
     return -(1 if estimator == "unbiased" else 2) * np.cumsum(1 / values)
@@ -143,6 +211,10 @@ def kernel_density_expected_variance(
     Rows of D_{g+1} are rows of D_g plus a kernel's noise of variance bandwidth^2:
     E s_0^2 = 1 - 1/M, E s_{g+1}^2 = (1 - 1/M)(E s_g^2 + bandwidth^2), whose limit
     (M - 1) bandwidth^2 may exceed the truth's variance.
+
+    >>> from collapse_jax.theory import gaussian
+    >>> gaussian.kernel_density_expected_variance(0.5, 10, 200)[[0, 1, 200]].round(4).tolist()
+    [0.9, 1.035, 2.25]
     """
     shrink = 1 - 1 / float(sizes_of([num_samples])[0])
     limit = (num_samples - 1) * bandwidth**2

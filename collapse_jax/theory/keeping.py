@@ -21,6 +21,10 @@ def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
 
     MLE: prod (1 - M_i / N_i^2); with one size M it tends to sin(pi/sqrt(M)) / (pi/sqrt(M)).
     Unbiased: prod over i >= 1 of 1 - M_i / (N_i (N_i - 1)). Both stay above 0.
+
+    >>> from collapse_jax.theory import keeping
+    >>> keeping.accumulate_expected_variance([100] * 10_000, "mle")[[0, 1, -1]].round(4).tolist()
+    [0.99, 0.9875, 0.9836]
     """
     values = sizes_of(sizes, 2)
     pool = np.cumsum(values)
@@ -33,7 +37,12 @@ def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
 
 
 def accumulate_mean_squared_error(sizes: Sizes, estimator: str) -> np.ndarray:
-    """E (mu_g - mu_0)^2 under Accumulate: sum of E sigma_{i-1}^2 M_i / N_i^2."""
+    """E (mu_g - mu_0)^2 under Accumulate: sum of E sigma_{i-1}^2 M_i / N_i^2.
+
+    >>> from collapse_jax.theory import keeping
+    >>> keeping.accumulate_mean_squared_error([100] * 3, "mle").round(6).tolist()
+    [0.01, 0.012475, 0.013572]
+    """
     values = sizes_of(sizes, 2)
     before = np.concatenate([[1.0], accumulate_expected_variance(values, estimator)[:-1]])
     return np.cumsum(before * values / np.cumsum(values) ** 2)
@@ -61,6 +70,13 @@ def fresh_share_moments(
     (s + (1-gamma) V - V') times 1 (MLE) or M / (M - 1). Holds for Mixing with beta = 0 and
     original="distribution", and for Fresh, whose allocation is "fixed" with gamma = n_real /
     (n_real + n_syn). gamma = 0 is Replace.
+
+    >>> from collapse_jax.theory import keeping
+    >>> moments = keeping.fresh_share_moments([100] * 1000, 0.1, "mle", "fixed")
+    >>> moments.squared_error[[0, 1, -1]].round(4).tolist()
+    [0.01, 0.018, 0.0503]
+    >>> (moments.variance + moments.squared_error)[-1].round(12).tolist()
+    1.0
     """
     values = sizes_of(sizes, 2)
     shares = share_of("gamma", gamma, len(values) - 1)
@@ -86,6 +102,10 @@ def weighted_fresh_error(
     rows of the last model). With known variance V = (w^2 / n_real + (1-w)^2 / n_syn) /
     (1 - (1-w)^2), smallest at `best_fresh_weight`. With the variance fitted by weighted
     maximum likelihood E sigma^2 = 1 - V, so that 1 - (1-w)^2 (1 - 1 / n_syn) is the divisor.
+
+    >>> from collapse_jax.theory import keeping
+    >>> keeping.weighted_fresh_error([0.5, 0.618, 0.7], 200, 200, refit=False).round(6).tolist()
+    [0.003333, 0.00309, 0.003187]
     """
     w = np.asarray(weight, np.float64)
     kept = (1 - w) ** 2 * (1 - (1 / num_samples if refit else 0))
@@ -93,6 +113,11 @@ def weighted_fresh_error(
 
 
 def best_fresh_weight(num_samples: int, num_original: int) -> float:
-    """(sqrt(r^2 + 4 r) - r) / 2 with r = n_real / n_syn: 0.618 at r = 1."""
+    """(sqrt(r^2 + 4 r) - r) / 2 with r = n_real / n_syn: 0.618 at r = 1.
+
+    >>> from collapse_jax.theory import keeping
+    >>> round(keeping.best_fresh_weight(200, 200), 4)
+    0.618
+    """
     ratio = num_original / num_samples
     return float((np.sqrt(ratio**2 + 4 * ratio) - ratio) / 2)

@@ -38,6 +38,11 @@ class Config:
 
     Raises:
       ValueError: for sizes that make no network.
+
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config()  # OPT-125m's
+    >>> config.num_hidden_layers, config.hidden_size, config.vocab_size
+    (12, 768, 50272)
     """
 
     vocab_size: int = 50272

@@ -65,6 +65,14 @@ class Decoding:
 
     Raises:
       ValueError: for any other value.
+
+    >>> from collapse_jax.families import language_model as lm
+    >>> lm.Decoding(max_new_tokens=64, num_beams=5, repetition_penalty=2.0).early_stopping
+    False
+    >>> lm.Decoding(max_new_tokens=64, num_beams=5, do_sample=True)
+    Traceback (most recent call last):
+        ...
+    ValueError: num_beams=5 is not allowed: texts are drawn with one beam; pass do_sample=False
     """
 
     max_new_tokens: int
@@ -235,6 +243,16 @@ def stream(
 
     Yields:
       The new tokens of every batch; the last may be smaller.
+
+    >>> import jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32)
+    >>> model = lm.OPT(config, key=jax.random.key(0))
+    >>> decoding = lm.Decoding(max_new_tokens=4, num_beams=2, min_new_tokens=4)
+    >>> texts = lm.stream(model, [[2, 5, 6], [2, 7, 8], [2, 9, 9]], decoding=decoding, batch_size=1)
+    >>> [tokens.shape for tokens in texts]
+    [(1, 4), (1, 4), (1, 4)]
     """
     check.integer("batch_size", batch_size, 1)
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask)

@@ -21,6 +21,10 @@ def data_mesh(devices: int | Sequence[Any] | None = None) -> Mesh:
 
     Raises:
       ValueError: for more than there are.
+
+    >>> from collapse_jax.families import language_model as lm
+    >>> lm.data_mesh(1).shape["data"]
+    1
     """
     known = jax.devices()
     if devices is None:

@@ -150,6 +150,17 @@ class OPT(nnx.Module):
         float32.
       remat: compute blocks a second time in the backward pass instead of keeping what is
         within them: a third more work, much less memory.
+
+    >>> import jax
+    >>> from flax import nnx
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32)
+    >>> model = lm.OPT(config, key=jax.random.key(0))
+    >>> model.embed_tokens.shape, len(model.layers)
+    ((64, 16), 1)
+    >>> sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model)))
+    3824
     """
 
     def __init__(

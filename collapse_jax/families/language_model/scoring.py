@@ -55,6 +55,14 @@ def loss(
 
     Raises:
       ValueError: for tokens or labels that the model does not know.
+
+    >>> import jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
+    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: every token is as likely
+    >>> round(float(lm.loss(model, [[2, 5, 6]])), 4)  # ln 64
+    4.1589
     """
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
     labels = check_labels(model.config, labels, input_ids, mask)
@@ -81,6 +89,14 @@ def losses(
 
     Raises:
       ValueError: for tokens that the model does not know.
+
+    >>> import jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
+    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: every token is as likely
+    >>> [round(float(loss), 4) for loss in lm.losses(model, [[2, 5, 6], [2, 7, 7]])]  # ln 64
+    [4.1589, 4.1589]
     """
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
     number = len(input_ids)
@@ -103,7 +119,16 @@ def perplexities(
     batch_size: int | None = None,
     mesh: Mesh | None = None,
 ) -> Float[np.ndarray, " text"]:
-    """exp of `losses`, which see."""
+    """exp of `losses`, which see.
+
+    >>> import jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
+    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: every token is as likely
+    >>> lm.perplexities(model, [[2, 5, 6], [2, 7, 7]]).round(2).tolist()
+    [64.0, 64.0]
+    """
     return np.exp(losses(model, input_ids, attention_mask, batch_size=batch_size, mesh=mesh))
 
 

@@ -64,6 +64,11 @@ class Training:
 
     Raises:
       ValueError: for any other value.
+
+    >>> from collapse_jax.families import language_model as lm
+    >>> training = lm.Training(1e-2, final_learning_rate=0.0, num_epochs=2, steps_per_epoch=10)
+    >>> [round(float(training.rate(step)), 4) for step in (0, 9, 10, 20)]
+    [0.01, 0.01, 0.005, 0.0]
     """
 
     learning_rate: float = 2e-5

@@ -99,6 +99,15 @@ def read_config(path_or_id: Any, *, revision: str | None = None) -> Config:
 
     Raises:
       ValueError: in one line, if there is none or it is not OPT's.
+
+    >>> import tempfile, jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lm.save(lm.OPT(config, key=jax.random.key(0)), folder)
+    ...     lm.read_config(folder) == config
+    True
     """
     return _read_config(_folder(path_or_id, revision, []))
 
@@ -109,6 +118,15 @@ def save(model: OPT, path: Any) -> None:
     Args:
       model: what to save.
       path: a folder, made if need be; its files of these names are replaced.
+
+    >>> import os, tempfile, jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lm.save(lm.OPT(config, key=jax.random.key(0)), folder)
+    ...     sorted(os.listdir(folder))
+    ['config.json', 'model.safetensors']
     """
     from safetensors.numpy import save_file
 
