@@ -124,7 +124,9 @@ def check_names(code):
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             value(node)
-        elif isinstance(node, ast.Call) and (function := value(node.func)) is not unknown:
+        elif isinstance(node, ast.Call) and callable(function := value(node.func)):
+            if inspect.isbuiltin(function):
+                continue  # of a dict, say; it has no signature
             given = {keyword.arg: None for keyword in node.keywords if keyword.arg}
             inspect.signature(function).bind_partial(**given)
 
@@ -155,7 +157,8 @@ def test_what_is_not_run_has_a_reason_and_names_what_exists(name):
 def check_block(place, block):
     assert block.reason != "", f"{place}: say why it is not run"
     if block.language in ("python", "{code-cell}"):
-        check_names(re.sub(r"\A(?::.*\n)+", "", block.code))  # without the options of a cell
+        options = r"\A(?:(?::[^\n]*\n)+|---\n.*?\n---\n)"  # of a cell
+        check_names(re.sub(options, "", block.code, flags=re.DOTALL))
     elif not block.language.startswith("{") and block.reason is None:
         known = ("indented", *COMMAND_LANGUAGES, *DATA_LANGUAGES)
         allowed = f"python, {', '.join(known)}"
@@ -221,7 +224,7 @@ def all_commands(text):
     for span in code_in_sentences(text):
         if re.match(r"(collapse|make|python) ", span):
             plain = re.sub(r"\[[^]]*\]|\.\.\.", "", span)  # what may be left out
-            words = shlex.split(plain.replace("EXPERIMENT", "gaussian"))
+            words = shlex.split(re.sub("EXPERIMENT|NAME", "gaussian", plain))
             if words[0] == "collapse" and len(words) == 2:
                 assert words[1] in COMMANDS, span
             else:
