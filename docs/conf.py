@@ -35,7 +35,7 @@ myst_heading_anchors = 3
 
 # Links are checked, but for those that Sphinx makes of the types in signatures.
 nitpicky = True
-nitpick_ignore_regex = [("py:class", ".*"), ("py:exc", ".*")]
+nitpick_ignore_regex = [("py:class", ".*"), ("py:exc", ".*"), ("py:obj", r"typing\..*")]
 
 default_role = "code"  # docstrings write `name`, as Markdown does
 napoleon_use_ivar = True
