@@ -3,6 +3,10 @@
 import re
 from typing import Any
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util.math import get_node_equation_number
+
 import collapse_jax
 
 project = "collapse_jax"
@@ -15,12 +19,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
 ]
 html_theme = "furo"
 html_title = f"collapse_jax {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_math_renderer = "mathml"
 
 # Pages are programs: an error in one of them, or a word on stderr, ends the build.
 nb_execution_mode = "force"
@@ -75,7 +79,26 @@ def _skip(app: Any, what: str, name: str, thing: Any, skip: bool, options: Any) 
     return True if (getattr(thing, "__doc__", "") or "").startswith("Alias for field") else None
 
 
+def _formula(self: Any, node: Any) -> None:
+    """As MathML, which browsers draw without help: pages need no network."""
+    self.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def _equation(self: Any, node: Any) -> None:
+    """The same for one on a line of its own, with its number."""
+    self.body.append(self.starttag(node, "div", CLASS="math"))
+    if node["number"]:
+        number = get_node_equation_number(self, node)
+        self.body.append(f'<span class="eqno">({number})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    self.body.append(tex2mathml(node.astext(), as_block=True) + "</div>")
+    raise nodes.SkipNode
+
+
 def setup(app: Any) -> None:
-    """Register both, before Napoleon reads a docstring."""
+    """Register them; docstrings are changed before Napoleon reads them."""
+    app.add_html_math_renderer("mathml", (_formula, None), (_equation, None))
     app.connect("autodoc-process-docstring", _mark_up, priority=100)
     app.connect("autodoc-skip-member", _skip)
