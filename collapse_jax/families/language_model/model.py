@@ -65,13 +65,34 @@ class LayerNorm(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Of the type of x."""
-        wide = x.astype(jnp.float32)
-        centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
-        variance = jnp.mean(centred * centred, axis=-1, keepdims=True)
-        normed = centred * jax.lax.rsqrt(variance + 1e-5)
+        normed = _normalised(x.astype(jnp.float32))
         if self.weight is not None and self.bias is not None:
             normed = normed * self.weight[...] + self.bias[...]
         return normed.astype(x.dtype)
+
+
+@jax.custom_vjp
+def _normalised(x: Array) -> Array:
+    """Mean 0 and variance 1 over the last axis."""
+    return _normalise(x)[0]
+
+
+def _normalise(x: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Also what the gradient needs: x, which the residual path keeps anyway, and two columns."""
+    mean = jnp.mean(x, axis=-1, keepdims=True)
+    centred = x - mean
+    scale = jax.lax.rsqrt(jnp.mean(centred * centred, axis=-1, keepdims=True) + 1e-5)
+    return centred * scale, (x, scale, -mean * scale)
+
+
+def _normalise_gradient(saved: tuple[Array, Array, Array], error: Array) -> tuple[Array]:
+    x, scale, shift = saved
+    normed = x * scale + shift
+    along = jnp.mean(error * normed, axis=-1, keepdims=True)
+    return (scale * (error - jnp.mean(error, axis=-1, keepdims=True) - normed * along),)
+
+
+_normalised.defvjp(_normalise, _normalise_gradient)
 
 
 class Attention(nnx.Module):

@@ -21,6 +21,7 @@ from collapse_jax.families.language_model.model import OPT
 from collapse_jax.optimizer import scale_by_adam
 
 SCHEDULES = ("constant", "epoch", "step")
+_IN_ORDER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 
 
 class TrainingState(NamedTuple):
@@ -204,7 +205,7 @@ class Trainer:
 
 @functools.lru_cache(maxsize=64)
 def _gradient_program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
-    return jax.jit(functools.partial(_gradients, structure, training, mesh))
+    return _compiled(functools.partial(_gradients, structure, training, mesh), mesh)
 
 
 @functools.lru_cache(maxsize=64)
@@ -224,7 +225,18 @@ def _program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
         params = optax.apply_updates(state.params, updates)
         return TrainingState(params, optimizer, state.step + 1), found.mean
 
-    return jax.jit(step, donate_argnums=0)
+    return _compiled(step, mesh, donate_argnums=0)
+
+
+def _compiled(function: Any, mesh: Mesh | None, **options: Any) -> Any:
+    """On processors operations run in the order that needs least memory.
+
+    The order that XLA takes otherwise computes as early as it can what a gradient would compute
+    anew instead of keeping it.
+    """
+    device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
+    is_processor = device.platform == "cpu"
+    return jax.jit(function, compiler_options=_IN_ORDER if is_processor else None, **options)
 
 
 def _gradients(
