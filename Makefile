@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test test-thorough parity bench lint docs verify clean
+.PHONY: demo test test-thorough coverage dist test-dist parity bench lint docs verify clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,19 @@ test: $(READY)
 test-thorough: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "thorough and not slow"
 
+# The tests of `make test`, and which lines of the package they run; below 90 % it fails.
+coverage: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q --cov --cov-report=term
+
+# A wheel and a source distribution, in dist/.
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build
+
+# The wheel in an empty environment of PYTHON: a user's program, its types, and the unit tests.
+test-dist: dist
+	$(PYTHON) tests/packaging/installed.py dist/*.whl
+
 # Networks against PyTorch, whose small build for CPUs exists for Python 3.11.
 parity: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[test,parity]
@@ -58,4 +71,4 @@ docs: $(READY)
 	@echo "documentation: build/docs/index.html"
 
 clean:
-	rm -rf $(VENV) build *.egg-info runs
+	rm -rf $(VENV) build dist *.egg-info runs .coverage*

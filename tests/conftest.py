@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-collect_ignore = ["crash"]  # scripts
+collect_ignore = ["crash", "packaging"]  # scripts
 if importlib.util.find_spec("torch") is None:
     collect_ignore += ["parity"]  # `make parity` installs it
 
