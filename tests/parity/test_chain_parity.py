@@ -29,7 +29,11 @@ def blocks_of(seed, number):
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
-    folder = numbers.write_model(tmp_path_factory.mktemp("micro"), CONFIG, scale=0.1)
+    return make_chain(tmp_path_factory.mktemp("micro"), CONFIG)
+
+
+def make_chain(place, config):
+    folder = numbers.write_model(place, config, scale=0.1)
     source = cj.TokenBlocks(blocks_of(0, 100), blocks_of(1, 20), blocks_of(2, 20), 96)
     family = cj.LanguageModel(
         str(folder),
@@ -81,22 +85,33 @@ class Twin:
         return torch_opt.generate(self.model, prompts, np.ones_like(prompts), BLOCK, **settings)
 
 
-def test_a_generation_is_that_of_its_twin(chain):
-    key = chain_key(jax.random.key(11), jnp.uint32(0))
+def test_generations_are_those_of_their_twins(chain):
+    """Six, since ReLU has a kink: inputs that are zero but for rounding may turn a few texts."""
+    same = np.concatenate([compare_generation(chain, seed, 1e-3) for seed in range(11, 17)])
+    assert np.mean(same) >= 0.99, f"{np.mean(same):.1%} of the blocks are the same"
+
+
+def test_a_generation_is_that_of_its_twin_where_nothing_has_a_kink(tmp_path):
+    chain = make_chain(tmp_path, {**CONFIG, "activation_function": "gelu"})
+    assert np.all(compare_generation(chain, 11, 1e-5))
+
+
+def compare_generation(chain, seed, tolerance):
+    """Whether each text is the same; losses and perplexities are, within a relative tolerance."""
+    key = chain_key(jax.random.key(seed), jnp.uint32(0))
     twin = Twin(chain, Keys(key, jnp.int32(0)))
     first = chain.init(key, 1)
     found = chain.measure(key, jnp.int32(0), first)
     np.testing.assert_allclose(found["zero_shot_perplexity"], twin.zero_shot, rtol=1e-4)
     by_epoch = np.reshape(twin.losses, (EPOCHS, -1)).mean(axis=1)
-    np.testing.assert_allclose(found["training_loss"], by_epoch, rtol=1e-3)
-    np.testing.assert_allclose(found["validation_loss"], twin.validation, rtol=1e-3)
+    np.testing.assert_allclose(found["training_loss"], by_epoch, rtol=tolerance)
+    np.testing.assert_allclose(found["validation_loss"], twin.validation, rtol=tolerance)
     assert twin.validation[-1] < 0.9 * twin.validation[0], "nothing was learned"
     expected = math.exp(twin.loss(chain.source.test))
-    np.testing.assert_allclose(found["test_perplexity"], expected, rtol=1e-3)
+    np.testing.assert_allclose(found["test_perplexity"], expected, rtol=tolerance)
     written = np.asarray(chain.step(key, jnp.int32(1), first).corpus.rows)
-    same = np.all(written == twin.write(), axis=1)
-    assert np.mean(same) >= 0.99, f"{np.mean(same):.1%} of the blocks are the same"
     assert len(np.unique(written, axis=0)) > 10
+    return np.all(written == twin.write(), axis=1)
 
 
 def test_losses_and_perplexities_are_those_of_the_same_weights_in_pytorch(chain, tmp_path):
