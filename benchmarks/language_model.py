@@ -118,6 +118,7 @@ def training() -> Iterator[timing.Row]:
         tokens.size,
         bar=1.05,
         per="token",
+        repeats=9,
     )
 
 
