@@ -70,15 +70,15 @@ class LmExperiment(AbstractExperiment):
     """Language models, each fine-tuned on what its predecessor wrote (Shumailov et al. 2024).
 
     Presets, and what they cost on two cores: micro, for tests, a minute; tiny, the default, a
-    small network trained from scratch on the prose of Python's own documentation, eight minutes;
-    small, a larger one, for a text of your own (`--source FOLDER`), 45 minutes; and with weights
-    and text from the Hugging Face hub, by estimate weeks, or a day on an accelerator: paper
-    (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (1e-5, 16),
+    small network trained from scratch on the prose of Python's own documentation, four to eight
+    minutes; small, a larger one, for a text of your own (`--source FOLDER`), 45 minutes; and with
+    weights and text from the Hugging Face hub, by estimate weeks, or a day on an accelerator:
+    paper (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (1e-5, 16),
     paper-keep10 (10 epochs, 10 % original blocks) and paper-penalty (repetition penalty 2).
 
     `--penalties 2` adds a study with a repetition penalty, as scale laptop of `collapse
     reproduce` does. What to expect: the perplexity of original test text rises from generation to
-    generation, and far less where a tenth of the original blocks is kept (tiny: 54 to 1,400, and
+    generation, and far less where a tenth of the original blocks is kept (tiny: 55 to 1,100, and
     to 170). The blocks that models write become likely under model 0. The paper finds, with
     pretrained weights, a growing tail of unlikely ones; networks as small as tiny repeat
     themselves instead.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from collapse_jax.plots.style import COLOURS, new_figure, styled
+from collapse_jax.plots.style import COLOURS, mark_logarithms, new_figure, styled
 from collapse_jax.results.interval import mean_over_chains
 from collapse_jax.results.records import Records
 
@@ -60,6 +60,7 @@ def perplexity_histograms(studies: Studies) -> Any:
         row[1].legend(title="corpus of", loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axis in axes[-1]:
         axis.set_xlabel("perplexity of a block under model 0, x")
+        mark_logarithms(axis.xaxis)
     return figure
 
 
@@ -82,6 +83,7 @@ def perplexity_by_generation(studies: Studies) -> Any:
     seen = seen[np.isfinite(seen)]
     if seen.size and seen.max() > _WIDE * seen.min():
         axis.set_yscale("log")
+        mark_logarithms(axis.yaxis)
     _draw_zero_shot(axis, studies, seen)
     axis.set(title="perplexity of the original test text", ylabel="perplexity")
     _mark_generations(axis)

@@ -8,6 +8,7 @@ from typing import Any
 # Okabe & Ito's palette, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 DPI = 160  # of PNG files
+_FEW = 1e3  # a logarithmic axis up to so many times its least value has more than decades
 _SETTINGS: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -44,6 +45,21 @@ def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: A
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
+
+
+def mark_logarithms(axis: Any) -> None:
+    """Plain numbers, 1, 2 and 5 of every decade, along a logarithmic axis that has but few.
+
+    Args:
+      axis: `axes.xaxis` or `axes.yaxis`, when everything is drawn.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if high <= _FEW * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:,g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def save_figure(figure: Any, directory: str | Path, name: str) -> list[Path]:
