@@ -122,7 +122,9 @@ def _announce(names: Sequence[str], scale: str) -> None:
 def _duration(hours: float) -> str:
     if hours >= 2 * _DAY:
         return f"{hours:,.0f} h ({hours / _DAY:,.0f} days)"
-    return f"{hours:.1f} h" if hours >= 1 else f"{max(1, round(60 * hours))} min"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{60 * hours:.0f} min" if hours >= 1 / 40 else f"{3600 * hours:.0f} s"
 
 
 def _run(out: Path, command: Command, options: ReproduceOptions) -> None:

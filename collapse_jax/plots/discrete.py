@@ -53,6 +53,8 @@ def figure_survival(records: Records) -> Any:
         generations, np.arange(len(ranks)), alive[:, ranks].T, cmap="viridis", vmin=0, vmax=1,
         shading="nearest",
     )  # fmt: skip
+    if len(generations) > 1:
+        axis.set_xlim(generations[0], generations[-1])  # not half a record beyond
     axis.invert_yaxis()
     labels = [f"{str(names[rank])[:18]}  {rank + 1:,}" for rank in ranks]
     axis.set_yticks(np.arange(len(ranks)), labels, fontsize=8)

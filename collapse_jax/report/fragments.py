@@ -12,8 +12,9 @@ from collapse_jax.results.statement import Statement
 
 _INCH = 104  # CSS pixels, for figures: those of two panels fill the page
 STYLE = """h1 { margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; opacity: .75; }
-img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figure { margin: 1.2rem 0; overflow-x: auto; }
+figcaption { font-size: .9rem; opacity: .75; }
+img { max-width: max(100%, 36rem); height: auto; background: #fff; border-radius: 4px; }
 .wide { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
@@ -22,6 +23,12 @@ th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
 .verdict { white-space: nowrap; font-weight: 600; }
 .agrees::before { content: "✓ "; } .differs::before { content: "✗ "; }
 .undecided::before { content: "? "; }
+@media (max-width: 40rem) {
+  .statements thead { display: none; }
+  .statements tr { display: block; border-bottom: 1px solid #8884; }
+  .statements td { display: block; border: 0; }
+  .statements td:last-child::before { content: "This run: "; font-weight: 600; }
+}
 pre { overflow-x: auto; font-size: .8rem; background: #8881; padding: .8rem; }
 details { margin: .6rem 0; } .lead { opacity: .8; }
 """
