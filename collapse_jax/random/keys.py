@@ -71,7 +71,7 @@ class Keys:
     generation: Int[Array, ""]
 
     def _block(self, purpose: int, lane: Array, rounds: Array) -> tuple[Array, Array]:
-        words = jax.random.key_data(self.chain)
+        words = jnp.moveaxis(jax.random.key_data(self.chain), -1, 0)  # of one chain or many
         generation = jnp.asarray(self.generation).astype(jnp.uint32)
         counter = (
             generation | (rounds << np.uint32(24)),

@@ -9,14 +9,18 @@ deviations in float32, where inverting 2u - 1 stops at 5.42. With x64 a whole
 Source: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Complex64, Float, Int, UInt32
 
+from collapse_jax.chains_last import chains_last
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.once import once
+from collapse_jax.random.threefry import unrolled_threefry
 
 # Giles' single-precision coefficients, highest power first, times sqrt(2).
 _CENTRAL = np.sqrt(2.0) * np.array(
@@ -102,11 +106,26 @@ def _pairs(keys: Keys, purpose: int, shape: tuple[int, ...]) -> tuple[Array, Arr
     """The two float32 draws of each block, packed as one complex number for `once`."""
 
     def pack() -> Array:
-        high, low = keys.bits(purpose, shape)
-        return jax.lax.complex(normal_from_bits(high), normal_from_bits(low))
+        if len(shape) > 1:
+            return _packed(*keys.bits(purpose, shape))
+        words = jax.random.key_data(keys.chain)
+        return chains_last(functools.partial(_few, purpose, *shape))(words, keys.generation)
 
     pairs = once(keys, pack)
     return pairs.real, pairs.imag
+
+
+def _few(
+    purpose: int, blocks: int, words: UInt32[Array, "2 ..."], generation: Int[Array, "..."]
+) -> Complex64[Array, "block ..."]:
+    """The draws of the first blocks of a stream, for arrays with the chain as last axis too."""
+    chain = jax.random.wrap_key_data(jnp.moveaxis(words, 0, -1), impl=unrolled_threefry)
+    index = jnp.arange(blocks).reshape(-1, *[1] * (words.ndim - 1))
+    return _packed(*Keys(chain, generation).bits_at(purpose, index))
+
+
+def _packed(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Complex64[Array, "..."]:
+    return jax.lax.complex(normal_from_bits(high), normal_from_bits(low))
 
 
 def normal_rows(
