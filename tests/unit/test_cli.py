@@ -164,9 +164,7 @@ def test_reproduce_goes_on_where_it_was(tmp_path, capsys):
     assert "<p>Cost: not recorded" not in page
     stamp = (tmp_path / "growing" / "report.html").stat().st_mtime_ns
     said = capsys.readouterr().err
-    assert said.startswith(
-        "on two cores, as measured: growing 1 min, weighting 1 min; in all 1 min"
-    )
+    assert said.startswith("on two cores, as measured: growing 43 s, weighting 14 s; in all 58 s")
     assert main(command) == 0
     assert capsys.readouterr().err == "growing: there already\nweighting: there already\n"
     assert (tmp_path / "growing" / "report.html").stat().st_mtime_ns == stamp
