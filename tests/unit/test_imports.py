@@ -11,9 +11,9 @@ import collapse_jax
 
 ROOT = pathlib.Path(collapse_jax.__file__).parent
 LAYERS = (
-    ("config", "check", "memory", "progress", "workplace"),
+    ("config", "check", "memory", "progress", "workplace", "chains_last"),
     ("random",),
-    ("linear", "chains_last", "in_turn", "optimizer"),
+    ("linear", "in_turn", "optimizer"),
     ("corpus",),
     ("mixture", "text", "vae"),
     ("source", "policy", "history"),
