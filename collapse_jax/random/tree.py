@@ -2,7 +2,8 @@
 
 Node i has the children 2 i + 1 and 2 i + 2; the K leaves, nodes K - 1 .. 2 K - 2, are the
 states. Each inner node splits its count between its children by one draw. Nodes are taken
-a tile at a time, the same program for every tile: it is compiled once, whatever K is.
+a tile at a time, the same program for every tile: it is compiled once, whatever K is. What is
+drawn does not depend on the tiles.
 
 Source: L. Devroye, "Non-Uniform Random Variate Generation", 1986, chapter XI.1.4.
 """
@@ -16,7 +17,8 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
-_TILE = 8
+_TILE, _SMALL_TILE = 8, 2
+_MANY = 16  # inner nodes; fewer fill large tiles badly, as the first levels of a tree do
 
 Split = Callable[[tuple[Array, Array], Array, list[Array], list[Array]], Array]
 
@@ -35,10 +37,10 @@ def accumulate(
     return nodes
 
 
-def _starts(num_inner: int) -> list[int]:
+def _starts(num_inner: int, tile: int) -> list[int]:
     """First nodes of the tiles; a tile begins where every parent has been split."""
     starts = [0]
-    while (done := min(2 * starts[-1] + 1, starts[-1] + _TILE)) < num_inner:
+    while (done := min(2 * starts[-1] + 1, starts[-1] + tile)) < num_inner:
         starts.append(done)
     return starts
 
@@ -59,23 +61,24 @@ def tree_sampler(split: Split) -> Callable[..., Int[Array, " state"]]:
     @custom_vmap
     def sample(high: Array, low: Array, total: Array, *nodes: Array) -> Array:
         num_inner = high.shape[0]
+        tile = _TILE if num_inner >= _MANY else _SMALL_TILE
         batch = jnp.broadcast_shapes(*(x.shape[1:] for x in (high, low, total, *nodes)))
-        padded = [_pad(x, num_inner + _TILE) for x in (high, low)]
-        values = [_pad(x, 2 * (num_inner + _TILE) + 1) for x in nodes]
-        counts = jnp.zeros((2 * (num_inner + _TILE) + 1, *batch), jnp.int32)
+        padded = [_pad(x, num_inner + tile) for x in (high, low)]
+        values = [_pad(x, 2 * (num_inner + tile) + 1) for x in nodes]
+        counts = jnp.zeros((2 * (num_inner + tile) + 1, *batch), jnp.int32)
         counts = counts.at[0].set(total[0])
 
         def one_tile(place: Array, counts: Array) -> Array:
             start = starts[place]
-            block = [jax.lax.dynamic_slice_in_dim(x, start, _TILE) for x in padded]
-            here = jax.lax.dynamic_slice_in_dim(counts, start, _TILE)
-            pairs = [jax.lax.dynamic_slice_in_dim(x, 2 * start + 1, 2 * _TILE) for x in values]
+            block = [jax.lax.dynamic_slice_in_dim(x, start, tile) for x in padded]
+            here = jax.lax.dynamic_slice_in_dim(counts, start, tile)
+            pairs = [jax.lax.dynamic_slice_in_dim(x, 2 * start + 1, 2 * tile) for x in values]
             first, second = [x[0::2] for x in pairs], [x[1::2] for x in pairs]
             left = split((block[0], block[1]), here, first, second)
-            children = jnp.stack([left, here - left], axis=1).reshape(2 * _TILE, *batch)
+            children = jnp.stack([left, here - left], axis=1).reshape(2 * tile, *batch)
             return jax.lax.dynamic_update_slice_in_dim(counts, children, 2 * start + 1, 0)
 
-        starts = jnp.asarray(np.array(_starts(num_inner), np.int32))
+        starts = jnp.asarray(np.array(_starts(num_inner, tile), np.int32))
         counts = jax.lax.fori_loop(0, len(starts), one_tile, counts)
         return counts[num_inner : 2 * num_inner + 1]
 
