@@ -265,8 +265,9 @@ def only_parsed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for kind in EXPERIMENTS.values():
         monkeypatch.setattr(kind, "run", reached)
-    monkeypatch.setattr("collapse_jax.cli.run.run_to", start_of)
+    # First where it is imported: that module must not find it replaced when it is loaded.
     monkeypatch.setattr("collapse_jax.cli.reproduce.run_to", start_of)
+    monkeypatch.setattr("collapse_jax.cli.run.run_to", start_of)
     monkeypatch.setattr("collapse_jax.results.grid.Grid", PointsOnly)
     monkeypatch.setattr("collapse_jax.verify.suite.verify", reached)
     monkeypatch.setattr("collapse_jax.store.directory.remove", reached)
