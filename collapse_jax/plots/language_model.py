@@ -83,8 +83,8 @@ def perplexity_by_generation(studies: Studies) -> Any:
     seen = seen[np.isfinite(seen)]
     if seen.size and seen.max() > _WIDE * seen.min():
         axis.set_yscale("log")
-        mark_logarithms(axis.yaxis)
     _draw_zero_shot(axis, studies, seen)
+    mark_logarithms(axis.yaxis)
     axis.set(title="perplexity of the original test text", ylabel="perplexity")
     _mark_generations(axis)
     axis.legend()

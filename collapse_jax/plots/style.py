@@ -51,12 +51,13 @@ def mark_logarithms(axis: Any) -> None:
     """Plain numbers, 1, 2 and 5 of every decade, along a logarithmic axis that has but few.
 
     Args:
-      axis: `axes.xaxis` or `axes.yaxis`, when everything is drawn.
+      axis: `axes.xaxis` or `axes.yaxis`, when everything is drawn; no other than a logarithmic
+        one is changed.
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
     low, high = axis.get_view_interval()
-    if high <= _FEW * low:
+    if axis.get_scale() == "log" and high <= _FEW * low:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:,g}")
         axis.set_minor_formatter(NullFormatter())
