@@ -17,7 +17,7 @@ import timing
 
 import collapse_jax as cj
 from collapse_jax.experiments.lm import LmExperiment
-from collapse_jax.families.language_model import generation, scoring, training
+from collapse_jax.lm import generation, scoring, training
 from collapse_jax.random.keys import chain_key
 from collapse_jax.text import load_texts
 

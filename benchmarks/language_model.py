@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import timing
 
-from collapse_jax.families import language_model as lm
+from collapse_jax import lm
 
 TRAINING = (8, 128)
 NEW = PROMPT = 64

@@ -14,7 +14,7 @@ import numpy as np
 import timing
 
 import collapse_jax as cj
-from collapse_jax.experiments.keep import KeepWordsExperiment
+from collapse_jax.experiments.original_shares import KeepWordsExperiment
 
 
 def subsample() -> None:

@@ -20,11 +20,11 @@ import timing
 from flax import nnx
 
 import collapse_jax as cj
-from collapse_jax.corpus import Samples
+from collapse_jax.core.corpus import Samples
+from collapse_jax.families.vae.network import Architecture
+from collapse_jax.families.vae.stream import Stream
+from collapse_jax.families.vae.training import Training, make_optimizer
 from collapse_jax.random.keys import Keys, chain_key
-from collapse_jax.vae.network import Architecture
-from collapse_jax.vae.stream import Stream
-from collapse_jax.vae.training import Training, make_optimizer
 
 BATCH, STEPS = 256, 10
 FEW, MANY = 3, 20

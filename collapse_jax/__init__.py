@@ -11,20 +11,20 @@
 (21, 64)
 """
 
-from collapse_jax.chain import Chain, ChainState
-from collapse_jax.corpus import AbstractCorpus, Counts, Moments, Samples
-from collapse_jax.draws import ModelDraw, OriginalDraw
+from collapse_jax.core.chain import Chain, ChainState, ModelDraw, OriginalDraw
+from collapse_jax.core.corpus import AbstractCorpus, Counts, Moments, Samples
+from collapse_jax.core.family import AbstractFamily, Fit
+from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
+from collapse_jax.engine.simulate import simulate
+from collapse_jax.engine.sweep import sweep
 from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture, LanguageModel
-from collapse_jax.family import AbstractFamily, Fit
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
-from collapse_jax.policy import AbstractPolicy
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.results.compare import TheoryComparison, compare_with_theory
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
-from collapse_jax.simulate import simulate
-from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.sources import (
     Categorical,
     Empirical,
@@ -34,8 +34,7 @@ from collapse_jax.sources import (
     Sampler,
     TokenBlocks,
 )
-from collapse_jax.store.option import Store
-from collapse_jax.sweep import sweep
+from collapse_jax.store.store import Store
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ Run: python examples/tiny_language_model.py    (about two minutes on two cores)
 import numpy as np
 
 import collapse_jax as cj
-from collapse_jax.families import language_model as lm
+from collapse_jax import lm
 from collapse_jax.text import load_texts
 
 

@@ -103,12 +103,12 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
       command: the experiment.
       options: which part of it this process makes, and whether it shows progress.
     """
-    from collapse_jax.results.describe import describe
+    from collapse_jax.engine.multiprocess import is_first
+    from collapse_jax.results.provenance import describe
     from collapse_jax.results.records import IncompleteError
     from collapse_jax.results.saved import is_stored
     from collapse_jax.store.lock import alone
-    from collapse_jax.store.option import Store
-    from collapse_jax.together import is_first
+    from collapse_jax.store.store import Store
 
     experiment = command.config()
     process = process_of(options, experiment.joins_processes)

@@ -8,12 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from collapse_jax.cli.options import (
-    SweepOptions,
-    chosen_experiment,
-    output_directory,
-    parse,
-)
+from collapse_jax.cli.options import SweepOptions, chosen_experiment, output_directory, parse
 from collapse_jax.cli.show import draw, write_page
 
 _PLAIN = ("--out",)  # options whose value may hold a comma

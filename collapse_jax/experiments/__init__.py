@@ -11,10 +11,10 @@ from collapse_jax.experiments.discrete import DiscreteExperiment
 from collapse_jax.experiments.gaussian import GaussianExperiment
 from collapse_jax.experiments.gmm import GmmExperiment, GmmPairExperiment
 from collapse_jax.experiments.growing import GrowingExperiment
-from collapse_jax.experiments.keep import KeepGaussianExperiment, KeepWordsExperiment
 from collapse_jax.experiments.lm import LmExperiment
 from collapse_jax.experiments.mad import MadExperiment
 from collapse_jax.experiments.one_shot import OneShotExperiment
+from collapse_jax.experiments.original_shares import KeepGaussianExperiment, KeepWordsExperiment
 from collapse_jax.experiments.regimes import RegimesExperiment
 from collapse_jax.experiments.vae import VaeExperiment
 from collapse_jax.experiments.weighting import WeightingExperiment

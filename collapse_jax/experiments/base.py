@@ -5,11 +5,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from collapse_jax import check
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.results.records import Records
-from collapse_jax.results.statement import Statement
-from collapse_jax.store.option import Store
+from collapse_jax.results.statements import Statement
+from collapse_jax.store.store import Store
+from collapse_jax.utils import check
 
 PolicyConfig = Replace | Accumulate | AccumulateSubsample | Mixing | Fresh
 Scales = Mapping[str, Mapping[str, Any]]

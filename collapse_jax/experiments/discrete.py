@@ -6,21 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from collapse_jax.chain import Chain
-from collapse_jax.experiments.base import (
-    AbstractExperiment,
-    PolicyConfig,
-    Scales,
-    Summary,
-)
+from collapse_jax.core.chain import Chain
+from collapse_jax.engine.simulate import simulate
+from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
 from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import Discrete
 from collapse_jax.plots import discrete as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, check_complete
-from collapse_jax.results.statement import Statement, equals
-from collapse_jax.simulate import simulate
-from collapse_jax.store.option import Store
+from collapse_jax.results.statements import Statement, equals
+from collapse_jax.store.store import Store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,23 +6,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from collapse_jax import check
-from collapse_jax.chain import Chain
-from collapse_jax.experiments.base import (
-    AbstractExperiment,
-    PolicyConfig,
-    Scales,
-    Summary,
-)
+from collapse_jax.core.chain import Chain
+from collapse_jax.engine.simulate import simulate
+from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
 from collapse_jax.experiments.sources import NORMAL, make_source
 from collapse_jax.families import Gaussian
 from collapse_jax.plots import gaussian as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable, check_complete
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statement import Statement, equals
-from collapse_jax.simulate import simulate
-from collapse_jax.store.option import Store
+from collapse_jax.results.statements import Statement, equals
+from collapse_jax.store.store import Store
+from collapse_jax.utils import check
 
 PAPER_SIZES = (100, 500, 1000, 10_000)
 

@@ -6,19 +6,19 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from collapse_jax import check
-from collapse_jax.chain import Chain
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.source import AbstractSource
+from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
 from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import GaussianMixture
 from collapse_jax.plots import gaussian_mixture as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable, check_complete
-from collapse_jax.results.statement import Statement
-from collapse_jax.simulate import simulate
-from collapse_jax.source import AbstractSource
+from collapse_jax.results.statements import Statement
 from collapse_jax.sources import Normal, NormalMixture
-from collapse_jax.store.option import Store
+from collapse_jax.store.store import Store
+from collapse_jax.utils import check
 
 BLOB, PAIR = "blob", "pair"
 SNAPSHOTS = (0, 50, 100, 150, 200, 350, 2000)

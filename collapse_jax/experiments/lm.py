@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from collapse_jax import check
-from collapse_jax.chain import Chain
+from collapse_jax.core.chain import Chain
+from collapse_jax.engine.multiprocess import is_first
+from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
 from collapse_jax.experiments.lm_corpora import write_corpora
 from collapse_jax.experiments.lm_findings import split, summarize
@@ -16,10 +17,9 @@ from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
 from collapse_jax.policies import Mixing, Replace
 from collapse_jax.results.records import Records, Variable
-from collapse_jax.simulate import simulate
 from collapse_jax.sources import TokenBlocks
-from collapse_jax.store.option import Store
-from collapse_jax.together import is_first
+from collapse_jax.store.store import Store
+from collapse_jax.utils import check
 
 _PAPER: dict[str, Any] = {
     "source": "wikitext2",
@@ -213,7 +213,7 @@ class LmExperiment(AbstractExperiment):
         return {name: self, **kept, **penalised}
 
     def _family(self, vocab_size: int) -> LanguageModel:
-        from collapse_jax.families import language_model as lm
+        from collapse_jax import lm
 
         network: Any = self.model
         if self.model == "random":

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collapse_jax.experiments.base import Summary
-from collapse_jax.results.interval import mean_over_chains
 from collapse_jax.results.records import Records, Variable
-from collapse_jax.results.statement import Statement
+from collapse_jax.results.statements import Statement
+from collapse_jax.utils.interval import mean_over_chains
 
 _PAPER = "Shumailov et al. 2024, OPT-125m"
 

@@ -6,17 +6,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from collapse_jax.chain import Chain
+from collapse_jax.core.chain import Chain
+from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh, Mixing, Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statement import MOST_ERRORS, Statement, exceeds
+from collapse_jax.results.statements import MOST_ERRORS, Statement, exceeds
 from collapse_jax.sources import Normal
-from collapse_jax.store.option import Store
-from collapse_jax.sweep import sweep
+from collapse_jax.store.store import Store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from collapse_jax.chain import Chain
+from collapse_jax.core.chain import Chain
+from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.gaussian import mean_error, std_error
 from collapse_jax.families import Gaussian
@@ -14,12 +15,11 @@ from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statement import Statement
+from collapse_jax.results.statements import Statement
 from collapse_jax.sources import Normal
-from collapse_jax.store.option import Store
-from collapse_jax.sweep import sweep
+from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
-from collapse_jax.theory import keeping
+from collapse_jax.theory import gaussian_accumulation
 
 _BOUND = np.sqrt(np.pi**2 / 6)  # sum of 1 / i^2: variances of all means that are pooled
 
@@ -70,7 +70,7 @@ class RegimesExperiment(AbstractExperiment):
         sizes = np.full(self.num_generations + 1, size)
         curves = {}
         if self.estimator == "mle":
-            curves["accumulate"] = keeping.accumulate_mean_squared_error(sizes, "mle")
+            curves["accumulate"] = gaussian_accumulation.accumulate_mean_squared_error(sizes, "mle")
         curves["replace"] = theory.mean_squared_error(sizes, self.estimator)
         exact = {name: Variable(("generation",), curve) for name, curve in curves.items()}
         return dataclasses.replace(records, coordinates=coordinates, expected=exact)

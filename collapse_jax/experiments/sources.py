@@ -8,9 +8,9 @@ from typing import TypeGuard
 
 import numpy as np
 
-from collapse_jax import check
-from collapse_jax.source import AbstractSource
+from collapse_jax.core.source import AbstractSource
 from collapse_jax.sources import Categorical, Empirical, Normal, tables
+from collapse_jax.utils import check
 
 NORMAL = "normal"
 

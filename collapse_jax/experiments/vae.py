@@ -6,18 +6,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from collapse_jax.chain import Chain
+from collapse_jax.core.chain import Chain
+from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
 from collapse_jax.families import VAE
-from collapse_jax.families.vae import LATENT_EDGES
+from collapse_jax.families.vae.classifier import Classifier
+from collapse_jax.families.vae.family import LATENT_EDGES
 from collapse_jax.plots import vae as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.records import Records, Variable
-from collapse_jax.results.statement import Statement, mean_with_interval
-from collapse_jax.simulate import simulate
+from collapse_jax.results.statements import Statement, mean_with_interval
 from collapse_jax.sources import Images
-from collapse_jax.store.option import Store
-from collapse_jax.vae.classifier import Classifier
+from collapse_jax.store.store import Store
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {},

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from collapse_jax import check
-from collapse_jax.chain import Chain
 from collapse_jax.config import config, static
-from collapse_jax.corpus import AbstractCorpus
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.corpus import AbstractCorpus
+from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
@@ -19,11 +19,11 @@ from collapse_jax.policies import Fresh
 from collapse_jax.random.keys import Keys
 from collapse_jax.results.records import Records, Variable
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statement import equals
+from collapse_jax.results.statements import equals
 from collapse_jax.sources import Normal
-from collapse_jax.store.option import Store
-from collapse_jax.sweep import sweep
-from collapse_jax.theory import keeping
+from collapse_jax.store.store import Store
+from collapse_jax.theory import gaussian_accumulation
+from collapse_jax.utils import check
 
 
 def squared_error(key, family, params, corpus, source, first):
@@ -117,11 +117,15 @@ class WeightingExperiment(AbstractExperiment):
         )
         sizes = self.num_samples, self.num_original
         curves = {
-            "squared_error": keeping.weighted_fresh_error(weights, *sizes, refit=True),
-            "known_variance": keeping.weighted_fresh_error(weights, *sizes, refit=False),
+            "squared_error": gaussian_accumulation.weighted_fresh_error(
+                weights, *sizes, refit=True
+            ),
+            "known_variance": gaussian_accumulation.weighted_fresh_error(
+                weights, *sizes, refit=False
+            ),
         }
         exact = {name: Variable(("weight",), curve) for name, curve in curves.items()}
-        best = Variable((), np.array(keeping.best_fresh_weight(*sizes)))
+        best = Variable((), np.array(gaussian_accumulation.best_fresh_weight(*sizes)))
         return dataclasses.replace(records, expected={**exact, "best_weight": best})
 
     @staticmethod

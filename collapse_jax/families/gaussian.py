@@ -8,18 +8,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from collapse_jax import check
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.corpus import AbstractCorpus, Moments, Samples, Size, prefix_weights
-from collapse_jax.family import DEGENERATE, NON_FINITE, OK, AbstractFamily, Fit, Metric
-from collapse_jax.linear import product, scaled_factor
+from collapse_jax.core.corpus import (
+    AbstractCorpus,
+    Moments,
+    Samples,
+    Size,
+    draw_moments,
+    moments_of,
+    prefix_weights,
+)
+from collapse_jax.core.family import DEGENERATE, NON_FINITE, OK, AbstractFamily, Fit, Metric
+from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.source import AbstractSource, MomentsSource
 from collapse_jax.metrics import gaussian as metrics
-from collapse_jax.policy import AbstractPolicy
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.normal import normal, normal_rows
-from collapse_jax.source import AbstractSource, MomentsSource
-from collapse_jax.sources.empirical import moments_of
-from collapse_jax.sources.normal import colour, draw_moments, number_of_scores
+from collapse_jax.random.wishart import colour, number_of_scores
+from collapse_jax.utils import check
+from collapse_jax.utils.log_cholesky import product, scaled_factor
 
 
 @jax.tree_util.register_dataclass

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from collapse_jax.linear import scaled_factor
-from collapse_jax.source import Truth
+from collapse_jax.core.source import Truth
+from collapse_jax.utils.log_cholesky import scaled_factor
 
 
 def log_det_covariance(log_scale: Float[Array, " dim"]) -> Float[Array, ""]:

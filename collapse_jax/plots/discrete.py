@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.plots.style import COLOURS, new_figure, styled
-from collapse_jax.results.records import Records
 
 _ROWS = 40
 
 
 @styled
-def figure_diversity(records: Records) -> Any:
+def figure_diversity(records: Any) -> Any:
     """Support size, entropy and tail mass by generation: median and 5-95 % of chains."""
     figure, axes = new_figure(11, 3.5, 1, 3)
     generations = records["generation"]
@@ -35,7 +34,7 @@ def figure_diversity(records: Records) -> Any:
 
 
 @styled
-def figure_survival(records: Records) -> Any:
+def figure_survival(records: Any) -> Any:
     """Share of chains in which a state still lives, by generation, for states of many ranks.
 
     Args:

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.plots.style import COLOURS, new_figure, styled
-from collapse_jax.results.records import Records
 
 
 @styled
-def figure_errors(records: Records) -> Any:
+def figure_errors(records: Any) -> Any:
     """|mu_hat - mu| and |sigma_hat - sigma| by generation: median and 5-95 % of chains.
 
     Args:
@@ -37,7 +36,7 @@ def figure_errors(records: Records) -> Any:
 
 
 @styled
-def figure_log_std(records: Records) -> Any:
+def figure_log_std(records: Any) -> Any:
     """Mean of ln sigma by generation, and its exact expectation.
 
     Args:

@@ -6,11 +6,10 @@ import numpy as np
 
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.plots.style import COLOURS, new_figure, styled
-from collapse_jax.results.records import Records
 
 
 @styled
-def figure_snapshots(records: Records) -> Any:
+def figure_snapshots(records: Any) -> Any:
     """Rows of one chain and the components fitted to them, first two coordinates.
 
     Above, every generation in the frame of generation 0; below, in a frame of its own, as
@@ -62,7 +61,7 @@ def _window(rows: np.ndarray) -> _Window:
     return _Window(centre, max(reach, least), reach > finest)
 
 
-def _draw_components(axis: Any, records: Records, place: int) -> None:
+def _draw_components(axis: Any, records: Any, place: int) -> None:
     from matplotlib.patches import Ellipse
 
     components = zip(
@@ -84,7 +83,7 @@ def _draw_components(axis: Any, records: Records, place: int) -> None:
             axis.add_patch(Ellipse(mean[:2], width, height, angle=angle, **style))
 
 
-def figure_curves(records: Records) -> Any:
+def figure_curves(records: Any) -> Any:
     """L2 to model 0, spread and number of components by generation, one line per corpus size.
 
     Args:
@@ -104,7 +103,7 @@ def figure_curves(records: Records) -> Any:
     return figure_panels(panels, "median of chains, and 5–95 %")
 
 
-def _lines(records: Records, name: str, after: np.ndarray, factor: float) -> list[Line]:
+def _lines(records: Any, name: str, after: np.ndarray, factor: float) -> list[Line]:
     values = factor * records[f"{name}_quantile"][after]
     return [
         Line(f"M = {size:,}", values[:, 1, k], band=(values[:, 0, k], values[:, 2, k]))

@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from collapse_jax.plots.style import COLOURS, mark_logarithms, new_figure, styled
-from collapse_jax.results.interval import mean_over_chains
-from collapse_jax.results.records import Records
+from collapse_jax.utils.interval import mean_over_chains
 
-Studies = Mapping[str, Records]
+Studies = Mapping[str, Any]
 
 _BINS = 40
 _BULK = 0.999  # of the blocks are in the bins
@@ -143,12 +142,12 @@ def validation_curves(studies: Studies) -> Any:
     return figure
 
 
-def _values(records: Records, name: str) -> np.ndarray:
+def _values(records: Any, name: str) -> np.ndarray:
     return np.asarray(records[name], dtype=np.float64)
 
 
 def _draw_runs(
-    axis: Any, records: Records, name: str, place: int, label: str, *, of_logs: bool = False
+    axis: Any, records: Any, name: str, place: int, label: str, *, of_logs: bool = False
 ) -> None:
     """The runs of a study, and their mean; that of logarithms has a band, its interval."""
     generations, values = _values(records, "generation"), _values(records, name)

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.plots.style import COLOURS, new_figure, styled
-from collapse_jax.results.records import Records
 
 _COLUMNS = 12
 _MOST_ROWS = 11
@@ -17,7 +16,7 @@ def _shown(generations: np.ndarray, most: int) -> np.ndarray:
 
 
 @styled
-def figure_samples(records: Records) -> Any:
+def figure_samples(records: Any) -> Any:
     """Images of the first chain, a row per generation.
 
     Args:
@@ -39,7 +38,7 @@ def figure_samples(records: Records) -> Any:
 
 
 @styled
-def figure_density(records: Records) -> Any:
+def figure_density(records: Any) -> Any:
     """Density of the first encoder's latent means by generation, runs together.
 
     Args:
@@ -61,7 +60,7 @@ def figure_density(records: Records) -> Any:
 
 
 @styled
-def figure_latents(records: Records) -> Any:
+def figure_latents(records: Any) -> Any:
     """Mean and std of the latents by generation: one line per run, and their band.
 
     Args:
@@ -86,7 +85,7 @@ def figure_latents(records: Records) -> Any:
 
 
 @styled
-def figure_quality(records: Records) -> Any:
+def figure_quality(records: Any) -> Any:
     """ELBO, pixel variance, precision and recall by generation: one line per run.
 
     Args:
@@ -110,7 +109,7 @@ def figure_quality(records: Records) -> Any:
 
 
 @styled
-def figure_classes(records: Records) -> Any:
+def figure_classes(records: Any) -> Any:
     """Share of every class by generation, mean over runs; the original's dotted at the left.
 
     Args:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
-from collapse_jax.corpus import AbstractCorpus
-from collapse_jax.policy import (
+from collapse_jax.core.corpus import AbstractCorpus
+from collapse_jax.core.policy import (
     AbstractPolicy,
     Keep,
     check_keep,

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
-from collapse_jax.corpus import AbstractCorpus
-from collapse_jax.policies.accumulate import pool_capacity, pool_size
-from collapse_jax.policy import (
+from collapse_jax.core.corpus import AbstractCorpus
+from collapse_jax.core.policy import (
     AbstractPolicy,
     Keep,
     check_keep,
@@ -18,6 +17,7 @@ from collapse_jax.policy import (
     check_population,
     check_sizes,
 )
+from collapse_jax.policies.accumulate import pool_capacity, pool_size
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.subset import random_subset
 

@@ -5,10 +5,9 @@ from typing import Any
 
 from jaxtyping import Array, Int
 
-from collapse_jax import check
 from collapse_jax.config import config, static
-from collapse_jax.corpus import AbstractCorpus, join
-from collapse_jax.policy import (
+from collapse_jax.core.corpus import AbstractCorpus, join
+from collapse_jax.core.policy import (
     AbstractPolicy,
     Keep,
     check_keep,
@@ -17,6 +16,7 @@ from collapse_jax.policy import (
     size_at,
 )
 from collapse_jax.random.keys import Keys
+from collapse_jax.utils import check
 
 
 @config

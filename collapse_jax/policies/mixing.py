@@ -8,18 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from collapse_jax import check
 from collapse_jax.config import config, static
-from collapse_jax.corpus import AbstractCorpus, Size, join
-from collapse_jax.policy import (
-    AbstractPolicy,
-    Keep,
-    check_keep,
-    check_length,
-    check_sizes,
-)
+from collapse_jax.core.corpus import AbstractCorpus, Size, join
+from collapse_jax.core.policy import AbstractPolicy, Keep, check_keep, check_length, check_sizes
 from collapse_jax.random.binomial import binomial
 from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.utils import check
 
 _NEVER = 1e-12  # a chance that is as good as none
 Shares = tuple[Array, Array, Array]

@@ -6,8 +6,8 @@ from typing import Any
 from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
-from collapse_jax.corpus import AbstractCorpus
-from collapse_jax.policy import AbstractPolicy, Keep, check_keep, check_length, check_sizes
+from collapse_jax.core.corpus import AbstractCorpus
+from collapse_jax.core.policy import AbstractPolicy, Keep, check_keep, check_length, check_sizes
 from collapse_jax.random.keys import Keys
 
 

@@ -17,10 +17,10 @@ import numpy as np
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Complex64, Float, Int, UInt32
 
-from collapse_jax.chains_last import chains_last
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.once import once
 from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.utils.vmap import chains_last
 
 # Giles' single-precision coefficients, highest power first, times sqrt(2).
 _CENTRAL = np.sqrt(2.0) * np.array(

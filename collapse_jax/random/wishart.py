@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from collapse_jax.random.chi_square import log_chi_square
+from collapse_jax.utils import log_cholesky
 
 
 def log_bartlett(
@@ -28,3 +29,49 @@ def log_bartlett(
     dof = size - 1 - column
     maximum = np.maximum if isinstance(size, int) else jnp.maximum
     return jnp.where(dof < 1, -jnp.inf, 0.5 * log_chi_square(scores, maximum(dof, 1), size))
+
+
+def number_of_scores(dim: int) -> int:
+    """How many standard normal scores the moments of one sample take."""
+    return 2 * dim + dim * (dim - 1) // 2
+
+
+def sample_moments(
+    size: int | Int[Array, "..."],
+    scores: Float[Array, "score ..."],
+    mean: Float[Array, "dim ..."],
+    log_scale: Float[Array, "dim ..."],
+    factor: Float[Array, "dim dim ..."],
+) -> tuple[Array, Array, Array]:
+    """Mean, log scales and factor of a sample, for arrays with the chain as last axis too."""
+    dim, dtype = len(mean), scores.dtype
+    root = np.sqrt(size) if isinstance(size, int) else jnp.sqrt(jnp.maximum(size, 1))
+    step = jnp.exp(log_scale) * scores[:dim] / jnp.asarray(root, dtype)
+    new_scale = log_scale + log_bartlett(scores[dim : 2 * dim], size)
+    if dim == 1:
+        return mean + step, new_scale, factor
+    # diag(e^l) A with each column divided by its diagonal entry e^{l_j} A_jj.
+    rows, columns = np.tril_indices(dim, -1)
+    old, new = log_scale[rows], new_scale[columns]
+    ratio = old - new - 0.5 * jnp.log(jnp.asarray(size, dtype))
+    ratio = jnp.where((old > -jnp.inf) & (new > -jnp.inf), ratio, -jnp.inf)
+    chain = scores.shape[1:]
+    unit = jnp.eye(dim, dtype=dtype).reshape(dim, dim, *[1] * len(chain))
+    triangle = jnp.broadcast_to(unit, (dim, dim, *chain))
+    triangle = triangle.at[rows, columns].set(scores[2 * dim :] * jnp.exp(ratio))
+    new_mean = mean + log_cholesky.product(factor, step[:, None])[:, 0]
+    return new_mean, new_scale, log_cholesky.product(factor, triangle)
+
+
+def colour(
+    scores: Float[Array, "row dim"],
+    log_scale: Float[Array, " dim"],
+    factor: Float[Array, "dim dim"],
+) -> tuple[Float[Array, "row dim"], Float[Array, ""]]:
+    """Rows L z / exp(top) and the log scale `top` of their frame, the largest of L."""
+    top = jnp.max(log_scale)
+    top = jnp.where(top > -jnp.inf, top, 0)
+    scaled = factor * jnp.exp(log_scale - top)
+    if scaled.shape == (1, 1):
+        return scores * scaled[0], top
+    return log_cholesky.product(scores, scaled.T), top

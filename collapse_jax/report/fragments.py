@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_jax.plots.style import DPI
-from collapse_jax.results.statement import Statement
+from collapse_jax.results.statements import Statement
 
 _INCH = 104  # CSS pixels, for figures: those of two panels fill the page
 STYLE = """h1 { margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }

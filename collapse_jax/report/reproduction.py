@@ -9,7 +9,7 @@ from typing import Any
 
 from collapse_jax.report import fragments
 from collapse_jax.report.page import page
-from collapse_jax.results.statement import Statement
+from collapse_jax.results.statements import Statement
 
 _STYLE = """h2 { border-top: 1px solid #8884; padding-top: 1.4rem; }
 """

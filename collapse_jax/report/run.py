@@ -6,7 +6,7 @@ from typing import Any
 
 from collapse_jax.report import fragments
 from collapse_jax.report.page import page
-from collapse_jax.results.statement import Statement
+from collapse_jax.results.statements import Statement
 
 
 def write_report(

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collapse_jax import check
 from collapse_jax.results.records import Records
+from collapse_jax.utils import check
 
 _FEW = 6
 

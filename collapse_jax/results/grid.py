@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax import check, memory
-from collapse_jax.results.describe import describe
+from collapse_jax.results.provenance import describe
 from collapse_jax.results.records import Records, Variable
+from collapse_jax.utils import check, memory
 
 Point = tuple[int, ...]
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from collapse_jax import check
 from collapse_jax.config import config, static
+from collapse_jax.utils import check
 
 BLOCK = 256
 QUANTILE_CHAINS = 16_384

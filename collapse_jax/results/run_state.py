@@ -9,8 +9,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from collapse_jax.store.arrays import pieces_of, read_arrays
 from collapse_jax.store.files import STATE, Content, content_of, damaged
-from collapse_jax.store.npy import pieces_of, read_arrays
 
 _NAME = re.compile(rf"{STATE}/(\d{{6,}})-(\d{{6,}})-[0-9a-f]{{16}}\.npy")
 

@@ -6,19 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from collapse_jax import check
 from collapse_jax.config import config
-from collapse_jax.corpus import Counts, Samples, Size, prefix_weights
+from collapse_jax.core.corpus import Counts, Samples, Size, expand, prefix_weights
+from collapse_jax.core.source import CountsSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
-from collapse_jax.source import CountsSource
-
-
-def expand(counts: Array, capacity: int) -> Array:
-    """The labels that `counts` counts, in order, in the first of `capacity` slots."""
-    ends = jnp.cumsum(counts)[:-1]
-    steps = jnp.zeros(capacity, jnp.int32).at[ends].add(1, mode="drop")
-    return jnp.cumsum(steps)
+from collapse_jax.utils import check
 
 
 @config

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from collapse_jax.corpus import Samples, Size, prefix_weights
+from collapse_jax.core.corpus import Samples, Size, prefix_weights
 from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.subset import random_subset

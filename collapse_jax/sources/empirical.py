@@ -11,16 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from collapse_jax import check, linear
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.corpus import Counts, Moments, Samples, Size, prefix_weights
+from collapse_jax.core.corpus import (
+    Counts,
+    Moments,
+    Samples,
+    Size,
+    expand,
+    moments_of,
+    prefix_weights,
+)
+from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.random.hypergeometric import multivariate_hypergeometric
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
-from collapse_jax.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.sources import tables
-from collapse_jax.sources.categorical import Categorical, expand
+from collapse_jax.sources.categorical import Categorical
 from collapse_jax.sources.choice import draw_rows, is_all
+from collapse_jax.utils import check, log_cholesky
 
 _ANY_LAW = Categorical([1.0])  # to be given other probabilities
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -189,7 +197,7 @@ class EmpiricalRows(MomentsSource):
     def __post_init__(self) -> None:
         mean = np.mean(self.rows, axis=0)
         centred = self.rows - mean
-        log_scale, factor = linear.factorize_on_host(centred.T @ centred / len(centred))
+        log_scale, factor = log_cholesky.factorize_on_host(centred.T @ centred / len(centred))
         spread = float(np.sqrt(np.max(np.mean(centred**2, axis=0))))
         top = np.log(spread) if spread > 0 else 0.0
         overlap = _overlap(self.rows[:, 0]) if self.rows.shape[1] == 1 else np.exp(log_scale[0])
@@ -234,29 +242,6 @@ class EmpiricalRows(MomentsSource):
             truth = self.truth
             return Moments(jnp.int32(size), truth.mean, truth.log_scale, truth.factor)
         return moments_of(self.draw(keys, size, capacity))
-
-
-def moments_of(samples: Samples) -> Moments:
-    """Size, mean and covariance of weighted rows, to rounding in their own frame.
-
-    Rows are taken relative to the first of them, so that equal rows have no spread at all.
-    """
-    weights = samples.full_weights()
-    total = jnp.sum(weights)
-    share = weights / jnp.where(total > 0, total, 1)
-    first = samples.rows[0 if samples.weights is None else jnp.argmax(weights > 0)]
-    rows = samples.rows - first
-    mean = jnp.sum(share[:, None] * rows, axis=0)
-    centred = (rows - mean) * jnp.sqrt(share)[:, None]
-    assert samples.location is not None
-    assert samples.log_scale is not None
-    if centred.shape[1] == 1:
-        log_scale = 0.5 * jnp.log(jnp.sum(centred**2, axis=0))
-        factor = jnp.ones((1, 1), centred.dtype)
-    else:
-        log_scale, factor = linear.factorize(centred.T)
-    location = samples.location + jnp.exp(samples.log_scale) * (first + mean)
-    return Moments(samples.size, location, log_scale + samples.log_scale, factor)
 
 
 def _overlap(values: np.ndarray) -> float:

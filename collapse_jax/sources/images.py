@@ -6,13 +6,13 @@ from typing import Any, Self
 import jax.numpy as jnp
 import numpy as np
 
-from collapse_jax import check
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.corpus import Samples, Size
+from collapse_jax.core.corpus import Samples, Size
+from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys
-from collapse_jax.source import AbstractSource
 from collapse_jax.sources import image_files
 from collapse_jax.sources.choice import draw_rows
+from collapse_jax.utils import check
 
 _REMEDY = (
     "pass images [row, side, side] or [row, pixel] with values in [0, 1], or 0 .. 255 as uint8"

@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from collapse_jax import check, linear
 from collapse_jax.config import config
-from collapse_jax.corpus import Moments, Samples, Size, prefix_weights
+from collapse_jax.core.corpus import Moments, Samples, Size, draw_moments, expand, prefix_weights
+from collapse_jax.core.source import MomentsSource, Truth
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.random.normal import normal
-from collapse_jax.source import MomentsSource, Truth
-from collapse_jax.sources.categorical import expand
-from collapse_jax.sources.normal import check_covariance, draw_moments, number_of_scores
+from collapse_jax.random.wishart import number_of_scores
+from collapse_jax.sources.normal import check_covariance
+from collapse_jax.utils import check, log_cholesky
 
 _COMPONENT = 63  # the stream that chooses components, apart from the scores'
 
@@ -120,7 +120,7 @@ def _truth(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> T
     gaps = means - mean
     covariance = np.einsum("k,kij->ij", weights, covariances)
     covariance = covariance + np.einsum("k,ki,kj->ij", weights, gaps, gaps)
-    log_scale, factor = linear.factorize_on_host(covariance)
+    log_scale, factor = log_cholesky.factorize_on_host(covariance)
     overlap = np.exp(log_scale[0])
     if means.shape[1] == 1:
         overlap = _overlap(weights, gaps[:, 0], np.sqrt(covariances[:, 0, 0]))

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from collapse_jax import check
 from collapse_jax.config import config, static
-from collapse_jax.corpus import Samples, Size
+from collapse_jax.core.corpus import Samples, Size
+from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys, Purpose
-from collapse_jax.source import AbstractSource
+from collapse_jax.utils import check
 
 
 @config

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax import check
+from collapse_jax.utils import check
 
 FILES = (".npy", ".csv", ".parquet")
 _NAME = "Empirical.data"

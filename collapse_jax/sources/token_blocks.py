@@ -5,13 +5,13 @@ from typing import Any, Self
 import jax.numpy as jnp
 import numpy as np
 
-from collapse_jax import check
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.corpus import Samples, Size
+from collapse_jax.core.corpus import Samples, Size
+from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys
-from collapse_jax.source import AbstractSource
 from collapse_jax.sources.choice import draw_rows
 from collapse_jax.text import Texts, load_texts
+from collapse_jax.utils import check
 
 _REMEDY = "pass integers [block, token], at least two tokens a block"
 

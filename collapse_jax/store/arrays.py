@@ -7,14 +7,35 @@ than many a run; read by it, as by any program that knows the format.
 """
 
 import dataclasses
+import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from collapse_jax.store.files import Content, content_of, damaged, ended_by_crc
+
+
+def pieces_of(arrays: Iterable[np.ndarray]) -> list[bytes | np.ndarray]:
+    """What such a file holds."""
+    pieces: list[bytes | np.ndarray] = []
+    for array in arrays:
+        header, whole = io.BytesIO(), np.asarray(array, order="C")
+        described = np.lib.format.header_data_from_array_1_0(whole)
+        np.lib.format.write_array_header_1_0(header, described)
+        pieces += [header.getvalue(), whole]
+    return pieces
+
+
+def read_arrays(file: BinaryIO) -> Iterator[np.ndarray]:
+    """The arrays in such a file."""
+    size = os.fstat(file.fileno()).st_size
+    while file.tell() < size:
+        yield np.lib.format.read_array(file, allow_pickle=False)
+
 
 _FILL = {"f": "NaN", "i": -1, "b": False, "u": 0, "U": ""}
 _CODECS = {"bytes", "crc32c", "vlen-utf8"}

@@ -13,7 +13,7 @@ from collapse_jax.store.arrays import check_metadata
 from collapse_jax.store.files import STATE, Content, Entry, Staged, damaged
 from collapse_jax.store.journal import FIRST, Journal, Ledger, journal_name, journals
 from collapse_jax.store.lock import alone, locked
-from collapse_jax.store.shelf import WORK
+from collapse_jax.store.unfinished_work import WORK
 
 RECORDS, THEORY = "records.zarr", "theory.zarr"
 _COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)

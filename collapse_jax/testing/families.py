@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from collapse_jax.chain import Chain
-from collapse_jax.corpus import Samples
-from collapse_jax.family import AbstractFamily
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.corpus import Samples
+from collapse_jax.core.family import AbstractFamily
+from collapse_jax.core.source import AbstractSource
+from collapse_jax.engine.simulate import simulate
 from collapse_jax.policies import Replace
 from collapse_jax.random.keys import Keys
-from collapse_jax.simulate import simulate
-from collapse_jax.source import AbstractSource
 from collapse_jax.testing.rules import (
     BrokenRuleError,
     keys_of,

@@ -20,14 +20,13 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from collapse_jax.chain import Chain
-from collapse_jax.corpus import Counts, Moments, Samples
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.corpus import Counts, Moments, Samples, moments_of
+from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.source import AbstractSource
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
-from collapse_jax.policy import AbstractPolicy
-from collapse_jax.source import AbstractSource
 from collapse_jax.sources import Categorical, Empirical, Normal
-from collapse_jax.sources.empirical import moments_of
 
 STATES = (2, 3, 5)
 SHAPES = ((5, 1), (6, 3))

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
-from collapse_jax import check
 from collapse_jax.text import cache
 from collapse_jax.text.blocks import REMAINDERS, cut_blocks
 from collapse_jax.text.documents import load_documents
 from collapse_jax.text.tokenizer import BPE, SMALLEST, Tokenizer, load_tokenizer
+from collapse_jax.utils import check
 
 __all__ = ["Texts", "Tokenizer", "load_texts"]
 

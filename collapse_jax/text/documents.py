@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collapse_jax import check
+from collapse_jax.utils import check
 
 _TENTH = 10  # one document of so many for validation, and one for test
 _FEWEST = 3  # documents that can be split

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from collapse_jax import check
 from collapse_jax.text.documents import first_line
+from collapse_jax.utils import check
 
 BPE = "bpe"
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # OPT's, with its ids

@@ -25,11 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from collapse_jax import check
 from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.random.threefry import as_key
 from collapse_jax.theory.checks import Law, law_of
-from collapse_jax.theory.parents import rows_of
+from collapse_jax.theory.occupancy import rows_of
+from collapse_jax.utils import check
 
 _HOLD, _JUMP, _RUN, _FIRST, _FOUNDERS = range(5)  # streams of random numbers
 _LARGEST = 20_000

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collapse_jax import check
 from collapse_jax.theory.checks import Law, Share, Sizes, counts_of, law_of, share_of
-from collapse_jax.theory.parents import binomial_rows, rows_of
+from collapse_jax.theory.occupancy import binomial_rows, rows_of
+from collapse_jax.utils import check
 
 _Add = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from collapse_jax import check
 from collapse_jax.theory.checks import Law, law_of
+from collapse_jax.utils import check
 
 
 def _survival_exponents(num_fits: int) -> np.ndarray:

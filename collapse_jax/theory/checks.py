@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from collapse_jax import check
+from collapse_jax.utils import check
 
 Sizes = Sequence[int] | np.ndarray
 Law = Sequence[float] | np.ndarray

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from collapse_jax import check
 from collapse_jax.theory.checks import Law, Share, Sizes, law_of, share_of, sizes_of
+from collapse_jax.utils import check
 
 
 def expected_heterozygosity(

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from collapse_jax import check
 from collapse_jax.theory.checks import Law, law_of
+from collapse_jax.utils import check
 
 _MOST_VECTORS = 3000
 _MOST_ROWS = 1000  # so that binomial coefficients are floats

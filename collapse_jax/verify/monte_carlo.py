@@ -5,11 +5,7 @@ from typing import Any
 import numpy as np
 
 import collapse_jax as cj
-from collapse_jax.testing import (
-    frequency_evidence,
-    law_evidence,
-    mean_evidence,
-)
+from collapse_jax.testing import frequency_evidence, law_evidence, mean_evidence
 from collapse_jax.theory import ancestors, discrete, gaussian
 from collapse_jax.theory.ancestor_chains import absorption_times
 from collapse_jax.theory.enumeration import EnumeratedChain

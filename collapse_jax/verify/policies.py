@@ -4,7 +4,7 @@ import numpy as np
 
 import collapse_jax as cj
 from collapse_jax.testing import frequency_evidence, mean_evidence, same_law_evidence
-from collapse_jax.theory import keeping
+from collapse_jax.theory import gaussian_accumulation
 from collapse_jax.verify import reuse
 from collapse_jax.verify.base import Claims, Draw, Registry
 
@@ -18,8 +18,8 @@ def accumulate(draw: Draw) -> Claims:
     for estimator in ("unbiased", "mle"):
         chain = cj.Chain(cj.Gaussian(1, estimator), cj.Normal(0.0, 1.0), cj.Accumulate(size))
         sizes = np.full(last + 1, size)
-        variance = keeping.accumulate_expected_variance(sizes, estimator)[last]
-        error = keeping.accumulate_mean_squared_error(sizes, estimator)[last]
+        variance = gaussian_accumulation.accumulate_expected_variance(sizes, estimator)[last]
+        error = gaussian_accumulation.accumulate_mean_squared_error(sizes, estimator)[last]
         yield from _variance_and_error(draw, chain, last, estimator, variance, error)
 
 
@@ -44,7 +44,7 @@ def _fresh_rows(draw: Draw, allocation: str) -> Claims:
     policy = cj.Mixing(size, gamma=0.25, allocation=allocation)
     family = cj.Gaussian(1, "mle", sampling_bias=1.1)
     chain = cj.Chain(family, cj.Normal(0.0, 1.0), policy)
-    moments = keeping.fresh_share_moments(
+    moments = gaussian_accumulation.fresh_share_moments(
         np.full(last + 1, size), 0.25, "mle", allocation, sampling_bias=1.1
     )
     variance, error = (float(values[last]) for values in moments)

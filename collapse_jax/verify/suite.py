@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from collapse_jax import check as arguments
 from collapse_jax.testing import Evidence
+from collapse_jax.utils import check as arguments
 from collapse_jax.verify import deterministic, metamorphic, mixtures, monte_carlo, policies
 from collapse_jax.verify.base import LANES, Check, Draw, Result
 

@@ -48,7 +48,7 @@ def costly_run(name):
         vae = cj.VAE(4, 8, 8, epochs=30, batch_size=32, num_evaluated=100)
         chain = cj.Chain(vae, images(), cj.Replace())
         return chain, {"num_chains": 2, "num_generations": 6, "metrics": ("images",)}
-    from collapse_jax.families import language_model as lm
+    from collapse_jax import lm
 
     rng = np.random.default_rng(0)
     blocks = 3 + (rng.integers(0, 37, (60, 1)) + np.arange(8) * rng.integers(1, 3, (60, 1))) % 37

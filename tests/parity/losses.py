@@ -16,9 +16,9 @@ import torch
 from torch_vae import torch_model
 
 import collapse_jax as cj
-from collapse_jax.vae.loss import loss_and_gradients
-from collapse_jax.vae.network import Architecture
-from collapse_jax.vae.training import make_optimizer
+from collapse_jax.families.vae.loss import loss_and_gradients
+from collapse_jax.families.vae.network import Architecture
+from collapse_jax.families.vae.training import make_optimizer
 
 BATCH, RATE, DECAY = 256, 1e-3, 1e-5
 

@@ -11,8 +11,8 @@ import torch
 import torch_opt
 
 import collapse_jax as cj
-from collapse_jax.families import language_model as lm
-from collapse_jax.families.fine_tuning import tune
+from collapse_jax import lm
+from collapse_jax.families.language_model import tune
 from collapse_jax.random.keys import Keys, chain_key
 
 BLOCK, EPOCHS, BATCH = 16, 4, 16
@@ -115,7 +115,7 @@ def compare_generation(chain, seed, tolerance):
 
 
 def test_losses_and_perplexities_are_those_of_the_same_weights_in_pytorch(chain, tmp_path):
-    from collapse_jax.families.fine_tuning.evaluate import with_params
+    from collapse_jax.families.language_model.evaluate import with_params
 
     key = chain_key(jax.random.key(11), jnp.uint32(0))
     first = chain.init(key, 1)

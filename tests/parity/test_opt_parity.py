@@ -12,8 +12,8 @@ import torch
 import torch_opt
 from golden_opt import golden_of
 
-from collapse_jax.families import language_model as lm
-from collapse_jax.families.language_model.weights import parameters
+from collapse_jax import lm
+from collapse_jax.lm.weights import parameters
 
 SETTINGS = list(itertools.product((1.0, 2.0, 3.0), (0, numbers.NEW), (False, True)))
 

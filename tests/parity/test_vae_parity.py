@@ -9,9 +9,9 @@ from losses import losses
 from torch_vae import as_torch, torch_model
 
 import collapse_jax as cj
-from collapse_jax.vae.loss import loss_and_gradients
-from collapse_jax.vae.network import Architecture
-from collapse_jax.vae.training import make_optimizer
+from collapse_jax.families.vae.loss import loss_and_gradients
+from collapse_jax.families.vae.network import Architecture
+from collapse_jax.families.vae.training import make_optimizer
 
 RATE, DECAY = 1e-3, 1e-5
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import collapse_jax as cj
-from collapse_jax.results.describe import describe
+from collapse_jax.results.provenance import describe
 from collapse_jax.testing import strategies
 
 GENERATIONS = 6

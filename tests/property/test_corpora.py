@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import collapse_jax as cj
-from collapse_jax import linear
-from collapse_jax.corpus import join, prefix_weights
-from collapse_jax.sources.empirical import moments_of
+from collapse_jax.core.corpus import join, moments_of, prefix_weights
 from collapse_jax.testing import strategies
 from collapse_jax.testing.rules import keys_of
+from collapse_jax.utils import log_cholesky
 
 VALUES = strategies.numbers()
 
@@ -33,7 +32,7 @@ def samples(rows, weights=None):
 summarize = jax.jit(moments_of)
 merge = jax.jit(lambda one, other: one.merge(other, jnp.int32(0)))
 fit = jax.jit(lambda family, corpus: family.fit(None, corpus, None, None))
-factorize = jax.jit(linear.factorize)
+factorize = jax.jit(log_cholesky.factorize)
 
 
 subset_of = jax.jit(

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collapse_jax as cj
-from collapse_jax.sources.normal import draw_moments, number_of_scores
+from collapse_jax.core.corpus import draw_moments
+from collapse_jax.random.wishart import number_of_scores
 from collapse_jax.testing import strategies
 from collapse_jax.testing.rules import keys_of
 

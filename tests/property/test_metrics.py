@@ -5,9 +5,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collapse_jax.core.source import Truth
 from collapse_jax.metrics import discrete as metrics
 from collapse_jax.metrics import gaussian as gaussian_metrics
-from collapse_jax.source import Truth
 from collapse_jax.testing import strategies
 
 ERROR = 1e-5

@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import collapse_jax as cj
-from collapse_jax.mixture import em
-from collapse_jax.mixture.em import Progress, Rows, Settings
-from collapse_jax.mixture.frame import standardize
+from collapse_jax.families.gaussian_mixture import em
+from collapse_jax.families.gaussian_mixture.em import Progress, Rows, Settings
+from collapse_jax.families.gaussian_mixture.frame import standardize
 from collapse_jax.random.keys import Keys
 from collapse_jax.testing import strategies
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import collapse_jax as cj
-from collapse_jax.results.describe import describe
+from collapse_jax.results.provenance import describe
 from collapse_jax.results.reduce import Blocks, merge_blocks
 from collapse_jax.testing import strategies
 from collapse_jax.testing.rules import keys_of

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapse_jax.testing import strategies
-from collapse_jax.theory import ancestors, bounds, discrete, gaussian, keeping
+from collapse_jax.theory import ancestors, bounds, discrete, gaussian, gaussian_accumulation
 from collapse_jax.theory.enumeration import EnumeratedChain
 
 LAWS = strategies.laws()
@@ -155,7 +155,7 @@ def test_wasserstein_distance_is_made_of_its_moments(sizes, estimator):
 
 @given(GAUSSIAN_SIZES, ESTIMATORS)
 def test_no_fresh_rows_is_replacing(sizes, estimator):
-    found = keeping.fresh_share_moments(sizes, 0.0, estimator)
+    found = gaussian_accumulation.fresh_share_moments(sizes, 0.0, estimator)
     expected = gaussian.expected_variance(sizes, estimator)
     np.testing.assert_allclose(found.variance, expected, rtol=1e-9)
     error = gaussian.mean_squared_error(sizes, estimator)
@@ -165,5 +165,5 @@ def test_no_fresh_rows_is_replacing(sizes, estimator):
 @given(GAUSSIAN_SIZES, GAMMAS, st.sampled_from(("multinomial", "fixed")))
 def test_a_row_keeps_the_truth_s_variance_about_its_mean(sizes, gamma, allocation):
     """Maximum likelihood splits E (x - mu_0)^2 = 1 into E sigma^2 and E (mu - mu_0)^2."""
-    found = keeping.fresh_share_moments(sizes, gamma, "mle", allocation)
+    found = gaussian_accumulation.fresh_share_moments(sizes, gamma, "mle", allocation)
     np.testing.assert_allclose(found.variance + found.squared_error, 1, rtol=1e-12)

@@ -9,15 +9,13 @@ from faults import fault, wrap
 from faults_of_draws import scores_of
 
 import collapse_jax as cj
-from collapse_jax import chain, corpus, linear, policy
+from collapse_jax.core import chain, corpus, policy
 from collapse_jax.families import gaussian
 from collapse_jax.policies import mixing
-from collapse_jax.random import (
-    chi_square,
-    normal,
-)
+from collapse_jax.random import chi_square, normal, wishart
 from collapse_jax.random.keys import Purpose
 from collapse_jax.sources import normal as normal_source
+from collapse_jax.utils import log_cholesky
 
 # Estimators
 
@@ -47,7 +45,7 @@ def degrees_of_freedom_m_for_m_minus_1(patch):
         column = np.arange(len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
         return 0.5 * chi_square.log_chi_square(scores, size - column, size)
 
-    patch.setattr(normal_source, "log_bartlett", wrong)
+    patch.setattr(wishart, "log_bartlett", wrong)
 
 
 @fault("gaussian innovations of few rows")
@@ -61,7 +59,7 @@ def mean_over_the_root_of_m_minus_1(patch):
 
 @fault("gaussian innovations")
 def variances_for_standard_deviations(patch):
-    wrap(patch, normal_source, "log_bartlett", lambda right, *given: 2 * right(*given))
+    wrap(patch, wishart, "log_bartlett", lambda right, *given: 2 * right(*given))
 
 
 @fault("wishart")
@@ -70,7 +68,7 @@ def equal_degrees_of_freedom_in_wishart(patch):
         dof = np.full((len(scores), *[1] * (scores.ndim - 1)), size - 1)
         return 0.5 * chi_square.log_chi_square(scores, dof, size)
 
-    patch.setattr(normal_source, "log_bartlett", wrong)
+    patch.setattr(wishart, "log_bartlett", wrong)
 
 
 @fault("wishart")
@@ -79,7 +77,7 @@ def wishart_factors_in_the_wrong_order(patch):
         eye = jnp.eye(len(mean)).reshape(len(mean), len(mean), *[1] * (factor.ndim - 2))
         unit = jnp.broadcast_to(eye, factor.shape)
         new_mean, new_scale, triangle = right(size, scores, mean, scale, unit)
-        return new_mean, new_scale, linear.product(triangle, factor)
+        return new_mean, new_scale, log_cholesky.product(triangle, factor)
 
     wrap(patch, normal_source, "_update", wrong)
 
@@ -104,7 +102,7 @@ def smoothing_of_the_record_only(patch):
 def pooling_without_the_gap_of_means(patch):
     wrap(
         patch,
-        linear,
+        log_cholesky,
         "add_covariances",
         lambda right, one, other, gap: right(one, other, jnp.zeros_like(gap)),
     )

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from faults import fault, wrap
 
-from collapse_jax import corpus, execution
+from collapse_jax.core import corpus
+from collapse_jax.engine import program
 from collapse_jax.families import discrete
 from collapse_jax.policies import accumulate_subsample
 from collapse_jax.random import (
@@ -271,7 +272,7 @@ def keys_shared_between_purposes(patch):
 
 @fault("states from counts")
 def keys_shared_between_chains(patch):
-    wrap(patch, execution, "chain_key", lambda right, key, chain: right(key, chain // 2))
+    wrap(patch, program, "chain_key", lambda right, key, chain: right(key, chain // 2))
 
 
 @fault("the same chain however it is run")
@@ -279,4 +280,4 @@ def chains_numbered_within_their_batch(patch):
     def wrong(right, key, batch):
         return right(key, batch._replace(ids=batch.ids - batch.ids[0]))
 
-    wrap(patch, execution, "_keys", wrong)
+    wrap(patch, program, "_keys", wrong)

@@ -5,12 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 from faults import fault, wrap
 
-from collapse_jax import chain
-from collapse_jax.families import gaussian_mixture
+from collapse_jax.core import chain
+from collapse_jax.families.gaussian_mixture import em, family, frame
 from collapse_jax.metrics import discrete as discrete_metrics
 from collapse_jax.metrics import gaussian as gaussian_metrics
-from collapse_jax.mixture import em, frame
-from collapse_jax.theory import ancestor_chains, ancestors, parents
+from collapse_jax.theory import ancestor_chains, ancestors, occupancy
 from collapse_jax.theory import discrete as discrete_theory
 from collapse_jax.theory import gaussian as gaussian_theory
 
@@ -75,7 +74,7 @@ def theory_has_one_parent_more(patch):
 
 @fault("support and absorption")
 def theory_drops_small_probabilities(patch):
-    patch.setattr(parents, "_NEGLIGIBLE", 1e-7)
+    patch.setattr(occupancy, "_NEGLIGIBLE", 1e-7)
 
 
 @fault("gaussian moments")
@@ -118,7 +117,7 @@ def components_drawn_equally_often(patch):
     def wrong(right, self, keys, weights, capacity):
         return right(self, keys, jnp.full_like(weights, 1 / len(weights)), capacity)
 
-    wrap(patch, gaussian_mixture.GaussianMixture, "_choose_components", wrong)
+    wrap(patch, family.GaussianMixture, "_choose_components", wrong)
 
 
 @fault("components that never meet")
@@ -133,7 +132,7 @@ def weights_shrunk_to_equal(patch):
 
 @fault("one component is a normal law")
 def components_drawn_too_narrowly(patch):
-    wrap(patch, gaussian_mixture, "_rows", lambda right, x, *given: right(0.97 * x, *given))
+    wrap(patch, family, "_rows", lambda right, x, *given: right(0.97 * x, *given))
 
 
 @fault("one component is a normal law")

@@ -11,7 +11,7 @@ import pytest
 import collapse_jax as cj
 from collapse_jax.random import wishart
 from collapse_jax.testing import assert_mean, assert_same_law
-from collapse_jax.theory import ancestors, keeping
+from collapse_jax.theory import ancestors, gaussian_accumulation
 from collapse_jax.theory import discrete as discrete_theory
 from collapse_jax.theory import gaussian as theory
 
@@ -92,14 +92,14 @@ def test_a_schedule_of_sizes():
 def test_accumulate(dim, estimator):
     records = gaussian(dim, estimator, cj.Accumulate(10))
     sizes = np.full(G + 1, 10)
-    expected = keeping.accumulate_expected_variance(sizes, estimator)
+    expected = gaussian_accumulation.accumulate_expected_variance(sizes, estimator)
     for place, g in enumerate(records["generation"]):
         if dim == 1:
             variance = np.exp(2 * records["log_std"][place])
         else:
             variance = records["trace_covariance"][place] / np.trace(COVARIANCES[dim])
         assert_mean(variance, expected[g])
-        error = keeping.accumulate_mean_squared_error(sizes, estimator)[g]
+        error = gaussian_accumulation.accumulate_mean_squared_error(sizes, estimator)[g]
         for axis in range(dim):
             squares = records["mean"][place, :, axis] ** 2
             assert_mean(squares, error * COVARIANCES[dim][axis, axis])

@@ -10,7 +10,7 @@ from scipy import stats
 
 import collapse_jax as cj
 from collapse_jax.testing import assert_mean
-from collapse_jax.theory import ancestors, bounds, discrete, gaussian, keeping
+from collapse_jax.theory import ancestors, bounds, discrete, gaussian, gaussian_accumulation
 
 GENERATIONS = (1, 2, 5, 10, 20)
 LAW = np.array([0.5, 0.25, 0.15, 0.07, 0.03])
@@ -47,7 +47,9 @@ def biased(bias, estimator):
 
 
 def fresh_share(gamma, estimator, allocation="multinomial", **options):
-    moments = keeping.fresh_share_moments(SIZES, gamma, estimator, allocation, **options)
+    moments = gaussian_accumulation.fresh_share_moments(
+        SIZES, gamma, estimator, allocation, **options
+    )
     return spread_and_error(moments.squared_error, moments.variance)
 
 
@@ -75,17 +77,17 @@ CASES = {
     "lambda > 1": (normal(cj.Replace(M), sampling_bias=1.1), biased(1.1, "mle")),
     "accumulate": (
         normal(cj.Accumulate(M)),
-        spread_and_error(keeping.accumulate_mean_squared_error(SIZES, "mle")),
+        spread_and_error(gaussian_accumulation.accumulate_mean_squared_error(SIZES, "mle")),
     ),
     "accumulate, growing": (
         normal(cj.Accumulate(GROWING)),
-        spread_and_error(keeping.accumulate_mean_squared_error(GROWING, "mle")),
+        spread_and_error(gaussian_accumulation.accumulate_mean_squared_error(GROWING, "mle")),
     ),
     "accumulate, unbiased": (
         normal(cj.Accumulate(M), "unbiased"),
         spread_and_error(
-            keeping.accumulate_mean_squared_error(SIZES, "unbiased"),
-            keeping.accumulate_expected_variance(SIZES, "unbiased"),
+            gaussian_accumulation.accumulate_mean_squared_error(SIZES, "unbiased"),
+            gaussian_accumulation.accumulate_expected_variance(SIZES, "unbiased"),
         ),
     ),
     "accumulate, states": (
@@ -161,13 +163,21 @@ def test_kept_rows_bound_the_drift():
 
 
 def test_limits_of_the_closed_forms():
-    error = keeping.fresh_share_moments(np.full(400, 20), 8 / 20, "mle", "fixed").squared_error[-1]
+    error = gaussian_accumulation.fresh_share_moments(
+        np.full(400, 20), 8 / 20, "mle", "fixed"
+    ).squared_error[-1]
     assert error == pytest.approx(20 / (20**2 - 12 * 11), rel=1e-12)
     # A pooled fit gives each row one weight: the real share of the rows.
-    assert keeping.weighted_fresh_error(8 / 20, 12, 8, refit=True) == pytest.approx(error)
-    best = keeping.best_fresh_weight(50, 50)
+    assert gaussian_accumulation.weighted_fresh_error(8 / 20, 12, 8, refit=True) == pytest.approx(
+        error
+    )
+    best = gaussian_accumulation.best_fresh_weight(50, 50)
     assert best == pytest.approx(0.6180339887)
-    assert keeping.weighted_fresh_error(best, 50, 50, refit=False) == pytest.approx(best / 50)
+    assert gaussian_accumulation.weighted_fresh_error(best, 50, 50, refit=False) == pytest.approx(
+        best / 50
+    )
     sizes = np.full(100_000, 10)
     limit = np.sin(np.pi / np.sqrt(10)) / (np.pi / np.sqrt(10))
-    assert keeping.accumulate_expected_variance(sizes, "mle")[-1] == pytest.approx(limit, rel=1e-5)
+    assert gaussian_accumulation.accumulate_expected_variance(sizes, "mle")[-1] == pytest.approx(
+        limit, rel=1e-5
+    )

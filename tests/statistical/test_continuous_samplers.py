@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy import special
 
+from collapse_jax.core.corpus import draw_moments
 from collapse_jax.random.chi_square import log_chi_square
 from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.random.normal import normal, normal_from_bits
 from collapse_jax.random.threefry import as_key
-from collapse_jax.sources.normal import draw_moments, number_of_scores
+from collapse_jax.random.wishart import number_of_scores
 from collapse_jax.testing import assert_mean
 from collapse_jax.verify.samplers import chi_square_error
 

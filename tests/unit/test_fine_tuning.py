@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import collapse_jax as cj
-from collapse_jax.families import language_model as lm
-from collapse_jax.families.fine_tuning import evaluate, tune
+from collapse_jax import lm
+from collapse_jax.core.host_context import LastingWorkplace, Stopped, Workplace
+from collapse_jax.families.language_model import evaluate, tune
 from collapse_jax.random.keys import Keys, chain_key
-from collapse_jax.store.shelf import Shelf
-from collapse_jax.workplace import LastingWorkplace, Stopped, Workplace
+from collapse_jax.store.unfinished_work import Shelf
 
 BLOCK, BLOCKS, VOCAB = 8, 12, 40
 NETWORK = lm.Config(
@@ -295,7 +295,7 @@ def test_a_stored_run_equals_one_in_memory(replaced, tmp_path):
 
 
 def test_an_interrupt_loses_nothing(replaced, tmp_path, monkeypatch):
-    from collapse_jax.storing import Interrupted
+    from collapse_jax.engine.disk_recorder import Interrupted
 
     steps = []
     step = lm.Trainer.step

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from collapse_jax.families import language_model as lm
-from collapse_jax.families.language_model import sampling
-from collapse_jax.families.language_model.penalties import Penalties, penalise
-from collapse_jax.families.language_model.top_k import top_k
+from collapse_jax import lm
+from collapse_jax.lm import sampling
+from collapse_jax.lm.beam_search import top_k
+from collapse_jax.lm.logits_processors import Penalties, penalise
 from collapse_jax.testing import assert_frequencies
 
 CONFIG = lm.Config(
@@ -99,7 +99,7 @@ def test_padding_changes_nothing(model):
 
 
 def test_stages_of_the_pool_change_nothing(model, monkeypatch):
-    from collapse_jax.families.language_model import generation
+    from collapse_jax.lm import generation
 
     settings = {"num_beams": 5, "max_new_tokens": 30, "min_new_tokens": 30}
     assert len(generation._stages(29, 5)) == 4

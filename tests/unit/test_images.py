@@ -8,9 +8,9 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 import collapse_jax as cj
+from collapse_jax.families.vae.classifier import Classifier
 from collapse_jax.metrics.images import precision_and_recall
 from collapse_jax.random.keys import chain_key
-from collapse_jax.vae.classifier import Classifier
 
 
 def keys_of(seed=0):

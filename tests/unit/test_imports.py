@@ -10,74 +10,87 @@ import pytest
 import collapse_jax
 
 ROOT = pathlib.Path(collapse_jax.__file__).parent
-LAYERS = (
-    ("config", "check", "memory", "progress", "workplace", "chains_last"),
-    ("random",),
-    ("linear", "in_turn", "optimizer"),
-    ("corpus",),
-    ("mixture", "text", "vae"),
-    ("source", "policy", "history"),
-    ("family",),
-    ("metrics", "theory", "sources", "policies"),
-    ("families", "draws"),
-    ("chain",),
-    ("store",),
-    ("results",),
-    ("execution",),
-    ("host",),
-    ("devices",),
-    ("batching",),
-    ("plan",),
-    ("recording",),
-    ("storing",),
-    ("together",),
-    ("simulate",),
-    ("sweep",),
-    ("testing",),
+FLOORS = (
+    ("config", "utils"),
+    ("random", "store", "text", "plots"),
+    ("core", "lm", "results", "theory"),
+    ("sources", "policies", "metrics"),
+    ("families", "report"),
+    ("engine",),
+    ("experiments", "testing", ""),  # "": the public names, collapse_jax/__init__.py
     ("verify",),
-    ("plots", "report"),
-    ("experiments",),
     ("cli",),
 )
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-# What draws figures and writes reports sees results and theory, never the engine.
-PRESENTATION = {"plots", "report"}
-SEEN_BY_PRESENTATION = PRESENTATION | {"results", "theory"}
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS, 1) for room in rooms}
 HEAVY = (
     "transformers datasets flax matplotlib scipy.special scipy.stats xarray pandas torch zarr "
     "tyro rich optax"
 ).split()
 
 
+def module_of(path):
+    """Name of a file below the package, without the package's own."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_of(path): path for path in ROOT.rglob("*.py")}
+
+
 def imports(path):
-    """Modules of the package that a file imports, as parts after the package's name."""
+    """Modules of the package that a file imports, anywhere in it, without the package's name."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("collapse_jax"):
-            parts = (node.module or "").split(".")[1:]
-            yield from [parts] if parts else ([alias.name] for alias in node.names)
+            base = (node.module or "").removeprefix("collapse_jax").removeprefix(".")
+            for alias in node.names:
+                below = f"{base}.{alias.name}".removeprefix(".")
+                yield below if below in FILES else base
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.startswith("collapse_jax."):
-                    yield alias.name.split(".")[1:]
+                if alias.name.startswith("collapse_jax"):
+                    yield alias.name.removeprefix("collapse_jax").removeprefix(".")
 
 
-FILES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_down(path):
-    own = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    for parts in imports(path):
-        assert LEVEL[parts[0]] <= LEVEL[own], f"{own} imports {'.'.join(parts)}"
-        if own in PRESENTATION:
-            assert parts[0] in SEEN_BY_PRESENTATION
+@pytest.mark.parametrize("module", FILES)
+def test_imports_point_down(module):
+    room = module.split(".")[0]
+    for imported in imports(FILES[module]):
+        other = imported.split(".")[0]
+        assert other == room or FLOOR[other] < FLOOR[room], f"{module} imports {imported}"
 
 
 def test_an_upward_import_would_be_found(tmp_path):
     file = tmp_path / "chain.py"
-    file.write_text("from collapse_jax.simulate import simulate\nimport collapse_jax.cli\n")
-    assert list(imports(file)) == [["simulate"], ["cli"]]
-    assert LEVEL["simulate"] > LEVEL["chain"]
+    file.write_text(
+        "from collapse_jax.engine.simulate import simulate\n"
+        "def f():\n    import collapse_jax.cli\n"
+        "    from collapse_jax.utils import check\n"
+    )
+    assert list(imports(file)) == ["engine.simulate", "cli", "utils.check"]
+    assert FLOOR["engine"] > FLOOR["core"]
+
+
+def circle(graph):
+    """Modules that import each other, directly or not; empty if there are none."""
+    left = {name: set(others) & graph.keys() - {name} for name, others in graph.items()}
+    while free := [name for name, others in left.items() if not others]:
+        for name in free:
+            del left[name]
+        for others in left.values():
+            others.difference_update(free)
+    return sorted(left)
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    assert circle({name: set(imports(path)) for name, path in FILES.items()}) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": set()}) == ["a", "b", "c"]
+
+
+def test_the_house_has_few_rooms_and_floors():
+    assert {name.split(".")[0] for name in FILES} == FLOOR.keys()
+    assert len([*FLOOR, "benchmarks"]) <= 24
+    assert len(FLOORS) <= 10
+    assert sorted(path.name for path in ROOT.glob("*.py")) == ["__init__.py", "config.py"]
 
 
 def run(code):

@@ -13,9 +13,9 @@ from flax import serialization
 from flax.traverse_util import unflatten_dict
 from safetensors.numpy import load_file, save_file
 
-from collapse_jax.families import language_model as lm
-from collapse_jax.families.language_model.causal_loss import cross_entropy
-from collapse_jax.families.language_model.weights import parameters
+from collapse_jax import lm
+from collapse_jax.lm.loss import cross_entropy
+from collapse_jax.lm.weights import parameters
 
 PARITY = Path(__file__).parents[1] / "parity"
 

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from collapse_jax import linear
-from collapse_jax.chains_last import chains_last
+from collapse_jax.utils import log_cholesky
+from collapse_jax.utils.vmap import chains_last
 
 
 def outer(scale, factor):
-    root = linear.scaled_factor(scale, factor)
+    root = log_cholesky.scaled_factor(scale, factor)
     return np.asarray(root @ root.T)
 
 
@@ -23,13 +23,13 @@ def test_product_is_the_matrix_product_of_each_chain(inner, chain):
     left = rng.normal(size=(4, inner, *chain)).astype(np.float32)
     right = rng.normal(size=(inner, 2, *chain)).astype(np.float32)
     expected = np.einsum("ij...,jk...->ik...", left.astype(float), right.astype(float))
-    np.testing.assert_allclose(linear.product(left, right), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(log_cholesky.product(left, right), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2), (3, 7), (10, 21)])
 def test_factor_gives_the_columns_product_back(shape):
     columns = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    scale, factor = linear.factorize(jnp.asarray(columns))
+    scale, factor = log_cholesky.factorize(jnp.asarray(columns))
     np.testing.assert_allclose(outer(scale, factor), columns @ columns.T, atol=2e-5)
     rank = min(shape)
     assert np.isfinite(scale[:rank]).all()
@@ -42,31 +42,31 @@ def test_sum_of_two_covariances_and_a_gap():
     covariances = [root @ root.T for root in rng.normal(size=(2, 3, 3))]
     gap = rng.normal(size=3)
     factors = [
-        tuple(jnp.asarray(part, jnp.float32) for part in linear.factorize_on_host(covariance))
+        tuple(jnp.asarray(part, jnp.float32) for part in log_cholesky.factorize_on_host(covariance))
         for covariance in covariances
     ]
-    total = linear.add_covariances(*factors, jnp.asarray(gap, jnp.float32))
+    total = log_cholesky.add_covariances(*factors, jnp.asarray(gap, jnp.float32))
     np.testing.assert_allclose(outer(*total), sum(covariances) + np.outer(gap, gap), rtol=2e-5)
 
 
 @pytest.mark.parametrize("shift", [-2000.0, 2000.0])
 def test_sum_of_covariances_beyond_the_range_of_floats(shift):
     scale, factor = jnp.array([shift, shift + 1]), jnp.array([[1.0, 0], [0.5, 1]])
-    found, _ = linear.add_covariances((scale, factor), (scale, factor), jnp.zeros(2))
+    found, _ = log_cholesky.add_covariances((scale, factor), (scale, factor), jnp.zeros(2))
     np.testing.assert_allclose(found, scale + 0.5 * np.log(2), rtol=1e-6)
 
 
 def test_host_factor_refuses_what_is_no_covariance():
     with pytest.raises(np.linalg.LinAlgError, match="negative"):
-        linear.factorize_on_host(np.diag([1.0, -1.0]))
+        log_cholesky.factorize_on_host(np.diag([1.0, -1.0]))
     with pytest.raises(np.linalg.LinAlgError, match="zero"):
-        linear.factorize_on_host(np.array([[0.0, 1.0], [1.0, 1.0]]))
+        log_cholesky.factorize_on_host(np.array([[0.0, 1.0], [1.0, 1.0]]))
 
 
 @pytest.mark.parametrize("in_axes", [(0, 0), (None, 0), (0, None), (2, 1)])
 def test_chains_last_is_the_function_of_each_chain(in_axes):
     def function(matrix, rows):
-        return {"product": linear.product(matrix, rows), "matrix": matrix + 1}
+        return {"product": log_cholesky.product(matrix, rows), "matrix": matrix + 1}
 
     rng = np.random.default_rng(3)
     shapes = ((3, 4), (4, 2))

@@ -90,7 +90,7 @@ def test_what_cannot_run_is_refused_in_one_line(case, tmp_path, capsys):
 def test_a_vocabulary_that_does_not_match_the_weights_is_refused(tmp_path, capsys):
     import jax
 
-    from collapse_jax.families import language_model as lm
+    from collapse_jax import lm
 
     config = lm.Config(50, 16, 1, 32, 64, 2)
     lm.save(lm.OPT(config, key=jax.random.key(0)), tmp_path / "weights")

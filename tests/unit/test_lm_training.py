@@ -7,9 +7,9 @@ import pytest
 from flax import nnx
 from jax import export
 
-from collapse_jax.families import language_model as lm
-from collapse_jax.families.language_model import generation, training
-from collapse_jax.families.language_model.arguments import make_key
+from collapse_jax import lm
+from collapse_jax.lm import generation, training
+from collapse_jax.lm.checks import make_key
 
 CONFIG = lm.Config(
     vocab_size=40,

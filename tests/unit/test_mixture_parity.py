@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 import collapse_jax as cj
-from collapse_jax.mixture import em
-from collapse_jax.mixture.em import Components, Rows, Settings
-from collapse_jax.mixture.frame import Frame, standardize
+from collapse_jax.families.gaussian_mixture import em
+from collapse_jax.families.gaussian_mixture.em import Components, Rows, Settings
+from collapse_jax.families.gaussian_mixture.frame import Frame, standardize
 
 NUM_ROWS = 600
 ITERATIONS = 12

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import collapse_jax as cj
-from collapse_jax.corpus import Samples
+from collapse_jax.core.corpus import Samples
 from collapse_jax.random.keys import Keys
 
 PAIR = cj.NormalMixture([0.3, 0.7], [[-4.0, 0.0], [4.0, 1.0]], [np.eye(2), [[2, 0.5], [0.5, 1]]])

@@ -14,13 +14,13 @@ import pytest
 LISTED = (
     "collapse_jax",
     "collapse_jax.experiments",
-    "collapse_jax.families.language_model",
+    "collapse_jax.lm",
     "collapse_jax.testing",
 )
 WHOLE = ("collapse_jax.metrics", "collapse_jax.testing.strategies", "collapse_jax.theory")
 INTERNAL = {
     "collapse_jax.theory.checks": "what theory functions accept",
-    "collapse_jax.theory.parents": "how the rows of the dual's matrix are built",
+    "collapse_jax.theory.occupancy": "how the rows of the dual's matrix are built",
 }
 EXAMPLE_OF_THE_MODULE = {
     "collapse_jax.experiments": "a run takes seconds and is a command, see tests/unit/test_cli.py",
@@ -41,12 +41,12 @@ REASONS = {
     "collapse_jax.LanguageModel": "examples/tiny_language_model.py: it trains networks",
     "collapse_jax.VAE": "examples/vae_grid.py: it trains networks",
     "collapse_jax.TheoryComparison": "the result of compare_with_theory",
-    "collapse_jax.families.language_model.TrainingState": "what Trainer.start returns",
+    "collapse_jax.lm.TrainingState": "what Trainer.start returns",
     "collapse_jax.testing.check_family": "examples/custom_family.py: nine rules are compiled",
     "collapse_jax.testing.check_policy": "as check_family",
     "collapse_jax.theory.ancestors.AncestorLaw": "the result of ancestor_law",
     "collapse_jax.theory.ancestor_chains.support_sizes": "as absorption_times, one more program",
-    "collapse_jax.theory.keeping.Moments": "the result of fresh_share_moments",
+    "collapse_jax.theory.gaussian_accumulation.Moments": "the result of fresh_share_moments",
 }
 
 

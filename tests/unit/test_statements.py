@@ -9,7 +9,7 @@ from collapse_jax.experiments import EXPERIMENTS, SCALES
 from collapse_jax.experiments.lm_findings import summarize
 from collapse_jax.report import Study, write_report, write_reproduction
 from collapse_jax.results.records import Records, Variable
-from collapse_jax.results.statement import Statement, equals, exceeds, mean_with_interval
+from collapse_jax.results.statements import Statement, equals, exceeds, mean_with_interval
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (320).to_bytes(4, "big")
 

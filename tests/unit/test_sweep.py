@@ -56,7 +56,7 @@ def test_a_failed_point_does_not_stop_the_others_and_runs_again_alone():
 
 
 def test_a_point_that_failed_for_want_of_memory_is_filled_in(monkeypatch):
-    from collapse_jax import memory
+    from collapse_jax.utils import memory
 
     axes = {"family.sampling_bias": [0.8, 1.0]}
     whole = cj.sweep(CHAIN, axes, **RUN)

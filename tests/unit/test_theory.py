@@ -8,7 +8,7 @@ import pytest
 
 from collapse_jax.theory import ancestors, bounds, discrete, gaussian
 from collapse_jax.theory.enumeration import EnumeratedChain
-from collapse_jax.theory.parents import binomial_rows, rows_of
+from collapse_jax.theory.occupancy import binomial_rows, rows_of
 
 LAWS = {
     "even": ([0.5, 0.5], 30),

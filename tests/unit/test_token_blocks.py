@@ -10,7 +10,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.random.keys import chain_key
-from collapse_jax.results.describe import describe
+from collapse_jax.results.provenance import describe
 from collapse_jax.text import load_texts
 from collapse_jax.text.tokenizer import load_tokenizer
 

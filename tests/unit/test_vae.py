@@ -8,7 +8,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.cli import main
-from collapse_jax.plan import make_plan
+from collapse_jax.engine.run_spec import make_plan
 from collapse_jax.random.keys import chain_key
 
 SOURCE = cj.Images.load("digits", 8, 300)

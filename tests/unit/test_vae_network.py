@@ -11,13 +11,18 @@ import pytest
 from flax import nnx
 from jax.test_util import check_grads
 
-from collapse_jax.corpus import Samples
+from collapse_jax.core.corpus import Samples
+from collapse_jax.families.vae.convolution import Double, Halve, double, halve
+from collapse_jax.families.vae.loss import (
+    divergence,
+    loss_and_gradients,
+    negative_elbo,
+    reconstruction,
+)
+from collapse_jax.families.vae.network import Architecture
+from collapse_jax.families.vae.stream import Stream
+from collapse_jax.families.vae.training import Training, make_optimizer
 from collapse_jax.random.keys import Keys, chain_key
-from collapse_jax.vae.convolution import Double, Halve, double, halve
-from collapse_jax.vae.loss import divergence, loss_and_gradients, negative_elbo, reconstruction
-from collapse_jax.vae.network import Architecture
-from collapse_jax.vae.stream import Stream
-from collapse_jax.vae.training import Training, make_optimizer
 
 PARITY = Path(__file__).parents[1] / "parity"
 SMALL = Architecture(latent_dim=3, width=8, image_size=8)

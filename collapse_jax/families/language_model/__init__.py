@@ -1,33 +1,5 @@
-"""OPT language models in Flax: weights in, tokens out, and training.
+"""Chains of language models, each fine-tuned on what its predecessor wrote."""
 
->>> from collapse_jax.families import language_model as lm
->>> model = lm.load("facebook/opt-125m")  # doctest: +SKIP
->>> lm.generate(model, [[2, 133, 812]], num_beams=5, max_new_tokens=64)  # doctest: +SKIP
-"""
+from collapse_jax.families.language_model.family import LanguageModel
 
-from collapse_jax.families.language_model.config import Config
-from collapse_jax.families.language_model.generation import Decoding, generate, stream
-from collapse_jax.families.language_model.mesh import data_mesh
-from collapse_jax.families.language_model.model import OPT
-from collapse_jax.families.language_model.scoring import logits, loss, losses, perplexities
-from collapse_jax.families.language_model.training import Trainer, Training, TrainingState
-from collapse_jax.families.language_model.weights import load, read_config, save
-
-__all__ = [
-    "OPT",
-    "Config",
-    "Decoding",
-    "Trainer",
-    "Training",
-    "TrainingState",
-    "data_mesh",
-    "generate",
-    "load",
-    "logits",
-    "loss",
-    "losses",
-    "perplexities",
-    "read_config",
-    "save",
-    "stream",
-]
+__all__ = ["LanguageModel"]

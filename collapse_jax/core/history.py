@@ -1,0 +1,91 @@
+"""The law p_g of a corpus as a mixture over p_0 and the models of all earlier generations."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from collapse_jax.core.corpus import AbstractCorpus, Size
+from collapse_jax.random.binomial import binomial
+from collapse_jax.random.keys import Keys, Purpose
+
+DrawModel = Callable[[Keys, Any, Array, int], AbstractCorpus]
+DrawOriginal = Callable[[Keys, Array, int], AbstractCorpus]
+
+
+class History(NamedTuple):
+    """p_g = weights[0] p_0 + sum_k weights[k] model_{k-1}.
+
+    Attributes:
+      weights: [G + 1], zero for models that are still to come.
+      models: params of models 0 .. G - 1, stacked along a first axis.
+    """
+
+    weights: Float[Array, " component"]
+    models: Any
+
+
+def room_for(params: Any, num_generations: int) -> Any:
+    """Room for the params of `num_generations` models."""
+    return jax.tree.map(lambda leaf: jnp.zeros((num_generations, *leaf.shape), leaf.dtype), params)
+
+
+def store(models: Any, place: Int[Array, ""], params: Any) -> Any:
+    """`models` with `params` at `place`."""
+    return jax.tree.map(lambda all, one: all.at[place].set(one), models, params)
+
+
+def start(params: Any, num_generations: int) -> History:
+    """p_0 alone."""
+    weights = jnp.zeros(num_generations + 1).at[0].set(1)
+    return History(weights, room_for(params, num_generations))
+
+
+def mix(
+    history: History, generation: Int[Array, ""], params: Any, shares: tuple[Array, Array, Array]
+) -> History:
+    """alpha model_{generation - 1} + beta p_{generation - 1} + gamma p_0."""
+    alpha, beta, gamma = shares
+    weights = (beta * history.weights).at[0].add(gamma).at[generation].add(alpha)
+    return History(weights, store(history.models, generation - 1, params))
+
+
+def draw(
+    keys: Keys,
+    history: History,
+    generation: Int[Array, ""],
+    size: Size,
+    capacity: int,
+    draw_model: DrawModel,
+    draw_original: DrawOriginal,
+) -> AbstractCorpus:
+    """`size` independent rows from p_g, component by component.
+
+    How many rows each component gets is multinomial, as a chain of binomials. Components
+    beyond `generation` have weight zero.
+    """
+    after = jnp.flip(jnp.cumsum(jnp.flip(history.weights)))
+    after = jnp.append(after[1:], jnp.zeros((), after.dtype))
+    size = jnp.asarray(size, jnp.int32)
+
+    def count(keys: Keys, place: Array | int, rest: Array) -> Array:
+        weight, later = history.weights[place], after[place]
+        weight = jnp.where(weight + later > 0, weight, 1)
+        return binomial(keys, Purpose.HISTORY, rest, weight, later)
+
+    branch = keys.branch(Purpose.HISTORY, 0)
+    first = count(branch, 0, size)
+    corpus = draw_original(branch, first, capacity).with_capacity(2 * capacity)
+
+    def add(place: Array, carry: tuple[AbstractCorpus, Array]) -> tuple[AbstractCorpus, Array]:
+        corpus, done = carry
+        branch = keys.branch(Purpose.HISTORY, place)
+        number = count(branch, place, size - done)
+        params = jax.tree.map(lambda leaf: leaf[place - 1], history.models)
+        part = draw_model(branch, params, number, capacity)
+        return corpus.framed_for(part, done).merge(part, done), done + number
+
+    corpus, _ = jax.lax.fori_loop(1, generation + 1, add, (corpus, first))
+    return corpus.with_capacity(capacity)

@@ -1,0 +1,165 @@
+"""How many chains a program runs at a time, and how many records a file holds."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from collapse_jax.core.chain import Chain
+from collapse_jax.engine.program import Carry, Program
+from collapse_jax.results.reduce import BLOCK
+from collapse_jax.results.saved import Layout
+from collapse_jax.store.store import Store
+from collapse_jax.utils import check, memory
+
+Device = Any  # a jax device; its class has no public name before jax 0.11
+
+
+class Workforce(NamedTuple):
+    """Devices at work.
+
+    Attributes:
+      workers: each runs batches of its own; None is the default device, not chosen by the user.
+      team: that share every chain, for families on the host.
+    """
+
+    workers: tuple[Device | None, ...]
+    team: tuple[Device, ...] | None = None
+
+
+def workforce(chain: Chain, devices: Any, store: Store | None) -> Workforce:
+    """The devices that the argument `devices` of `simulate` names.
+
+    Raises:
+      ValueError: if there are no such devices.
+    """
+    workers = _check_devices(devices, store)
+    if chain.family.runs_on_host:
+        return Workforce(workers[:1], _team(devices, workers, store))
+    if chain.family.runs_alone and platform(workers[0]) == "cpu":
+        # All CPU devices share the processors; and XLA (0.10.2) computes convolutions wrongly
+        # where programs that have them run at the same time.
+        return Workforce(workers[:1])
+    return Workforce(workers)
+
+
+def platform(worker: Device | None) -> str:
+    """Of a worker: cpu, gpu or tpu."""
+    return (jax.local_devices()[0] if worker is None else worker).platform
+
+
+def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ...]:
+    """One entry per worker: a CPU device takes as many as it has processors."""
+    local = jax.local_devices()
+    if devices is None:
+        is_shared = store is not None and store.process[1] > 1
+        chosen: Sequence[Device | None] = local if is_shared else [None]
+    elif isinstance(devices, (list, tuple)):
+        remedy = "pass devices out of jax.local_devices(), or how many"
+        for place, device in enumerate(devices):
+            if device not in local:
+                raise check.fail(f"devices[{place}]", device, "it is no local device", remedy)
+        if not devices or len(set(devices)) < len(devices):
+            raise check.fail("devices", devices, "it must name different devices", remedy)
+        chosen = devices
+    elif isinstance(devices, str):
+        check.choice("devices", devices, ("all",))
+        chosen = local
+    else:
+        remedy = f"there are {len(local)} local devices"
+        chosen = local[: check.integer("devices", devices, 1, len(local), remedy)]
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    each = max(1, processors // len(chosen)) if platform(chosen[0]) == "cpu" else 1
+    return tuple(chosen) * each
+
+
+def _team(
+    devices: Any, workers: tuple[Device | None, ...], store: Store | None
+) -> tuple[Device, ...] | None:
+    """The devices that share every chain of a family on the host."""
+    if devices is None:
+        return None
+    if devices != "all" or jax.process_count() == 1:
+        return tuple(one for one in dict.fromkeys(workers) if one is not None)
+    if store is not None and store.process[1] > 1:
+        allowed = "devices='all' has every process work at every chain"
+        raise check.fail("Store.process", store.process, allowed, "leave it out")
+    return tuple(jax.devices())
+
+
+_MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
+_FILE_BYTES = 2**22  # of a variable on disk
+_VECTOR = 64  # chains: whole vectors on any processor
+
+
+class _Room(NamedTuple):
+    """Most chains of a batch that adds along an axis, and most bytes of their states."""
+
+    chains: int
+    nbytes: int
+
+
+_ROOMS = {"cpu": _Room(256, 2**20)}  # what a step needs stays near the processor
+_LARGE_ROOM = _Room(2**16, 2**28)  # accelerators
+_GROUP, _GROUP_OF_LARGE = 8, 2  # chains that are fitted one after the other, the rest together
+_LARGE = 2**19  # bytes of one chain at work
+
+
+def group_of(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...]) -> int | None:
+    """Chains computed together, if fits are made in turn; it decides how sums are rounded."""
+    alone = chain.family.runs_alone and platform(workers[0]) in _ROOMS
+    if alone or chain.family.runs_on_host:
+        return 1
+    if not chain.family.runs_in_turn or platform(workers[0]) not in _ROOMS:
+        return None
+    return _GROUP if chain_bytes < _LARGE else _GROUP_OF_LARGE
+
+
+def check_batch(
+    chain_batch: Any,
+    processes: int,
+    plan_chain: Chain,
+    num_chains: int,
+    program: Program,
+    carry: Carry,
+    workers: tuple[Device | None, ...],
+) -> tuple[int, int | None]:
+    """Chains per batch, and the width of the program that runs them, None if any will do.
+
+    Sums along an axis round as their shape decides, so chains with such sums always
+    run in the same width. Single numbers need whole vectors only: odd ones at the end
+    would run in a loop of their own, which rounds differently.
+    """
+    workers_of_all = len(workers) * processes
+    if plan_chain.is_elementwise and not program.metrics:
+        most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / workers_of_all)))
+        width = None
+    else:
+        room = _ROOMS.get(platform(workers[0]), _LARGE_ROOM)
+        fitting = min(room.chains, max(8, room.nbytes // max(1, memory.size_of(carry))))
+        least = BLOCK if program.reduced else program.group or 8
+        most = width = max(least, program.group or 2 ** int(math.log2(fitting)))
+    if chain_batch is not None:
+        asked = check.integer("chain_batch", chain_batch, 1)
+        most = asked if width is None else min(asked, width)
+    number = math.ceil(num_chains / most)
+    batch = math.ceil(num_chains / (math.ceil(number / processes) * processes))
+    if width is None and chain_batch is None:
+        batch = padded_width(batch, program)
+    return batch, width
+
+
+def padded_width(batch: int, program: Program) -> int:
+    """The width of a program that runs a batch of single numbers."""
+    unit = BLOCK if program.reduced else _VECTOR
+    return math.ceil(batch / unit) * unit
+
+
+def layout_of(chain_batch: int, num_records: int, record: Mapping[str, Any]) -> Layout:
+    """Files of some megabytes for the largest variable."""
+    largest = max(memory.size_of(shape) for shape in record.values())
+    fitting = max(1, _FILE_BYTES // max(1, chain_batch * largest))
+    files = math.ceil(num_records / 2 ** int(math.log2(fitting)))
+    return Layout(chain_batch, math.ceil(num_records / files))

@@ -1,0 +1,185 @@
+"""Processes that work at the same chains: all of them take the same steps at the same time.
+
+The first process has the run directory. What only it can know, the others are told; that
+somebody wants the run to end, all learn at the same step.
+"""
+
+import contextlib
+import itertools
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from collapse_jax.core.host_context import Arrays, Workplace
+from collapse_jax.engine.disk_recorder import OnDisk
+from collapse_jax.engine.recorder import BatchRecorder
+from collapse_jax.engine.run_spec import Plan
+from collapse_jax.results import saved
+from collapse_jax.results.records import Records
+from collapse_jax.store.files import StoreError
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return jax.process_index() == 0
+
+
+def from_first(arrays: Arrays | None) -> list[np.ndarray] | None:
+    """The arrays that the first process has, in every process; bit by bit.
+
+    Args:
+      arrays: in the first process, or None if there are none there; ignored in others.
+    """
+    from jax.experimental.multihost_utils import broadcast_one_to_all
+
+    own = [np.asarray(one, order="C") for one in arrays or ()]
+    shapes = None if arrays is None else [[one.shape, one.dtype.str] for one in own]
+    header = np.frombuffer(json.dumps(shapes).encode(), np.uint8)
+    length = int(broadcast_one_to_all(np.int32(header.size)))
+    header = broadcast_one_to_all(header if is_first() else np.zeros(length, np.uint8))
+    told = json.loads(bytes(header))
+    if told is None:
+        return None
+    found = []
+    for place, (shape, dtype) in enumerate(told):
+        one = own[place] if is_first() else np.zeros(shape, dtype)
+        content = broadcast_one_to_all(one.reshape(-1).view(np.uint8))
+        found.append(np.asarray(content).view(dtype).reshape(shape))
+    return found
+
+
+class Request(threading.Event):
+    """A request to stop, which every process has as soon as one has it.
+
+    All processes ask for it equally often, until it is there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_agreed = False
+
+    @contextlib.contextmanager
+    def takes_signals(self) -> Iterator[None]:
+        """Has Ctrl-C and SIGTERM be such a request, where they would leave the others waiting."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        kinds = (signal.SIGINT, signal.SIGTERM)
+        earlier = [signal.signal(kind, lambda *_: self.set()) for kind in kinds]
+        try:
+            yield
+        finally:
+            for kind, handler in zip(kinds, earlier, strict=True):
+                signal.signal(kind, handler)
+
+    def is_set(self) -> bool:
+        """Whether some process was asked to stop."""
+        from jax.experimental.multihost_utils import process_allgather
+
+        if not self._is_agreed:
+            self._is_agreed = bool(np.any(process_allgather(np.array(super().is_set()))))
+        return self._is_agreed
+
+
+class _SharedWorkplace(Workplace):
+    """The first process finds and keeps unfinished work, the others are told what it found."""
+
+    def __init__(self, place: Workplace) -> None:
+        super().__init__(place.devices, place.stopping)
+        self._place = place
+
+    def find(self, generation: int, name: str) -> Arrays | None:
+        return from_first(self._place.find(generation, name))
+
+    def keep(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
+        self._place.keep(generation, name, arrays)
+
+
+class _SharedBatch:
+    """A `BatchRecorder`; what is recorded is dropped where there is no other that takes it."""
+
+    def __init__(
+        self, plan: Plan, chains: slice, generation: int, own: BatchRecorder | None
+    ) -> None:
+        self.chains = chains
+        self.generation = generation
+        self._plan = plan
+        self._own = own
+
+    def leaves(self) -> tuple[np.ndarray, ...] | None:
+        found = from_first(None if self._own is None else self._own.leaves())
+        return None if found is None else tuple(found)
+
+    def place(self, stopping: threading.Event) -> Workplace:
+        if self._own is None:
+            return _SharedWorkplace(Workplace(self._plan.team, stopping))
+        return _SharedWorkplace(self._own.place(stopping))
+
+    def add(self, call: Any, records: dict[str, Any], carry: Any) -> Future | None:
+        return None if self._own is None else self._own.add(call, records, carry)
+
+    def end(self, carry: Any) -> None:
+        if self._own is not None:
+            self._own.end(carry)
+
+    def stop(self, generation: int, carry: Any) -> None:
+        if self._own is not None:
+            self._own.stop(generation, carry)
+
+
+class Shared:
+    """A `Recorder` of several processes, of which the first one writes a run directory."""
+
+    def __init__(self, plan: Plan, own: OnDisk | None, stopping: Request) -> None:
+        self.stopping = stopping
+        self._plan = plan
+        self._own = own
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, plan: Plan) -> Iterator[Self]:
+        """The run directory, opened by the first process.
+
+        Raises:
+          StoreError: in every process, for the reasons of `OnDisk.open`.
+        """
+        with contextlib.ExitStack() as stack:
+            own, stopping = None, Request()
+            stack.enter_context(stopping.takes_signals())
+            if is_first():
+                try:
+                    own = stack.enter_context(OnDisk.open(plan))
+                except BaseException as error:
+                    from_first([np.frombuffer(str(error).encode(), np.uint8)])
+                    raise
+            refusal = from_first(None)
+            if refusal is not None:
+                raise StoreError(bytes(refusal[0]).decode())
+            yield cls(plan, own, stopping)
+
+    def batches(self) -> Sequence[BatchRecorder]:
+        """Those that are not at the last generation."""
+        own = [] if self._own is None else self._own.batches()
+        begun = [[one.chains.start, one.generation] for one in own]
+        told = from_first([np.array(begun, np.int64).reshape(-1, 2)])
+        assert told
+        places = {chains.start: chains for chains in self._plan.batches()}
+        return [
+            _SharedBatch(self._plan, places[start], generation, mine)
+            for (start, generation), mine in itertools.zip_longest(told[0].tolist(), own)
+        ]
+
+    def records(self, compile_seconds: float, run_seconds: float) -> Records:
+        """What the run directory holds; all processes see it."""
+        assert self._plan.store is not None
+        found = None if self._own is None else self._own.records(compile_seconds, run_seconds)
+        from_first(None)  # it is whole now
+        if found is not None:
+            return found
+        return Records(**saved.read(self._plan.store.directory)._asdict())

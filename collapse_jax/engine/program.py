@@ -1,0 +1,248 @@
+"""The compiled programs of a run: many chains, started and advanced together.
+
+The scan over generations is outside the vmap over chains, so that a generation is one
+scalar. How many generations a call takes and how often it records are inputs of the
+program, not part of it: one compilation serves every chunk, the first call and the
+last, and a run that continues another.
+
+Chains never talk, so several devices each run this same program on batches of their
+own. A program sharded over devices would be compiled differently, and round differently.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Key, UInt32
+
+from collapse_jax.config import replace_fields
+from collapse_jax.core.chain import Chain, ChainState, Retained
+from collapse_jax.core.family import Metric
+from collapse_jax.random.keys import chain_key
+from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.results.reduce import Histograms, reduce_blocks
+from collapse_jax.utils import memory
+
+
+class Program(NamedTuple):
+    """What is fixed when a run is compiled.
+
+    Attributes:
+      metrics: variables beyond the default ones.
+      retained: what a state holds.
+      horizon: last generation, where capacities depend on it, else -1.
+      length: records a call can return.
+      reduced: whether records are statistics of blocks of chains.
+      raw: whether one value per chain is returned.
+      group: chains computed together, None for the whole batch; groups that only pad the
+        batch are left out.
+      histograms: edges by variable, for reduced records.
+    """
+
+    metrics: tuple[str | Metric, ...]
+    retained: Retained
+    horizon: int
+    length: int
+    reduced: bool
+    raw: bool
+    group: int | None = None
+    histograms: Histograms = ()
+
+
+class Carry(NamedTuple):
+    """A batch of chains after a generation; leaves have the chain as first axis."""
+
+    state: ChainState
+    first_event: Int[Array, " chain"]
+
+
+class Batch(NamedTuple):
+    """Which chains: ids, and which of them count (the others pad the batch)."""
+
+    ids: Any  # uint32 [chain]
+    valid: Any  # bool [chain]
+
+
+class AbstractShapes(NamedTuple):
+    """Shapes of what one chain has, each with an axis of one chain first.
+
+    Attributes:
+      carry: between two calls.
+      record: its variables of a generation, by name.
+      nbytes: of the chain at work, with its corpus.
+    """
+
+    carry: Carry
+    record: dict[str, Any]
+    nbytes: int
+
+
+def abstract_shapes(program: Program, chain: Chain, key: Any) -> AbstractShapes:
+    """The shapes of a chain; compiles nothing."""
+    outlined = replace_fields(chain, family=chain.family.outline)
+    found = _one_chain.eval_shape(program, outlined, key)
+    carry, record, whole = _axis_first(found, 1)
+    return AbstractShapes(carry, record, memory.size_of(whole))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _one_chain(
+    program: Program, chain: Chain, key: UInt32[Array, "2"]
+) -> tuple[Carry, dict[str, Array], Carry]:
+    """A chain after generation 0, its record, and the chain with everything."""
+    keys = chain_key(jax.random.wrap_key_data(key, impl=unrolled_threefry), jnp.uint32(0))
+    whole = chain.init(keys, program.horizon)
+    state, event = program.retained.part_of(whole), jnp.int32(-1)
+    record = chain.measure(keys, jnp.int32(0), state, program.metrics)
+    return Carry(state, event), record, Carry(whole, event)
+
+
+def record_like(program: Program, record: dict[str, Any], width: int) -> dict[str, Any]:
+    """Shapes of the record of a batch, from those of one chain."""
+    each = jax.tree.map(lambda leaf: leaf.update(shape=(width, *leaf.shape[1:])), record)
+    found: dict[str, Any] = {"raw": each} if program.raw else {}
+    if program.reduced:
+        valid = jax.ShapeDtypeStruct((width,), np.bool_)
+        reduce = functools.partial(reduce_blocks, histograms=program.histograms)
+        found["blocks"] = jax.eval_shape(reduce, each, valid)
+    return found
+
+
+def empty_buffers(
+    program: Program, carry: Carry, record: dict[str, Any], width: int
+) -> tuple[Carry, dict]:
+    """Zeros on the host: a carry, and the records of a call, [program.length, ...].
+
+    Args:
+      program: what is called.
+      carry: shapes of one chain, as `outline` has them.
+      record: likewise.
+      width: chains of the batch.
+    """
+    records = record_like(program, record, width)
+    return (
+        jax.tree.map(lambda leaf: np.zeros((width, *leaf.shape[1:]), leaf.dtype), carry),
+        jax.tree.map(lambda leaf: np.zeros((program.length, *leaf.shape), leaf.dtype), records),
+    )
+
+
+def _axis_first(shapes: Any, size: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf.update(shape=(size, *leaf.shape)), shapes)
+
+
+def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
+    key = jax.random.wrap_key_data(key, impl=unrolled_threefry)
+    return jax.vmap(lambda chain: chain_key(key, chain))(batch.ids)
+
+
+def _each_chain(program: Program, batch: Batch, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of every chain, group after group; zeros where no chain of a group counts."""
+    together, group = jax.vmap(function), program.group
+    if group is None or group == len(batch.ids):
+        return together
+
+    def run(*chains: Any) -> Any:
+        def compute(place: Array, results: Any) -> Any:
+            part = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, place * group, group), chains
+            )
+            return jax.tree.map(
+                lambda all, some: jax.lax.dynamic_update_slice_in_dim(
+                    all, some, place * group, axis=0
+                ),
+                results,
+                together(*part),
+            )
+
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), chains)
+        shapes = _axis_first(jax.eval_shape(function, *one), len(batch.ids))
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        groups = (jnp.sum(batch.valid, dtype=jnp.int32) + group - 1) // group
+        return jax.lax.fori_loop(0, groups, compute, zeros)
+
+    return run
+
+
+def _note_events(chain: Chain, carry: Carry, generation: Int[Array, ""]) -> Carry:
+    event = jax.vmap(chain.event)(carry.state)
+    now = (carry.first_event < 0) & event
+    return carry._replace(first_event=jnp.where(now, generation, carry.first_event))
+
+
+def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, generation) -> dict:
+    """The variables of a generation: raw, as block statistics, or both."""
+    measure = _each_chain(
+        program,
+        batch,
+        lambda chain_key, state: chain.measure(chain_key, generation, state, program.metrics),
+    )
+    values = measure(keys, carry.state)
+    record: dict[str, Any] = {"raw": values} if program.raw else {}
+    if program.reduced:
+        record["blocks"] = reduce_blocks(values, batch.valid, program.histograms)
+    return record
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def initial(program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch) -> Carry:
+    """Generation 0 of a batch."""
+    begin = _each_chain(
+        program, batch, lambda key: chain.init(key, program.horizon, program.retained)
+    )
+    state = begin(_keys(key, batch))
+    carry = Carry(state, jnp.full(batch.ids.shape, -1, jnp.int32))
+    return _note_events(chain, carry, jnp.int32(0))
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnames=("carry", "records"))
+def advance(
+    program: Program,
+    chain: Chain,
+    key: UInt32[Array, "2"],
+    batch: Batch,
+    carry: Carry,
+    records: dict,
+    start: Int[Array, ""],
+    every: Int[Array, ""],
+    count: Int[Array, ""],
+) -> tuple[Carry, dict]:
+    """`count` times `every` generations from `start` on.
+
+    Args:
+      program: what is fixed.
+      chain: the process.
+      key: two words of the run's key.
+      batch: which chains.
+      carry: the chains after generation `start`, anything for -1; its memory is reused.
+      records: room for records, overwritten and reused.
+      start: the generation reached; -1 to make generation 0 first.
+      every: generations from one record to the next.
+      count: number of records, at most `program.length`.
+
+    Returns:
+      The new carry, and records of which the first `count` are set.
+    """
+    keys = _keys(key, batch)
+    carry = jax.lax.cond(start < 0, lambda: initial(program, chain, key, batch), lambda: carry)
+
+    def step(generation, carry: Carry) -> Carry:
+        advance = _each_chain(program, batch, lambda key, state: chain.step(key, generation, state))
+        state = advance(keys, carry.state)
+        return _note_events(chain, carry._replace(state=state), generation)
+
+    def record(index, loop):
+        carry, records = loop
+        first = start + index * every + 1
+        carry = jax.lax.fori_loop(jnp.maximum(first, 1), first + every, step, carry)
+        values = _record(program, chain, keys, batch, carry, first + every - 1)
+        records = jax.tree.map(
+            lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, index, 0),
+            records,
+            values,
+        )
+        return carry, records
+
+    return jax.lax.fori_loop(0, count, record, (carry, records))

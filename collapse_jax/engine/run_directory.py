@@ -1,0 +1,215 @@
+"""What a run directory holds before the first generation, and how it grows."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from collapse_jax.engine.metadata import (
+    axes_of,
+    config_of,
+    coordinates_of,
+    provenance_of,
+    reduced_variables,
+)
+from collapse_jax.engine.program import record_like
+from collapse_jax.engine.run_spec import Plan
+from collapse_jax.results import saved
+from collapse_jax.results.reduce import Kept, keep
+from collapse_jax.results.run_state import RunState, StateFile
+from collapse_jax.store.arrays import Array, chunk_name
+from collapse_jax.store.directory import RECORDS, THEORY, Writer, stray, strays
+from collapse_jax.store.files import Content, StoreError
+
+
+def build(plan: Plan) -> dict[str, Content]:
+    """The files of config, provenance, and the metadata and coordinates of the records."""
+    assert plan.store is not None
+    number, axes = len(plan.generations), axes_of(plan)
+    if plan.reduce is None:
+        arrays = {
+            name: Array(
+                ("generation", "chain", *axes[name]),
+                (number, plan.num_chains, *one.shape[1:]),
+                one.dtype,
+                chunk_shape(plan, one.shape[1:]),
+            )
+            for name, one in plan.record_shape.items()
+        }
+    else:
+        kept, event = kept_like(plan, slice(0, 1)), np.zeros(1, np.int32)
+        like = reduced_variables(plan.reduce, [kept], event, plan.generations[:1], axes)
+        shapes = {name: (number, *one.values.shape[1:]) for name, one in like.items()}
+        arrays = {
+            name: Array(one.dims, shapes[name], one.values.dtype, shapes[name])
+            for name, one in like.items()
+        }
+    dims = {dim for one in arrays.values() for dim in one.dims}
+    coordinates = saved.arrays(coordinates_of(plan, dims))
+    if plan.reduce is None:
+        chunk = chunk_shape(plan, ())[1:]
+        events = Array(("chain",), (plan.num_chains,), np.dtype(np.int32), chunk)
+        coordinates["first_event"] = events
+    config = config_of(plan) | dict(plan.store.notes)
+    return saved.frame(config, provenance_of(plan), arrays, coordinates)
+
+
+def extend(plan: Plan, writer: Writer, earlier: dict[str, Any]) -> None:
+    """Make room for more chains or generations.
+
+    The last batch is run again if more chains join it; every batch, if so many join that
+    batches of the old size would be slow.
+
+    Args:
+      plan: of the longer run.
+      writer: of the run directory.
+      earlier: the config it has.
+
+    Raises:
+      StoreError: if chains depend on the last generation.
+    """
+    assert plan.layout is not None
+    last = earlier["num_generations"]
+    if plan.program.horizon and last != plan.num_generations:
+        raise StoreError(
+            f"num_generations={plan.num_generations} is not allowed: with "
+            f"{type(plan.chain.policy).__name__} a corpus has the room that {last} generations "
+            "take, and with more room sums are rounded differently; run again in a new directory"
+        )
+    whole = earlier["num_chains"] // plan.layout.chain_batch
+    if earlier["num_chains"] == plan.num_chains:
+        whole = len(plan.batches())
+    if saved.layout_of(writer.refresh()) != plan.layout:
+        whole = 0
+    kept = {name for number in range(whole) for name in record_files(plan, number)}
+    states = saved.last_states(writer.files)
+    kept |= {one.name for number, one in states.items() if number < whole}
+    removed = [name for name in writer.files if name not in kept]
+    writer.rebuild(build(plan), removed, plan.layout)
+
+
+def drop_orphans(plan: Plan, writer: Writer) -> None:
+    """Remove states of this process that a crash kept from the journal; they are made again.
+
+    Files of records that a crash kept from it stay: what is made again is compared with them.
+
+    Raises:
+      StoreError: for a file that no crash of this run can have left.
+    """
+    ledger, places = writer.refresh(), plan.batches()
+    records = {name for number in range(len(places)) for name in record_files(plan, number)}
+    for name in strays(writer.path, ledger):
+        path, state = writer.path / name, StateFile.parse(name)
+        merged = plan.reduce is not None and re.fullmatch(rf"{RECORDS}/\w+/c(\.0)+", name)
+        if name in records or name.startswith(f"{THEORY}/") or merged:
+            continue
+        if state is None or state.batch >= len(places):
+            raise stray(path)
+        if state.batch not in plan.own_batches:
+            continue
+        found, begin = RunState.read(path), plan.first_chain + places[state.batch].start
+        if (found.key, found.first_chain) != (plan.key, begin):
+            raise stray(path)
+        path.unlink()
+
+
+def chunk_shape(plan: Plan, rest: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a file of records."""
+    assert plan.layout is not None
+    return (plan.layout.records, plan.layout.chain_batch, *rest)
+
+
+def record_file(variable: str, place: int, number: int, ndim: int) -> str:
+    """File of records `place` of a batch, of a variable with so many dims."""
+    return f"{RECORDS}/{chunk_name(variable, (place, number, *[0] * (ndim - 2)))}"
+
+
+def event_file(number: int) -> str:
+    """File of the first events of a batch."""
+    return f"{RECORDS}/{chunk_name('first_event', (number,))}"
+
+
+def record_files(plan: Plan, number: int, first: int = 0) -> list[str]:
+    """Every file of a batch from record `first` on."""
+    if plan.reduce is not None:
+        return []
+    assert plan.layout is not None
+    length = plan.layout.records
+    places = range(first // length, -(-len(plan.generations) // length))
+    shapes = plan.record_shape.items()
+    names = [record_file(name, k, number, one.ndim + 1) for name, one in shapes for k in places]
+    return [*names, event_file(number)]
+
+
+def kept_like(plan: Plan, chains: slice) -> Kept:
+    """What is kept of one record of a batch, zeros."""
+    program = plan.program._replace(raw=plan.wants_raw(chains.start))
+    record = record_like(program, plan.record_shape, plan.width)
+    zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
+    return keep(zeros, 1, chains, plan.reduce)
+
+
+_MACHINE = ("key", "dtype", "backend", "versions.jax", "versions.jaxlib")
+_GROWS = ("num_chains", "num_generations")
+_SHOWN = 3
+_LONGEST = 60  # characters of a value
+
+
+def check_same(
+    path: Path, config: Mapping[str, Any], provenance: Mapping[str, Any], *, may_grow: bool
+) -> dict[str, Any] | None:
+    """Compare what decides every bit of a run with what lies in a run directory.
+
+    Args:
+      path: the run directory.
+      config: of the run that is asked for.
+      provenance: of this process.
+      may_grow: whether there may be more chains or generations than before.
+
+    Returns:
+      The stored config, if there are.
+
+    Raises:
+      StoreError: naming what differs.
+    """
+    stored = json.loads((path / "config.json").read_text())
+    made = json.loads((path / "provenance.json").read_text())
+    config, provenance = json.loads(json.dumps([config, provenance]))
+    differ = dict(_differences({name: stored.get(name) for name in config}, config))
+    machine = dict(_differences(made, provenance))
+    differ |= {name: machine[name] for name in _MACHINE if name in machine}
+    grows = {name: pair for name, pair in differ.items() if name in _GROWS and pair[0] < pair[1]}
+    if not differ or (may_grow and grows.keys() == differ.keys()):
+        return stored if grows else None
+    listed = [
+        f"{name} is {_shown(one)} there and {_shown(two)} now"
+        for name, (one, two) in differ.items()
+    ]
+    more = "" if len(listed) <= _SHOWN else f" and {len(listed) - _SHOWN} more"
+    remedy = "go on with what it was made with, or pass another path"
+    if grows.keys() == differ.keys():
+        remedy = "use `collapse extend`, or Store(path, extend=True), for more of the same run"
+    raise StoreError(
+        f"store={str(path)!r} is not allowed: it holds another run: "
+        f"{', '.join(listed[:_SHOWN])}{more}; {remedy}"
+    )
+
+
+def _differences(one: Any, other: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Where two JSON values differ: dotted name, and both."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        same = one.get("type") == other.get("type")
+        for key in [*one, *(other.keys() - one.keys())] if same else ["type"]:
+            dotted = f"{name}.{key}" if name else key
+            yield from _differences(one.get(key), other.get(key), dotted)
+    elif one != other:
+        yield name, (one, other)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -1,0 +1,339 @@
+"""A checked call of `simulate`: everything decided before anything is compiled."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.family import Metric
+from collapse_jax.engine.devices import (
+    Device,
+    check_batch,
+    group_of,
+    layout_of,
+    padded_width,
+    workforce,
+)
+from collapse_jax.engine.program import AbstractShapes, Carry, Program, abstract_shapes
+from collapse_jax.random.keys import MAX_GENERATIONS
+from collapse_jax.random.threefry import key_words
+from collapse_jax.results import saved
+from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Reduce
+from collapse_jax.results.run_state import RunState
+from collapse_jax.results.saved import Layout
+from collapse_jax.store.store import Store
+from collapse_jax.utils import check, memory
+
+_CHUNK_BYTES = 2**24  # records of a call on the device
+_FEWEST_RECORDS, _MOST_RECORDS = 16, 4096
+
+
+class Call(NamedTuple):
+    """One call of the compiled program: `times` records, `every` generations apart."""
+
+    start: int  # the generation reached, -1 before generation 0
+    every: int
+    times: int
+    is_kept: bool  # False: a pause between records
+
+    @property
+    def end(self) -> int:
+        """The generation that the call reaches."""
+        return self.start + self.every * self.times
+
+    @property
+    def steps(self) -> int:
+        """Generations beyond generation 0 that the call makes."""
+        return self.end - max(0, self.start)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What to run, in which pieces, on what."""
+
+    chain: Chain
+    key: tuple[int, int]
+    num_chains: int
+    num_generations: int
+    every: int
+    reduce: Reduce | None
+    first_chain: int
+    chain_batch: int
+    width: int  # chains the compiled program runs, the batch and its padding
+    generation_chunk: int | None  # None: as many as suit
+    workers: tuple[Device | None, ...]  # None: the default device, not chosen by the user
+    team: tuple[Device, ...] | None  # that share every chain, for families on the host
+    state: RunState | None
+    store: Store | None
+    layout: Layout | None  # of the files in the store
+    program: Program
+    carry_shape: Carry
+    record_shape: dict[str, Any]
+    chain_bytes: int  # of one chain at work, with its corpus
+
+    @property
+    def first_generation(self) -> int:
+        """Generation the run starts from."""
+        return 0 if self.state is None else self.state.generation
+
+    @property
+    def generations(self) -> np.ndarray:
+        """The recorded generations."""
+        begin = self.first_generation
+        recorded = np.arange(begin, self.num_generations + 1, self.every)
+        if recorded[-1] != self.num_generations:
+            recorded = np.append(recorded, self.num_generations)
+        return recorded if self.state is None else recorded[1:]
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether all processes of `jax.distributed` work at the same chains."""
+        return any(one.process_index != jax.process_index() for one in self.team or ())
+
+    @property
+    def structure(self) -> Any:
+        """The pytree of a carry."""
+        return jax.tree.structure(self.carry_shape)
+
+    def batches(self) -> list[slice]:
+        """Places of the chains of each batch."""
+        begins = range(0, self.num_chains, self.chain_batch)
+        return [slice(begin, min(begin + self.chain_batch, self.num_chains)) for begin in begins]
+
+    @property
+    def own_batches(self) -> range:
+        """Numbers of the batches that this process runs."""
+        index, count = (0, 1) if self.store is None else self.store.process
+        number = len(self.batches())
+        return range(number * index // count, number * (index + 1) // count)
+
+    def call(self, now: int, most: int) -> Call:
+        """The next call for a batch that has reached generation `now`.
+
+        Args:
+          now: -1 for a batch that is not begun.
+          most: generations it may make.
+        """
+        if now < 0:
+            return Call(-1, 1, 1, is_kept=True)
+        begin, every = self.first_generation, self.every
+        record_at = min(now + every - (now - begin) % every, self.num_generations)
+        stride = record_at - now
+        if stride > most:
+            return Call(now, most, 1, is_kept=False)
+        left = min(most, self.num_generations - now)
+        fitting = self.program.length
+        if self.layout is not None:  # calls end where files do
+            length = self.layout.records
+            fitting = min(fitting, length - self.num_records(now) % length)
+        times = min(left // stride, fitting) if stride == every else 1
+        return Call(now, stride, times, is_kept=True)
+
+    def num_records(self, now: int) -> int:
+        """Records of a batch that has reached generation `now`."""
+        return int(np.searchsorted(self.generations, now, side="right"))
+
+    def wants_raw(self, begin: int) -> bool:
+        """Whether a batch returns one value per chain: no reduction, or for quantiles."""
+        if self.reduce is None:
+            return True
+        return bool(self.reduce.quantiles) and begin < QUANTILE_CHAINS
+
+    def memory_needs(self) -> dict[str, int]:
+        """Bytes the run takes at most, by what they are for."""
+        record, state = memory.size_of(self.record_shape), memory.size_of(self.carry_shape)
+        kept = self.num_chains
+        if self.reduce is not None:
+            kept = min(kept, QUANTILE_CHAINS) if self.reduce.quantiles else 0
+        at_work = self.width * len(self.workers)
+        in_memory = (self.program.group or self.width) * len(self.workers)
+        buffer = record * self.program.length if self.reduce is None else 8 * record
+        if self.store is not None and self.reduce is None:
+            kept = 0
+        return {
+            "records": kept * len(self.generations) * record,
+            "final states": self.num_chains * state,
+            "chains at work": at_work * 2 * buffer + in_memory * 4 * self.chain_bytes,
+        }
+
+
+def make_plan(
+    chain: Any,
+    *,
+    key: Any,
+    num_chains: Any,
+    num_generations: Any,
+    every: Any,
+    metrics: Any,
+    reduce: Any,
+    first_chain: Any,
+    chain_batch: Any,
+    generation_chunk: Any,
+    devices: Any,
+    progress: Any,
+    store: Any,
+    state: Any,
+) -> Plan:
+    """Refuse bad arguments and choose what was left open; compiles nothing.
+
+    Raises:
+      ValueError: naming the argument, its value, what is allowed and what to do.
+    """
+    check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
+    words = key_words(key)
+    first_chain = check.integer("first_chain", first_chain, 0, 2**32 - 1)
+    most = 2**32 - first_chain
+    num_chains = check.integer("num_chains", num_chains, 1, most, "keep ids below 2^32")
+    num_generations = check.integer("num_generations", num_generations, 0, MAX_GENERATIONS - 1)
+    every = check.integer("every", every, 1, MAX_GENERATIONS)
+    if generation_chunk is not None:
+        generation_chunk = check.integer("generation_chunk", generation_chunk, 1, MAX_GENERATIONS)
+    store = Store.of(store)
+    if store is not None and state is not None:
+        raise check.fail("state", "given", "a run directory has its own", "pass state=None")
+    check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
+    chosen = _check_metrics(chain, metrics)
+    if reduce is not None:
+        remedy = "pass collapse_jax.Reduce() or None"
+        check.instance("reduce", reduce, Reduce, "it must be a Reduce", remedy)
+        if chain.family.runs_on_host:
+            allowed = f"chains of a {type(chain.family).__name__} are few: all are recorded"
+            raise check.fail("reduce", reduce, allowed, "pass reduce=None")
+    chain.validate(num_generations)
+    workers, team = workforce(chain, devices, store)
+    if chain.family.runs_on_host:
+        generation_chunk = generation_chunk or 1
+    program, outline = _program(chain, words, chosen, reduce, num_generations, workers)
+    carry, record = outline.carry, outline.record
+    shapes = (chain, num_chains, program, carry, workers)
+    processes = 1 if store is None else store.process[1]
+    batch, width = check_batch(chain_batch, processes, *shapes)
+    layout = store and _layout(store, batch, -(-num_generations // every) + 1, record)
+    batch = batch if layout is None else layout.chain_batch
+    plan = Plan(
+        chain=chain,
+        key=words,
+        num_chains=num_chains,
+        num_generations=num_generations,
+        every=every,
+        reduce=reduce,
+        first_chain=first_chain,
+        chain_batch=batch,
+        width=width or padded_width(batch, program),
+        generation_chunk=generation_chunk,
+        workers=workers,
+        team=team,
+        state=state,
+        store=store,
+        layout=layout,
+        program=program,
+        carry_shape=carry,
+        record_shape=record,
+        chain_bytes=outline.nbytes,
+    )
+    if state is not None:
+        _check_state(plan, state)
+    program = program._replace(length=_length(plan))
+    plan = dataclasses.replace(plan, program=program)
+    memory.check(plan.memory_needs())
+    return plan
+
+
+def _layout(store: Store, batch: int, num_records: int, record: Any) -> Layout:
+    """How the files of a run are cut: as they are, unless it grows far beyond its batches."""
+    layout = saved.layout_at(store.directory)
+    if layout is None or (store.extend and 2 * layout.chain_batch < batch):
+        return layout_of(batch, num_records, record)
+    return layout
+
+
+def _program(
+    chain: Chain,
+    words: tuple[int, ...],
+    metrics: tuple[str | Metric, ...],
+    reduce: Reduce | None,
+    num_generations: int,
+    workers: tuple[Device | None, ...],
+) -> tuple[Program, AbstractShapes]:
+    """What is compiled, but for the number of records of a call."""
+    program = Program(
+        metrics=metrics,
+        retained=chain.retained(metrics),
+        horizon=num_generations if chain.policy.is_growing else 0,
+        length=1,
+        reduced=False,
+        raw=True,
+    )
+    found = abstract_shapes(program, chain, np.array(words, np.uint32))
+    group = group_of(chain, found.nbytes, workers)
+    program = program._replace(reduced=reduce is not None, group=group)
+    if reduce is not None:
+        for name, _ in reduce.edges:
+            check.choice("Reduce.histograms", name, sorted(found.record.keys() - {"status"}))
+        program = program._replace(histograms=reduce.edges)
+    return program, found
+
+
+def _length(plan: Plan) -> int:
+    """Records one call returns at most: a power of two, so that runs share compilations."""
+    chains = plan.width if plan.wants_raw(0) else plan.width // BLOCK
+    fitting = _CHUNK_BYTES // max(1, memory.size_of(plan.record_shape) * chains)
+    needed = math.ceil((plan.num_generations - plan.first_generation) / plan.every)
+    length = min(max(_FEWEST_RECORDS, needed), max(1, fitting), _MOST_RECORDS)
+    return 2 ** math.ceil(math.log2(length)) if length < fitting else 2 ** int(math.log2(length))
+
+
+def _check_metrics(chain: Chain, metrics: Any) -> tuple[str | Metric, ...]:
+    known = chain.family.optional_metrics
+    remedy = f"pass functions or names among {sorted(known)}"
+    if isinstance(metrics, (str, bytes)) or not np.iterable(metrics):
+        raise check.fail("metrics", metrics, "it must be a sequence of names or functions", remedy)
+    for place, metric in enumerate(metrics):
+        if isinstance(metric, str):
+            if metric not in known:
+                allowed = f"{type(chain.family).__name__} has no optional variable of this name"
+                raise check.fail(f"metrics[{place}]", metric, allowed, remedy)
+        elif not callable(metric) or not hasattr(metric, "__name__"):
+            allowed = "it must be a name or a function with a __name__"
+            raise check.fail(f"metrics[{place}]", metric, allowed, remedy)
+    return tuple(metrics)
+
+
+def _check_state(plan: Plan, state: Any) -> None:
+    remedy = "pass the chain, key, first_chain and num_chains of the run that made the state"
+    check.instance("state", state, RunState, "it must be a RunState", "pass records.state")
+    given = {"key": plan.key, "first_chain": plan.first_chain}
+    for name, value in given.items():
+        made = getattr(state, name)
+        if made != value:
+            raise check.fail(name, value, f"the state was made with {made}", remedy)
+    if state.generation >= plan.num_generations:
+        allowed = f"the state is at generation {state.generation} already"
+        later = "pass a later last generation"
+        raise check.fail("num_generations", plan.num_generations, allowed, later)
+    expected = jax.tree.leaves(plan.carry_shape)
+    if len(expected) != len(state.leaves):
+        allowed = f"this chain's has {len(expected)}"
+        raise check.fail("number of arrays in state", len(state.leaves), allowed, remedy)
+    for ours, theirs in zip(expected, state.leaves, strict=True):
+        if len(theirs) != plan.num_chains:
+            raise check.fail("num_chains", plan.num_chains, f"the state has {len(theirs)}", remedy)
+        fits = ours.ndim == theirs.ndim and ours.dtype == theirs.dtype
+        if not fits or np.any(np.array(ours.shape[1:]) < np.array(theirs.shape[1:])):
+            shown = check.Shown(f"{theirs.dtype} {theirs.shape[1:]}")
+            allowed = f"this chain's is {ours.dtype} {ours.shape[1:]}"
+            raise check.fail("an array of state", shown, allowed, remedy)
+
+
+def resume(plan: Plan, leaves: Sequence[np.ndarray]) -> Carry:
+    """The chains of a batch, as wide as its program, with room for a longer run if it needs it."""
+    rows = np.minimum(np.arange(plan.width), len(leaves[0]) - 1)
+    padded = []
+    for shape, leaf in zip(jax.tree.leaves(plan.carry_shape), leaves, strict=True):
+        room = [(0, new - old) for new, old in zip(shape.shape[1:], leaf.shape[1:], strict=True)]
+        padded.append(np.pad(leaf[rows], [(0, 0), *room]))
+    return jax.tree.unflatten(plan.structure, padded)

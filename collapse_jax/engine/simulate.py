@@ -1,0 +1,259 @@
+"""`simulate`: many chains, batch by batch and chunk by chunk, into one `Records`."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.family import Metric
+from collapse_jax.core.host_context import Stopped
+from collapse_jax.engine import host_program
+from collapse_jax.engine.disk_recorder import OnDisk
+from collapse_jax.engine.multiprocess import Shared, is_first
+from collapse_jax.engine.program import Batch, Program, empty_buffers
+from collapse_jax.engine.program import advance as advance_batch
+from collapse_jax.engine.recorder import BatchRecorder, InMemory, Recorder
+from collapse_jax.engine.run_spec import Plan, make_plan, resume
+from collapse_jax.random.keys import MAX_GENERATIONS
+from collapse_jax.results.records import Records
+from collapse_jax.results.reduce import Reduce
+from collapse_jax.results.run_state import RunState
+from collapse_jax.store.store import Store
+from collapse_jax.utils.progress import Progress
+
+_CALLS = 50  # at first, in a run that is watched
+_SHORT, _LONG = 0.5, 2.0  # seconds of a call
+_GROWTH = 16  # at most, from call to call
+
+
+def simulate(
+    chain: Chain,
+    *,
+    key: int | Key[Array, ""],
+    num_chains: int,
+    num_generations: int,
+    every: int = 1,
+    metrics: Sequence[str | Metric] = (),
+    reduce: Reduce | None = None,
+    first_chain: int = 0,
+    chain_batch: int | None = None,
+    generation_chunk: int | None = None,
+    devices: int | str | Sequence[Any] | None = None,
+    progress: bool = False,
+    store: str | Path | Store | None = None,
+    state: RunState | None = None,
+) -> Records:
+    """Run independent chains and keep what was measured.
+
+    Chain c is a function of (chain, key, c) alone: the same to the bit whatever the
+    number of chains, batches, chunks, devices or restarts. A second call with equal
+    arguments compiles nothing.
+
+    Args:
+      chain: the process.
+      key: an int or a typed threefry key.
+      num_chains: how many chains, >= 1.
+      num_generations: last generation G >= 0; models 0 .. G are made.
+      every: record each `every`-th generation, and the last.
+      metrics: more variables: names of the family's optional ones, or functions
+        metric(key, family, params, corpus, source, first) of one chain.
+      reduce: keep statistics over chains instead of one value per chain.
+      first_chain: id of the first chain, so that a study can be split.
+      chain_batch: chains at a time; None for a size that suits the memory.
+      generation_chunk: generations per call of the compiled program; None for as many
+        as the memory for their records allows, or with progress or store a second's.
+      devices: a number of local devices or the devices; None for the default one, or for all if
+        several processes share the store; "all". Each runs batches of its own; for families on
+        the host (`LanguageModel`) they share every chain, and "all" are those of all processes of
+        `jax.distributed`, which make the same call; the first has the store, which all must see.
+      progress: whether to show rate and time left on stderr.
+      store: a run directory, in which every record is kept as soon as it is made. A run that is
+        there is continued, after whatever ended it, and its chains are the same to the bit as if
+        nothing had. An interrupt (Ctrl-C) ends it after the call in hand.
+      state: `records.state` of an earlier run of the same chain, key and chains, which is then
+        continued to generation `num_generations`; its generations are not recorded again.
+
+    Returns:
+      `Records` with dims ("generation", "chain", ...), or reduced ones.
+
+    Raises:
+      ValueError: for a bad argument, before anything is compiled, if the run needs more memory than
+        there is, or if the store is another run's, written by another process, damaged, or full.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> cj.simulate(chain, key=0, num_chains=64, num_generations=20)["log_std"].shape
+    (21, 64)
+    """
+    plan = make_plan(
+        chain,
+        key=key,
+        num_chains=num_chains,
+        num_generations=num_generations,
+        every=every,
+        metrics=metrics,
+        reduce=reduce,
+        first_chain=first_chain,
+        chain_batch=chain_batch,
+        generation_chunk=generation_chunk,
+        devices=devices,
+        progress=progress,
+        store=store,
+        state=state,
+    )
+    if plan.store is None:
+        return _Execution(plan, InMemory(plan), progress).run()
+    opened: Any = Shared if plan.is_joint else OnDisk
+    with opened.open(plan) as recorder:
+        return _Execution(plan, recorder, progress).run()
+
+
+class _Execution:
+    """Runs the batches of a plan, each on the next free worker."""
+
+    def __init__(self, plan: Plan, recorder: Recorder, progress: bool) -> None:
+        self._plan = plan
+        self._recorder = recorder
+        self._batches = recorder.batches()
+        left = [plan.num_generations - max(0, one.generation) for one in self._batches]
+        sizes = [one.chains.stop - one.chains.start for one in self._batches]
+        total = sum(size * steps for size, steps in zip(sizes, left, strict=True))
+        self._progress = Progress(total, progress and not (plan.is_joint and not is_first()))
+        self._pace = _Pace(plan, is_watched=progress or plan.store is not None)
+        self._idle = [_Worker(plan, device) for device in reversed(plan.workers)]
+        self._is_double = jnp.result_type(float) == jnp.float64  # a setting of this thread
+        self._stop = recorder.stopping
+        self._lock = threading.Lock()
+        self._compiling = threading.Lock()
+
+    def run(self) -> Records:
+        """Every batch; the first error, or an interrupt, stops the rest after the call in hand."""
+        workers = max(1, min(len(self._plan.workers), len(self._batches)))
+        with self._progress, ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(self._run_batch, batch) for batch in self._batches]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=True)
+                raise
+        if self._stop.is_set():
+            raise KeyboardInterrupt("another process was interrupted")
+        return self._recorder.records(self._progress.compile_seconds, self._progress.run_seconds)
+
+    def _run_batch(self, batch: BatchRecorder) -> None:
+        if self._stop.is_set():
+            return
+        with self._lock:
+            worker = self._idle.pop()
+        try:
+            with jax.enable_x64(self._is_double):
+                self._advance(batch, worker)
+        finally:
+            with self._lock:
+                self._idle.append(worker)
+
+    def _advance(self, batch: BatchRecorder, worker: "_Worker") -> None:
+        plan, begin = self._plan, batch.chains.start
+        size = batch.chains.stop - begin
+        program = plan.program._replace(raw=plan.wants_raw(begin))
+        position = np.arange(plan.width)
+        ids = plan.first_chain + begin + np.minimum(position, size - 1)
+        chains = jax.device_put(Batch(ids.astype(np.uint32), position < size), worker.device)
+        chain, advance = worker.chain, advance_batch
+        if chain.family.runs_on_host:
+            chain, advance = host_program.at(chain, batch.place(self._stop)), host_program.advance
+        arguments = (program, chain, worker.key, chains)
+        carry, records = empty_buffers(program, plan.carry_shape, plan.record_shape, plan.width)
+        now, leaves = batch.generation, batch.leaves()
+        if leaves is not None:
+            carry = resume(plan, leaves)
+        carry = jax.device_put(carry, worker.device)
+        if program in worker.records:
+            records = worker.records.pop(program)
+        else:
+            with self._compiling, self._progress.compiling():
+                # A call for no generation compiles the program, and nothing else.
+                records = jax.device_put(records, worker.device)
+                carry, records = advance(*arguments, carry, records, *_numbers(0, 1, 0))
+        while now < plan.num_generations:
+            if self._stop.is_set():
+                batch.stop(now, carry)
+                return
+            call = plan.call(now, self._pace.generations)
+            began = time.perf_counter()
+            numbers = _numbers(call.start, call.every, call.times)
+            try:
+                carry, records = advance(*arguments, carry, records, *numbers)
+            except Stopped:
+                continue
+            jax.block_until_ready(carry)
+            self._pace.note(call.steps, time.perf_counter() - began)
+            busy = batch.add(call, records, carry)
+            if busy is not None:
+                records = worker.exchange(program, records, busy)
+            self._progress.advance(size * call.steps)
+            now = call.end
+        batch.end(carry)
+        worker.records[program] = records
+
+
+class _Pace:
+    """Generations per call: where somebody may wait for a call to end, a second of them."""
+
+    def __init__(self, plan: Plan, *, is_watched: bool) -> None:
+        self._is_fixed = plan.generation_chunk is not None or not is_watched
+        self.generations = plan.generation_chunk or MAX_GENERATIONS
+        if not self._is_fixed:
+            self.generations = max(1, plan.num_generations // _CALLS)
+
+    def note(self, steps: int, seconds: float) -> None:
+        """A call of so many generations took so long."""
+        if self._is_fixed or steps == 0:
+            return
+        if seconds > _LONG:
+            self.generations = max(1, steps // 2)
+        elif seconds < _SHORT and steps * 2 > self.generations:
+            growth = min(_GROWTH, _SHORT / max(seconds, 1e-6))
+            self.generations = min(int(self.generations * max(2, growth)), MAX_GENERATIONS)
+
+
+class _Worker:
+    """What stays on a device from batch to batch.
+
+    Attributes:
+      device: None for the default one.
+      chain: the process, its numbers on the device.
+      key: two words of the run's key.
+      records: room for the records of each program.
+    """
+
+    def __init__(self, plan: Plan, device: Any) -> None:
+        self.device = device
+        self.chain = jax.device_put(plan.chain, device)
+        self.key = jax.device_put(np.array(plan.key, np.uint32), device)
+        self.records: dict[Program, dict] = {}
+        self._spare: dict[Program, tuple[dict, Future]] = {}
+
+    def exchange(self, program: Program, records: dict, busy: Future) -> dict:
+        """Other room for records, while what is in this one is being used."""
+        if program not in self._spare:
+            self._spare[program] = records, busy
+            return jax.tree.map(jnp.zeros_like, records)
+        spare, earlier = self._spare[program]
+        wait([earlier])
+        self._spare[program] = records, busy
+        return spare
+
+
+def _numbers(*values: int) -> tuple[np.int32, ...]:
+    return tuple(np.int32(value) for value in values)

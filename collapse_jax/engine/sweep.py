@@ -1,0 +1,128 @@
+"""`sweep`: one run for every point of a grid of settings."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from collapse_jax.core.chain import Chain
+from collapse_jax.engine.simulate import simulate
+from collapse_jax.results.grid import Grid
+from collapse_jax.results.records import Records, check_complete
+from collapse_jax.store.files import StoreError
+from collapse_jax.store.store import Store
+from collapse_jax.utils import check
+from collapse_jax.utils.progress import Progress
+
+
+def sweep(
+    chain: Chain,
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    earlier: Records | None = None,
+    progress: bool = False,
+    store: str | Path | Store | None = None,
+    **arguments: Any,
+) -> Records:
+    """Simulate a chain at every point of a grid; the axes become dimensions.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Mixing(100))
+    >>> axes = {"policy.num_samples": [10, 100], "policy.gamma": [0.0, 0.1, 0.2]}
+    >>> records = cj.sweep(chain, axes, key=0, num_chains=8, num_generations=3)
+    >>> records.variables["log_std"].dims
+    ('generation', 'chain', 'num_samples', 'gamma')
+
+    Points that differ only in numbers such as shares, biases or means share a compilation;
+    sizes are part of a program. Every point uses the same random numbers, so differences
+    between points are less noisy than the points.
+
+    A point that fails, for a bad value or for want of memory, does not stop the others: it
+    holds NaN and status -1, a warning says so, and ``records.config["failures"]`` why.
+
+    Args:
+      chain: the process; its settings are those of every point but for the axes.
+      axes: values by path, such as "policy.gamma", "family.sampling_bias" or "policy".
+      earlier: records of this sweep with failures: only those points are run, and joined.
+      progress: whether to show points done and time left on stderr.
+      store: a directory to keep the run of every point in, below parts/, and to go on with.
+      arguments: of `simulate`, without state.
+
+    Returns:
+      `Records` whose last dimensions are the axes, named by the last part of their paths.
+
+    Raises:
+      ValueError: for a path that does not exist, a store that cannot be used, an argument
+        that `simulate` refuses at every point, or `earlier` records of another grid.
+    """
+    check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
+    check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
+    if arguments.get("state") is not None:
+        remedy = "continue single points with simulate"
+        raise check.fail("state", "given", "a sweep has no state of its own", remedy)
+    store = Store.of(store)
+    grid = Grid(axes, earlier)
+    for path in grid.axes:
+        _check_path(chain, path)
+    incomplete: Records | None = None
+    with Progress(len(grid.points), progress, "points") as bar:
+        for point in grid.points:
+            try:
+                here = with_settings(chain, grid.values(point))
+                part = store and store.part("point-" + "-".join(map(str, point)))
+                records = simulate(here, store=part, **arguments)
+                incomplete = records if records.missing else incomplete
+                grid.add(point, records)
+            except StoreError:
+                raise
+            except Exception as error:
+                grid.fail(point, error)
+            bar.advance(1)
+    if incomplete is not None:
+        check_complete([incomplete])
+    records = grid.records()
+    if failures := records.config["failures"]:
+        message = (
+            f"{len(failures)} points of the grid failed, the first at {failures[0]['label']} "
+            f"({failures[0]['error']}); pass earlier=records to run them again"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return records
+
+
+def with_settings(config: Any, values: Mapping[str, Any]) -> Any:
+    """A copy of nested configs with the fields at these paths changed, and checked again.
+
+    Paths into the same config are changed together, so that shares may trade places. What a
+    chain chose for itself, such as the corpus, is chosen again.
+    """
+    fields = {field.name: getattr(config, field.name) for field in _settings(config)}
+    if isinstance(config, Chain):
+        fields = config.given
+    fields |= {path: value for path, value in values.items() if "." not in path}
+    nested: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        head, _, rest = path.partition(".")
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+    for head, changes in nested.items():
+        fields[head] = with_settings(fields[head], changes)
+    return type(config)(**fields)
+
+
+def _settings(config: Any) -> list[dataclasses.Field]:
+    return [field for field in dataclasses.fields(config) if field.init]
+
+
+def _check_path(config: Any, path: str) -> None:
+    """Every part of a path must be a setting."""
+    done = type(config).__name__
+    for part in path.split("."):
+        names = [field.name for field in _settings(config)]
+        if part not in names:
+            allowed = f"{done} has no setting {part!r}, only {', '.join(names)}"
+            raise check.fail("path in axes", path, allowed, "name one of these")
+        config, done = getattr(config, part), f"{done}.{part}"
+        if not dataclasses.is_dataclass(config):
+            break

@@ -1,0 +1,193 @@
+"""Expectation-maximisation for normal mixtures, for the rows of one chain.
+
+Rows come with their coordinates as first axis, [dim, row], and standardised: overall mean
+zero, overall covariance the identity. Every component keeps the Cholesky factor of its
+covariance, and an M step multiplies it by the factor of what its rows look like in its own
+coordinates. No covariance is ever formed, so narrow components lose no digits.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from collapse_jax.families.gaussian_mixture.linalg import (
+    Whitened,
+    cholesky,
+    diagonals,
+    log_sum_exp,
+    moments,
+    product,
+    row_sums,
+    squared_norms,
+    times_vectors,
+    whiten,
+)
+
+RESOLUTION = 8  # multiples of the rounding error of a row that a standard deviation needs
+
+
+class Components(NamedTuple):
+    """A normal mixture: component k is N(means[k], factors[k] factors[k]^T).
+
+    A removed component has weight 0, and mean and covariance of the rows together.
+    """
+
+    weights: Float[Array, " component"]
+    means: Float[Array, "component dim"]
+    factors: Float[Array, "component dim dim"]  # lower triangular; diagonal for "diag"
+
+
+class Rows(NamedTuple):
+    """Rows of one chain with their multiplicities, None for one of each."""
+
+    values: Float[Array, "dim row"]
+    weights: Float[Array, " row"] | None
+
+    @property
+    def total(self) -> Float[Array, ""] | int:
+        """Number of rows."""
+        return self.values.shape[1] if self.weights is None else row_sums([self.weights])[0]
+
+    def weigh(self, values: Float[Array, "... row"]) -> Float[Array, "... row"]:
+        """`values` times the multiplicities."""
+        return values if self.weights is None else values * self.weights
+
+
+class Settings(NamedTuple):
+    """How a mixture is fitted; all static.
+
+    Attributes:
+      is_diagonal: whether covariances are diagonal.
+      tolerance: stop when the mean log-likelihood changes by less.
+      max_iterations: stop then in any case.
+      floor: least variance of a component in any direction, relative to that of all rows.
+    """
+
+    is_diagonal: bool
+    tolerance: float
+    max_iterations: int
+    floor: float
+
+
+class Progress(NamedTuple):
+    """A mixture after some iterations.
+
+    Attributes:
+      components: after the last M step.
+      num_iterations: pairs of E and M step made.
+      log_likelihood: mean over rows, of the mixture before the last M step.
+      change: of the log-likelihood in the last iteration.
+      floored: whether the floor acted in the last M step.
+    """
+
+    components: Components
+    num_iterations: Int[Array, ""]
+    log_likelihood: Float[Array, ""]
+    change: Float[Array, ""]
+    floored: Bool[Array, ""]
+
+
+def fit(rows: Rows, start: Components, settings: Settings, floored: Bool[Array, ""]) -> Progress:
+    """Iterate until the mean log-likelihood changes by less than the tolerance."""
+    dtype = rows.values.dtype
+    infinite = jnp.full((), jnp.inf, dtype)
+    begin = Progress(start, jnp.int32(0), -infinite, infinite, floored)
+
+    def goes_on(now: Progress) -> Array:
+        is_moving = jnp.abs(now.change) >= settings.tolerance
+        return is_moving & (now.num_iterations < settings.max_iterations)
+
+    return jax.lax.while_loop(goes_on, lambda now: iterate(rows, now, settings), begin)
+
+
+def iterate(rows: Rows, now: Progress, settings: Settings) -> Progress:
+    """One E step and one M step."""
+    old = now.components
+    whitened = whiten(rows.values, old.means, old.factors, settings.is_diagonal)
+    logits = _log_densities(whitened, old)
+    per_row = log_sum_exp(logits)
+    responsibilities = rows.weigh(jnp.exp(logits - per_row))
+    log_likelihood = row_sums([rows.weigh(per_row)])[0] / rows.total
+    components, floored = maximize(rows, responsibilities, old, settings, whitened)
+    change = log_likelihood - now.log_likelihood
+    return Progress(components, now.num_iterations + 1, log_likelihood, change, floored)
+
+
+def log_density(values: Float[Array, "dim row"], components: Components) -> Float[Array, " row"]:
+    """ln of the mixture's density at every row."""
+    whitened = whiten(values, components.means, components.factors, is_diagonal=False)
+    return log_sum_exp(_log_densities(whitened, components))
+
+
+def maximize(
+    rows: Rows,
+    responsibilities: Float[Array, "component row"],
+    old: Components,
+    settings: Settings,
+    whitened: Whitened | None = None,
+) -> tuple[Components, Bool[Array, ""]]:
+    """The M step, and whether the floor acted.
+
+    Args:
+      rows: the data.
+      responsibilities: with the rows' multiplicities in them.
+      old: the components whose coordinates are computed in.
+      settings: how to fit.
+      whitened: the rows in the coordinates of each component, if known already.
+    """
+    if whitened is None:
+        whitened = whiten(rows.values, old.means, old.factors, settings.is_diagonal)
+    counts, first, second = moments(responsibilities, whitened, settings.is_diagonal)
+    safe = jnp.where(counts > 0, counts, 1)[:, None]
+    shift = first / safe
+    spread = second / safe[..., None] - shift[:, :, None] * shift[:, None, :]
+    if settings.is_diagonal:
+        spread = spread * jnp.eye(spread.shape[-1], dtype=spread.dtype)
+    means = old.means + times_vectors(old.factors, shift)
+    factors = product(old.factors, cholesky(spread))
+    floored = jnp.bool_(False)
+    if settings.floor > 0:
+        factors, floored = _raise_to_floor(factors, settings.floor)
+        floored = floored & (counts > 0)
+    scales = diagonals(factors)
+    resolution = RESOLUTION * jnp.finfo(means.dtype).eps * (1 + jnp.max(jnp.abs(means), axis=-1))
+    is_alive = (counts > 0) & jnp.all(scales > resolution[:, None], axis=-1)
+    heaviest = jnp.arange(len(counts)) == jnp.argmax(counts)
+    remaining = jnp.where(jnp.any(is_alive), jnp.where(is_alive, counts, 0), heaviest)
+    components = Components(
+        remaining / jnp.sum(remaining),
+        jnp.where(is_alive[:, None], means, 0),
+        jnp.where(is_alive[:, None, None], factors, jnp.eye(means.shape[-1], dtype=means.dtype)),
+    )
+    return components, jnp.any(floored & is_alive)
+
+
+def identity_components(num_components: int, dim: int, dtype: jnp.dtype) -> Components:
+    """Equal weights; every component is the normal law of the rows together."""
+    return Components(
+        jnp.full(num_components, 1 / num_components, dtype),
+        jnp.zeros((num_components, dim), dtype),
+        jnp.broadcast_to(jnp.eye(dim, dtype=dtype), (num_components, dim, dim)),
+    )
+
+
+def _log_densities(whitened: Whitened, components: Components) -> Float[Array, "component row"]:
+    """ln(weight * density) of each component at every row."""
+    scales = diagonals(components.factors)
+    constant = jnp.log(components.weights) - jnp.sum(jnp.log(scales), axis=-1)
+    constant = constant - 0.5 * scales.shape[-1] * jnp.log(2 * jnp.pi).astype(constant.dtype)
+    return constant[:, None] - 0.5 * squared_norms(whitened)
+
+
+def _raise_to_floor(
+    factors: Float[Array, "component dim dim"], floor: float
+) -> tuple[Array, Bool[Array, " component"]]:
+    """Covariances whose eigenvalues are at least `floor`, and where that made a difference."""
+    covariances = product(factors, jnp.swapaxes(factors, -1, -2))
+    values, vectors = jnp.linalg.eigh(jnp.nan_to_num(covariances))
+    raised = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None, :]
+    acted = jnp.any(values < floor, axis=-1)
+    lifted = cholesky(product(raised, jnp.swapaxes(raised, -1, -2)))
+    return jnp.where(acted[:, None, None], lifted, factors), acted

@@ -1,0 +1,183 @@
+"""Stacks of small matrices, [k, dim, dim]: up to three dimensions they are single numbers."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+WRITTEN_OUT = 3  # dimensions up to which the compiler sees no matrix
+HIGHEST = jax.lax.Precision.HIGHEST
+
+
+def diagonals(matrices: Float[Array, "k dim dim"]) -> Float[Array, "k dim"]:
+    """The diagonal of each matrix."""
+    return jnp.diagonal(matrices, axis1=-2, axis2=-1)
+
+
+def product(left: Float[Array, "k i j"], right: Float[Array, "k j l"]) -> Float[Array, "k i l"]:
+    """The product of each pair of matrices."""
+    inner = left.shape[-1]
+    if inner > WRITTEN_OUT:
+        return jnp.einsum("kij,kjl->kil", left, right, precision=HIGHEST)
+    return fold(jnp.add, [left[:, :, j, None] * right[:, None, j, :] for j in range(inner)])
+
+
+def cholesky(matrices: Float[Array, "k dim dim"]) -> Float[Array, "k dim dim"]:
+    """Lower factors; a pivot that is not positive gives 0 or NaN on the diagonal."""
+    dim = matrices.shape[-1]
+    if dim > WRITTEN_OUT:
+        return jax.lax.linalg.cholesky(matrices, symmetrize_input=False)
+    zero = jnp.zeros_like(matrices[:, 0, 0])
+    factor = [[zero] * dim for _ in range(dim)]
+    for j in range(dim):
+        pivot = matrices[:, j, j] - fold(jnp.add, [zero, *(factor[j][k] ** 2 for k in range(j))])
+        root = jnp.sqrt(jnp.maximum(pivot, 0))
+        factor[j][j] = root
+        for i in range(j + 1, dim):
+            done = fold(jnp.add, [zero, *(factor[i][k] * factor[j][k] for k in range(j))])
+            factor[i][j] = (matrices[:, i, j] - done) / jnp.where(root > 0, root, 1)
+    return jnp.stack([jnp.stack(row, axis=-1) for row in factor], axis=-2)
+
+
+def inverse(factors: Float[Array, "k dim dim"]) -> Float[Array, "k dim dim"]:
+    """Inverses of lower triangular matrices."""
+    dim = factors.shape[-1]
+    if dim > WRITTEN_OUT:
+        identity = jnp.broadcast_to(jnp.eye(dim, dtype=factors.dtype), factors.shape)
+        return jax.lax.linalg.triangular_solve(factors, identity, left_side=True, lower=True)
+    zero = jnp.zeros_like(factors[:, 0, 0])
+    result = [[zero] * dim for _ in range(dim)]
+    for i in range(dim):
+        result[i][i] = 1 / factors[:, i, i]
+        for j in range(i):
+            along = fold(jnp.add, [factors[:, i, k] * result[k][j] for k in range(j, i)])
+            result[i][j] = -along * result[i][i]
+    return jnp.stack([jnp.stack(row, axis=-1) for row in result], axis=-2)
+
+
+def times_vectors(
+    matrices: Float[Array, "k i j"], vectors: Float[Array, "k j"]
+) -> Float[Array, "k i"]:
+    """The product of each matrix with its vector."""
+    return product(matrices, vectors[..., None])[..., 0]
+
+
+def times_rows(matrix: Float[Array, "i j"], rows: Float[Array, "j row"]) -> Float[Array, "i row"]:
+    """One matrix times many vectors, coordinates first."""
+    if len(matrix) > WRITTEN_OUT:
+        return jnp.matmul(matrix, rows, precision=HIGHEST)
+    return fold(jnp.add, [matrix[:, j, None] * rows[j] for j in range(len(rows))])
+
+
+Whitened = list[Array] | Array  # dim times [component, row], or [component, dim, row]
+
+
+def whiten(
+    values: Float[Array, "dim row"],
+    means: Float[Array, "component dim"],
+    factors: Float[Array, "component dim dim"],
+    is_diagonal: bool,
+) -> Whitened:
+    """factor^-1 (row - mean) for every component and row."""
+    dim = len(values)
+    if is_diagonal and dim > WRITTEN_OUT:
+        return (values - means[:, :, None]) / diagonals(factors)[:, :, None]
+    inverses = inverse(factors)
+    if dim > WRITTEN_OUT:
+        centres = times_vectors(inverses, means)
+        turned = jnp.einsum("kij,jr->kir", inverses, values, precision=HIGHEST)
+        return turned - centres[:, :, None]
+    centred = [values[j] - means[:, j, None] for j in range(dim)]
+    columns = [[i] if is_diagonal else range(i + 1) for i in range(dim)]
+    return [
+        fold(jnp.add, [inverses[:, i, j, None] * centred[j] for j in columns[i]])
+        for i in range(dim)
+    ]
+
+
+def squared_norms(whitened: Whitened) -> Float[Array, "component row"]:
+    """Squared Mahalanobis distance of every row from every mean."""
+    if isinstance(whitened, list):
+        return fold(jnp.add, [z * z for z in whitened])
+    return jnp.sum(whitened**2, axis=1)
+
+
+def moments(
+    responsibilities: Float[Array, "component row"], whitened: Whitened, is_diagonal: bool
+) -> tuple[Array, Array, Array]:
+    """Sums over rows of r [component], r z [component, dim], r z z^T [component, dim, dim]."""
+    if not isinstance(whitened, list):
+        weighted = responsibilities[:, None] * whitened
+        counts, first = row_sums([responsibilities])[0], row_sums([weighted])[0]
+        if is_diagonal:
+            squares = row_sums([weighted * whitened])[0]
+            return counts, first, squares[..., None] * jnp.eye(len(squares[0]))
+        second = jnp.einsum("kir,kjr->kij", weighted, whitened, precision=HIGHEST)
+        return counts, first, second
+    dim = len(whitened)
+    weighted = [responsibilities * z for z in whitened]
+    pairs = [(i, j) for i in range(dim) for j in range(i + 1) if i == j or not is_diagonal]
+    products = [weighted[i] * whitened[j] for i, j in pairs]
+    counts, *sums = row_sums([responsibilities, *weighted, *products])
+    entries = dict(zip(pairs, sums[dim:], strict=True))
+    zero = jnp.zeros_like(counts)
+    table = [[entries.get((max(i, j), min(i, j)), zero) for j in range(dim)] for i in range(dim)]
+    second = jnp.stack([jnp.stack(row, axis=-1) for row in table], axis=-2)
+    return counts, jnp.stack(sums[:dim], axis=-1), second
+
+
+_FAN_IN = 5  # more terms, and the compiler no longer fills the processor's vectors
+_FEW = 64
+_WRITTEN_OUT = 32  # terms of a sum that becomes one expression
+
+
+def row_sums(values: Sequence[Float[Array, "... row"]]) -> list[Float[Array, "..."]]:
+    """The sum of each array along its last axis; all have one shape.
+
+    On CPU a reduction is one loop, and so is one of many arrays together: what they have
+    in common is computed once. Five parts of the axis are added at a time, so that the
+    rest of it fills vectors; this also keeps the rounding error at the level of log M.
+    """
+    values = list(values)
+    while (length := values[0].shape[-1]) > _FEW:
+        part = -(-length // _FAN_IN)
+        pad = [(0, 0)] * (values[0].ndim - 1) + [(0, part * _FAN_IN - length)]
+        shape = (*values[0].shape[:-1], _FAN_IN, part)
+        if part * _FAN_IN > length:
+            values = [jnp.pad(value, pad) for value in values]
+        values = _add_together([value.reshape(shape) for value in values])
+    return [jnp.sum(value, axis=-1) for value in values]
+
+
+def _add_together(values: list[Array]) -> list[Array]:
+    zeros = tuple(jnp.zeros((), value.dtype) for value in values)
+
+    def add(left: tuple[Array, ...], right: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(a + b for a, b in zip(left, right, strict=True))
+
+    return list(jax.lax.reduce(tuple(values), zeros, add, (values[0].ndim - 2,)))
+
+
+def fold(combine: Callable[[Array, Array], Array], terms: Sequence[Array]) -> Array:
+    """The terms combined one after the other, as one expression."""
+    return reduce(combine, terms)
+
+
+def log_sum_exp(logits: Float[Array, "component row"]) -> Float[Array, " row"]:
+    """ln sum exp over components; -inf where all are."""
+    if len(logits) > _WRITTEN_OUT:
+        return jax.nn.logsumexp(logits, axis=0)
+    top = fold(jnp.maximum, list(logits))
+    safe = jnp.where(top > -jnp.inf, top, 0)
+    return safe + jnp.log(fold(jnp.add, [jnp.exp(logit - safe) for logit in logits]))
+
+
+def squared_distances(
+    rows: Float[Array, "dim row"], centres: Float[Array, "dim centre"]
+) -> Float[Array, "centre row"]:
+    """|row - centre|^2 for every pair."""
+    if len(rows) > _WRITTEN_OUT:
+        return jnp.sum((rows[:, None] - centres[:, :, None]) ** 2, axis=0)
+    return fold(jnp.add, [(x - c[:, None]) ** 2 for x, c in zip(rows, centres, strict=True)])

@@ -1,0 +1,253 @@
+"""Language models that are fine-tuned generation after generation."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from collapse_jax.config import config, replace_fields, static
+from collapse_jax.core.corpus import AbstractCorpus, Samples, Size, prefix_weights
+from collapse_jax.core.family import NON_FINITE, OK, AbstractFamily, Fit, Metric
+from collapse_jax.core.host_context import Workplace
+from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.source import AbstractSource
+from collapse_jax.families.language_model.tuned_model import TunedModel
+from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.subset import random_subset
+from collapse_jax.sources.token_blocks import TokenBlocks
+from collapse_jax.utils import check
+
+STARTS = ("pretrained", "last", "fresh")
+_EMPTY = -1  # in place of the tokens of an empty slot
+_NOWHERE = Workplace()
+
+
+@config
+class LanguageModel(AbstractFamily):
+    """OPT models, fine-tuned as in the paper's experiment on text (Shumailov et al. 2024).
+
+    Every generation trains a network on blocks of tokens, keeps the weights that are best on
+    the source's validation blocks, and writes the next corpus: for blocks of the original
+    training set their continuation, as long as the block, the block itself left out. All of
+    them are continued in their order; where fewer are wanted, a random subset is, and where
+    more, they are taken again. A chain is a seed. The steps are programs called from Python,
+    on all devices that `simulate(devices=...)` names together; with a store, unfinished
+    training and text are kept.
+
+    Variables: `test_perplexity` (exp of the mean loss of the test blocks; `zero_shot_perplexity`
+    before training), `training_loss` and `validation_loss` [epoch], nats per token, and
+    `best_epoch`, counted from 1; `corpus_perplexity` [slot], of every block of the model's own
+    corpus under model 0, NaN for empty slots; and of that corpus `distinct_1`, `distinct_2`,
+    `distinct_3` (share of different n-grams), `repetition_rate` (of 4-grams within a block),
+    `unigram_entropy` (nats), `tail_share` (tokens among those that are rarest in the original
+    training set and make up at most a tenth of it) and `unique_share` (different blocks). On
+    request `corpus` [slot, token], -1 in empty slots.
+
+    Args:
+      model: pretrained weights, a folder or hub id such as "facebook/opt-125m"; or a
+        `language_model.Config` for random ones.
+      training: `language_model.Training`; its steps_per_epoch follow from the corpus.
+      decoding: `language_model.Decoding`; exactly as many new tokens as a block has.
+      revision: of the weights on the hub.
+      start: every generation starts from the "pretrained" weights (the random ones of the
+        chain, for a Config), from those of the "last" generation, or from "fresh" random
+        ones of its own.
+      batch_size: blocks of a training step.
+      generation_batch: blocks continued at a time.
+      evaluation_batch: blocks evaluated at a time.
+
+    Raises:
+      ValueError: for any other value.
+    """
+
+    model: Any = static(default="facebook/opt-125m")
+    training: Any = static(default=None)
+    decoding: Any = static(default=None)
+    revision: str | None = static(default=None)
+    start: str = static(default="pretrained")
+    batch_size: int = static(default=128)
+    generation_batch: int = static(default=32)
+    evaluation_batch: int = static(default=32)
+    validation: Any = dataclasses.field(init=False, repr=False, default=None)
+    test: Any = dataclasses.field(init=False, repr=False, default=None)
+    place: Workplace = static(init=False, repr=False, default=_NOWHERE)
+
+    def __post_init__(self) -> None:
+        from collapse_jax.lm import Config, Decoding, Training
+
+        for name in ("batch_size", "generation_batch", "evaluation_batch"):
+            check.integer(f"LanguageModel.{name}", getattr(self, name), 1)
+        check.choice("LanguageModel.start", self.start, STARTS)
+        defaults = {
+            "training": Training(),
+            "decoding": Decoding(64, num_beams=5, min_new_tokens=64),
+        }
+        for name, default in defaults.items():
+            value = default if getattr(self, name) is None else getattr(self, name)
+            allowed = f"it must be a language_model.{type(default).__name__}"
+            check.instance(f"LanguageModel.{name}", value, type(default), allowed, "pass one")
+            object.__setattr__(self, name, value)
+        if not isinstance(self.model, Config):
+            object.__setattr__(self, "model", str(self.model))
+            if self.start == "fresh":
+                allowed = "pretrained weights are not random"
+                remedy = "pass start='pretrained' or 'last', or model=language_model.Config(...)"
+                raise check.fail("LanguageModel.start", self.start, allowed, remedy)
+
+    @property
+    def keeps_corpus(self) -> bool:
+        """Its perplexity and diversity are measured."""
+        return True
+
+    @property
+    def uses_first(self) -> bool:
+        """Model 0 is the judge, and its blocks are the prompts."""
+        return True
+
+    @property
+    def runs_on_host(self) -> bool:
+        """Training and writing are loops in Python."""
+        return True
+
+    @property
+    def outline(self) -> "LanguageModel":
+        """The shapes of all results."""
+        return Outline.of(self)
+
+    def at(self, place: Workplace) -> Self:
+        """The family, working there."""
+        return replace_fields(self, place=place)
+
+    def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
+        """Itself, if the source has blocks that the model can be trained on and continue."""
+        if not isinstance(source, TokenBlocks):
+            allowed = "a language model is trained on blocks of tokens"
+            remedy = "use cj.TokenBlocks(...)"
+            raise check.fail("Chain.source", type(source).__name__, allowed, remedy)
+        network, block = self.network, source.block_size
+        if source.vocab_size > network.vocab_size:
+            allowed = f"the model's weights know {network.vocab_size} tokens"
+            remedy = "use the tokenizer that belongs to the weights"
+            raise check.fail("TokenBlocks.vocab_size", source.vocab_size, allowed, remedy)
+        if 2 * block > network.max_position_embeddings:
+            allowed = (
+                f"a block and its continuation need {2 * block} positions, "
+                f"the model has {network.max_position_embeddings}"
+            )
+            raise check.fail("block_size", block, allowed, "cut the text into smaller blocks")
+        for name in ("max_new_tokens", "min_new_tokens"):
+            value, remedy = getattr(self.decoding, name), f"pass {name}={block}"
+            if value != block:
+                allowed = f"blocks have {block} tokens"
+                raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
+        if policy.keep is not None:
+            allowed = "a verifier would have blocks written that it then refuses"
+            raise check.fail(f"{type(policy).__name__}.keep", policy.keep, allowed, "pass None")
+        if policy.history == "law":
+            allowed = "earlier models are not kept"
+            remedy = "use previous='data'"
+            raise check.fail(f"{type(policy).__name__}.previous", "distribution", allowed, remedy)
+        return replace_fields(self, validation=source.validation, test=source.test)
+
+    @property
+    def network(self) -> Any:
+        """The `Config` of the models."""
+        from collapse_jax.lm import Config, read_config
+
+        if isinstance(self.model, Config):
+            return self.model
+        return read_config(self.model, revision=self.revision)
+
+    def fit(self, keys: Keys, corpus: Any, previous: Any, first: Any) -> Fit:
+        """A network trained on a corpus, as good on the validation blocks as it ever was."""
+        from collapse_jax.families.language_model.tune import tune
+
+        trained = tune(self, keys, corpus, previous)
+        losses = np.concatenate([trained.training_loss, trained.validation_loss])
+        return Fit(trained, jnp.int32(OK if np.isfinite(losses).all() else NON_FINITE))
+
+    def draw(
+        self, keys: Keys, params: TunedModel, size: Size, capacity: int, first: Any
+    ) -> AbstractCorpus:
+        """Continuations of the original blocks."""
+        from collapse_jax.families.language_model.evaluate import rows_of
+        from collapse_jax.families.language_model.write import write
+
+        prompts = rows_of(first[1])
+        total = len(prompts)
+        times, rest = divmod(int(size), total)
+        chosen = np.asarray(random_subset(keys, Purpose.PROMPT, total, rest, total))[:rest]
+        places = np.concatenate([np.tile(np.arange(total), times), chosen])
+        written = write(self, keys, params, prompts[places])
+        rows = jnp.pad(jnp.asarray(written), ((0, capacity - len(written)), (0, 0)))
+        return Samples(rows, prefix_weights(size, capacity))
+
+    def measure(
+        self, params: TunedModel, corpus: Any, source: AbstractSource, first: Any
+    ) -> dict[str, Array]:
+        """All variables but `corpus`."""
+        from collapse_jax.families.language_model.evaluate import evaluate
+
+        assert isinstance(source, TokenBlocks)
+        values = params.variables | evaluate(self, params, corpus, source, first)
+        return {name: jnp.asarray(value) for name, value in values.items()}
+
+    @property
+    def optional_metrics(self) -> Mapping[str, Metric]:
+        """`corpus`."""
+        return {"corpus": _corpus}
+
+    @property
+    def axes(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of axes."""
+        return {
+            "training_loss": ("epoch",),
+            "validation_loss": ("epoch",),
+            "corpus_perplexity": ("slot",),
+            "corpus": ("slot", "token"),
+        }
+
+
+def _corpus(
+    key: Any, family: Any, params: Any, corpus: Any, source: Any, first: Any
+) -> Int[Array, "slot token"]:
+    """The blocks that the model was trained on."""
+    return jnp.where(corpus.full_weights()[:, None] > 0, corpus.rows, _EMPTY)
+
+
+@config
+class Outline(LanguageModel):
+    """The shapes of what a language model gives, for planning: its numbers are zeros."""
+
+    @classmethod
+    def of(cls, family: LanguageModel) -> Self:
+        """Of this family."""
+        outline: Any = object.__new__(cls)
+        for name, value in vars(family).items():
+            object.__setattr__(outline, name, value)
+        return outline
+
+    def fit(self, keys: Keys, corpus: Any, previous: Any, first: Any) -> Fit:
+        """Zeros."""
+        from flax import nnx
+
+        from collapse_jax.lm import OPT
+
+        shapes = jax.eval_shape(lambda: nnx.state(OPT(self.network, key=jax.random.key(0))))
+        params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        losses = jnp.zeros(self.training.num_epochs, jnp.float32)
+        return Fit(TunedModel(params, losses, losses, jnp.float32(0)), jnp.int32(OK))
+
+    def measure(
+        self, params: TunedModel, corpus: Any, source: AbstractSource, first: Any
+    ) -> dict[str, Array]:
+        """Zeros."""
+        from collapse_jax.families.language_model.evaluate import NAMES
+
+        zeros: dict[str, Any] = dict.fromkeys(NAMES, jnp.float32(0))
+        zeros["corpus_perplexity"] = jnp.zeros(corpus.capacity, jnp.float32)
+        return params.variables | zeros

@@ -1,0 +1,137 @@
+"""Training of one generation: steps, a look at the validation blocks after every epoch."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Int
+
+from collapse_jax import lm
+from collapse_jax.core.corpus import Samples
+from collapse_jax.families.language_model.evaluate import mean_loss, mesh_of, rows_of, with_params
+from collapse_jax.families.language_model.tuned_model import TunedModel
+from collapse_jax.lm.loss import IGNORED
+from collapse_jax.random.keys import Keys, Purpose
+
+_NAME = "training"
+
+
+class Work(NamedTuple):
+    """Training that may not be finished.
+
+    Attributes:
+      state: of the network and its optimizer.
+      best: parameters with the lowest validation loss so far.
+      losses: of every step, [epoch, step], NaN for those to come.
+      validation: nats per token after every epoch, NaN for those to come.
+      zero_shot: perplexity of the test blocks before the first step.
+    """
+
+    state: lm.TrainingState
+    best: Any
+    losses: np.ndarray
+    validation: np.ndarray
+    zero_shot: np.ndarray
+
+
+def tune(family: Any, keys: Keys, corpus: Samples, previous: Any) -> TunedModel:
+    """A model trained on the rows of a corpus."""
+    blocks, generation = rows_of(corpus), int(keys.generation)
+    steps, epochs = -(-len(blocks) // family.batch_size), family.training.num_epochs
+    training = dataclasses.replace(family.training, steps_per_epoch=steps)
+    model = starting_model(family, keys, previous)
+    trainer = lm.Trainer(model, training, mesh_of(family))
+    work = _begin(family, trainer, model, generation, (epochs, steps))
+    dropout = keys.key(Purpose.FIT)
+    done = int(work.state.step)
+    losses, order = list(work.losses.ravel()[:done]), np.empty(0)
+    for step in range(done, epochs * steps):
+        epoch, place = divmod(step, steps)
+        if step == done or place == 0:
+            order = shuffled(keys, epoch, len(blocks))
+        ids, labels = batch_of(blocks, order, place, family.batch_size)
+        state, loss = trainer.step(work.state, ids, labels=labels, key=dropout)
+        work = work._replace(state=state)
+        losses.append(loss)
+        if place == steps - 1:
+            work = _validated(family, work, epoch)
+        family.place.keep(generation, _NAME, functools.partial(_arrays, work, losses))
+    return TunedModel(
+        jax.tree.map(np.asarray, work.best),
+        jnp.asarray(np.mean(_filled(work.losses, losses), axis=1)),
+        jnp.asarray(work.validation),
+        jnp.asarray(work.zero_shot),
+    )
+
+
+def starting_model(family: Any, keys: Keys, previous: TunedModel | None) -> lm.OPT:
+    """The network before training."""
+    if family.start == "last" and previous is not None:
+        return with_params(family, previous.params)
+    if isinstance(family.model, str):
+        return _load(family.model, family.revision)
+    if family.start != "fresh":
+        keys = Keys(keys.chain, jnp.int32(0))
+    return lm.OPT(family.model, key=keys.key(Purpose.START))
+
+
+@functools.lru_cache(maxsize=1)
+def _load(model: str, revision: str | None) -> lm.OPT:
+    return lm.load(model, revision=revision)
+
+
+def shuffled(keys: Keys, epoch: int, number: int) -> Int[np.ndarray, " block"]:
+    """The order of blocks in an epoch."""
+    return np.lexsort(np.asarray(keys.branch(Purpose.FIT, epoch).bits(Purpose.FIT, (number,))))
+
+
+def batch_of(
+    blocks: np.ndarray, order: np.ndarray, place: int, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and labels of a step; the last of an epoch is filled with rows that do not count."""
+    rows = order[place * size : (place + 1) * size]
+    ids = np.zeros((size, blocks.shape[1]), np.int32)
+    labels = np.full(ids.shape, IGNORED, np.int32)
+    ids[: len(rows)] = labels[: len(rows)] = blocks[rows]
+    return ids, labels
+
+
+def _begin(family: Any, trainer: lm.Trainer, model: lm.OPT, generation: int, shape: tuple) -> Work:
+    """Training before its first step, or as it was kept."""
+    state = trainer.start(model)
+    nothing = np.full(shape, np.nan, np.float32)
+    work = Work(state, nnx.state(model), nothing, nothing[:, 0], np.array(np.nan, np.float32))
+    kept = family.place.find(generation, _NAME)
+    if kept is None:
+        zero_shot = np.exp(mean_loss(family, model, family.test))
+        return work._replace(zero_shot=np.array(zero_shot, np.float32))
+    restored = jax.tree.unflatten(jax.tree.structure(work), list(kept))
+    return restored._replace(state=trainer.go_on(restored.state))
+
+
+def _validated(family: Any, work: Work, epoch: int) -> Work:
+    """With the loss after an epoch; parameters that are better than all before are kept."""
+    params = work.state.params
+    loss = mean_loss(family, with_params(family, params), family.validation)
+    validation = work.validation.copy()
+    validation[epoch] = loss
+    if np.all(np.isnan(work.validation)) or loss < np.nanmin(work.validation):
+        work = work._replace(best=jax.tree.map(jnp.copy, params))
+    return work._replace(validation=validation)
+
+
+def _filled(shape: np.ndarray, losses: list) -> np.ndarray:
+    """Losses of steps in the shape of epochs."""
+    filled = np.full(shape.size, np.nan, np.float32)
+    filled[: len(losses)] = jax.device_get(losses)
+    return filled.reshape(shape.shape)
+
+
+def _arrays(work: Work, losses: list) -> list[np.ndarray]:
+    """What is kept of unfinished training."""
+    kept = work._replace(losses=_filled(work.losses, losses))
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(kept)]

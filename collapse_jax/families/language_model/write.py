@@ -1,0 +1,34 @@
+"""The next corpus: continuations of blocks, batch after batch."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from collapse_jax import lm
+from collapse_jax.families.language_model.evaluate import mesh_of, with_params
+from collapse_jax.random.keys import Keys, Purpose
+
+_NAME = "text"
+
+
+def write(
+    family: Any, keys: Keys, model: Any, prompts: np.ndarray
+) -> Int[np.ndarray, "block token"]:
+    """A continuation of every prompt, as long as the prompt, in their order."""
+    generation = int(keys.generation)
+    kept = family.place.find(generation, _NAME)
+    written = [] if kept is None else list(kept)
+    batches = lm.stream(
+        with_params(family, model.params),
+        prompts,
+        decoding=family.decoding,
+        batch_size=family.generation_batch,
+        key=keys.key(Purpose.DRAW),
+        mesh=mesh_of(family),
+        first_row=sum(map(len, written)),
+    )
+    for batch in batches:
+        written.append(batch)
+        family.place.keep(generation, _NAME, lambda: [np.concatenate(written)])
+    return np.concatenate(written)

@@ -1,0 +1,65 @@
+"""Which class an image is of, as a small network trained on original images says."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from collapse_jax.config import config
+from collapse_jax.utils import check
+
+
+@config
+class Classifier:
+    """A perceptron with one hidden layer; made by `Classifier.train`.
+
+    Attributes:
+      kernels: [pixel, unit] and [unit, class].
+      biases: [unit] and [class].
+    """
+
+    kernels: Any
+    biases: Any
+
+    @classmethod
+    def train(
+        cls, images: Any, labels: Any, *, seed: int = 0, num_units: int = 128
+    ) -> "Classifier":
+        """Train on labelled images, by scikit-learn's `MLPClassifier` with early stopping.
+
+        Args:
+          images: [row, pixel].
+          labels: [row], integers 0 .. K-1.
+          seed: of its start and of the order of images.
+          num_units: of the hidden layer.
+
+        Raises:
+          ValueError: for fewer than two classes, or for classes without an image.
+        """
+        from sklearn.neural_network import MLPClassifier
+
+        classes = np.unique(labels)
+        if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
+            allowed = "there must be two classes or more, 0 .. K-1, and an image of each"
+            raise check.fail("labels", classes.tolist(), allowed, "pass more images, or none")
+        model: Any = MLPClassifier(
+            (num_units,), max_iter=50, early_stopping=True, random_state=seed
+        ).fit(images, labels)
+        kernels, biases = list(model.coefs_), list(model.intercepts_)
+        if len(classes) == 2:  # one logit, of the second class
+            kernels[1] = np.hstack([-kernels[1] / 2, kernels[1] / 2])
+            biases[1] = np.concatenate([-biases[1] / 2, biases[1] / 2])
+        narrow = [tuple(part.astype(np.float32) for part in parts) for parts in (kernels, biases)]
+        return cls(*narrow)
+
+    def predict(self, images: Float[Array, "image pixel"]) -> Int[Array, " image"]:
+        """The likeliest class of every image."""
+        hidden = jax.nn.relu(images @ self.kernels[0] + self.biases[0])
+        return jnp.argmax(hidden @ self.kernels[1] + self.biases[1], axis=1)
+
+    def shares(self, images: Float[Array, "image pixel"]) -> Float[Array, " class"]:
+        """The share of the images in every class."""
+        counts = jnp.bincount(self.predict(images), length=len(self.biases[1]))
+        return counts.astype(jnp.float32) / len(images)

@@ -1,0 +1,91 @@
+"""Checks of tokens, masks and keys, before anything is compiled."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int, Key
+
+from collapse_jax.lm.config import Config
+from collapse_jax.lm.loss import IGNORED
+from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.utils import check
+
+
+def check_tokens(
+    config: Config, input_ids: Any, attention_mask: Any
+) -> tuple[Int[np.ndarray, "batch length"], Bool[np.ndarray, "batch length"]]:
+    """Tokens as int32 and the mask as truth values, all ones for None.
+
+    Raises:
+      ValueError: naming the first thing that is wrong.
+    """
+    ids = np.asarray(input_ids)
+    shape = check.Shown(f"array of shape {ids.shape}")
+    if ids.ndim != 2 or ids.size == 0:
+        allowed = "it must be [batch, length], not empty"
+        raise check.fail("input_ids", shape, allowed, "pass input_ids[None] for one text")
+    if not np.issubdtype(ids.dtype, np.integer):
+        shown = check.Shown(f"array of {ids.dtype}")
+        raise check.fail("input_ids", shown, "tokens are integers", "pass what a tokenizer gives")
+    if ids.shape[1] > config.max_position_embeddings:
+        allowed = f"the model has {config.max_position_embeddings} positions"
+        raise check.fail("input_ids", shape, allowed, "cut the texts")
+    bad = np.argwhere((ids < 0) | (ids >= config.vocab_size))
+    if len(bad):
+        place = tuple(int(axis) for axis in bad[0])
+        allowed = f"the model knows tokens 0 to {config.vocab_size - 1}"
+        remedy = "use the model's own tokenizer"
+        raise check.fail(f"input_ids[{place[0]}, {place[1]}]", int(ids[place]), allowed, remedy)
+    if attention_mask is None:
+        return ids.astype(np.int32), np.ones(ids.shape, bool)
+    mask = np.asarray(attention_mask)
+    if mask.shape != ids.shape or not np.all((mask == 0) | (mask == 1)):
+        shown = check.Shown(f"array of shape {mask.shape}")
+        allowed = f"it must have zeros and ones in the shape of input_ids, {ids.shape}"
+        raise check.fail("attention_mask", shown, allowed, "pass None for no padding")
+    return ids.astype(np.int32), mask.astype(bool)
+
+
+def check_prompts(config: Config, mask: np.ndarray, max_new_tokens: int) -> None:
+    """Refuse prompts that are not padded on the left alone, or leave no positions."""
+    bad = np.flatnonzero(~mask[:, -1] | np.any(mask[:, :-1] & ~mask[:, 1:], axis=1))
+    if len(bad):
+        shown = check.Shown(f"{mask[bad[0]].astype(int).tolist()}")
+        allowed = "prompts are padded on the left, and none is empty"
+        remedy = "pass padding_side='left' to the tokenizer"
+        raise check.fail(f"attention_mask[{bad[0]}]", shown, allowed, remedy)
+    total, known = mask.shape[1] + max_new_tokens, config.max_position_embeddings
+    if total > known:
+        allowed = (
+            f"with prompts of {mask.shape[1]} that is {total}, the model has {known} positions"
+        )
+        raise check.fail("max_new_tokens", max_new_tokens, allowed, "cut the prompts or ask less")
+
+
+def check_labels(
+    config: Config, labels: Any, input_ids: np.ndarray, mask: np.ndarray
+) -> Int[np.ndarray, "batch length"]:
+    """Labels as int32, -100 where none is predicted; for None, all tokens but padding."""
+    if labels is None:
+        return np.where(mask, input_ids, IGNORED)
+    labels = np.asarray(labels)
+    is_integer = np.issubdtype(labels.dtype, np.integer)
+    if labels.shape != input_ids.shape or not is_integer:
+        shown = check.Shown(f"array of {labels.dtype} {labels.shape}")
+        allowed = f"they must be integers of the shape of input_ids, {input_ids.shape}"
+        raise check.fail("labels", shown, allowed, "pass tokens, and -100 where none is predicted")
+    bad = (labels != IGNORED) & ((labels < 0) | (labels >= config.vocab_size))
+    if np.any(bad):
+        allowed = f"it must be -100 or a token 0 to {config.vocab_size - 1}"
+        raise check.fail("labels", int(labels[bad][0]), allowed, "use the model's own tokenizer")
+    return labels.astype(np.int32)
+
+
+def make_key(key: Any) -> Key[Array, ""]:
+    """A typed key, of the unrolled generator, from an int or a threefry key."""
+    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        remedy = "pass key=0, say, or jax.random.key(0)"
+        key = jax.random.key(check.integer("key", key, 0, 2**63 - 1, remedy))
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl=unrolled_threefry)

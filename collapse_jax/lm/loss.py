@@ -1,0 +1,123 @@
+"""Logits, and the causal loss with its head and softmax fused."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from collapse_jax.lm.model import OPT, causal_attention, head_logits, text_positions
+
+IGNORED = -100
+"""Label of a position that is not predicted."""
+_ROWS = 1024  # predictions whose logits exist at a time
+
+
+class Sum(NamedTuple):
+    """Negative log-likelihoods of labels.
+
+    Attributes:
+      total: their sum, nats.
+      number: how many.
+    """
+
+    total: Float[Array, ""]
+    number: Int[Array, ""]
+
+    @property
+    def mean(self) -> Float[Array, ""]:
+        """Nats per label."""
+        return self.total / jnp.maximum(self.number, 1)
+
+
+def hidden_of(model: OPT, input_ids: Array, mask: Array, key: Any = None) -> Array:
+    """What the head reads of every position."""
+    attend = causal_attention(mask, model.config.attention_dropout, key)
+    return model(input_ids, text_positions(mask), attend, key)
+
+
+def next_token_loss(
+    model: OPT, input_ids: Array, mask: Array, labels: Array, key: Any = None
+) -> Sum:
+    """The loss of predicting labels[:, t + 1] after position t, summed."""
+    hidden = hidden_of(model, input_ids, mask, key)[:, :-1]
+    return cross_entropy(hidden.reshape(-1, hidden.shape[-1]), model.head, labels[:, 1:].ravel())
+
+
+def block_losses(model: OPT, input_ids: Array, mask: Array) -> Float[Array, " batch"]:
+    """The mean loss of every text, of its tokens after the first."""
+    hidden = hidden_of(model, input_ids, mask)[:, :-1]
+    labels = jnp.where(mask[:, 1:] & mask[:, :-1], input_ids[:, 1:], IGNORED)
+
+    def of_text(text: tuple[Array, Array]) -> Array:
+        found = cross_entropy(text[0], model.head, text[1])
+        return found.mean
+
+    return jax.lax.map(of_text, (hidden, labels))
+
+
+def cross_entropy(
+    hidden: Float[Array, "row embedding"],
+    head: Float[Array, "vocab embedding"],
+    labels: Int[Array, " row"],
+) -> Sum:
+    """Cross-entropy of softmax(hidden head^T) and labels; rows labelled -100 do not count.
+
+    Logits are made a few hundred rows at a time. Where gradients are asked for they are made
+    in the same pass, so that no logits are kept and none are made twice.
+    """
+    return Sum(_total(hidden, head, labels), jnp.sum(labels != IGNORED))
+
+
+@jax.custom_vjp
+def _total(hidden: Array, head: Array, labels: Array) -> Array:
+    def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
+        return total + jnp.sum(_losses(head_logits(part[0], head), part[1])[0]), None
+
+    return jax.lax.scan(add, jnp.zeros((), jnp.float32), _in_parts(hidden, labels))[0]
+
+
+def _losses(logits: Array, labels: Array) -> tuple[Array, Array]:
+    """Losses and log-normalisers by row."""
+    normaliser = jax.nn.logsumexp(logits, axis=1)
+    chosen = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[:, None], axis=1)[:, 0]
+    return jnp.where(labels == IGNORED, 0, normaliser - chosen), normaliser
+
+
+def _in_parts(hidden: Array, labels: Array) -> tuple[Array, Array]:
+    """Rows in groups of equal size, empty ones at the end."""
+    parts = -(-len(labels) // _ROWS)
+    size = -(-len(labels) // parts)
+    padding = parts * size - len(labels)
+    hidden = jnp.pad(hidden, ((0, padding), (0, 0)))
+    labels = jnp.pad(labels, (0, padding), constant_values=IGNORED)
+    return hidden.reshape(parts, size, -1), labels.reshape(parts, size)
+
+
+def _with_gradients(hidden: Array, head: Array, labels: Array) -> tuple[Array, tuple]:
+    def add(sums: tuple[Array, Array], part: tuple[Array, Array]) -> tuple[tuple, Array]:
+        total, to_head = sums
+        rows, labels = part
+        logits = head_logits(rows, head)
+        losses, normaliser = _losses(logits, labels)
+        counts = (labels != IGNORED)[:, None]
+        is_label = jnp.arange(logits.shape[1]) == labels[:, None]
+        errors = jnp.where(counts, jnp.exp(logits - normaliser[:, None]) - is_label, 0)
+        errors = errors.astype(head.dtype)
+        added = jax.lax.dot_general(
+            errors, rows, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32
+        )
+        return (total + jnp.sum(losses), to_head + added), errors @ head
+
+    start = (jnp.zeros((), jnp.float32), jnp.zeros(head.shape, jnp.float32))
+    (total, to_head), to_hidden = jax.lax.scan(add, start, _in_parts(hidden, labels))
+    to_hidden = to_hidden.reshape(-1, hidden.shape[1])[: len(hidden)]
+    return total, (to_hidden, to_head.astype(head.dtype))
+
+
+def _scaled(gradients: tuple, by: Array) -> tuple:
+    to_hidden, to_head = gradients
+    return (by * to_hidden).astype(to_hidden.dtype), (by * to_head).astype(to_head.dtype), None
+
+
+_total.defvjp(_with_gradients, _scaled)

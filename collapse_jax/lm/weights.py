@@ -1,0 +1,313 @@
+"""Weights of OPT models: read from a folder or the Hugging Face hub, and written.
+
+Read are `model.safetensors`, `flax_model.msgpack` and, on request, `pytorch_model.bin`, whole
+or in the shards of an index. Every name in a file is accounted for and every shape compared.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from collapse_jax.lm.config import Config
+from collapse_jax.lm.model import OPT
+from collapse_jax.utils import check
+
+PREFIX = "model.decoder."
+HEAD = "lm_head.weight"
+_OF_ONE_MODEL = "weights and config.json must be of one model: fetch both again"
+_EMBEDDINGS = ("embed_tokens", "embed_positions")
+
+
+class Format(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+      file: its name, or that of its index without ".index.json".
+      read: arrays by the names that PyTorch has for them.
+    """
+
+    file: str
+    read: Callable[[Path], Mapping[str, Any]]
+
+
+def load(
+    path_or_id: Any,
+    *,
+    revision: str | None = None,
+    dtype: Any = jnp.float32,
+    weights: str = "safe",
+    remat: bool = False,
+) -> OPT:
+    """An OPT model from a folder or the Hugging Face hub; tokenizer files are not needed.
+
+    Args:
+      path_or_id: a folder with config.json and weights, or a hub id such as
+        "facebook/opt-125m".
+      revision: commit, tag or branch on the hub.
+      dtype: float32 or bfloat16, of parameters and computation.
+      weights: "safe" takes model.safetensors or else flax_model.msgpack; each also by the
+        name "safetensors" or "msgpack"; "pytorch" unpickles pytorch_model.bin through torch
+        with weights_only=True.
+      remat: see `OPT`.
+
+    Raises:
+      ValueError: in one line, if the folder or model does not exist, is not OPT, or its
+        weights are not exactly those of its config.
+
+    >>> import tempfile, jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lm.save(lm.OPT(config, key=jax.random.key(0)), folder)
+    ...     lm.load(folder).config.hidden_size
+    16
+    """
+    dtype = _check_dtype(dtype)
+    check.choice("weights", weights, ("safe", *_FORMATS))
+    names = ("safetensors", "msgpack") if weights == "safe" else (weights,)
+    folder = _folder(path_or_id, revision, [_FORMATS[name].file for name in names])
+    config = _read_config(folder)
+    for name in names:
+        files = _files(folder, _FORMATS[name].file)
+        if files:
+            arrays: dict[str, Any] = {}
+            for file in files:
+                arrays.update(_read(file, _FORMATS[name]))
+            break
+    else:
+        has_pickle = bool(_files(folder, _FORMATS["pytorch"].file))
+        allowed = f"there is no {' or '.join(_FORMATS[name].file for name in names)}"
+        remedy = (
+            "pass weights='pytorch' to unpickle pytorch_model.bin (weights_only) through torch"
+            if has_pickle
+            else "pass a folder that transformers or collapse_jax has saved"
+        )
+        raise check.fail("path_or_id", str(path_or_id), allowed, remedy)
+    return _fill(OPT(config, dtype=dtype, remat=remat), arrays, files[0])
+
+
+def read_config(path_or_id: Any, *, revision: str | None = None) -> Config:
+    """The config of a model from a folder or the hub, see `load`.
+
+    Raises:
+      ValueError: in one line, if there is none or it is not OPT's.
+
+    >>> import tempfile, jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lm.save(lm.OPT(config, key=jax.random.key(0)), folder)
+    ...     lm.read_config(folder) == config
+    True
+    """
+    return _read_config(_folder(path_or_id, revision, []))
+
+
+def save(model: OPT, path: Any) -> None:
+    """Write config.json and model.safetensors into a folder, as transformers reads them.
+
+    Args:
+      model: what to save.
+      path: a folder, made if need be; its files of these names are replaced.
+
+    >>> import os, tempfile, jax
+    >>> from collapse_jax.families import language_model as lm
+    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    ...                    num_attention_heads=2, max_position_embeddings=32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lm.save(lm.OPT(config, key=jax.random.key(0)), folder)
+    ...     sorted(os.listdir(folder))
+    ['config.json', 'model.safetensors']
+    """
+    from safetensors.numpy import save_file
+
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.asarray(param[...]) for name, param in parameters(model).items()}
+    dtype = str(next(iter(arrays.values())).dtype)
+    values = {**model.config.as_json(), "dtype": dtype, "torch_dtype": dtype}
+    new = folder / "model.safetensors.new"
+    save_file(arrays, new, metadata={"format": "pt"})
+    new.replace(folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
+
+
+def parameters(model: OPT) -> dict[str, Any]:
+    """Parameters by PyTorch's names."""
+    found = {}
+    for path, param in nnx.iter_graph(model):
+        if not isinstance(param, nnx.Param):
+            continue
+        name = ".".join(map(str, path))
+        if name == "lm_head":
+            found[HEAD] = param
+        else:
+            found[PREFIX + name + (".weight" if name in _EMBEDDINGS else "")] = param
+    return found
+
+
+def _check_dtype(dtype: Any) -> Any:
+    names = ("float32", "bfloat16")
+    try:
+        name = jnp.dtype(dtype).name
+    except TypeError:
+        name = dtype
+    return jnp.dtype(check.choice("dtype", name, names))
+
+
+def _folder(path_or_id: Any, revision: str | None, files: list[str]) -> Path:
+    """The folder, downloaded from the hub if it is not local."""
+    path = Path(path_or_id).expanduser()
+    if path.is_dir():
+        return path
+    name = str(path_or_id)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or path.exists():
+        allowed = "it is neither a folder nor a hub id"
+        raise check.fail("path_or_id", name, allowed, "pass a folder with a config.json")
+    from huggingface_hub import snapshot_download
+
+    patterns = ["config.json", *(part for file in files for part in _patterns(file))]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except Exception as error:
+        allowed = f"there is no such folder, and the hub gave nothing ({type(error).__name__})"
+        remedy = "check the name and the network, or pass a folder with its files"
+        raise check.fail("path_or_id", name, allowed, remedy) from None
+
+
+def _patterns(file: str) -> tuple[str, str, str]:
+    """The file, its index, its shards."""
+    stem, suffix = file.rsplit(".", 1)
+    return file, f"{file}.index.json", f"{stem}-*.{suffix}"
+
+
+def _files(folder: Path, file: str) -> list[Path]:
+    """The file, or the shards that its index names; empty if there is neither."""
+    whole, index = folder / file, folder / f"{file}.index.json"
+    if whole.is_file() or not index.is_file():
+        return [whole] if whole.is_file() else []
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        shards = [folder / Path(name).name for name in names]
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise _refuse(index, "it is no index of shards", "fetch it again") from None
+    for shard in shards:
+        if not shard.is_file():
+            raise _refuse(shard, f"{index.name} names it and it is not there", "fetch all shards")
+    return shards
+
+
+def _read_config(folder: Path) -> Config:
+    file = folder / "config.json"
+    try:
+        values = json.loads(file.read_text())
+    except FileNotFoundError:
+        allowed = "there is no config.json in it"
+        remedy = "pass a folder that transformers or collapse_jax has saved"
+        raise check.fail("path_or_id", str(folder), allowed, remedy) from None
+    except ValueError:
+        raise _refuse(file, "it is no JSON", "fetch it again") from None
+    if not isinstance(values, dict):
+        raise _refuse(file, "it is no config of a model", "fetch it again")
+    return Config.of(values)
+
+
+def _read(file: Path, format: Format) -> Mapping[str, Any]:
+    try:
+        return format.read(file)
+    except ImportError as error:
+        raise _refuse(file, f"reading it needs {error.name}", f"install {error.name}") from None
+    except Exception as error:
+        allowed = f"it cannot be read ({type(error).__name__}): truncated or of another kind"
+        raise _refuse(file, allowed, "fetch it again") from None
+
+
+def _read_safetensors(file: Path) -> Mapping[str, Any]:
+    from safetensors.flax import load_file
+
+    return load_file(file)
+
+
+def _read_msgpack(file: Path) -> Mapping[str, Any]:
+    """Flax's arrays under PyTorch's names, kernels transposed."""
+    from flax import serialization
+    from flax.traverse_util import flatten_dict
+
+    arrays = {}
+    for path, array in flatten_dict(serialization.msgpack_restore(file.read_bytes())).items():
+        *parts, last = (str(part) for part in path)
+        array = np.asarray(array)
+        if last in ("kernel", "embedding", "scale"):
+            array, last = array.T if last == "kernel" else array, "weight"
+        arrays[".".join([*parts, last])] = array
+    return arrays
+
+
+def _read_pytorch(file: Path) -> Mapping[str, Any]:
+    torch = import_module("torch")  # not among this package's requirements
+    tensors = torch.load(file, map_location="cpu", weights_only=True)
+    return {
+        name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+        for name, tensor in tensors.items()
+    }
+
+
+_FORMATS = {
+    "safetensors": Format("model.safetensors", _read_safetensors),
+    "msgpack": Format("flax_model.msgpack", _read_msgpack),
+    "pytorch": Format("pytorch_model.bin", _read_pytorch),
+}
+
+
+def _fill(model: OPT, arrays: Mapping[str, Any], file: Path) -> OPT:
+    """The model with these parameters, if they are exactly its own."""
+    arrays = {_full_name(name): array for name, array in arrays.items()}
+    known = parameters(model)
+    if model.lm_head is None and HEAD in arrays:
+        _check_tied(arrays.pop(HEAD), arrays.get(f"{PREFIX}embed_tokens.weight"), file)
+    missing, foreign = known.keys() - arrays.keys(), arrays.keys() - known.keys()
+    if missing:
+        raise _refuse(file, f"it lacks {_listed(missing)}", _OF_ONE_MODEL)
+    if foreign:
+        raise _refuse(file, f"the model has no {_listed(foreign)}", _OF_ONE_MODEL)
+    for name, param in known.items():
+        array = arrays[name]
+        if array.shape != param.shape:
+            raise _refuse(
+                file, f"{name} has shape {array.shape}, by config.json {param.shape}", _OF_ONE_MODEL
+            )
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise _refuse(file, f"{name} has type {array.dtype}, no floating point", _OF_ONE_MODEL)
+        param[...] = jnp.asarray(array, param.dtype)
+    return model
+
+
+def _full_name(name: str) -> str:
+    """Some checkpoints are of the model without its head."""
+    return f"model.{name}" if name.startswith("decoder.") else name
+
+
+def _check_tied(head: Any, embeddings: Any, file: Path) -> None:
+    if embeddings is not None and not np.array_equal(np.asarray(head), np.asarray(embeddings)):
+        raise _refuse(
+            file, f"{HEAD} is not the embedding, though config.json ties them", _OF_ONE_MODEL
+        )
+
+
+def _refuse(file: Path, what: str, remedy: str) -> ValueError:
+    """The error for a file, to be raised by the caller."""
+    return check.fail("file", file.name, f"in {file.parent} {what}", remedy)
+
+
+def _listed(names: Iterable[str]) -> str:
+    first, *others = sorted(names)
+    return first if not others else f"{first} and {len(others)} more"

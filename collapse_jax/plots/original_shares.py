@@ -1,0 +1,47 @@
+"""One figure that answers how much original data must be kept."""
+
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.plots.grid import draw_heat_map
+from collapse_jax.plots.style import new_figure, styled
+
+
+@styled
+def figure_keep(records: Any, what: str, enough: float) -> Any:
+    """What is left after the last generation over gamma and M, and by generation.
+
+    Args:
+      records: with `surviving` [generation, num_samples, gamma], relative to a fit to
+        original data.
+      what: what survives, in words.
+      enough: the share of it that counts as kept; marked in both panels.
+    """
+    import matplotlib as mpl
+
+    figure, axes = new_figure(11.5, 4.3, 1, 2, width_ratios=(1.35, 1))
+    final, shares, sizes = records["surviving"][-1], records["gamma"], records["num_samples"]
+    left, right = axes[0]
+    labels = np.array([f"{share:g}" for share in shares])
+    rows = np.array([f"{size:,}" for size in sizes])
+    draw_heat_map(
+        left, final, rows, labels, "rows M", "share of original data, gamma",
+        limits=(0.0, 1.0), form="{:.0%}",
+    )  # fmt: skip
+    for row, values in enumerate(final):
+        kept = np.flatnonzero(values >= enough)
+        if kept.size:
+            place = kept[0] - 0.5
+            left.plot([place, place], [row - 0.5, row + 0.5], color="#D55E00", linewidth=3)
+    last = records["generation"][-1]
+    left.set_title(f"{what} left after {last:,} generations; right of orange: {enough:.0%}")
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(shares)))
+    for place, colour in enumerate(colours):
+        curve = records["surviving"][:, -1, place]
+        right.plot(records["generation"], curve, color=colour, label=f"{shares[place]:g}")
+    right.axhline(enough, color="#D55E00", linewidth=1.5)
+    right.set(xlabel="generation", title=f"M = {sizes[-1]:,}, by gamma", ylim=(0, None))
+    right.set_xlim(0, last)
+    right.legend(title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
