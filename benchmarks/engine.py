@@ -127,7 +127,7 @@ def dual() -> Iterator[timing.Row]:
 
 
 def regimes() -> Iterator[timing.Row]:
-    """Kept, fresh and reused rows against NumPy on the same exact laws."""
+    """HostRecords, fresh and reused rows against NumPy on the same exact laws."""
     rng, law = np.random.default_rng(0), np.full(100, 0.01)
     mixing = cj.Mixing(100, gamma=0.1, allocation="fixed")
     normals = cj.Chain(cj.Gaussian(1), normal(1), mixing)

@@ -23,7 +23,7 @@ import collapse_jax as cj
 from collapse_jax.core.corpus import Samples
 from collapse_jax.families.vae.network import Architecture
 from collapse_jax.families.vae.stream import Stream
-from collapse_jax.families.vae.training import Training, make_optimizer
+from collapse_jax.families.vae.training import VAETraining, make_optimizer
 from collapse_jax.random.keys import Keys, chain_key
 
 BATCH, STEPS = 256, 10
@@ -41,7 +41,7 @@ def ours() -> None:
 
 
 _ROWS = jnp.asarray(IMAGES)
-_train = jax.jit(Training(Architecture(), 1, BATCH, make_optimizer("adam", RATE, DECAY)).run)
+_train = jax.jit(VAETraining(Architecture(), 1, BATCH, make_optimizer("adam", RATE, DECAY)).run)
 
 
 class PlainVAE(nnx.Module):
@@ -114,7 +114,7 @@ def make_torch():
 
 def run_chains(number: int, num_generations: int = 0, epochs: int = 3) -> float:
     """Chains of these images; the process's peak memory so far in gigabytes."""
-    source = cj.Images(IMAGES, held_out=IMAGES[:100])
+    source = cj.Images(IMAGES, test=IMAGES[:100])
     chain = cj.Chain(cj.VAE(epochs=epochs, num_evaluated=200), source, cj.Replace())
     cj.simulate(chain, key=0, num_chains=number, num_generations=num_generations)
     return timing.peak_gigabytes()

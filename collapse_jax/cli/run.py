@@ -24,7 +24,7 @@ from collapse_jax.cli.options import (
 from collapse_jax.cli.show import draw, write_page
 
 # Beside the records of a study of several runs.
-_STAYS = (NAME, "parts", "corpora", "figures", "report.html", "lock-end")
+_PRESERVED = (NAME, "parts", "corpora", "figures", "report.html", "lock-end")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
     from collapse_jax.results.provenance import describe
     from collapse_jax.results.records import IncompleteError
     from collapse_jax.results.saved import is_stored
-    from collapse_jax.store.lock import alone
+    from collapse_jax.store.lock import exclusive
     from collapse_jax.store.store import Store
 
     experiment = command.config()
@@ -134,10 +134,10 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
         raise KeyboardInterrupt(f"interrupted; go on with `collapse resume {out}`") from None
     if is_silent:
         return 0
-    with alone(out):
+    with exclusive(out):
         if not is_stored(out):
             records.config.update(notes)
-            records.save(out, overwrite=True, keep=_STAYS)
+            records.save(out, overwrite=True, preserve=_PRESERVED)
         draw(records, out)
         page = write_page(records, out)
     sys.stdout.write(f"report: {page}\n")

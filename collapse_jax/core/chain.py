@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from collapse_jax.config import config
 from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.family import DEGENERATE, NON_FINITE, AbstractFamily, Fit, Metric
-from collapse_jax.core.policy import AbstractPolicy, Keep
+from collapse_jax.core.policy import AbstractPolicy, Verifier
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
@@ -45,7 +45,7 @@ class ModelDraw:
       keys: random numbers of this generation.
       generation: of the corpus that is made.
       first: (params, corpus) of generation 0, where kept.
-      keep: the verifier of drawn rows, if any.
+      verifier: of drawn rows, if any.
       acceptance: share of the last draw that it accepted.
     """
 
@@ -55,15 +55,15 @@ class ModelDraw:
     keys: Keys
     generation: Int[Array, ""]
     first: Any
-    keep: Keep | None
+    verifier: Verifier | None
     acceptance: Float[Array, ""] | None = None
 
     def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
         """`size` rows, at most `capacity` (static), that the verifier accepts."""
         arguments = (self.keys, self.params, size, capacity, self.first)
-        if self.keep is None:
+        if self.verifier is None:
             return self.family.draw(*arguments)
-        corpus, self.acceptance = self.family.draw_verified(*arguments, self.keep)
+        corpus, self.acceptance = self.family.draw_verified(*arguments, self.verifier)
         return corpus
 
     @property
@@ -236,7 +236,7 @@ class Chain:
             memory = family.start_rows(fit.params, num_generations)
         else:
             memory = policy.init(corpus, num_generations)
-        if policy.keep is not None:
+        if policy.verifier is not None:
             memory = Verified(memory, jnp.asarray(jnp.nan))
         status = None if isinstance(fit.status, int) else fit.status
         return retained.part_of(
@@ -250,18 +250,18 @@ class Chain:
         check.one_chain("chain_key", chain_key)
         keys = Keys(chain_key, generation)
         family, source, first = self.family, self.source, state.first
-        keep = self.policy.keep
-        model_draw = ModelDraw(family, source, state.params, keys, generation, first, keep)
+        verifier = self.policy.verifier
+        model_draw = ModelDraw(family, source, state.params, keys, generation, first, verifier)
         corpus, memory = self.policy.next(
             keys,
             generation,
             model_draw,
             OriginalDraw(family, source, keys),
             state.corpus,
-            state.memory if keep is None else state.memory.memory,
+            state.memory if verifier is None else state.memory.memory,
             first,
         )
-        if keep is not None:
+        if verifier is not None:
             assert model_draw.acceptance is not None
             memory = Verified(memory, model_draw.acceptance)
         fit = family.fit(keys, corpus, state.params, first)
@@ -285,7 +285,7 @@ class Chain:
             values[name] = jnp.asarray(
                 function(key, family, state.params, state.corpus, self.source, state.first)
             )
-        if self.policy.keep is not None:
+        if self.policy.verifier is not None:
             values["acceptance"] = state.memory.acceptance
         if state.status is None:
             return {**values, "status": jnp.int8(0)}

@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from collapse_jax.core import history
 from collapse_jax.core.corpus import AbstractCorpus, Samples, Size, prefix_weights
-from collapse_jax.core.host_context import Workplace
-from collapse_jax.core.policy import AbstractPolicy, Keep
+from collapse_jax.core.host_context import HostContext
+from collapse_jax.core.policy import AbstractPolicy, Verifier
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
@@ -45,18 +45,18 @@ class Fit(NamedTuple):
     info: Mapping[str, Array] = {}
 
 
-def verdict(keep: Keep, rows: Array, count: int) -> Bool[Array, " row"]:
+def verdict(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:
     """What a verifier says of `count` rows or states.
 
     Raises:
       ValueError: if that is not one truth value for each.
     """
-    accepted = jnp.asarray(keep(rows))
+    accepted = jnp.asarray(verifier(rows))
     if accepted.shape != (count,):
         shown = check.Shown(f"array of shape {accepted.shape}")
         allowed = f"for {count} rows it must return one bool each, shape ({count},)"
-        remedy = "reduce over the axes of a row, e.g. keep=lambda rows: abs(rows[:, 0]) < 2"
-        raise check.fail("result of keep", shown, allowed, remedy)
+        remedy = "reduce over the axes of a row, e.g. verifier=lambda rows: abs(rows[:, 0]) < 2"
+        raise check.fail("result of verifier", shown, allowed, remedy)
     return accepted.astype(bool)
 
 
@@ -85,7 +85,7 @@ class AbstractFamily(abc.ABC):
 
     @property
     def runs_in_turn(self) -> bool:
-        """Whether `fit` takes chains one after the other on CPU, see `in_turn`.
+        """Whether `fit` takes chains one after the other on CPU, see `sequential_on_cpu`.
 
         Wide batches then gain nothing.
         """
@@ -106,7 +106,7 @@ class AbstractFamily(abc.ABC):
         """A family whose methods can be traced for the shapes of this one's results."""
         return self
 
-    def at(self, place: Workplace) -> Self:
+    def at(self, place: HostContext) -> Self:
         """The family, at work in a place; for those that run on the host."""
         del place
         return self
@@ -162,9 +162,9 @@ class AbstractFamily(abc.ABC):
         """`size` rows from a model, at most `capacity` (static)."""
 
     def draw_verified(
-        self, keys: Keys, params: Any, size: Size, capacity: int, first: Any, keep: Keep
+        self, keys: Keys, params: Any, size: Size, capacity: int, first: Any, verifier: Verifier
     ) -> tuple[AbstractCorpus, Float[Array, ""]]:
-        """`size` rows that `keep` accepts, drawn until there are so many, and the share accepted.
+        """`size` rows that the verifier accepts, drawn until there are so many, and the share accepted.
 
         Slots stay empty if in 256 rounds of `capacity` rows too few are accepted.
         """
@@ -172,7 +172,7 @@ class AbstractFamily(abc.ABC):
         def draw(round: Array | int) -> tuple[Any, Array]:
             keys_of_round = keys.branch(Purpose.VERIFY, round)
             drawn: Any = self.draw(keys_of_round, params, capacity, capacity, first)
-            return drawn, verdict(keep, drawn.absolute_rows, capacity)
+            return drawn, verdict(verifier, drawn.absolute_rows, capacity)
 
         def fill(rows: Array, filled: Array, drawn: Array, accepted: Array) -> Array:
             place = jnp.where(accepted, filled + jnp.cumsum(accepted) - 1, capacity)

@@ -15,7 +15,7 @@ class Stopped(Exception):  # noqa: N818  an answer to a request, no error
     """Raised where work ends because that was asked for; what there is of it is kept."""
 
 
-class Workplace:
+class HostContext:
     """Of one chain, in memory: work that is not finished is lost with the process.
 
     Attributes:
@@ -50,7 +50,7 @@ class Workplace:
             raise Stopped
 
 
-class LastingWorkplace(Workplace):
+class DurableHostContext(HostContext):
     """A workplace whose unfinished work outlives the process.
 
     At most `seconds` of work are lost, or twenty times the time it takes to keep it.
@@ -58,8 +58,8 @@ class LastingWorkplace(Workplace):
     Args:
       shelf: where it is kept.
       seconds: the longest time between two states.
-      devices: see `Workplace`.
-      stopping: see `Workplace`.
+      devices: see `HostContext`.
+      stopping: see `HostContext`.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class LastingWorkplace(Workplace):
         return self._shelf.find(generation, name)
 
     def keep(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
-        """Keep the work if the last state is old, or if it is to stop."""
+        """Verifier the work if the last state is old, or if it is to stop."""
         is_last, began = self.stopping.is_set(), time.monotonic()
         if is_last or began - self._kept >= self._wait:
             self._shelf.keep(generation, name, arrays())

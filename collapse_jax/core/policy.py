@@ -13,15 +13,15 @@ from collapse_jax.random.keys import Keys
 from collapse_jax.utils import check
 
 NumSamples = int | Sequence[int] | None
-Keep = Callable[[Array], Array]
-"""keep(rows or states) -> a bool for each: which of a model's rows may be trained on."""
+Verifier = Callable[[Array], Array]
+"""verifier(rows or states) -> a bool for each: which of a model's rows may be trained on."""
 
 
 class AbstractPolicy(abc.ABC):
     """The rule that turns generation g into the corpus of generation g + 1."""
 
     num_samples: Any
-    keep: Keep | None
+    verifier: Verifier | None
 
     @property
     def uses_first(self) -> bool:
@@ -151,11 +151,11 @@ def size_at(sizes: int | tuple[int, ...], generation: int | Int[Array, ""]) -> S
     return jnp.asarray(np.array(sizes, np.int32))[generation]
 
 
-def check_keep(name: str, keep: Any) -> None:
+def check_verifier(name: str, verifier: Any) -> None:
     """A verifier is a function, or None."""
-    if keep is not None and not callable(keep):
+    if verifier is not None and not callable(verifier):
         remedy = "pass a function of rows (or states) that returns one bool for each, or None"
-        raise check.fail(name, keep, "it must be callable", remedy)
+        raise check.fail(name, verifier, "it must be callable", remedy)
 
 
 def check_sizes(name: str, num_samples: NumSamples, low: int = 1) -> int | tuple[int, ...] | None:

@@ -17,19 +17,19 @@ from collapse_jax.utils import check, memory
 Device = Any  # a jax device; its class has no public name before jax 0.11
 
 
-class Workforce(NamedTuple):
+class ChosenDevices(NamedTuple):
     """Devices at work.
 
     Attributes:
       workers: each runs batches of its own; None is the default device, not chosen by the user.
-      team: that share every chain, for families on the host.
+      shared_devices: that share every chain, for families on the host.
     """
 
     workers: tuple[Device | None, ...]
-    team: tuple[Device, ...] | None = None
+    shared_devices: tuple[Device, ...] | None = None
 
 
-def workforce(chain: Chain, devices: Any, store: Store | None) -> Workforce:
+def choose_devices(chain: Chain, devices: Any, store: Store | None) -> ChosenDevices:
     """The devices that the argument `devices` of `simulate` names.
 
     Raises:
@@ -37,12 +37,12 @@ def workforce(chain: Chain, devices: Any, store: Store | None) -> Workforce:
     """
     workers = _check_devices(devices, store)
     if chain.family.runs_on_host:
-        return Workforce(workers[:1], _team(devices, workers, store))
+        return ChosenDevices(workers[:1], _shared_devices(devices, workers, store))
     if chain.family.runs_alone and platform(workers[0]) == "cpu":
         # All CPU devices share the processors; and XLA (0.10.2) computes convolutions wrongly
         # where programs that have them run at the same time.
-        return Workforce(workers[:1])
-    return Workforce(workers)
+        return ChosenDevices(workers[:1])
+    return ChosenDevices(workers)
 
 
 def platform(worker: Device | None) -> str:
@@ -75,7 +75,7 @@ def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ..
     return tuple(chosen) * each
 
 
-def _team(
+def _shared_devices(
     devices: Any, workers: tuple[Device | None, ...], store: Store | None
 ) -> tuple[Device, ...] | None:
     """The devices that share every chain of a family on the host."""
@@ -94,25 +94,25 @@ _FILE_BYTES = 2**22  # of a variable on disk
 _VECTOR = 64  # chains: whole vectors on any processor
 
 
-class _Room(NamedTuple):
+class _Capacity(NamedTuple):
     """Most chains of a batch that adds along an axis, and most bytes of their states."""
 
     chains: int
     nbytes: int
 
 
-_ROOMS = {"cpu": _Room(256, 2**20)}  # what a step needs stays near the processor
-_LARGE_ROOM = _Room(2**16, 2**28)  # accelerators
+_CAPACITIES = {"cpu": _Capacity(256, 2**20)}  # what a step needs stays near the processor
+_ACCELERATOR_CAPACITY = _Capacity(2**16, 2**28)  # accelerators
 _GROUP, _GROUP_OF_LARGE = 8, 2  # chains that are fitted one after the other, the rest together
 _LARGE = 2**19  # bytes of one chain at work
 
 
 def group_of(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...]) -> int | None:
     """Chains computed together, if fits are made in turn; it decides how sums are rounded."""
-    alone = chain.family.runs_alone and platform(workers[0]) in _ROOMS
+    alone = chain.family.runs_alone and platform(workers[0]) in _CAPACITIES
     if alone or chain.family.runs_on_host:
         return 1
-    if not chain.family.runs_in_turn or platform(workers[0]) not in _ROOMS:
+    if not chain.family.runs_in_turn or platform(workers[0]) not in _CAPACITIES:
         return None
     return _GROUP if chain_bytes < _LARGE else _GROUP_OF_LARGE
 
@@ -137,7 +137,7 @@ def check_batch(
         most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / workers_of_all)))
         width = None
     else:
-        room = _ROOMS.get(platform(workers[0]), _LARGE_ROOM)
+        room = _CAPACITIES.get(platform(workers[0]), _ACCELERATOR_CAPACITY)
         fitting = min(room.chains, max(8, room.nbytes // max(1, memory.size_of(carry))))
         least = BLOCK if program.reduced else program.group or 8
         most = width = max(least, program.group or 2 ** int(math.log2(fitting)))

@@ -31,9 +31,9 @@ def expected_curves(chain: Chain, generations: np.ndarray) -> Callable[[], dict[
 
     def compute() -> dict[str, Variable]:
         curves: Curves = {}
-        if chain.policy.keep is None and type(chain.family) is Gaussian:
+        if chain.policy.verifier is None and type(chain.family) is Gaussian:
             curves = _gaussian(chain, int(generations[-1]))
-        if chain.policy.keep is None and type(chain.family) is Discrete:
+        if chain.policy.verifier is None and type(chain.family) is Discrete:
             curves = _discrete(chain, int(generations[-1]))
         return {
             name: Variable(("generation", *dims), values[generations])

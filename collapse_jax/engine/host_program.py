@@ -13,13 +13,13 @@ from jaxtyping import Array, UInt32
 
 from collapse_jax.config import replace_fields
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.host_context import Workplace
+from collapse_jax.core.host_context import HostContext
 from collapse_jax.engine.program import Batch, Carry, Program
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import unrolled_threefry
 
 
-def at(chain: Chain, place: Workplace) -> Chain:
+def at(chain: Chain, place: HostContext) -> Chain:
     """The chain, its family at work in a place."""
     return replace_fields(chain, family=chain.family.at(place))
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from collapse_jax.engine.run_spec import Plan
+from collapse_jax.engine.run_spec import RunSpec
 from collapse_jax.results.provenance import describe, provenance
-from collapse_jax.results.reduce import Kept, Reduce, reduced, survival
+from collapse_jax.results.reduce import HostRecords, Reduce, reduced, survival
 from collapse_jax.results.variable import Variable
 
 STATUS_CODES = ("ok", "non-finite", "degenerate", "floor")
@@ -26,7 +26,7 @@ def chain_variables(arrays: Mapping[str, np.ndarray], axes: Axes) -> dict[str, V
 
 def reduced_variables(
     reduce: Reduce,
-    batches: Sequence[Kept],
+    batches: Sequence[HostRecords],
     first_event: np.ndarray,
     generations: np.ndarray,
     axes: Axes,
@@ -71,36 +71,36 @@ def coordinates(
     return {name: Variable((name,), values) for name, values in found.items()}
 
 
-def axes_of(plan: Plan) -> Axes:
+def axes_of(spec: RunSpec) -> Axes:
     """Names of the axes of every variable beyond generation and chain."""
-    axes = dict(plan.chain.family.axes)
-    for name, shape in plan.record_shape.items():
+    axes = dict(spec.chain.family.axes)
+    for name, shape in spec.record_shape.items():
         axes.setdefault(name, tuple(f"{name}_axis_{k}" for k in range(shape.ndim - 1)))
     return axes
 
 
-def coordinates_of(plan: Plan, dims: Collection[str]) -> dict[str, Variable]:
+def coordinates_of(spec: RunSpec, dims: Collection[str]) -> dict[str, Variable]:
     """Coordinates of a run, but for `first_event`."""
-    chains = range(plan.first_chain, plan.first_chain + plan.num_chains)
-    names = getattr(plan.chain.source, "names", ())
-    return coordinates(plan.generations, dims, chains, plan.reduce, names)
+    chains = range(spec.first_chain, spec.first_chain + spec.num_chains)
+    names = getattr(spec.chain.source, "names", ())
+    return coordinates(spec.generations, dims, chains, spec.reduce, names)
 
 
-def config_of(plan: Plan) -> dict[str, Any]:
+def config_of(spec: RunSpec) -> dict[str, Any]:
     """What decides every number of a run, but for its key and the machine."""
     return {
-        "chain": describe(plan.chain),
-        "num_chains": plan.num_chains,
-        "num_generations": plan.num_generations,
-        "every": plan.every,
-        "metrics": [describe(metric) for metric in plan.program.metrics],
-        "reduce": describe(plan.reduce),
-        "first_chain": plan.first_chain,
+        "chain": describe(spec.chain),
+        "num_chains": spec.num_chains,
+        "num_generations": spec.num_generations,
+        "every": spec.every,
+        "metrics": [describe(metric) for metric in spec.program.metrics],
+        "reduce": describe(spec.reduce),
+        "first_chain": spec.first_chain,
     }
 
 
-def provenance_of(plan: Plan) -> dict[str, Any]:
+def provenance_of(spec: RunSpec) -> dict[str, Any]:
     """Where a run comes from."""
-    workers = dict.fromkeys(plan.team or plan.workers)
+    workers = dict.fromkeys(spec.shared_devices or spec.workers)
     devices = [jax.local_devices()[0] if device is None else device for device in workers]
-    return provenance(plan.key, str(jnp.result_type(float)), devices)
+    return provenance(spec.key, str(jnp.result_type(float)), devices)

@@ -1,6 +1,6 @@
 """Processes that work at the same chains: all of them take the same steps at the same time.
 
-The first process has the run directory. What only it can know, the others are told; that
+The first process has the run directory. What only it can know, the others are shared; that
 somebody wants the run to end, all learn at the same step.
 """
 
@@ -16,10 +16,10 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from collapse_jax.core.host_context import Arrays, Workplace
-from collapse_jax.engine.disk_recorder import OnDisk
+from collapse_jax.core.host_context import Arrays, HostContext
+from collapse_jax.engine.disk_recorder import DiskRecorder
 from collapse_jax.engine.recorder import BatchRecorder
-from collapse_jax.engine.run_spec import Plan
+from collapse_jax.engine.run_spec import RunSpec
 from collapse_jax.results import saved
 from collapse_jax.results.records import Records
 from collapse_jax.store.files import StoreError
@@ -43,18 +43,18 @@ def from_first(arrays: Arrays | None) -> list[np.ndarray] | None:
     header = np.frombuffer(json.dumps(shapes).encode(), np.uint8)
     length = int(broadcast_one_to_all(np.int32(header.size)))
     header = broadcast_one_to_all(header if is_first() else np.zeros(length, np.uint8))
-    told = json.loads(bytes(header))
-    if told is None:
+    shared = json.loads(bytes(header))
+    if shared is None:
         return None
     found = []
-    for place, (shape, dtype) in enumerate(told):
+    for place, (shape, dtype) in enumerate(shared):
         one = own[place] if is_first() else np.zeros(shape, dtype)
         content = broadcast_one_to_all(one.reshape(-1).view(np.uint8))
         found.append(np.asarray(content).view(dtype).reshape(shape))
     return found
 
 
-class Request(threading.Event):
+class StopSignal(threading.Event):
     """A request to stop, which every process has as soon as one has it.
 
     All processes ask for it equally often, until it is there.
@@ -87,10 +87,10 @@ class Request(threading.Event):
         return self._is_agreed
 
 
-class _SharedWorkplace(Workplace):
-    """The first process finds and keeps unfinished work, the others are told what it found."""
+class _SharedHostContext(HostContext):
+    """The first process finds and keeps unfinished work, the others are shared what it found."""
 
-    def __init__(self, place: Workplace) -> None:
+    def __init__(self, place: HostContext) -> None:
         super().__init__(place.devices, place.stopping)
         self._place = place
 
@@ -105,21 +105,21 @@ class _SharedBatch:
     """A `BatchRecorder`; what is recorded is dropped where there is no other that takes it."""
 
     def __init__(
-        self, plan: Plan, chains: slice, generation: int, own: BatchRecorder | None
+        self, spec: RunSpec, chains: slice, generation: int, own: BatchRecorder | None
     ) -> None:
         self.chains = chains
         self.generation = generation
-        self._plan = plan
+        self._spec = spec
         self._own = own
 
     def leaves(self) -> tuple[np.ndarray, ...] | None:
         found = from_first(None if self._own is None else self._own.leaves())
         return None if found is None else tuple(found)
 
-    def place(self, stopping: threading.Event) -> Workplace:
+    def place(self, stopping: threading.Event) -> HostContext:
         if self._own is None:
-            return _SharedWorkplace(Workplace(self._plan.team, stopping))
-        return _SharedWorkplace(self._own.place(stopping))
+            return _SharedHostContext(HostContext(self._spec.shared_devices, stopping))
+        return _SharedHostContext(self._own.place(stopping))
 
     def add(self, call: Any, records: dict[str, Any], carry: Any) -> Future | None:
         return None if self._own is None else self._own.add(call, records, carry)
@@ -133,53 +133,53 @@ class _SharedBatch:
             self._own.stop(generation, carry)
 
 
-class Shared:
+class SharedRecorder:
     """A `Recorder` of several processes, of which the first one writes a run directory."""
 
-    def __init__(self, plan: Plan, own: OnDisk | None, stopping: Request) -> None:
+    def __init__(self, spec: RunSpec, own: DiskRecorder | None, stopping: StopSignal) -> None:
         self.stopping = stopping
-        self._plan = plan
+        self._spec = spec
         self._own = own
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, plan: Plan) -> Iterator[Self]:
+    def open(cls, spec: RunSpec) -> Iterator[Self]:
         """The run directory, opened by the first process.
 
         Raises:
-          StoreError: in every process, for the reasons of `OnDisk.open`.
+          StoreError: in every process, for the reasons of `DiskRecorder.open`.
         """
         with contextlib.ExitStack() as stack:
-            own, stopping = None, Request()
+            own, stopping = None, StopSignal()
             stack.enter_context(stopping.takes_signals())
             if is_first():
                 try:
-                    own = stack.enter_context(OnDisk.open(plan))
+                    own = stack.enter_context(DiskRecorder.open(spec))
                 except BaseException as error:
                     from_first([np.frombuffer(str(error).encode(), np.uint8)])
                     raise
             refusal = from_first(None)
             if refusal is not None:
                 raise StoreError(bytes(refusal[0]).decode())
-            yield cls(plan, own, stopping)
+            yield cls(spec, own, stopping)
 
     def batches(self) -> Sequence[BatchRecorder]:
         """Those that are not at the last generation."""
         own = [] if self._own is None else self._own.batches()
         begun = [[one.chains.start, one.generation] for one in own]
-        told = from_first([np.array(begun, np.int64).reshape(-1, 2)])
-        assert told
-        places = {chains.start: chains for chains in self._plan.batches()}
+        shared = from_first([np.array(begun, np.int64).reshape(-1, 2)])
+        assert shared
+        places = {chains.start: chains for chains in self._spec.batches()}
         return [
-            _SharedBatch(self._plan, places[start], generation, mine)
-            for (start, generation), mine in itertools.zip_longest(told[0].tolist(), own)
+            _SharedBatch(self._spec, places[start], generation, mine)
+            for (start, generation), mine in itertools.zip_longest(shared[0].tolist(), own)
         ]
 
     def records(self, compile_seconds: float, run_seconds: float) -> Records:
         """What the run directory holds; all processes see it."""
-        assert self._plan.store is not None
+        assert self._spec.store is not None
         found = None if self._own is None else self._own.records(compile_seconds, run_seconds)
         from_first(None)  # it is whole now
         if found is not None:
             return found
-        return Records(**saved.read(self._plan.store.directory)._asdict())
+        return Records(**saved.read(self._spec.store.directory)._asdict())

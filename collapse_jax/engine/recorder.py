@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from collapse_jax.core.host_context import Workplace
+from collapse_jax.core.host_context import HostContext
 from collapse_jax.engine.expected import expected_curves
 from collapse_jax.engine.metadata import (
     axes_of,
@@ -22,9 +22,9 @@ from collapse_jax.engine.metadata import (
     reduced_variables,
 )
 from collapse_jax.engine.program import Carry
-from collapse_jax.engine.run_spec import Call, Plan
+from collapse_jax.engine.run_spec import Call, RunSpec
 from collapse_jax.results.records import Records
-from collapse_jax.results.reduce import Kept, join, keep
+from collapse_jax.results.reduce import HostRecords, join, to_host
 from collapse_jax.results.run_state import RunState
 from collapse_jax.results.variable import Variable
 
@@ -39,7 +39,7 @@ class BatchRecorder(Protocol):
         """Its chains at that generation, None before generation 0."""
         ...
 
-    def place(self, stopping: threading.Event) -> Workplace:
+    def place(self, stopping: threading.Event) -> HostContext:
         """Where a family on the host works at the batch."""
         ...
 
@@ -74,78 +74,78 @@ class Recorder(Protocol):
         ...
 
 
-class InMemory:
+class MemoryRecorder:
     """Keeps everything in this process."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
         self.stopping = threading.Event()
-        self.kept: dict[int, Kept] = {}
+        self.kept: dict[int, HostRecords] = {}
         self.leaves = [
-            np.empty((plan.num_chains, *leaf.shape[1:]), leaf.dtype)
-            for leaf in jax.tree.leaves(plan.carry_shape)
+            np.empty((spec.num_chains, *leaf.shape[1:]), leaf.dtype)
+            for leaf in jax.tree.leaves(spec.carry_shape)
         ]
         self._arrays: dict[str, np.ndarray] = {}
         self._lock = threading.Lock()
 
     def batches(self) -> list[BatchRecorder]:
         """All of them."""
-        return [_InMemoryBatch(self, chains) for chains in self.plan.batches()]
+        return [_MemoryBatch(self, chains) for chains in self.spec.batches()]
 
     def array(self, name: str, like: np.ndarray) -> np.ndarray:
         """The array of a variable, [generation, chain, ...], made on first use."""
         with self._lock:
             if name not in self._arrays:
-                shape = (len(self.plan.generations), self.plan.num_chains, *like.shape[2:])
+                shape = (len(self.spec.generations), self.spec.num_chains, *like.shape[2:])
                 self._arrays[name] = np.empty(shape, like.dtype)
             return self._arrays[name]
 
     def records(self, compile_seconds: float, run_seconds: float) -> Records:
         """Everything, with names and coordinates."""
-        plan = self.plan
-        first_event = jax.tree.unflatten(plan.structure, self.leaves).first_event
-        if plan.reduce is None:
-            variables = chain_variables(self._arrays, axes_of(plan))
+        spec = self.spec
+        first_event = jax.tree.unflatten(spec.structure, self.leaves).first_event
+        if spec.reduce is None:
+            variables = chain_variables(self._arrays, axes_of(spec))
         else:
             kept = [self.kept[begin] for begin in sorted(self.kept)]
             variables = reduced_variables(
-                plan.reduce, kept, first_event, plan.generations, axes_of(plan)
+                spec.reduce, kept, first_event, spec.generations, axes_of(spec)
             )
-        found = coordinates_of(plan, {dim for one in variables.values() for dim in one.dims})
-        if plan.reduce is None:
+        found = coordinates_of(spec, {dim for one in variables.values() for dim in one.dims})
+        if spec.reduce is None:
             found["first_event"] = Variable(("chain",), first_event)
         seconds = {"compile_seconds": compile_seconds, "run_seconds": run_seconds}
         return Records(
             variables,
             found,
-            config_of(plan),
-            provenance_of(plan) | seconds,
-            RunState(plan.num_generations, plan.first_chain, plan.key, tuple(self.leaves)),
-            expected_curves(plan.chain, plan.generations),
+            config_of(spec),
+            provenance_of(spec) | seconds,
+            RunState(spec.num_generations, spec.first_chain, spec.key, tuple(self.leaves)),
+            expected_curves(spec.chain, spec.generations),
         )
 
 
-class _InMemoryBatch:
-    def __init__(self, run: InMemory, chains: slice) -> None:
+class _MemoryBatch:
+    def __init__(self, run: MemoryRecorder, chains: slice) -> None:
         self.chains = chains
         self._run = run
         self._done = 0
-        self._pieces: list[Kept] = []
-        state = run.plan.state
+        self._pieces: list[HostRecords] = []
+        state = run.spec.state
         self.generation = -1 if state is None else state.generation
 
     def leaves(self) -> tuple[np.ndarray, ...] | None:
-        state = self._run.plan.state
+        state = self._run.spec.state
         return None if state is None else tuple(leaf[self.chains] for leaf in state.leaves)
 
-    def place(self, stopping: threading.Event) -> Workplace:
-        return Workplace(self._run.plan.team, stopping)
+    def place(self, stopping: threading.Event) -> HostContext:
+        return HostContext(self._run.spec.shared_devices, stopping)
 
     def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
         if not call.is_kept:
             return
-        kept = keep(records, call.times, self.chains, self._run.plan.reduce)
-        if self._run.plan.reduce is not None:
+        kept = to_host(records, call.times, self.chains, self._run.spec.reduce)
+        if self._run.spec.reduce is not None:
             self._pieces.append(kept)
             return
         rows = slice(self._done, self._done + call.times)

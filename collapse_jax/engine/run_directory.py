@@ -17,82 +17,82 @@ from collapse_jax.engine.metadata import (
     reduced_variables,
 )
 from collapse_jax.engine.program import record_like
-from collapse_jax.engine.run_spec import Plan
+from collapse_jax.engine.run_spec import RunSpec
 from collapse_jax.results import saved
-from collapse_jax.results.reduce import Kept, keep
+from collapse_jax.results.reduce import HostRecords, to_host
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.store.arrays import Array, chunk_name
-from collapse_jax.store.directory import RECORDS, THEORY, Writer, stray, strays
+from collapse_jax.store.directory import RECORDS, THEORY, Writer, unexpected_file, unlisted_files
 from collapse_jax.store.files import Content, StoreError
 
 
-def build(plan: Plan) -> dict[str, Content]:
+def build(spec: RunSpec) -> dict[str, Content]:
     """The files of config, provenance, and the metadata and coordinates of the records."""
-    assert plan.store is not None
-    number, axes = len(plan.generations), axes_of(plan)
-    if plan.reduce is None:
+    assert spec.store is not None
+    number, axes = len(spec.generations), axes_of(spec)
+    if spec.reduce is None:
         arrays = {
             name: Array(
                 ("generation", "chain", *axes[name]),
-                (number, plan.num_chains, *one.shape[1:]),
+                (number, spec.num_chains, *one.shape[1:]),
                 one.dtype,
-                chunk_shape(plan, one.shape[1:]),
+                chunk_shape(spec, one.shape[1:]),
             )
-            for name, one in plan.record_shape.items()
+            for name, one in spec.record_shape.items()
         }
     else:
-        kept, event = kept_like(plan, slice(0, 1)), np.zeros(1, np.int32)
-        like = reduced_variables(plan.reduce, [kept], event, plan.generations[:1], axes)
+        kept, event = host_records_like(spec, slice(0, 1)), np.zeros(1, np.int32)
+        like = reduced_variables(spec.reduce, [kept], event, spec.generations[:1], axes)
         shapes = {name: (number, *one.values.shape[1:]) for name, one in like.items()}
         arrays = {
             name: Array(one.dims, shapes[name], one.values.dtype, shapes[name])
             for name, one in like.items()
         }
     dims = {dim for one in arrays.values() for dim in one.dims}
-    coordinates = saved.arrays(coordinates_of(plan, dims))
-    if plan.reduce is None:
-        chunk = chunk_shape(plan, ())[1:]
-        events = Array(("chain",), (plan.num_chains,), np.dtype(np.int32), chunk)
+    coordinates = saved.arrays(coordinates_of(spec, dims))
+    if spec.reduce is None:
+        chunk = chunk_shape(spec, ())[1:]
+        events = Array(("chain",), (spec.num_chains,), np.dtype(np.int32), chunk)
         coordinates["first_event"] = events
-    config = config_of(plan) | dict(plan.store.notes)
-    return saved.frame(config, provenance_of(plan), arrays, coordinates)
+    config = config_of(spec) | dict(spec.store.notes)
+    return saved.frame(config, provenance_of(spec), arrays, coordinates)
 
 
-def extend(plan: Plan, writer: Writer, earlier: dict[str, Any]) -> None:
+def extend(spec: RunSpec, writer: Writer, earlier: dict[str, Any]) -> None:
     """Make room for more chains or generations.
 
     The last batch is run again if more chains join it; every batch, if so many join that
     batches of the old size would be slow.
 
     Args:
-      plan: of the longer run.
+      spec: of the longer run.
       writer: of the run directory.
       earlier: the config it has.
 
     Raises:
       StoreError: if chains depend on the last generation.
     """
-    assert plan.layout is not None
+    assert spec.layout is not None
     last = earlier["num_generations"]
-    if plan.program.horizon and last != plan.num_generations:
+    if spec.program.horizon and last != spec.num_generations:
         raise StoreError(
-            f"num_generations={plan.num_generations} is not allowed: with "
-            f"{type(plan.chain.policy).__name__} a corpus has the room that {last} generations "
+            f"num_generations={spec.num_generations} is not allowed: with "
+            f"{type(spec.chain.policy).__name__} a corpus has the room that {last} generations "
             "take, and with more room sums are rounded differently; run again in a new directory"
         )
-    whole = earlier["num_chains"] // plan.layout.chain_batch
-    if earlier["num_chains"] == plan.num_chains:
-        whole = len(plan.batches())
-    if saved.layout_of(writer.refresh()) != plan.layout:
+    whole = earlier["num_chains"] // spec.layout.chain_batch
+    if earlier["num_chains"] == spec.num_chains:
+        whole = len(spec.batches())
+    if saved.layout_of(writer.refresh()) != spec.layout:
         whole = 0
-    kept = {name for number in range(whole) for name in record_files(plan, number)}
+    kept = {name for number in range(whole) for name in record_files(spec, number)}
     states = saved.last_states(writer.files)
     kept |= {one.name for number, one in states.items() if number < whole}
     removed = [name for name in writer.files if name not in kept]
-    writer.rebuild(build(plan), removed, plan.layout)
+    writer.rebuild(build(spec), removed, spec.layout)
 
 
-def drop_orphans(plan: Plan, writer: Writer) -> None:
+def drop_orphans(spec: RunSpec, writer: Writer) -> None:
     """Remove states of this process that a crash kept from the journal; they are made again.
 
     Files of records that a crash kept from it stay: what is made again is compared with them.
@@ -100,27 +100,27 @@ def drop_orphans(plan: Plan, writer: Writer) -> None:
     Raises:
       StoreError: for a file that no crash of this run can have left.
     """
-    ledger, places = writer.refresh(), plan.batches()
-    records = {name for number in range(len(places)) for name in record_files(plan, number)}
-    for name in strays(writer.path, ledger):
+    ledger, places = writer.refresh(), spec.batches()
+    records = {name for number in range(len(places)) for name in record_files(spec, number)}
+    for name in unlisted_files(writer.path, ledger):
         path, state = writer.path / name, StateFile.parse(name)
-        merged = plan.reduce is not None and re.fullmatch(rf"{RECORDS}/\w+/c(\.0)+", name)
+        merged = spec.reduce is not None and re.fullmatch(rf"{RECORDS}/\w+/c(\.0)+", name)
         if name in records or name.startswith(f"{THEORY}/") or merged:
             continue
         if state is None or state.batch >= len(places):
-            raise stray(path)
-        if state.batch not in plan.own_batches:
+            raise unexpected_file(path)
+        if state.batch not in spec.own_batches:
             continue
-        found, begin = RunState.read(path), plan.first_chain + places[state.batch].start
-        if (found.key, found.first_chain) != (plan.key, begin):
-            raise stray(path)
+        found, begin = RunState.read(path), spec.first_chain + places[state.batch].start
+        if (found.key, found.first_chain) != (spec.key, begin):
+            raise unexpected_file(path)
         path.unlink()
 
 
-def chunk_shape(plan: Plan, rest: tuple[int, ...]) -> tuple[int, ...]:
+def chunk_shape(spec: RunSpec, rest: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of a file of records."""
-    assert plan.layout is not None
-    return (plan.layout.records, plan.layout.chain_batch, *rest)
+    assert spec.layout is not None
+    return (spec.layout.records, spec.layout.chain_batch, *rest)
 
 
 def record_file(variable: str, place: int, number: int, ndim: int) -> str:
@@ -133,24 +133,24 @@ def event_file(number: int) -> str:
     return f"{RECORDS}/{chunk_name('first_event', (number,))}"
 
 
-def record_files(plan: Plan, number: int, first: int = 0) -> list[str]:
+def record_files(spec: RunSpec, number: int, first: int = 0) -> list[str]:
     """Every file of a batch from record `first` on."""
-    if plan.reduce is not None:
+    if spec.reduce is not None:
         return []
-    assert plan.layout is not None
-    length = plan.layout.records
-    places = range(first // length, -(-len(plan.generations) // length))
-    shapes = plan.record_shape.items()
+    assert spec.layout is not None
+    length = spec.layout.records
+    places = range(first // length, -(-len(spec.generations) // length))
+    shapes = spec.record_shape.items()
     names = [record_file(name, k, number, one.ndim + 1) for name, one in shapes for k in places]
     return [*names, event_file(number)]
 
 
-def kept_like(plan: Plan, chains: slice) -> Kept:
+def host_records_like(spec: RunSpec, chains: slice) -> HostRecords:
     """What is kept of one record of a batch, zeros."""
-    program = plan.program._replace(raw=plan.wants_raw(chains.start))
-    record = record_like(program, plan.record_shape, plan.width)
+    program = spec.program._replace(raw=spec.wants_raw(chains.start))
+    record = record_like(program, spec.record_shape, spec.width)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
-    return keep(zeros, 1, chains, plan.reduce)
+    return to_host(zeros, 1, chains, spec.reduce)
 
 
 _MACHINE = ("key", "dtype", "backend", "versions.jax", "versions.jaxlib")

@@ -13,10 +13,10 @@ from collapse_jax.core.family import Metric
 from collapse_jax.engine.devices import (
     Device,
     check_batch,
+    choose_devices,
     group_of,
     layout_of,
     padded_width,
-    workforce,
 )
 from collapse_jax.engine.program import AbstractShapes, Carry, Program, abstract_shapes
 from collapse_jax.random.keys import MAX_GENERATIONS
@@ -52,7 +52,7 @@ class Call(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class RunSpec:
     """What to run, in which pieces, on what."""
 
     chain: Chain
@@ -66,7 +66,7 @@ class Plan:
     width: int  # chains the compiled program runs, the batch and its padding
     generation_chunk: int | None  # None: as many as suit
     workers: tuple[Device | None, ...]  # None: the default device, not chosen by the user
-    team: tuple[Device, ...] | None  # that share every chain, for families on the host
+    shared_devices: tuple[Device, ...] | None  # that share every chain, for families on the host
     state: RunState | None
     store: Store | None
     layout: Layout | None  # of the files in the store
@@ -92,7 +92,7 @@ class Plan:
     @property
     def is_joint(self) -> bool:
         """Whether all processes of `jax.distributed` work at the same chains."""
-        return any(one.process_index != jax.process_index() for one in self.team or ())
+        return any(one.process_index != jax.process_index() for one in self.shared_devices or ())
 
     @property
     def structure(self) -> Any:
@@ -161,7 +161,7 @@ class Plan:
         }
 
 
-def make_plan(
+def make_run_spec(
     chain: Any,
     *,
     key: Any,
@@ -177,7 +177,7 @@ def make_plan(
     progress: Any,
     store: Any,
     state: Any,
-) -> Plan:
+) -> RunSpec:
     """Refuse bad arguments and choose what was left open; compiles nothing.
 
     Raises:
@@ -204,7 +204,7 @@ def make_plan(
             allowed = f"chains of a {type(chain.family).__name__} are few: all are recorded"
             raise check.fail("reduce", reduce, allowed, "pass reduce=None")
     chain.validate(num_generations)
-    workers, team = workforce(chain, devices, store)
+    workers, shared_devices = choose_devices(chain, devices, store)
     if chain.family.runs_on_host:
         generation_chunk = generation_chunk or 1
     program, outline = _program(chain, words, chosen, reduce, num_generations, workers)
@@ -214,7 +214,7 @@ def make_plan(
     batch, width = check_batch(chain_batch, processes, *shapes)
     layout = store and _layout(store, batch, -(-num_generations // every) + 1, record)
     batch = batch if layout is None else layout.chain_batch
-    plan = Plan(
+    spec = RunSpec(
         chain=chain,
         key=words,
         num_chains=num_chains,
@@ -226,7 +226,7 @@ def make_plan(
         width=width or padded_width(batch, program),
         generation_chunk=generation_chunk,
         workers=workers,
-        team=team,
+        shared_devices=shared_devices,
         state=state,
         store=store,
         layout=layout,
@@ -236,11 +236,11 @@ def make_plan(
         chain_bytes=outline.nbytes,
     )
     if state is not None:
-        _check_state(plan, state)
-    program = program._replace(length=_length(plan))
-    plan = dataclasses.replace(plan, program=program)
-    memory.check(plan.memory_needs())
-    return plan
+        _check_state(spec, state)
+    program = program._replace(length=_length(spec))
+    spec = dataclasses.replace(spec, program=program)
+    memory.check(spec.memory_needs())
+    return spec
 
 
 def _layout(store: Store, batch: int, num_records: int, record: Any) -> Layout:
@@ -278,11 +278,11 @@ def _program(
     return program, found
 
 
-def _length(plan: Plan) -> int:
+def _length(spec: RunSpec) -> int:
     """Records one call returns at most: a power of two, so that runs share compilations."""
-    chains = plan.width if plan.wants_raw(0) else plan.width // BLOCK
-    fitting = _CHUNK_BYTES // max(1, memory.size_of(plan.record_shape) * chains)
-    needed = math.ceil((plan.num_generations - plan.first_generation) / plan.every)
+    chains = spec.width if spec.wants_raw(0) else spec.width // BLOCK
+    fitting = _CHUNK_BYTES // max(1, memory.size_of(spec.record_shape) * chains)
+    needed = math.ceil((spec.num_generations - spec.first_generation) / spec.every)
     length = min(max(_FEWEST_RECORDS, needed), max(1, fitting), _MOST_RECORDS)
     return 2 ** math.ceil(math.log2(length)) if length < fitting else 2 ** int(math.log2(length))
 
@@ -303,25 +303,25 @@ def _check_metrics(chain: Chain, metrics: Any) -> tuple[str | Metric, ...]:
     return tuple(metrics)
 
 
-def _check_state(plan: Plan, state: Any) -> None:
+def _check_state(spec: RunSpec, state: Any) -> None:
     remedy = "pass the chain, key, first_chain and num_chains of the run that made the state"
     check.instance("state", state, RunState, "it must be a RunState", "pass records.state")
-    given = {"key": plan.key, "first_chain": plan.first_chain}
+    given = {"key": spec.key, "first_chain": spec.first_chain}
     for name, value in given.items():
         made = getattr(state, name)
         if made != value:
             raise check.fail(name, value, f"the state was made with {made}", remedy)
-    if state.generation >= plan.num_generations:
+    if state.generation >= spec.num_generations:
         allowed = f"the state is at generation {state.generation} already"
         later = "pass a later last generation"
-        raise check.fail("num_generations", plan.num_generations, allowed, later)
-    expected = jax.tree.leaves(plan.carry_shape)
+        raise check.fail("num_generations", spec.num_generations, allowed, later)
+    expected = jax.tree.leaves(spec.carry_shape)
     if len(expected) != len(state.leaves):
         allowed = f"this chain's has {len(expected)}"
         raise check.fail("number of arrays in state", len(state.leaves), allowed, remedy)
     for ours, theirs in zip(expected, state.leaves, strict=True):
-        if len(theirs) != plan.num_chains:
-            raise check.fail("num_chains", plan.num_chains, f"the state has {len(theirs)}", remedy)
+        if len(theirs) != spec.num_chains:
+            raise check.fail("num_chains", spec.num_chains, f"the state has {len(theirs)}", remedy)
         fits = ours.ndim == theirs.ndim and ours.dtype == theirs.dtype
         if not fits or np.any(np.array(ours.shape[1:]) < np.array(theirs.shape[1:])):
             shown = check.Shown(f"{theirs.dtype} {theirs.shape[1:]}")
@@ -329,11 +329,11 @@ def _check_state(plan: Plan, state: Any) -> None:
             raise check.fail("an array of state", shown, allowed, remedy)
 
 
-def resume(plan: Plan, leaves: Sequence[np.ndarray]) -> Carry:
+def resume(spec: RunSpec, leaves: Sequence[np.ndarray]) -> Carry:
     """The chains of a batch, as wide as its program, with room for a longer run if it needs it."""
-    rows = np.minimum(np.arange(plan.width), len(leaves[0]) - 1)
+    rows = np.minimum(np.arange(spec.width), len(leaves[0]) - 1)
     padded = []
-    for shape, leaf in zip(jax.tree.leaves(plan.carry_shape), leaves, strict=True):
+    for shape, leaf in zip(jax.tree.leaves(spec.carry_shape), leaves, strict=True):
         room = [(0, new - old) for new, old in zip(shape.shape[1:], leaf.shape[1:], strict=True)]
         padded.append(np.pad(leaf[rows], [(0, 0), *room]))
-    return jax.tree.unflatten(plan.structure, padded)
+    return jax.tree.unflatten(spec.structure, padded)

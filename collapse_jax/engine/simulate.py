@@ -16,12 +16,12 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.family import Metric
 from collapse_jax.core.host_context import Stopped
 from collapse_jax.engine import host_program
-from collapse_jax.engine.disk_recorder import OnDisk
-from collapse_jax.engine.multiprocess import Shared, is_first
+from collapse_jax.engine.disk_recorder import DiskRecorder
+from collapse_jax.engine.multiprocess import SharedRecorder, is_first
 from collapse_jax.engine.program import Batch, Program, empty_buffers
 from collapse_jax.engine.program import advance as advance_batch
-from collapse_jax.engine.recorder import BatchRecorder, InMemory, Recorder
-from collapse_jax.engine.run_spec import Plan, make_plan, resume
+from collapse_jax.engine.recorder import BatchRecorder, MemoryRecorder, Recorder
+from collapse_jax.engine.run_spec import RunSpec, make_run_spec, resume
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
@@ -93,7 +93,7 @@ def simulate(
     >>> cj.simulate(chain, key=0, num_chains=64, num_generations=20)["log_std"].shape
     (21, 64)
     """
-    plan = make_plan(
+    spec = make_run_spec(
         chain,
         key=key,
         num_chains=num_chains,
@@ -109,26 +109,26 @@ def simulate(
         store=store,
         state=state,
     )
-    if plan.store is None:
-        return _Execution(plan, InMemory(plan), progress).run()
-    opened: Any = Shared if plan.is_joint else OnDisk
-    with opened.open(plan) as recorder:
-        return _Execution(plan, recorder, progress).run()
+    if spec.store is None:
+        return _Execution(spec, MemoryRecorder(spec), progress).run()
+    opened: Any = SharedRecorder if spec.is_joint else DiskRecorder
+    with opened.open(spec) as recorder:
+        return _Execution(spec, recorder, progress).run()
 
 
 class _Execution:
-    """Runs the batches of a plan, each on the next free worker."""
+    """Runs the batches of a spec, each on the next free worker."""
 
-    def __init__(self, plan: Plan, recorder: Recorder, progress: bool) -> None:
-        self._plan = plan
+    def __init__(self, spec: RunSpec, recorder: Recorder, progress: bool) -> None:
+        self._spec = spec
         self._recorder = recorder
         self._batches = recorder.batches()
-        left = [plan.num_generations - max(0, one.generation) for one in self._batches]
+        left = [spec.num_generations - max(0, one.generation) for one in self._batches]
         sizes = [one.chains.stop - one.chains.start for one in self._batches]
         total = sum(size * steps for size, steps in zip(sizes, left, strict=True))
-        self._progress = Progress(total, progress and not (plan.is_joint and not is_first()))
-        self._pace = _Pace(plan, is_watched=progress or plan.store is not None)
-        self._idle = [_Worker(plan, device) for device in reversed(plan.workers)]
+        self._progress = Progress(total, progress and not (spec.is_joint and not is_first()))
+        self._pace = _Pace(spec, is_watched=progress or spec.store is not None)
+        self._idle = [_Worker(spec, device) for device in reversed(spec.workers)]
         self._is_double = jnp.result_type(float) == jnp.float64  # a setting of this thread
         self._stop = recorder.stopping
         self._lock = threading.Lock()
@@ -136,7 +136,7 @@ class _Execution:
 
     def run(self) -> Records:
         """Every batch; the first error, or an interrupt, stops the rest after the call in hand."""
-        workers = max(1, min(len(self._plan.workers), len(self._batches)))
+        workers = max(1, min(len(self._spec.workers), len(self._batches)))
         with self._progress, ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(self._run_batch, batch) for batch in self._batches]
             try:
@@ -163,20 +163,20 @@ class _Execution:
                 self._idle.append(worker)
 
     def _advance(self, batch: BatchRecorder, worker: "_Worker") -> None:
-        plan, begin = self._plan, batch.chains.start
+        spec, begin = self._spec, batch.chains.start
         size = batch.chains.stop - begin
-        program = plan.program._replace(raw=plan.wants_raw(begin))
-        position = np.arange(plan.width)
-        ids = plan.first_chain + begin + np.minimum(position, size - 1)
+        program = spec.program._replace(raw=spec.wants_raw(begin))
+        position = np.arange(spec.width)
+        ids = spec.first_chain + begin + np.minimum(position, size - 1)
         chains = jax.device_put(Batch(ids.astype(np.uint32), position < size), worker.device)
         chain, advance = worker.chain, advance_batch
         if chain.family.runs_on_host:
             chain, advance = host_program.at(chain, batch.place(self._stop)), host_program.advance
         arguments = (program, chain, worker.key, chains)
-        carry, records = empty_buffers(program, plan.carry_shape, plan.record_shape, plan.width)
+        carry, records = empty_buffers(program, spec.carry_shape, spec.record_shape, spec.width)
         now, leaves = batch.generation, batch.leaves()
         if leaves is not None:
-            carry = resume(plan, leaves)
+            carry = resume(spec, leaves)
         carry = jax.device_put(carry, worker.device)
         if program in worker.records:
             records = worker.records.pop(program)
@@ -185,11 +185,11 @@ class _Execution:
                 # A call for no generation compiles the program, and nothing else.
                 records = jax.device_put(records, worker.device)
                 carry, records = advance(*arguments, carry, records, *_numbers(0, 1, 0))
-        while now < plan.num_generations:
+        while now < spec.num_generations:
             if self._stop.is_set():
                 batch.stop(now, carry)
                 return
-            call = plan.call(now, self._pace.generations)
+            call = spec.call(now, self._pace.generations)
             began = time.perf_counter()
             numbers = _numbers(call.start, call.every, call.times)
             try:
@@ -210,11 +210,11 @@ class _Execution:
 class _Pace:
     """Generations per call: where somebody may wait for a call to end, a second of them."""
 
-    def __init__(self, plan: Plan, *, is_watched: bool) -> None:
-        self._is_fixed = plan.generation_chunk is not None or not is_watched
-        self.generations = plan.generation_chunk or MAX_GENERATIONS
+    def __init__(self, spec: RunSpec, *, is_watched: bool) -> None:
+        self._is_fixed = spec.generation_chunk is not None or not is_watched
+        self.generations = spec.generation_chunk or MAX_GENERATIONS
         if not self._is_fixed:
-            self.generations = max(1, plan.num_generations // _CALLS)
+            self.generations = max(1, spec.num_generations // _CALLS)
 
     def note(self, steps: int, seconds: float) -> None:
         """A call of so many generations took so long."""
@@ -237,10 +237,10 @@ class _Worker:
       records: room for the records of each program.
     """
 
-    def __init__(self, plan: Plan, device: Any) -> None:
+    def __init__(self, spec: RunSpec, device: Any) -> None:
         self.device = device
-        self.chain = jax.device_put(plan.chain, device)
-        self.key = jax.device_put(np.array(plan.key, np.uint32), device)
+        self.chain = jax.device_put(spec.chain, device)
+        self.key = jax.device_put(np.array(spec.key, np.uint32), device)
         self.records: dict[Program, dict] = {}
         self._spare: dict[Program, tuple[dict, Future]] = {}
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import AbstractCorpus, Counts, Samples, Size, expand, prefix_weights
 from collapse_jax.core.family import DEGENERATE, OK, AbstractFamily, Fit, Metric, verdict
-from collapse_jax.core.policy import AbstractPolicy, Keep
+from collapse_jax.core.policy import AbstractPolicy, Verifier
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.metrics import discrete as metrics
 from collapse_jax.random.hypergeometric import MAX_POPULATION
@@ -132,7 +132,7 @@ class Discrete(AbstractFamily):
             plain = not (self.is_smoothed or self.is_tempered)
             simple = policy.uses_model_only and policy.has_fixed_size
             corpus = "samples" if few_rows and plain and simple else "counts"
-        is_verified = policy.keep is not None
+        is_verified = policy.verifier is not None
         return replace_fields(self, num_states=states, corpus=corpus, is_verified=is_verified)
 
     def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
@@ -220,11 +220,11 @@ class Discrete(AbstractFamily):
         return Samples(expand(counts, capacity), prefix_weights(size, capacity))
 
     def draw_verified(
-        self, keys: Keys, params: Array, size: Size, capacity: int, first: Any, keep: Keep
+        self, keys: Keys, params: Array, size: Size, capacity: int, first: Any, verifier: Verifier
     ) -> tuple[AbstractCorpus, Float[Array, ""]]:
         """Rows from the law restricted to the accepted states, and the mass of these."""
         law = self.sampling_law(params)
-        accepted = jnp.where(verdict(keep, jnp.arange(len(law)), len(law)), law, 0)
+        accepted = jnp.where(verdict(verifier, jnp.arange(len(law)), len(law)), law, 0)
         mass = jnp.sum(accepted)
         some = jnp.where(mass > 0, accepted, law)
         rows = self._draw(keys, Purpose.DRAW, some, jnp.where(mass > 0, size, 0), capacity)

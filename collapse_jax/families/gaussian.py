@@ -112,10 +112,10 @@ class Gaussian(AbstractFamily):
             raise check.fail(
                 name, policy.num_samples, "Gaussian needs 2 rows for a variance", "pass 2 or more"
             )
-        needs_rows = policy.reuses_rows or policy.keep is not None
+        needs_rows = policy.reuses_rows or policy.verifier is not None
         if needs_rows and self.corpus == "moments":
             name = type(policy).__name__
-            reason = "a verifier reads rows" if policy.keep else "rows are trained on again"
+            reason = "a verifier reads rows" if policy.verifier else "rows are trained on again"
             allowed = f"moments do not suffice for {name}: {reason}"
             raise check.fail("Gaussian.corpus", "moments", allowed, "use corpus='auto'")
         if self.corpus != "auto":

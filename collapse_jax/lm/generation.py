@@ -21,7 +21,7 @@ from collapse_jax.lm.sharding import AXIS, fetch, on_all, pad_rows
 from collapse_jax.utils import check
 from collapse_jax.utils.progress import Progress
 
-_STAGES = 4  # sizes of the pool of keys and values; a token pays for the size it is in
+_STAGES = 4  # sizes of the cache of keys and values; a token pays for the size it is in
 _FEW_SLOTS = 64
 
 
@@ -39,7 +39,7 @@ class Numbers(NamedTuple):
 
     penalties: Penalties
     rules: beam_search.Rules
-    warping: sampling.Warping
+    warpers: sampling.LogitsWarpers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +120,9 @@ class Decoding:
             beam_search.Rules(
                 single(self.length_penalty), np.int32(beam_search.STOPPING[self.early_stopping])
             ),
-            sampling.Warping(single(self.temperature), np.int32(self.top_k), single(self.top_p)),
+            sampling.LogitsWarpers(
+                single(self.temperature), np.int32(self.top_k), single(self.top_p)
+            ),
         )
 
     def run(
@@ -328,25 +330,25 @@ def _search(
             return beam_search.choose(state, scores.reshape(logits.shape), step, numbers.rules, eos)
         if shape.do_sample:
             now = jax.vmap(lambda key: jax.random.fold_in(key, step))(keys)
-            new = sampling.draw(now, scores, numbers.warping)
+            new = sampling.draw(now, scores, numbers.warpers)
         else:
             new = jnp.argmax(scores, axis=1)
         return sampling.add(state, new, step, fill, eos), jnp.zeros((batch, 1), jnp.int32)
 
     def one_more(loop: tuple) -> tuple:
-        step, state, pool, visible = loop
+        step, state, cache, visible = loop
         newest = state.tokens.reshape(batch, beams, max_new)
         newest = jax.lax.dynamic_index_in_dim(newest, step - 1, 2, keepdims=False)
         slot = length + (step - 1) * beams
         own = jnp.arange(visible.shape[2]) == slot + jnp.arange(beams)[:, None]
         positions = jnp.sum(mask, axis=1, dtype=jnp.int32) + step - 1
         visible = visible | own
-        pool, logits = next_logits(model, pool, newest, positions, slot, visible)
+        cache, logits = next_logits(model, cache, newest, positions, slot, visible)
         state, parents = choose(state, logits, step)
         visible = jnp.take_along_axis(visible, parents[:, :, None], axis=1)
-        return step + 1, state, pool, visible
+        return step + 1, state, cache, visible
 
-    pool, logits = read_prompts(model, input_ids, mask)
+    cache, logits = read_prompts(model, input_ids, mask)
     state = (
         beam_search.start(batch, beams, max_new, fill)
         if beams > 1
@@ -354,20 +356,20 @@ def _search(
     )
     logits = jnp.broadcast_to(logits[:, None], (batch, beams, logits.shape[1]))
     state, _ = choose(state, logits, jnp.int32(0))
-    loop = (jnp.int32(1), state, pool, is_prompt)
+    loop = (jnp.int32(1), state, cache, is_prompt)
     for end, steps in _stages(max_new - 1, beams):
-        step, state, pool, visible = loop
+        step, state, cache, visible = loop
         visible = jnp.pad(visible, ((0, 0), (0, 0), (0, steps * beams)))
         loop = jax.lax.while_loop(
             lambda loop, end=end: (loop[0] <= end) & ~loop[1].is_done,
             one_more,
-            (step, state, pool.grow(steps * beams), visible),
+            (step, state, cache.grow(steps * beams), visible),
         )
     return loop[1].result
 
 
 def _stages(steps: int, beams: int) -> list[tuple[int, int]]:
-    """The last step of every size of the pool, and for how many steps it has room."""
+    """The last step of every size of the cache, and for how many steps it has room."""
     if steps == 0:
         return []
     number = _STAGES if steps * beams > _FEW_SLOTS else 1

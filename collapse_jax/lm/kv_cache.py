@@ -1,6 +1,6 @@
 """Prompts read once, then one token of every row at a time, with keys and values kept.
 
-All rows of a prompt (the beams of a search) share one pool of slots: first those of the prompt,
+All rows of a prompt (the beams of a search) share one cache of slots: first those of the prompt,
 then one for each token that any row has tried. A row sees the slots of its own ancestors,
 so that choosing rows anew moves no keys and no values.
 """
@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from collapse_jax.lm.model import MASKED, OPT, Heads, causal_attention, head_logits, text_positions
 
 
-class Pool(NamedTuple):
+class KVCache(NamedTuple):
     """Keys and values by block of the network, of every slot.
 
     Attributes:
@@ -25,17 +25,19 @@ class Pool(NamedTuple):
     keys: tuple[Float[Array, "batch head slot dim"], ...]
     values: tuple[Float[Array, "batch head dim slot"], ...]
 
-    def grow(self, slots: int) -> "Pool":
+    def grow(self, slots: int) -> "KVCache":
         """With room for more."""
         ends = ((0, 0), (0, 0), (0, slots), (0, 0))
         keys = tuple(jnp.pad(each, ends) for each in self.keys)
-        return Pool(keys, tuple(jnp.pad(each, (*ends[:2], *ends[:1:-1])) for each in self.values))
+        return KVCache(
+            keys, tuple(jnp.pad(each, (*ends[:2], *ends[:1:-1])) for each in self.values)
+        )
 
 
 def read_prompts(
     model: OPT, input_ids: Int[Array, "batch length"], mask: Bool[Array, "batch length"]
-) -> tuple[Pool, Float[Array, "batch vocab"]]:
-    """The pool with the prompts, and the logits of the token after each."""
+) -> tuple[KVCache, Float[Array, "batch vocab"]]:
+    """The cache with the prompts, and the logits of the token after each."""
     keys, values = [], []
     look = causal_attention(mask)
 
@@ -45,28 +47,28 @@ def read_prompts(
         return look(number, queries, new_keys, new_values)
 
     hidden = model(input_ids, text_positions(mask), attend)
-    return Pool(tuple(keys), tuple(values)), head_logits(hidden[:, -1], model.head)
+    return KVCache(tuple(keys), tuple(values)), head_logits(hidden[:, -1], model.head)
 
 
 def next_logits(
     model: OPT,
-    pool: Pool,
+    cache: KVCache,
     tokens: Int[Array, "batch row"],
     positions: Int[Array, " batch"],
     slot: Int[Array, ""],
     visible: Bool[Array, "batch row slot"],
-) -> tuple[Pool, Float[Array, "batch row vocab"]]:
-    """The pool with one token more of every row, and the logits of the next.
+) -> tuple[KVCache, Float[Array, "batch row vocab"]]:
+    """The cache with one token more of every row, and the logits of the next.
 
     Args:
       model: the network.
-      pool: keys and values so far.
+      cache: keys and values so far.
       tokens: newest token of every row.
       positions: their place in the text.
       slot: where the first row's keys go, the others follow.
       visible: slots that a row sees, its own new one among them.
     """
-    keys, values = list(pool.keys), list(pool.values)
+    keys, values = list(cache.keys), list(cache.values)
 
     def attend(number: int, queries: Heads, new_keys: Heads, new_values: Heads) -> Heads:
         keys[number] = jax.lax.dynamic_update_slice_in_dim(
@@ -85,4 +87,4 @@ def next_logits(
 
     places = jnp.broadcast_to(positions[:, None], tokens.shape)
     hidden = model(tokens, places, attend)
-    return Pool(tuple(keys), tuple(values)), head_logits(hidden, model.head)
+    return KVCache(tuple(keys), tuple(values)), head_logits(hidden, model.head)

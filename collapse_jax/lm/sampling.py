@@ -29,7 +29,7 @@ class Texts(NamedTuple):
         return self.tokens
 
 
-class Warping(NamedTuple):
+class LogitsWarpers(NamedTuple):
     """Numbers that change without a new compilation, see `Decoding`."""
 
     temperature: Any
@@ -53,16 +53,16 @@ def add(
 
 
 def draw(
-    keys: Key[Array, " batch"], logits: Float[Array, "batch vocab"], warping: Warping
+    keys: Key[Array, " batch"], logits: Float[Array, "batch vocab"], warpers: LogitsWarpers
 ) -> Int[Array, " batch"]:
     """Tokens drawn from softmax(logits / temperature), cut to top_k and top_p.
 
     An exponential race: the first of exponential times with these rates. Times have 32 random
     bits, so that tokens of probability 1e-9 still come as often as they should.
     """
-    logits = logits / warping.temperature
-    is_cut = (warping.top_k > 0) | (warping.top_p < 1)
-    logits = jax.lax.cond(is_cut, lambda: _cut(logits, warping), lambda: logits)
+    logits = logits / warpers.temperature
+    is_cut = (warpers.top_k > 0) | (warpers.top_p < 1)
+    logits = jax.lax.cond(is_cut, lambda: _cut(logits, warpers), lambda: logits)
 
     def times(key: Any) -> Array:
         bits = jax.random.bits(key, logits.shape[1:], jnp.uint32)
@@ -71,15 +71,15 @@ def draw(
     return jnp.argmax(logits - jnp.log(jax.vmap(times)(keys)), axis=1)
 
 
-def _cut(logits: Array, warping: Warping) -> Array:
+def _cut(logits: Array, warpers: LogitsWarpers) -> Array:
     """-inf for all but the top_k likeliest, then all beyond a mass of top_p."""
     vocab = logits.shape[1]
     falling = -jnp.sort(-logits, axis=1)
-    number = jnp.where(warping.top_k > 0, jnp.minimum(warping.top_k, vocab), vocab)
+    number = jnp.where(warpers.top_k > 0, jnp.minimum(warpers.top_k, vocab), vocab)
     least = jnp.take_along_axis(falling, jnp.full((len(logits), 1), number - 1), axis=1)
     logits = jnp.where(logits < least, -jnp.inf, logits)
     falling = jnp.where(falling < least, -jnp.inf, falling)
     before = jnp.cumsum(jax.nn.softmax(falling, axis=1), axis=1) - jax.nn.softmax(falling, axis=1)
-    is_kept = (before < warping.top_p) | (jnp.arange(vocab) == 0)
+    is_kept = (before < warpers.top_p) | (jnp.arange(vocab) == 0)
     least = jnp.min(jnp.where(is_kept, falling, jnp.inf), axis=1, keepdims=True)
     return jnp.where(logits < least, -jnp.inf, logits)

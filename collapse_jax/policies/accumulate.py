@@ -11,11 +11,11 @@ from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.policy import (
     AbstractPolicy,
-    Keep,
-    check_keep,
+    Verifier,
     check_length,
     check_population,
     check_sizes,
+    check_verifier,
 )
 from collapse_jax.random.keys import Keys
 
@@ -29,7 +29,7 @@ class Accumulate(AbstractPolicy):
     Args:
       num_samples: rows that each generation adds, one number or M_0 .. M_G (M_0 is the
         size of D_0); None for the size of the original data.
-      keep: a verifier of the model's rows, see `Replace`.
+      verifier: a verifier of the model's rows, see `Replace`.
 
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31), or a pool that
@@ -41,12 +41,12 @@ class Accumulate(AbstractPolicy):
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)
-    keep: Keep | None = static(default=None)
+    verifier: Verifier | None = static(default=None)
 
     def __post_init__(self) -> None:
         sizes = check_sizes("Accumulate.num_samples", self.num_samples)
         object.__setattr__(self, "num_samples", sizes)
-        check_keep("Accumulate.keep", self.keep)
+        check_verifier("Accumulate.verifier", self.verifier)
 
     @property
     def keeps_corpus(self) -> bool:

@@ -11,11 +11,11 @@ from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.policy import (
     AbstractPolicy,
-    Keep,
-    check_keep,
+    Verifier,
     check_length,
     check_population,
     check_sizes,
+    check_verifier,
 )
 from collapse_jax.policies.accumulate import pool_capacity, pool_size
 from collapse_jax.random.keys import Keys, Purpose
@@ -36,7 +36,7 @@ class AccumulateSubsample(AbstractPolicy):
     Args:
       num_samples: rows that each generation adds and fits, one number or M_0 .. M_G (M_0 is
         the size of D_0); None for the size of the original data.
-      keep: a verifier of the model's rows, see `Replace`.
+      verifier: a verifier of the model's rows, see `Replace`.
 
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31), or a pool that
@@ -49,12 +49,12 @@ class AccumulateSubsample(AbstractPolicy):
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)
-    keep: Keep | None = static(default=None)
+    verifier: Verifier | None = static(default=None)
 
     def __post_init__(self) -> None:
         sizes = check_sizes("AccumulateSubsample.num_samples", self.num_samples)
         object.__setattr__(self, "num_samples", sizes)
-        check_keep("AccumulateSubsample.keep", self.keep)
+        check_verifier("AccumulateSubsample.verifier", self.verifier)
 
     @property
     def is_growing(self) -> bool:
@@ -69,12 +69,12 @@ class AccumulateSubsample(AbstractPolicy):
     @property
     def history(self) -> str | None:
         """Rows, unless a verifier decides which there are."""
-        return "rows" if self.keep is None else None
+        return "rows" if self.verifier is None else None
 
     @property
     def has_fixed_size(self) -> bool:
         """Whether the schedule is constant and no row can be refused."""
-        return isinstance(self.size(0), int) and self.keep is None
+        return isinstance(self.size(0), int) and self.verifier is None
 
     def capacity(self, num_generations: int) -> int:
         """The largest corpus; the pool is memory."""

@@ -9,10 +9,10 @@ from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus, join
 from collapse_jax.core.policy import (
     AbstractPolicy,
-    Keep,
-    check_keep,
+    Verifier,
     check_length,
     check_sizes,
+    check_verifier,
     size_at,
 )
 from collapse_jax.random.keys import Keys
@@ -30,7 +30,7 @@ class Fresh(AbstractPolicy):
       num_samples: rows from the model, one number or one per generation 0 .. G; None for
         the size of the original data.
       num_original: new original rows, >= 0, one number or one per generation 0 .. G.
-      keep: a verifier of the model's rows, see `Replace`.
+      verifier: a verifier of the model's rows, see `Replace`.
 
     Raises:
       ValueError: for sizes that are not integers, schedules of different lengths, or sums
@@ -43,7 +43,7 @@ class Fresh(AbstractPolicy):
 
     num_samples: int | Sequence[int] | None = static(default=None)
     num_original: int | Sequence[int] = static(default=0)
-    keep: Keep | None = static(default=None)
+    verifier: Verifier | None = static(default=None)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_samples", check_sizes("Fresh.num_samples", self.num_samples))
@@ -52,7 +52,7 @@ class Fresh(AbstractPolicy):
             raise check.fail("Fresh.num_original", None, "it must be given", remedy)
         original = check_sizes("Fresh.num_original", self.num_original, 0)
         object.__setattr__(self, "num_original", original)
-        check_keep("Fresh.keep", self.keep)
+        check_verifier("Fresh.verifier", self.verifier)
         if isinstance(self.num_samples, tuple) and isinstance(original, tuple):
             allowed = f"num_samples has {len(self.num_samples)} entries"
             if len(original) != len(self.num_samples):
@@ -82,7 +82,7 @@ class Fresh(AbstractPolicy):
     @property
     def has_fixed_size(self) -> bool:
         """Whether sums are constant and no row can be refused."""
-        return isinstance(self.size(0), int) and self.keep is None
+        return isinstance(self.size(0), int) and self.verifier is None
 
     @property
     def is_elementwise(self) -> bool:

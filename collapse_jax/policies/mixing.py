@@ -10,7 +10,13 @@ from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus, Size, join
-from collapse_jax.core.policy import AbstractPolicy, Keep, check_keep, check_length, check_sizes
+from collapse_jax.core.policy import (
+    AbstractPolicy,
+    Verifier,
+    check_length,
+    check_sizes,
+    check_verifier,
+)
 from collapse_jax.random.binomial import binomial
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
@@ -38,7 +44,7 @@ class Mixing(AbstractPolicy):
         from p_0, or "data", a random subset of the rows of D_0.
       allocation: "multinomial", each row's origin drawn by itself, or "fixed", exact numbers
         of rows by largest remainder.
-      keep: a verifier of the newest model's rows, see `Replace`.
+      verifier: a verifier of the newest model's rows, see `Replace`.
 
     Raises:
       ValueError: for shares outside [0, 1] or that do not sum to 1 to within 1e-6, schedules
@@ -59,7 +65,7 @@ class Mixing(AbstractPolicy):
     previous: str = static(default="data")
     original: str = static(default="distribution")
     allocation: str = static(default="multinomial")
-    keep: Keep | None = static(default=None)
+    verifier: Verifier | None = static(default=None)
     fixed_counts: Any = dataclasses.field(init=False, repr=False, default=None)
     uses_previous: bool = static(init=False, repr=False, default=False)
     chooses_first: bool = static(init=False, repr=False, default=False)
@@ -70,7 +76,7 @@ class Mixing(AbstractPolicy):
         check.choice("Mixing.previous", self.previous, ("data", "distribution"))
         check.choice("Mixing.original", self.original, ("distribution", "data"))
         check.choice("Mixing.allocation", self.allocation, ("multinomial", "fixed"))
-        check_keep("Mixing.keep", self.keep)
+        check_verifier("Mixing.verifier", self.verifier)
         given = {
             name: _check_share(f"Mixing.{name}", getattr(self, name))
             for name in ("alpha", "beta", "gamma")
@@ -83,7 +89,11 @@ class Mixing(AbstractPolicy):
             allowed = "schedules need one entry for each of D_1 .. D_G"
             raise check.fail("lengths in Mixing", lengths, allowed, "give them equal lengths")
         _check_sum(given)
-        if self.keep is not None and self.previous == "distribution" and np.any(given["beta"] > 0):
+        if (
+            self.verifier is not None
+            and self.previous == "distribution"
+            and np.any(given["beta"] > 0)
+        ):
             allowed = "rows of earlier models are drawn anew, without the verifier"
             raise check.fail("Mixing.previous", self.previous, allowed, "use previous='data'")
         values = {
@@ -133,7 +143,7 @@ class Mixing(AbstractPolicy):
     @property
     def has_fixed_size(self) -> bool:
         """Whether the schedule is constant and no row can be refused."""
-        return isinstance(self.size(0), int) and self.keep is None
+        return isinstance(self.size(0), int) and self.verifier is None
 
     def capacity(self, num_generations: int) -> int:
         """The largest corpus."""
@@ -211,7 +221,7 @@ class Mixing(AbstractPolicy):
         return (
             self.allocation == "multinomial"
             and self.original == "distribution"
-            and self.keep is None
+            and self.verifier is None
         )
 
     def _num_previous(

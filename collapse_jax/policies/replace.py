@@ -7,7 +7,13 @@ from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
-from collapse_jax.core.policy import AbstractPolicy, Keep, check_keep, check_length, check_sizes
+from collapse_jax.core.policy import (
+    AbstractPolicy,
+    Verifier,
+    check_length,
+    check_sizes,
+    check_verifier,
+)
 from collapse_jax.random.keys import Keys
 
 
@@ -21,7 +27,7 @@ class Replace(AbstractPolicy):
     Args:
       num_samples: M >= 1, one number or M_0 .. M_G; None for the size of the
         original data.
-      keep: a verifier: keep(rows) or, for Discrete, keep(states) returns a bool for each.
+      verifier: verifier(rows) or, for Discrete, verifier(states) returns a bool for each.
         The model is drawn from until num_samples rows are accepted, and the share that
         passes is recorded as `acceptance`.
 
@@ -36,12 +42,12 @@ class Replace(AbstractPolicy):
     """
 
     num_samples: int | Sequence[int] | None = static(default=None)
-    keep: Keep | None = static(default=None)
+    verifier: Verifier | None = static(default=None)
 
     def __post_init__(self) -> None:
         sizes = check_sizes("Replace.num_samples", self.num_samples)
         object.__setattr__(self, "num_samples", sizes)
-        check_keep("Replace.keep", self.keep)
+        check_verifier("Replace.verifier", self.verifier)
 
     def capacity(self, num_generations: int) -> int:
         """The largest corpus."""
@@ -54,7 +60,7 @@ class Replace(AbstractPolicy):
     @property
     def has_fixed_size(self) -> bool:
         """Whether the schedule is constant and no row can be refused."""
-        return isinstance(self.size(0), int) and self.keep is None
+        return isinstance(self.size(0), int) and self.verifier is None
 
     @property
     def uses_model_only(self) -> bool:

@@ -93,7 +93,7 @@ class Records:
         return xarray.Dataset(variables, coordinates, attributes)
 
     def save(
-        self, path: str | Path, *, overwrite: bool = False, keep: Collection[str] = ()
+        self, path: str | Path, *, overwrite: bool = False, preserve: Collection[str] = ()
     ) -> Path:
         """Write a run directory: config.json, provenance.json, records.zarr, state/, ...
 
@@ -103,7 +103,7 @@ class Records:
         Args:
           path: the directory to make.
           overwrite: whether to replace a run directory of that name.
-          keep: names of files and directories in it that stay.
+          preserve: names of files and directories in it that stay.
 
         Returns:
           `path`.
@@ -113,8 +113,8 @@ class Records:
         """
         path = Path(path)
         if path.exists():
-            _check_replaceable(path, overwrite, keep)
-        save(path, self._contents, replace=overwrite, keep=keep)
+            _check_replaceable(path, overwrite, preserve)
+        save(path, self._contents, replace=overwrite, preserve=preserve)
         return path
 
     def _contents(self) -> dict[str, Content]:
@@ -180,7 +180,7 @@ def check_complete(parts: Sequence[Records]) -> None:
             raise IncompleteError(f"chains {listed} are missing; `collapse resume` makes them")
 
 
-def _check_replaceable(path: Path, overwrite: bool, keep: Collection[str]) -> None:
+def _check_replaceable(path: Path, overwrite: bool, preserve: Collection[str]) -> None:
     """Refuse to replace what is no run, or is not to be replaced.
 
     Raises:
@@ -190,7 +190,7 @@ def _check_replaceable(path: Path, overwrite: bool, keep: Collection[str]) -> No
         raise ValueError(
             f"path={str(path)!r} is not allowed: it exists; pass another path or overwrite=True"
         )
-    others = path.is_dir() and {one.name for one in path.iterdir()} - set(keep)
+    others = path.is_dir() and {one.name for one in path.iterdir()} - set(preserve)
     if not is_run(path) and (not path.is_dir() or others):
         raise ValueError(
             f"path={str(path)!r} is not allowed: it is no run directory and will not be "

@@ -195,10 +195,12 @@ def _merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
     return {name: merge(value) for name, value in blocks.items()}
 
 
-Kept = dict[str, dict[str, Any]]  # "raw" and "blocks", by variable, [record, ...] each
+HostRecords = dict[str, dict[str, Any]]  # "raw" and "blocks", by variable, [record, ...] each
 
 
-def keep(records: Mapping[str, Any], count: int, chains: slice, reduce: Reduce | None) -> Kept:
+def to_host(
+    records: Mapping[str, Any], count: int, chains: slice, reduce: Reduce | None
+) -> HostRecords:
     """What is kept of the first `count` records of a call, on the host.
 
     Args:
@@ -216,7 +218,7 @@ def keep(records: Mapping[str, Any], count: int, chains: slice, reduce: Reduce |
     return {"raw": raw, "blocks": _merge_chunk(host["blocks"])}
 
 
-def join(pieces: Sequence[Kept]) -> Kept:
+def join(pieces: Sequence[HostRecords]) -> HostRecords:
     """The records of successive calls."""
     if len(pieces) == 1:
         return pieces[0]
@@ -224,7 +226,7 @@ def join(pieces: Sequence[Kept]) -> Kept:
 
 
 def reduced(
-    reduce: Reduce, batches: Sequence[Kept]
+    reduce: Reduce, batches: Sequence[HostRecords]
 ) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
     """Values by name of a run whose batches, in the order of their chains, kept these.
 

@@ -69,7 +69,7 @@ class RunState:
         return dataclasses.replace(parts[0], leaves=joined)
 
 
-def read_kept(path: Path) -> list[np.ndarray]:
+def read_pending(path: Path) -> list[np.ndarray]:
     """The records beside the chains in a file."""
     with _arrays(path) as arrays:
         number = int(next(arrays)[-1])

@@ -17,8 +17,8 @@ class ImageData(NamedTuple):
 
     images: np.ndarray
     labels: np.ndarray | None
-    held_out: np.ndarray
-    held_out_labels: np.ndarray | None
+    test: np.ndarray
+    test_labels: np.ndarray | None
 
 
 def load(name: str, side: int, num_images: int | None) -> ImageData:
@@ -34,8 +34,8 @@ def load(name: str, side: int, num_images: int | None) -> ImageData:
     else:
         allowed = "it must be digits, mnist, the path of an .npz file or of a folder of images"
         raise check.fail("images", name, allowed, _OFFLINE)
-    images, labels, held_out, held_out_labels = parts
-    return ImageData(_resized(images, side), labels, _resized(held_out, side), held_out_labels)
+    images, labels, test, test_labels = parts
+    return ImageData(_resized(images, side), labels, _resized(test, side), test_labels)
 
 
 def _split(images: np.ndarray, labels: np.ndarray | None, num_images: int | None) -> ImageData:

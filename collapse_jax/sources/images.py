@@ -29,8 +29,8 @@ class Images(AbstractSource):
     Args:
       images: [row, side, side] or [row, side * side], floats in [0, 1] or uint8.
       labels: the class of each image, integers 0, 1, ..., [row] (optional).
-      held_out: images that no model is trained on, for measuring.
-      held_out_labels: their classes (optional).
+      test: images that no model is trained on, for measuring.
+      test_labels: their classes (optional).
 
     Raises:
       ValueError: for images that are not square, values outside [0, 1], or labels of
@@ -39,30 +39,30 @@ class Images(AbstractSource):
     >>> import numpy as np
     >>> import collapse_jax as cj
     >>> grey = np.full((30, 8, 8), 0.5)
-    >>> source = cj.Images(grey[:20], held_out=grey[20:])
+    >>> source = cj.Images(grey[:20], test=grey[20:])
     >>> source.num_rows, source.side
     (20, 8)
     """
 
     images: Any
     labels: Any = None
-    held_out: Any = None
-    held_out_labels: Any = None
+    test: Any = None
+    test_labels: Any = None
     with_replacement: bool = static(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
         images = _as_rows("Images.images", self.images)
-        if self.held_out is None:
+        if self.test is None:
             allowed = "images that no model is trained on are needed for measuring"
-            raise check.fail("Images.held_out", None, allowed, "pass some, or use Images.load")
-        held_out = _as_rows("Images.held_out", self.held_out)
-        if held_out.shape[1] != images.shape[1]:
-            shown = check.Shown(f"images of {held_out.shape[1]} pixels")
+            raise check.fail("Images.test", None, allowed, "pass some, or use Images.load")
+        test = _as_rows("Images.test", self.test)
+        if test.shape[1] != images.shape[1]:
+            shown = check.Shown(f"images of {test.shape[1]} pixels")
             allowed = f"Images.images have {images.shape[1]}"
-            raise check.fail("Images.held_out", shown, allowed, "bring both to one size")
+            raise check.fail("Images.test", shown, allowed, "bring both to one size")
         labels = _as_labels("Images.labels", self.labels, len(images))
-        others = _as_labels("Images.held_out_labels", self.held_out_labels, len(held_out))
-        values = (images, labels, held_out, others)
+        others = _as_labels("Images.test_labels", self.test_labels, len(test))
+        values = (images, labels, test, others)
         for field, value in zip(dataclasses.fields(self), values, strict=False):
             object.__setattr__(self, field.name, value)
 

@@ -12,7 +12,7 @@ from collapse_jax.store import files
 from collapse_jax.store.arrays import check_metadata
 from collapse_jax.store.files import STATE, Content, Entry, Staged, damaged
 from collapse_jax.store.journal import FIRST, Journal, Ledger, journal_name, journals
-from collapse_jax.store.lock import alone, locked
+from collapse_jax.store.lock import exclusive, locked
 from collapse_jax.store.unfinished_work import WORK
 
 RECORDS, THEORY = "records.zarr", "theory.zarr"
@@ -35,7 +35,7 @@ def is_begun(path: Path) -> bool:
     Raises:
       StoreError: if something else is there, or a run whose journal is lost.
     """
-    with files.told(path):
+    with files.store_errors(path):
         names = {one.name for one in path.iterdir()} if path.exists() else set()
     if FIRST in names and Ledger.read(path).events:
         return True
@@ -65,10 +65,10 @@ def begin(path: Path, contents: Callable[[], Contents], layout: Sequence[int]) -
     """
     if is_begun(path):
         return
-    with files.told(path):
+    with files.store_errors(path):
         for name in (STATE, "figures"):
             (path / name).mkdir(parents=True, exist_ok=True)
-        with alone(path):
+        with exclusive(path):
             if not is_begun(path):
                 new = _stage(path, contents())
                 Journal(path / FIRST).append("created", new, layout=layout)
@@ -92,7 +92,7 @@ def _fill(root: Path, contents: Contents) -> dict[str, Entry]:
 
 
 def save(
-    path: Path, contents: Callable[[], Contents], *, replace: bool, keep: Collection[str] = ()
+    path: Path, contents: Callable[[], Contents], *, replace: bool, preserve: Collection[str] = ()
 ) -> None:
     """A whole run, in a directory that is there with all its content or not at all.
 
@@ -100,9 +100,9 @@ def save(
       path: the directory, which must not exist or be empty unless it is to be replaced.
       contents: its files by relative name.
       replace: whether to remove a run that is there.
-      keep: names in it that stay; the rest is then replaced one by one, the journal last.
+      preserve: names in it that stay; the rest is then replaced one by one, the journal last.
     """
-    with files.told(path):
+    with files.store_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
@@ -112,8 +112,8 @@ def save(
             finished = covered["config.json"].crc
             Journal(temporary / FIRST).append("saved", covered, finished=finished)
             temporary.chmod(0o755)
-            if replace and any((path / name).exists() for name in keep):
-                _replace(path, temporary, keep)
+            if replace and any((path / name).exists() for name in preserve):
+                _replace(path, temporary, preserve)
             else:
                 if replace and path.exists():
                     shutil.rmtree(path)
@@ -142,9 +142,9 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _replace(path: Path, new: Path, keep: Collection[str]) -> None:
+def _replace(path: Path, new: Path, preserve: Collection[str]) -> None:
     """The content of `new` in place of all that is in `path` but for what is kept."""
-    old = [one.name for one in path.iterdir() if one.name not in keep]
+    old = [one.name for one in path.iterdir() if one.name not in preserve]
     for name in sorted(old, key=lambda name: name != FIRST):
         one = path / name
         shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
@@ -166,19 +166,19 @@ def verify(root: Path) -> Ledger:
     ledger = _checked(root, _MOST_READS)
     if not ledger.files:
         raise damaged(root / FIRST, "it is empty", _AGAIN)
-    for name in strays(root, ledger) if ledger.is_finished else ():
-        raise stray(root / name)
+    for name in unlisted_files(root, ledger) if ledger.is_finished else ():
+        raise unexpected_file(root / name)
     return ledger
 
 
-def strays(root: Path, ledger: Ledger) -> list[str]:
+def unlisted_files(root: Path, ledger: Ledger) -> list[str]:
     """Files that no journal knows, where only the run writes."""
     found = [name for name in files.files_below(root) if name.split("/")[0] in _COVERED]
     unknown = [name for name in found if name not in ledger.files and not files.is_temporary(name)]
     return [name for name in unknown if (name, files.entry_of(root / name)) not in ledger.dead]
 
 
-def stray(path: Path) -> files.StoreError:
+def unexpected_file(path: Path) -> files.StoreError:
     """The error for a file that somebody else put into a run, to be raised by the caller."""
     return damaged(path, "this run did not write it", "remove it, and see who put it there")
 
@@ -267,7 +267,7 @@ class Writer:
           removed: files that count no more; those that are built again may be among them.
           layout: how the run is cut into files now.
         """
-        with files.told(self.path), self._lock:
+        with files.store_errors(self.path), self._lock:
             new = _stage(self.path, contents)
             gone = {name: self.files[name] for name in removed}
             self._journal.append("extended", new, gone, layout=layout)
@@ -295,7 +295,7 @@ def writing(path: Path, process: tuple[int, int]) -> Iterator[Writer]:
       StoreError: if another process writes, or anything is damaged; nothing is changed then.
     """
     with locked(path, process):
-        with alone(path):
+        with exclusive(path):
             _put_in_place(path)
         ledger = verify(path)
         if process[1] == 1:

@@ -57,7 +57,7 @@ def damaged(path: Path, what: str, remedy: str) -> StoreError:
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
+def store_errors(path: Path) -> Iterator[None]:
     """Turns what the operating system refuses into one line that names the file.
 
     Raises:
@@ -75,7 +75,7 @@ def told(path: Path) -> Iterator[None]:
 
 def entry_of(path: Path) -> Entry:
     """Size and checksum of a regular file, which is not followed if it is a link."""
-    with told(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+    with store_errors(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return content_of([]).entry
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
@@ -128,14 +128,14 @@ def stage(root: Path, contents: Mapping[str, Content]) -> list[Staged]:
       StoreError: if the disk is full, say.
     """
     staged = []
-    with told(root):
+    with store_errors(root):
         (root / STATE).mkdir(exist_ok=True)
     try:
         for name, content in contents.items():
             temporary = root / STATE / temporary_name()
             name = name.format(crc=content.entry.crc)
             staged.append(Staged(name, temporary, content.entry))
-            with told(root / name):
+            with store_errors(root / name):
                 write_new(temporary, content)
     except BaseException:
         _discard(staged)
@@ -155,7 +155,7 @@ def publish(root: Path, staged: Sequence[Staged]) -> dict[str, Entry]:
       StoreError: if another file is there, or the disk is full.
     """
     try:
-        with told(root):
+        with store_errors(root):
             sync([one.temporary for one in staged])
             parents = []
             for one in staged:
@@ -248,7 +248,7 @@ def files_below(root: Path, directory: str = "") -> Iterator[str]:
     Raises:
       StoreError: for a symbolic link or anything else that is no file and no directory.
     """
-    with told(root / directory):
+    with store_errors(root / directory):
         entries = sorted(os.scandir(root / directory), key=lambda entry: entry.name)
     for entry in entries:
         relative = f"{directory}/{entry.name}" if directory else entry.name

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 
-from collapse_jax.store.files import Entry, damaged, sync, told
+from collapse_jax.store.files import Entry, damaged, store_errors, sync
 
 FIRST = "journal.jsonl"
 _NAME = re.compile(r"journal(-\d+)?\.jsonl")
@@ -111,7 +111,10 @@ class Journal:
         text = json.dumps({**line, "digest": digest}).encode() + b"\n"
         is_new = not os.path.lexists(self._path)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        with told(self._path), open(os.open(self._path, flags, 0o644), "r+b", buffering=0) as file:
+        with (
+            store_errors(self._path),
+            open(os.open(self._path, flags, 0o644), "r+b", buffering=0) as file,
+        ):
             file.truncate(self._size)  # what a crash left of a line
             file.seek(self._size)
             try:
@@ -140,7 +143,7 @@ class _Lines(NamedTuple):
 
 
 def _lines(path: Path) -> _Lines:
-    with told(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+    with store_errors(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         content = file.read()
     whole = content.rstrip(b"\0")  # of blocks that were allotted and not written
     whole = whole[: whole.rfind(b"\n") + 1]

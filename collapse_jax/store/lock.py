@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from collapse_jax.store.files import StoreError, told
+from collapse_jax.store.files import StoreError, store_errors
 
 
 @contextlib.contextmanager
@@ -38,7 +38,7 @@ def locked(root: Path, process: tuple[int, int]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def alone(root: Path) -> Iterator[None]:
+def exclusive(root: Path) -> Iterator[None]:
     """Waits until no other process of a run is in such a block."""
     with _opened(root / "lock-end") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -46,5 +46,5 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    with told(path):
+    with store_errors(path):
         return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "rb")

@@ -14,7 +14,7 @@ WORK = "work"
 _NAME = re.compile(r"(\d{6,})-(\w+)-([0-9a-f]{16})\.npy")
 
 
-class Shelf:
+class UnfinishedWork:
     """A folder of the unfinished work of one chain.
 
     A file has generation, name and checksum in its name. One that does not agree with its
@@ -58,7 +58,7 @@ class Shelf:
         if path in before:
             return
         temporary = self._folder / files.temporary_name()
-        with files.told(path):
+        with files.store_errors(path):
             files.sync(files.make_directories(self._folder))
             files.write_new(temporary, content)
             files.sync([temporary])

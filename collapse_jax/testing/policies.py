@@ -101,7 +101,7 @@ def _check(chain: Chain, num_generations: int, key: int) -> None:
 def _check_corpus(chain: Chain, generation: int, corpus: Any, num_generations: int) -> None:
     sizes = chain.policy.sizes(num_generations)
     found, size, pool = int(corpus.size), int(sizes[generation]), int(sizes[: generation + 1].sum())
-    if found not in (size, pool) and not (chain.policy.keep is not None and found < pool):
+    if found not in (size, pool) and not (chain.policy.verifier is not None and found < pool):
         detail = f"D_{generation} holds {found} rows, size({generation}) says {size}"
         raise BrokenRuleError("sizes", detail)
     if isinstance(corpus, Samples):

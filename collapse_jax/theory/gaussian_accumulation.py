@@ -22,8 +22,8 @@ def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
     MLE: prod (1 - M_i / N_i^2); with one size M it tends to sin(pi/sqrt(M)) / (pi/sqrt(M)).
     Unbiased: prod over i >= 1 of 1 - M_i / (N_i (N_i - 1)). Both stay above 0.
 
-    >>> from collapse_jax.theory import keeping
-    >>> keeping.accumulate_expected_variance([100] * 10_000, "mle")[[0, 1, -1]].round(4).tolist()
+    >>> from collapse_jax.theory import gaussian_accumulation as pooled
+    >>> pooled.accumulate_expected_variance([100] * 10_000, "mle")[[0, 1, -1]].round(4).tolist()
     [0.99, 0.9875, 0.9836]
     """
     values = sizes_of(sizes, 2)
@@ -39,8 +39,8 @@ def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
 def accumulate_mean_squared_error(sizes: Sizes, estimator: str) -> np.ndarray:
     """E (mu_g - mu_0)^2 under Accumulate: sum of E sigma_{i-1}^2 M_i / N_i^2.
 
-    >>> from collapse_jax.theory import keeping
-    >>> keeping.accumulate_mean_squared_error([100] * 3, "mle").round(6).tolist()
+    >>> from collapse_jax.theory import gaussian_accumulation as pooled
+    >>> pooled.accumulate_mean_squared_error([100] * 3, "mle").round(6).tolist()
     [0.01, 0.012475, 0.013572]
     """
     values = sizes_of(sizes, 2)
@@ -48,7 +48,7 @@ def accumulate_mean_squared_error(sizes: Sizes, estimator: str) -> np.ndarray:
     return np.cumsum(before * values / np.cumsum(values) ** 2)
 
 
-class Moments(NamedTuple):
+class MomentErrors(NamedTuple):
     """E sigma_g^2 and E (mu_g - mu_0)^2 of models 0 .. G, relative to the truth's variance."""
 
     variance: np.ndarray
@@ -61,7 +61,7 @@ def fresh_share_moments(
     estimator: str,
     allocation: str = "multinomial",
     sampling_bias: float = 1.0,
-) -> Moments:
+) -> MomentErrors:
     """Moments where a share gamma of D_1 .. D_G is drawn anew from p_0 and pooled.
 
     With v = E sigma^2, V = E (mu - mu_0)^2 and s = gamma + (1-gamma) lambda v, the variance
@@ -71,8 +71,8 @@ def fresh_share_moments(
     original="distribution", and for Fresh, whose allocation is "fixed" with gamma = n_real /
     (n_real + n_syn). gamma = 0 is Replace.
 
-    >>> from collapse_jax.theory import keeping
-    >>> moments = keeping.fresh_share_moments([100] * 1000, 0.1, "mle", "fixed")
+    >>> from collapse_jax.theory import gaussian_accumulation as pooled
+    >>> moments = pooled.fresh_share_moments([100] * 1000, 0.1, "mle", "fixed")
     >>> moments.squared_error[[0, 1, -1]].round(4).tolist()
     [0.01, 0.018, 0.0503]
     >>> (moments.variance + moments.squared_error)[-1].round(12).tolist()
@@ -90,7 +90,7 @@ def fresh_share_moments(
         total = rows + (1 - share) * errors[-1]
         errors.append(squares * errors[-1] + rows / size)
         variances.append((total - errors[-1]) * correction)
-    return Moments(np.array(variances), np.array(errors))
+    return MomentErrors(np.array(variances), np.array(errors))
 
 
 def weighted_fresh_error(
@@ -103,8 +103,8 @@ def weighted_fresh_error(
     (1 - (1-w)^2), smallest at `best_fresh_weight`. With the variance fitted by weighted
     maximum likelihood E sigma^2 = 1 - V, so that 1 - (1-w)^2 (1 - 1 / n_syn) is the divisor.
 
-    >>> from collapse_jax.theory import keeping
-    >>> keeping.weighted_fresh_error([0.5, 0.618, 0.7], 200, 200, refit=False).round(6).tolist()
+    >>> from collapse_jax.theory import gaussian_accumulation as pooled
+    >>> pooled.weighted_fresh_error([0.5, 0.618, 0.7], 200, 200, refit=False).round(6).tolist()
     [0.003333, 0.00309, 0.003187]
     """
     w = np.asarray(weight, np.float64)
@@ -115,8 +115,8 @@ def weighted_fresh_error(
 def best_fresh_weight(num_samples: int, num_original: int) -> float:
     """(sqrt(r^2 + 4 r) - r) / 2 with r = n_real / n_syn: 0.618 at r = 1.
 
-    >>> from collapse_jax.theory import keeping
-    >>> round(keeping.best_fresh_weight(200, 200), 4)
+    >>> from collapse_jax.theory import gaussian_accumulation as pooled
+    >>> round(pooled.best_fresh_weight(200, 200), 4)
     0.618
     """
     ratio = num_original / num_samples

@@ -15,26 +15,26 @@ import numpy as np
 _NEGLIGIBLE = 1e-25  # dropped at both ends of a row
 
 
-class Row(NamedTuple):
+class Law(NamedTuple):
     """P(first + k | a) = probabilities[k]; all other numbers of parents are negligible."""
 
     first: int
     probabilities: np.ndarray
 
 
-def rows_of(num_parents: int, num_children: int) -> Iterator[Row]:
+def rows_of(num_parents: int, num_children: int) -> Iterator[Law]:
     """P_M(. | a) for a = 0 .. num_children; later rows overwrite the arrays of earlier ones."""
     taken = np.arange(num_parents + 2) / num_parents
     return _grow(taken, 1 - taken, num_parents, num_children)
 
 
-def binomial_rows(probability: float, num_trials: int) -> Iterator[Row]:
+def binomial_rows(probability: float, num_trials: int) -> Iterator[Law]:
     """The binomial law of 0 .. num_trials trials, built and cut in the same way."""
     chance = np.full(num_trials + 2, probability)
     return _grow(1 - chance, chance, num_trials, num_trials)
 
 
-def _grow(stay: np.ndarray, rise: np.ndarray, most: int, num_rows: int) -> Iterator[Row]:
+def _grow(stay: np.ndarray, rise: np.ndarray, most: int, num_rows: int) -> Iterator[Law]:
     """Laws of a chain on 0 .. most that starts at 0 and stays or rises by one.
 
     Probabilities below 1e-25 at either end are left out, and with them less than 1e-19 of
@@ -43,7 +43,7 @@ def _grow(stay: np.ndarray, rise: np.ndarray, most: int, num_rows: int) -> Itera
     now, after = np.zeros(most + 2), np.zeros(most + 2)
     low, high = 0, 1  # now[low:high] is the row
     now[0] = 1
-    yield Row(0, now[0:1])
+    yield Law(0, now[0:1])
     for _ in range(num_rows):
         end = min(high + 1, most + 1)
         np.multiply(now[low:high], stay[low:high], out=after[low:high])
@@ -55,4 +55,4 @@ def _grow(stay: np.ndarray, rise: np.ndarray, most: int, num_rows: int) -> Itera
         while after[high - 1] < _NEGLIGIBLE:
             high -= 1
         now, after = after, now
-        yield Row(low, now[low:high])
+        yield Law(low, now[low:high])

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of chains: checks of arguments, memory, progress, linear algebra."""
+"""Helpers that know nothing of chains: checks, memory, progress, linear algebra."""

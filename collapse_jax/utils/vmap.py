@@ -10,7 +10,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array
 
 
-def in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
+def sequential_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, computed under `jax.vmap` chain by chain on CPU.
 
     A loop over a batch goes on until its slowest chain is done. Where one chain's rows

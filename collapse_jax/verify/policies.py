@@ -1,4 +1,4 @@
-"""Kept, fresh and reused rows: policies against closed forms, enumeration and held rows."""
+"""HostRecords, fresh and reused rows: policies against closed forms, enumeration and held rows."""
 
 import numpy as np
 

@@ -39,7 +39,7 @@ def images():
     """Small images of one slanted line each."""
     places = np.arange(120)
     shapes = (np.add.outer(np.arange(8), np.arange(8)) + places[:, None, None]) % 8
-    return cj.Images((shapes == 0)[:100] * 1.0, held_out=(shapes == 0)[100:] * 1.0)
+    return cj.Images((shapes == 0)[:100] * 1.0, test=(shapes == 0)[100:] * 1.0)
 
 
 def costly_run(name):

@@ -52,7 +52,6 @@ POLICIES: dict[str, Callable[..., cj.AbstractPolicy]] = {
     ),
 }
 ONE_FOR_MODELS = ("replace", "accumulate", "mixing, kept data")
-VERIFIER = "keep"
 
 
 def cases() -> Iterator[tuple[str, Callable[[], cj.Chain], dict[str, Any]]]:
@@ -62,7 +61,7 @@ def cases() -> Iterator[tuple[str, Callable[[], cj.Chain], dict[str, Any]]]:
             yield f"{family} | {policy}", _maker(make, make_policy, M), {}
         for policy in ("replace", "mixing", "accumulate"):
             name = f"{family} | {policy}, verified"
-            yield name, _maker(make, POLICIES[policy], M, **{VERIFIER: verifier}), {}
+            yield name, _maker(make, POLICIES[policy], M, verifier=verifier), {}
         schedule = [M, *range(M, M + 2 * G, 2)]
         for policy in ("replace", "accumulate"):
             yield f"{family} | {policy}, growing", _maker(make, POLICIES[policy], schedule), {}

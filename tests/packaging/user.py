@@ -30,7 +30,7 @@ def chains() -> dict[str, cj.Chain]:
     normal = cj.Normal(mean=0.0, covariance=1.0)
     words = cj.Empirical.words("a rose is a rose is a rose")
     policies: dict[str, cj.AbstractPolicy] = {
-        "replace": cj.Replace(num_samples=100, keep=small_rows),
+        "replace": cj.Replace(num_samples=100, verifier=small_rows),
         "mixing": cj.Mixing(100, beta=0.1, gamma=[0.1, 0.2], previous="distribution"),
         "accumulate": cj.Accumulate([100, 50, 50]),
         "subsample": cj.AccumulateSubsample(100),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import collapse_jax as cj
 from collapse_jax.families.gaussian_mixture import em
-from collapse_jax.families.gaussian_mixture.em import Progress, Rows, Settings
+from collapse_jax.families.gaussian_mixture.em import EMState, Rows, Settings
 from collapse_jax.families.gaussian_mixture.frame import standardize
 from collapse_jax.random.keys import Keys
 from collapse_jax.testing import strategies
@@ -26,7 +26,7 @@ def trajectory(rows, places):
     """Every model of 15 iterations, and its log-likelihood."""
     standard, _ = standardize(Rows(rows.T, None), is_diagonal=False)
     start = em.identity_components(K, DIM, rows.dtype)._replace(means=standard.values.T[places])
-    begin = Progress(start, jnp.int32(0), jnp.zeros(()), jnp.zeros(()), jnp.bool_(False))
+    begin = EMState(start, jnp.int32(0), jnp.zeros(()), jnp.zeros(()), jnp.bool_(False))
 
     def step(now, _):
         after = em.iterate(standard, now, ENDLESS)

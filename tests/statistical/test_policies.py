@@ -259,7 +259,7 @@ def test_a_verifier_restricts_the_law():
     def small(rows):
         return jnp.abs(rows[:, 0]) < 1.0
 
-    chain = cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), cj.Replace(50, keep=small))
+    chain = cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), cj.Replace(50, verifier=small))
     records = cj.simulate(chain, key=0, num_chains=CHAINS, num_generations=1, metrics=["samples"])
     rows = records["samples"][1, :, :, 0]
     assert np.all(np.abs(rows) < 1)
@@ -280,25 +280,25 @@ def test_a_verifier_restricts_the_law():
 @slow
 def test_a_verifier_of_states():
     runs = [
-        discrete(cj.Mixing(SIZE, gamma=0.2, keep=lambda states: states != 1), corpus, key)
+        discrete(cj.Mixing(SIZE, gamma=0.2, verifier=lambda states: states != 1), corpus, key)
         for key, corpus in ((1, "counts"), (2, "samples"))
     ]
     for name in ("heterozygosity", "acceptance"):
         last = [np.round(run[name][G].astype(np.float64), 5) for run in runs]
         assert_same_law(*last)
-    policy = cj.Replace(SIZE, keep=lambda states: states != 1)
+    policy = cj.Replace(SIZE, verifier=lambda states: states != 1)
     records = discrete(policy, "counts", chains=4000)
     assert_mean(records["acceptance"][1], 1 - LAW[1])
     assert np.all(records["acceptance"][2:] == 1)
 
 
 def test_a_verifier_that_refuses_everything_ends_the_chain():
-    policy = cj.Replace(SIZE, keep=lambda states: states > 99)
+    policy = cj.Replace(SIZE, verifier=lambda states: states > 99)
     records = discrete(policy, "counts", chains=8)
     assert np.all(records["status"][0] == 0)
     assert np.all(records["status"][1:] == 2)
     chain = cj.Chain(
-        cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10, keep=lambda rows: rows[:, 0] > 1e9)
+        cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10, verifier=lambda rows: rows[:, 0] > 1e9)
     )
     records = cj.simulate(chain, key=0, num_chains=8, num_generations=2)
     assert np.all(records["status"][1:] > 0)

@@ -160,7 +160,9 @@ CASES = {
         "Gaussian.corpus='moments'.*AccumulateSubsample",
     ),
     "moments do not suffice for a verifier": (
-        lambda: chain(cj.Replace(10, keep=lambda r: r[:, 0] > 0), cj.Gaussian(1, corpus="moments")),
+        lambda: chain(
+            cj.Replace(10, verifier=lambda r: r[:, 0] > 0), cj.Gaussian(1, corpus="moments")
+        ),
         "Gaussian.corpus='moments'.*verifier",
     ),
     "fresh without an original": (lambda: cj.Fresh(10, None), "Fresh.num_original=None"),
@@ -194,21 +196,26 @@ CASES = {
         lambda: simulate(chain=words(cj.Mixing(2 * 10**8, beta=0.5))),
         "rows to choose from=200000000",
     ),
-    "verifier": (lambda: cj.Replace(10, keep=3), "Replace.keep=3"),
-    "verifier of accumulating": (lambda: cj.Accumulate(10, keep="all"), "Accumulate.keep='all'"),
-    "verifier of mixing": (lambda: cj.Mixing(10, keep=0.5), "Mixing.keep=0.5"),
-    "verifier of fresh": (lambda: cj.Fresh(10, 1, keep=[1]), r"Fresh.keep=\[1\]"),
-    "verifier of a subsample": (lambda: cj.AccumulateSubsample(10, keep=1), "keep=1"),
+    "verifier": (lambda: cj.Replace(10, verifier=3), "Replace.verifier=3"),
+    "verifier of accumulating": (
+        lambda: cj.Accumulate(10, verifier="all"),
+        "Accumulate.verifier='all'",
+    ),
+    "verifier of mixing": (lambda: cj.Mixing(10, verifier=0.5), "Mixing.verifier=0.5"),
+    "verifier of fresh": (lambda: cj.Fresh(10, 1, verifier=[1]), r"Fresh.verifier=\[1\]"),
+    "verifier of a subsample": (lambda: cj.AccumulateSubsample(10, verifier=1), "verifier=1"),
     "verifier of each coordinate": (
-        lambda: simulate(chain=chain(cj.Replace(10, keep=lambda rows: rows > 0))),
-        "result of keep=.*shape",
+        lambda: simulate(chain=chain(cj.Replace(10, verifier=lambda rows: rows > 0))),
+        "result of verifier=.*shape",
     ),
     "verifier of all rows": (
-        lambda: simulate(chain=chain(cj.Replace(10, keep=lambda rows: True))),
-        "result of keep=.*shape",
+        lambda: simulate(chain=chain(cj.Replace(10, verifier=lambda rows: True))),
+        "result of verifier=.*shape",
     ),
     "verifier of earlier laws": (
-        lambda: cj.Mixing(10, beta=0.5, previous="distribution", keep=lambda rows: rows[:, 0] > 0),
+        lambda: cj.Mixing(
+            10, beta=0.5, previous="distribution", verifier=lambda rows: rows[:, 0] > 0
+        ),
         "Mixing.previous='distribution'.*verifier",
     ),
     "one row of a schedule is no variance": (

@@ -25,7 +25,7 @@ CHAINS = {
 UNKNOWN = {
     "reused": cj.Chain(cj.Gaussian(1), NORMAL, cj.Mixing(20, beta=0.2)),
     "kept": cj.Chain(cj.Gaussian(1), NORMAL, cj.Mixing(20, gamma=0.2, original="data")),
-    "verified": cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace(20, keep=lambda x: x[:, 0] < 9)),
+    "verified": cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace(20, verifier=lambda x: x[:, 0] < 9)),
     "smoothed": cj.Chain(cj.Discrete(smoothing=1.0), LAW, cj.Replace(20)),
     "tempered": cj.Chain(cj.Discrete(temperature=0.9), LAW, cj.Replace(20)),
     "subset": cj.Chain(cj.Discrete(), cj.Empirical(DATA), cj.Replace(20)),

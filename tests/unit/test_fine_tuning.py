@@ -12,10 +12,10 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax import lm
-from collapse_jax.core.host_context import LastingWorkplace, Stopped, Workplace
+from collapse_jax.core.host_context import DurableHostContext, HostContext, Stopped
 from collapse_jax.families.language_model import evaluate, tune
 from collapse_jax.random.keys import Keys, chain_key
-from collapse_jax.store.unfinished_work import Shelf
+from collapse_jax.store.unfinished_work import UnfinishedWork
 
 BLOCK, BLOCKS, VOCAB = 8, 12, 40
 NETWORK = lm.Config(
@@ -199,7 +199,7 @@ def test_no_program_is_compiled_after_the_first_generation(caplog):
     assert not compiled
 
 
-class Interrupting(Workplace):
+class Interrupting(HostContext):
     """Keeps everything at every chance, and stops at a given one."""
 
     def __init__(self, shelf, chances):
@@ -225,11 +225,11 @@ def test_work_goes_on_where_it_was_stopped(tmp_path):
         state = at_work.init(key, 1)
         return at_work.step(key, jnp.int32(1), state)
 
-    expected = jax.tree.leaves(generations(Workplace()))
+    expected = jax.tree.leaves(generations(HostContext()))
     stops = 0
     for chances in itertools.cycle((0, 2, 1)):
         try:
-            found = generations(Interrupting(Shelf(tmp_path), chances))
+            found = generations(Interrupting(UnfinishedWork(tmp_path), chances))
             break
         except Stopped:
             stops += 1
@@ -239,7 +239,7 @@ def test_work_goes_on_where_it_was_stopped(tmp_path):
 
 
 def test_damaged_work_is_done_again(tmp_path):
-    shelf = Shelf(tmp_path / "work")
+    shelf = UnfinishedWork(tmp_path / "work")
     assert shelf.find(3, "text") is None
     shelf.keep(3, "text", [np.arange(5), np.float32(2)])
     shelf.keep(3, "text", [np.arange(6), np.float32(3)])
@@ -256,7 +256,7 @@ def test_damaged_work_is_done_again(tmp_path):
 
 
 def test_work_of_the_generation_before_is_kept_and_no_older(tmp_path):
-    shelf = Shelf(tmp_path)
+    shelf = UnfinishedWork(tmp_path)
     for generation in (1, 2, 3):
         shelf.keep(generation, "text", [np.arange(generation)])
     shelf.find(3, "text")
@@ -275,7 +275,7 @@ def test_keeping_takes_a_small_share_of_the_time(monkeypatch):
             kept.append(now[0])
 
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    place = LastingWorkplace(Slow(), 10)
+    place = DurableHostContext(Slow(), 10)
     place.find(0, "training")
     for _ in range(100):
         now[0] += 1

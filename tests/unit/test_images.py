@@ -24,12 +24,12 @@ def few(number=30, side=8, seed=0):
 def test_digits_are_there_without_a_network():
     source = cj.Images.load("digits")
     assert source.images.shape == (1618, 784)
-    assert source.held_out.shape == (179, 784)
+    assert source.test.shape == (179, 784)
     assert source.images.min() >= 0
     assert source.images.max() <= 1
     assert set(source.labels) == set(range(10))
     small = cj.Images.load("digits", 8, 100)
-    assert (small.num_rows, small.side, len(small.held_out)) == (90, 8, 10)
+    assert (small.num_rows, small.side, len(small.test)) == (90, 8, 10)
 
 
 def test_an_archive_of_bytes(tmp_path):
@@ -41,7 +41,7 @@ def test_an_archive_of_bytes(tmp_path):
     np.testing.assert_array_equal(source.labels, (np.arange(40) % 3)[kept])
     np.savez(tmp_path / "b.npz", images=images, x_test=images[:3], y_test=[0, 1, 2])
     source = cj.Images.load(str(tmp_path / "b.npz"), 8)
-    assert (source.num_rows, len(source.held_out), source.labels) == (40, 3, None)
+    assert (source.num_rows, len(source.test), source.labels) == (40, 3, None)
 
 
 def test_a_folder_with_a_folder_per_class(tmp_path):
@@ -79,10 +79,10 @@ def bad_archive(folder):
         (lambda folder: cj.Images.load(str(folder / "none.npz")), "No such file"),
         (lambda folder: cj.Images.load(bad_archive(folder)), "it holds pictures, not x"),
         (lambda folder: cj.Images.load("digits", 2), "side=2"),
-        (lambda folder: cj.Images(few(), held_out=None), "needed for measuring"),
-        (lambda folder: cj.Images(few() * 2, held_out=few()), r"must lie in \[0, 1\]"),
-        (lambda folder: cj.Images(few(), held_out=few(side=4)), "Images.images have 64"),
-        (lambda folder: cj.Images(few()[:, :4], held_out=few()), "must be square"),
+        (lambda folder: cj.Images(few(), test=None), "needed for measuring"),
+        (lambda folder: cj.Images(few() * 2, test=few()), r"must lie in \[0, 1\]"),
+        (lambda folder: cj.Images(few(), test=few(side=4)), "Images.images have 64"),
+        (lambda folder: cj.Images(few()[:, :4], test=few()), "must be square"),
         (lambda folder: cj.Images(few(), np.arange(3), few()), "there are 30 images"),
         (lambda folder: cj.Images(few(), np.full(30, 0.5), few()), "they name classes"),
     ],
@@ -94,7 +94,7 @@ def test_bad_images_are_refused(make, message, tmp_path):
 
 
 def test_draws_are_subsets_the_data_or_with_replacement():
-    source = cj.Images(few(), held_out=few(seed=1))
+    source = cj.Images(few(), test=few(seed=1))
     rows = {row.tobytes(): place for place, row in enumerate(source.images)}
 
     def places(samples, size):
@@ -127,8 +127,8 @@ def test_a_classifier_tells_digits(num_classes):
     source = cj.Images.load("digits", 8)
     chosen = source.labels < num_classes
     classifier = Classifier.train(source.images[chosen], source.labels[chosen])
-    held_out = source.held_out_labels < num_classes
-    images, labels = source.held_out[held_out], source.held_out_labels[held_out]
+    test = source.test_labels < num_classes
+    images, labels = source.test[test], source.test_labels[test]
     assert np.mean(np.asarray(classifier.predict(images)) == labels) > 0.9
     shares = np.asarray(classifier.shares(images))
     assert shares.shape == (num_classes,)

@@ -74,7 +74,7 @@ def fitter(is_diagonal):
         standard, map_ = standardize(Rows(rows.T, None), is_diagonal)
         frame = map_.frame(Frame(jnp.zeros(dim), jnp.zeros(()), jnp.eye(dim)))
         start = map_.components(Components(weights, means, factors))
-        begin = em.Progress(
+        begin = em.EMState(
             start, jnp.int32(0), -jnp.inf * jnp.ones(()), jnp.ones(()), jnp.bool_(False)
         )
 

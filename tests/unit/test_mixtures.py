@@ -148,7 +148,7 @@ POLICIES = {
     "mixing laws": cj.Mixing(60, beta=0.3, gamma=0.3, previous="distribution"),
     "mixing data": cj.Mixing(60, gamma=0.5, original="data"),
     "fresh": cj.Fresh(50, 10),
-    "verified": cj.Replace(60, keep=lambda rows: rows[:, 1] < 3),
+    "verified": cj.Replace(60, verifier=lambda rows: rows[:, 1] < 3),
     "schedule": cj.Replace([60, 50, 40, 60]),
 }
 

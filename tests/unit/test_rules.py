@@ -167,7 +167,7 @@ POLICIES = {
     "subsample": cj.AccumulateSubsample(10),
     "fresh": cj.Fresh(12, 5),
     "mixing": cj.Mixing(20, beta=0.3, gamma=0.2, original="data"),
-    "verified": cj.Replace(20, keep=lambda rows: rows.reshape(-1) < 1),
+    "verified": cj.Replace(20, verifier=lambda rows: rows.reshape(-1) < 1),
 }
 
 

@@ -41,9 +41,9 @@ def test_every_line_of_pydoc_is_in_one_split_topic_by_topic():
         text = "".join(topics[name] for place, name in enumerate(sorted(topics)) if place in chosen)
         return [line for line in text.split("\n") if line.strip()]
 
-    held_out = {"validation": range(8, len(topics), 10), "test": range(9, len(topics), 10)}
-    others = set(range(len(topics))).difference(*held_out.values())
-    for split, chosen in (held_out | {"train": others}).items():
+    test = {"validation": range(8, len(topics), 10), "test": range(9, len(topics), 10)}
+    others = set(range(len(topics))).difference(*test.values())
+    for split, chosen in (test | {"train": others}).items():
         found = getattr(documents, split)
         assert [line.rstrip("\n") for line in found if line] == lines(*chosen)
         assert "" in found

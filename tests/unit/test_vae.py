@@ -8,7 +8,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.cli import main
-from collapse_jax.engine.run_spec import make_plan
+from collapse_jax.engine.run_spec import make_run_spec
 from collapse_jax.random.keys import chain_key
 
 SOURCE = cj.Images.load("digits", 8, 300)
@@ -63,9 +63,9 @@ def test_chains_run_one_at_a_time_on_cpu():
     """Two at once would be wrong, see docs/design.md."""
     run = {"num_chains": 3, "num_generations": 1, "every": 1, "metrics": (), "first_chain": 0}
     names = "reduce chain_batch generation_chunk devices store state".split()
-    plan = make_plan(make_chain(), key=0, progress=False, **run, **dict.fromkeys(names))
-    assert len(plan.workers) == 1
-    assert plan.width == 1
+    spec = make_run_spec(make_chain(), key=0, progress=False, **run, **dict.fromkeys(names))
+    assert len(spec.workers) == 1
+    assert spec.width == 1
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_drawn_images_do_not_depend_on_the_capacity():
         (lambda: cj.Chain(cj.VAE(), SOURCE, cj.Replace()), "images have side 8"),
         (lambda: make_chain(cj.Accumulate()), r"Accumulate needs .*corpus='samples'"),
         (lambda: make_chain(cj.Mixing(beta=0.5)), r"Mixing needs .*corpus='samples'"),
-        (lambda: make_chain(cj.Replace(keep=lambda rows: rows[:, 0] < 1)), "corpus='samples'"),
+        (lambda: make_chain(cj.Replace(verifier=lambda rows: rows[:, 0] < 1)), "corpus='samples'"),
     ],
 )
 def test_bad_settings_are_refused(make, message):

@@ -21,7 +21,7 @@ from collapse_jax.families.vae.loss import (
 )
 from collapse_jax.families.vae.network import Architecture
 from collapse_jax.families.vae.stream import Stream
-from collapse_jax.families.vae.training import Training, make_optimizer
+from collapse_jax.families.vae.training import VAETraining, make_optimizer
 from collapse_jax.random.keys import Keys, chain_key
 
 PARITY = Path(__file__).parents[1] / "parity"
@@ -143,7 +143,7 @@ def test_loss_by_hand():
 
 
 def make_training(batch_size=8, epochs=2, optimizer="adam"):
-    return Training(SMALL, epochs, batch_size, make_optimizer(optimizer, 1e-3, 1e-5))
+    return VAETraining(SMALL, epochs, batch_size, make_optimizer(optimizer, 1e-3, 1e-5))
 
 
 def keys_of(seed=0, generation=0):
@@ -176,7 +176,7 @@ def test_training_lowers_the_loss(optimizer):
     rate = {"adam": 1e-2, "sgd": 1e-5}[optimizer]
     losses = []
     for epochs in (1, 15):
-        training = Training(SMALL, epochs, 8, make_optimizer(optimizer, rate, 1e-5))
+        training = VAETraining(SMALL, epochs, 8, make_optimizer(optimizer, rate, 1e-5))
         losses.append(float(jax.jit(training.run)(keys_of(), stream)[1]))
     assert losses[1] < losses[0]
 

@@ -71,7 +71,7 @@ class Settings(NamedTuple):
     floor: float
 
 
-class Progress(NamedTuple):
+class EMState(NamedTuple):
     """A mixture after some iterations.
 
     Attributes:
@@ -89,20 +89,20 @@ class Progress(NamedTuple):
     floored: Bool[Array, ""]
 
 
-def fit(rows: Rows, start: Components, settings: Settings, floored: Bool[Array, ""]) -> Progress:
+def fit(rows: Rows, start: Components, settings: Settings, floored: Bool[Array, ""]) -> EMState:
     """Iterate until the mean log-likelihood changes by less than the tolerance."""
     dtype = rows.values.dtype
     infinite = jnp.full((), jnp.inf, dtype)
-    begin = Progress(start, jnp.int32(0), -infinite, infinite, floored)
+    begin = EMState(start, jnp.int32(0), -infinite, infinite, floored)
 
-    def goes_on(now: Progress) -> Array:
+    def goes_on(now: EMState) -> Array:
         is_moving = jnp.abs(now.change) >= settings.tolerance
         return is_moving & (now.num_iterations < settings.max_iterations)
 
     return jax.lax.while_loop(goes_on, lambda now: iterate(rows, now, settings), begin)
 
 
-def iterate(rows: Rows, now: Progress, settings: Settings) -> Progress:
+def iterate(rows: Rows, now: EMState, settings: Settings) -> EMState:
     """One E step and one M step."""
     old = now.components
     whitened = whiten(rows.values, old.means, old.factors, settings.is_diagonal)
@@ -112,7 +112,7 @@ def iterate(rows: Rows, now: Progress, settings: Settings) -> Progress:
     log_likelihood = row_sums([rows.weigh(per_row)])[0] / rows.total
     components, floored = maximize(rows, responsibilities, old, settings, whitened)
     change = log_likelihood - now.log_likelihood
-    return Progress(components, now.num_iterations + 1, log_likelihood, change, floored)
+    return EMState(components, now.num_iterations + 1, log_likelihood, change, floored)
 
 
 def log_density(values: Float[Array, "dim row"], components: Components) -> Float[Array, " row"]:

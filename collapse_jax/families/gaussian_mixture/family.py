@@ -22,7 +22,7 @@ from collapse_jax.core.family import (
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.families.gaussian_mixture import em, initialization, metrics
-from collapse_jax.families.gaussian_mixture.em import Components, Progress, Rows, Settings
+from collapse_jax.families.gaussian_mixture.em import Components, EMState, Rows, Settings
 from collapse_jax.families.gaussian_mixture.frame import (
     Frame,
     Standardization,
@@ -37,7 +37,7 @@ from collapse_jax.random.normal import normal
 from collapse_jax.sources.normal import Normal
 from collapse_jax.sources.normal_mixture import NormalMixture
 from collapse_jax.utils import check
-from collapse_jax.utils.vmap import in_turn
+from collapse_jax.utils.vmap import sequential_on_cpu
 
 _STARTS = ("kmeans", "kmeans++", "random_from_data", "previous")
 _MOST_COMPONENTS, _MOST_DIMENSIONS = 1024, 1024
@@ -78,7 +78,7 @@ class _Fitted(NamedTuple):
 
     standardization: Standardization
     frame: Frame
-    progress: Progress
+    progress: EMState
 
 
 @config
@@ -219,7 +219,7 @@ class GaussianMixture(AbstractFamily):
         old = frame_of(corpus)
         known = None if previous is None else move(previous.components, previous.frame, old)
         begin = known if self.init == "previous" else self._given_start(old)
-        fitted = in_turn(self._fit_rows)(
+        fitted = sequential_on_cpu(self._fit_rows)(
             Rows(corpus.rows.T, corpus.weights), old, self._uniforms(keys), begin
         )
         frame, progress = fitted.frame, fitted.progress

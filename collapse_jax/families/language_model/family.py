@@ -12,7 +12,7 @@ from jaxtyping import Array, Int
 from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import AbstractCorpus, Samples, Size, prefix_weights
 from collapse_jax.core.family import NON_FINITE, OK, AbstractFamily, Fit, Metric
-from collapse_jax.core.host_context import Workplace
+from collapse_jax.core.host_context import HostContext
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.families.language_model.tuned_model import TunedModel
@@ -23,7 +23,7 @@ from collapse_jax.utils import check
 
 STARTS = ("pretrained", "last", "fresh")
 _EMPTY = -1  # in place of the tokens of an empty slot
-_NOWHERE = Workplace()
+_NOWHERE = HostContext()
 
 
 @config
@@ -74,7 +74,7 @@ class LanguageModel(AbstractFamily):
     evaluation_batch: int = static(default=32)
     validation: Any = dataclasses.field(init=False, repr=False, default=None)
     test: Any = dataclasses.field(init=False, repr=False, default=None)
-    place: Workplace = static(init=False, repr=False, default=_NOWHERE)
+    place: HostContext = static(init=False, repr=False, default=_NOWHERE)
 
     def __post_init__(self) -> None:
         from collapse_jax.lm import Config, Decoding, Training
@@ -116,9 +116,9 @@ class LanguageModel(AbstractFamily):
     @property
     def outline(self) -> "LanguageModel":
         """The shapes of all results."""
-        return Outline.of(self)
+        return ZeroModel.of(self)
 
-    def at(self, place: Workplace) -> Self:
+    def at(self, place: HostContext) -> Self:
         """The family, working there."""
         return replace_fields(self, place=place)
 
@@ -144,9 +144,9 @@ class LanguageModel(AbstractFamily):
             if value != block:
                 allowed = f"blocks have {block} tokens"
                 raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
-        if policy.keep is not None:
+        if policy.verifier is not None:
             allowed = "a verifier would have blocks written that it then refuses"
-            raise check.fail(f"{type(policy).__name__}.keep", policy.keep, allowed, "pass None")
+            raise check.fail(f"{type(policy).__name__}.keep", policy.verifier, allowed, "pass None")
         if policy.history == "law":
             allowed = "earlier models are not kept"
             remedy = "use previous='data'"
@@ -220,7 +220,7 @@ def _corpus(
 
 
 @config
-class Outline(LanguageModel):
+class ZeroModel(LanguageModel):
     """The shapes of what a language model gives, for planning: its numbers are zeros."""
 
     @classmethod

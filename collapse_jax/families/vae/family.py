@@ -18,7 +18,7 @@ from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.threefry import unrolled_threefry
 from collapse_jax.sources.images import Images
 from collapse_jax.utils import check
-from collapse_jax.utils.vmap import in_turn
+from collapse_jax.utils.vmap import sequential_on_cpu
 
 _BLOCK = 256  # images that are decoded at a time
 _OF_THE_PAPER = 100  # decoded images that its figures are about
@@ -149,7 +149,7 @@ class VAE(AbstractFamily):
             allowed = f"the source's images have side {source.side}"
             remedy = f"pass image_size={source.side}, or Images.load(..., side={self.image_size})"
             raise check.fail("VAE.image_size", self.image_size, allowed, remedy)
-        keeps = policy.keeps_corpus or policy.history is not None or policy.keep is not None
+        keeps = policy.keeps_corpus or policy.history is not None or policy.verifier is not None
         if self.corpus == "stream" and keeps:
             allowed = f"{type(policy).__name__} needs images that were drawn before"
             raise check.fail("VAE.corpus", "stream", allowed, "use VAE(corpus='samples')")
@@ -173,11 +173,11 @@ class VAE(AbstractFamily):
     def fit(self, keys: Keys, corpus: AbstractCorpus, previous: Any, first: Any) -> Fit:
         """A fresh network, trained."""
         from collapse_jax.families.vae.stream import Stream
-        from collapse_jax.families.vae.training import Training, make_optimizer
+        from collapse_jax.families.vae.training import VAETraining, make_optimizer
 
         optimizer = make_optimizer(self.optimizer, self.learning_rate, self.weight_decay)
-        training = Training(self._architecture, self.epochs, self.batch_size, optimizer)
-        params, loss = in_turn(training.run)(keys, Stream.of(corpus))
+        training = VAETraining(self._architecture, self.epochs, self.batch_size, optimizer)
+        params, loss = sequential_on_cpu(training.run)(keys, Stream.of(corpus))
         leaves = jax.tree.leaves(params)
         is_finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
         status = jnp.where(is_finite & jnp.isfinite(loss), OK, NON_FINITE).astype(jnp.int32)
@@ -193,7 +193,7 @@ class VAE(AbstractFamily):
         if self.corpus == "stream":
             return Stream(None, params.decoder, jnp.asarray(size, jnp.int32), capacity)
         key = keys.key(Purpose.DRAW)
-        rows = in_turn(lambda key, decoder: self._decode(key, decoder, capacity))(
+        rows = sequential_on_cpu(lambda key, decoder: self._decode(key, decoder, capacity))(
             key, params.decoder
         )
         return Samples(rows, prefix_weights(size, capacity))
@@ -215,8 +215,8 @@ class VAE(AbstractFamily):
     ) -> dict[str, Float[Array, "..."]]:
         """All variables but `images`."""
         assert isinstance(source, Images)
-        values = in_turn(self._evaluate)(
-            params, first[0].encoder, jnp.asarray(source.held_out), self.classifier
+        values = sequential_on_cpu(self._evaluate)(
+            params, first[0].encoder, jnp.asarray(source.test), self.classifier
         )
         return {"loss": params.loss, **values}
 
@@ -294,5 +294,5 @@ def _images(key: Any, family: VAE, params: VAEModel, corpus: Any, source: Any, f
         key = jax.random.wrap_key_data(measuring, impl=unrolled_threefry)
         return family._decode(jax.random.fold_in(key, 0), decoder, _SHOWN)
 
-    images = in_turn(decode)(params.measuring, params.decoder)
+    images = sequential_on_cpu(decode)(params.measuring, params.decoder)
     return images.reshape(_SHOWN, family.image_size, family.image_size)

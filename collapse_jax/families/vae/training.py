@@ -39,7 +39,7 @@ def make_optimizer(name: str, learning_rate: Any, weight_decay: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
+class VAETraining:
     """How a network is trained.
 
     Attributes:
