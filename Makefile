@@ -8,7 +8,8 @@ export HF_HUB_OFFLINE = 1
 
 .PHONY: demo test test-thorough coverage dist test-dist parity bench lint docs verify clean
 
-$(READY): pyproject.toml constraints.txt
+# The version is in collapse_jax/__init__.py; installing again lets pip report it.
+$(READY): pyproject.toml constraints.txt collapse_jax/__init__.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[test]
 	touch $@
@@ -19,7 +20,7 @@ demo: $(READY)
 	$(BIN)/collapse run discrete --out runs/demo/discrete --overwrite
 	@echo "reports: runs/demo/gaussian/report.html runs/demo/discrete/report.html"
 
-# The table of speed, and how times grow; BENCH_OUT=docs/benchmarks keeps them.
+# The table of speed, and how times grow; BENCH_OUT=docs/benchmarks writes what the docs show.
 BENCH_OUT ?= runs/benchmarks
 bench: $(READY)
 	@status=0; for one in table growth; do \
@@ -29,7 +30,7 @@ bench: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-# The tests that take longest to compile.
+# The tests marked `thorough`, which take longest to compile.
 test-thorough: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "thorough and not slow"
 
@@ -53,7 +54,7 @@ parity: $(READY)
 		$(BIN)/python -m pytest -q tests/parity; \
 	else echo "make parity needs Python 3.11 (make PYTHON=python3.11 VENV=.venv-3.11 parity)"; fi
 
-# Half an hour and more of simulation: what is too long for every change.
+# Half an hour or more of simulation, too long for every change.
 verify: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m slow
 	$(BIN)/collapse verify --lane full --out runs/verify
@@ -64,7 +65,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-# Pages are programs and are run, every time; a warning is an error.
+# The pages are programs and run every time; a warning is an error.
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[docs]
 	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs build/docs

@@ -34,7 +34,7 @@ def make_tokens(batch: int, length: int) -> np.ndarray:
 
 def make_model() -> lm.OPT:
     """Random weights."""
-    return lm.OPT(lm.Config(), key=jax.random.key(0))
+    return lm.OPT(lm.OPTConfig(), key=jax.random.key(0))
 
 
 def as_torch(model: lm.OPT):

@@ -20,7 +20,7 @@ import timing
 from flax import nnx
 
 import collapse_jax as cj
-from collapse_jax.core.corpus import Samples
+from collapse_jax.core.corpus import Rows
 from collapse_jax.families.vae.network import Architecture
 from collapse_jax.families.vae.stream import Stream
 from collapse_jax.families.vae.training import VAETraining, make_optimizer
@@ -37,7 +37,7 @@ IMAGES = np.random.default_rng(0).uniform(0, 1, (STEPS * BATCH, 784)).astype(np.
 def ours() -> None:
     """An epoch of ten batches."""
     keys = Keys(chain_key(jax.random.key(0), 0), jnp.int32(0))
-    jax.block_until_ready(_train(keys, Stream.of(Samples(_ROWS))))
+    jax.block_until_ready(_train(keys, Stream.of(Rows.of_rows(_ROWS, len(_ROWS)))))
 
 
 _ROWS = jnp.asarray(IMAGES)

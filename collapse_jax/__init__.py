@@ -1,4 +1,4 @@
-"""Simulates model collapse: chains of generative models, each trained on its predecessor's data.
+"""Simulate model collapse: chains of generative models, each trained on its predecessor's data.
 
 >>> import collapse_jax as cj
 >>> chain = cj.Chain(
@@ -7,22 +7,35 @@
 ...     policy=cj.Replace(num_samples=100),
 ... )
 >>> records = cj.simulate(chain, key=0, num_chains=64, num_generations=20)
->>> records.variables["log_std"].values.shape
+>>> records["log_std"].shape
 (21, 64)
 """
 
-from collapse_jax.core.chain import Chain, ChainState, ModelDraw, OriginalDraw
-from collapse_jax.core.corpus import AbstractCorpus, Counts, Moments, Samples
-from collapse_jax.core.family import AbstractFamily, Fit
-from collapse_jax.core.policy import AbstractPolicy
+from typing import Any
+
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.corpus import AbstractCorpus, Counts, Labels, Moments, Rows, Samples
+from collapse_jax.core.family import AbstractFamily, Curve, Fit, Schedule
+from collapse_jax.core.metric import Metric, Quantity
+from collapse_jax.core.policy import (
+    AbstractPolicy,
+    FreshShare,
+    ModelDraw,
+    OriginalDraw,
+    Recall,
+    Step,
+    Verifier,
+    register_policy,
+)
 from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
+from collapse_jax.core.state import ChainState, InitialGeneration, Needs
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture, LanguageModel
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.results.compare import TheoryComparison, compare_with_theory
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.sources import (
@@ -35,8 +48,10 @@ from collapse_jax.sources import (
     TokenBlocks,
 )
 from collapse_jax.store.store import Store
+from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.status import Status
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "VAE",
@@ -46,40 +61,61 @@ __all__ = [
     "AbstractSource",
     "Accumulate",
     "AccumulateSubsample",
+    "ArgumentError",
     "Categorical",
     "Chain",
     "ChainState",
     "Counts",
     "CountsSource",
+    "Curve",
     "Discrete",
     "Empirical",
     "Fit",
     "Fresh",
+    "FreshShare",
     "Gaussian",
     "GaussianMixture",
     "Images",
+    "InitialGeneration",
     "Keys",
+    "Labels",
     "LanguageModel",
+    "Metric",
     "Mixing",
     "ModelDraw",
     "Moments",
     "MomentsSource",
+    "Needs",
     "Normal",
     "NormalMixture",
     "OriginalDraw",
     "Purpose",
+    "Quantity",
+    "Recall",
     "Records",
     "Reduce",
     "Replace",
+    "Rows",
     "RunState",
     "Sampler",
     "Samples",
+    "Schedule",
+    "Status",
+    "Step",
     "Store",
     "TheoryComparison",
     "TokenBlocks",
     "Truth",
-    "Variable",
+    "Verifier",
     "compare_with_theory",
+    "register_policy",
     "simulate",
     "sweep",
 ]
+
+_FORMER = {"Variable": "records.dataset holds xarray.DataArray objects; cj.Variable is gone"}
+
+
+def __getattr__(name: str) -> Any:
+    """Name the successor of a name of version 0.1."""
+    raise AttributeError(_FORMER.get(name, f"module 'collapse_jax' has no attribute {name!r}"))

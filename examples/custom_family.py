@@ -39,7 +39,7 @@ class StudentT(cj.AbstractFamily):
         """Rows of the model; the first `size` of `capacity` count."""
         location, variance = params
         scores = jax.random.t(keys.key(cj.Purpose.DRAW), self.freedom, (capacity, 1))
-        return cj.Samples.of_rows(location + jnp.sqrt(variance) * scores, size)
+        return cj.Rows.of_rows(location + jnp.sqrt(variance) * scores, size)
 
     def measure(self, params, corpus, source, first):
         """What is recorded."""

@@ -21,7 +21,7 @@ def main(num_blocks=256, block_size=64, vocab_size=512, width=64, epochs=12, num
         block_size=block_size,
         num_blocks=num_blocks,
     )
-    network = lm.Config(
+    network = lm.OPTConfig(
         vocab_size=texts.tokenizer.vocab_size,
         hidden_size=width,
         num_hidden_layers=2,

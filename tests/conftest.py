@@ -4,7 +4,8 @@ Runs on several devices are tested anywhere. Properties are tried on the same fe
 unless `--hypothesis-profile=random` asks for as many random ones, or `nightly` for 20,000,
 with failures kept in a database.
 
-Tests that take longest, most of it compilation, are listed in thorough.txt.
+Tests that take longest, most of it compilation, have the mark `thorough`; `make test-thorough`
+runs them.
 """
 
 import atexit
@@ -13,9 +14,6 @@ import os
 import shutil
 import signal
 import tempfile
-from pathlib import Path
-
-import pytest
 
 collect_ignore = ["crash", "packaging"]  # scripts
 if importlib.util.find_spec("torch") is None:
@@ -39,13 +37,3 @@ settings.register_profile("pull-request", derandomize=True, max_examples=25, **_
 settings.register_profile("random", max_examples=25, database=None, print_blob=True, **_COMMON)
 settings.register_profile("nightly", max_examples=20_000, print_blob=True, **_COMMON)
 settings.load_profile("pull-request")
-
-_THOROUGH = frozenset((Path(__file__).parent / "thorough.txt").read_text().splitlines())
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Marks what is left to `make test-thorough`."""
-    for item in items:
-        if item.nodeid.removeprefix("tests/") in _THOROUGH:
-            item.add_marker(pytest.mark.thorough)

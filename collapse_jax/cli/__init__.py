@@ -1,18 +1,21 @@
-"""The command line: `collapse list`, `run`, `resume`, `extend`, `sweep`, `reproduce`, ..."""
+"""Run the command line: `collapse list`, `run`, `resume`, `extend`, `sweep`, `reproduce`, ..."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
+from collapse_jax.utils.check import ArgumentError
+
 USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,report} ...
 
-  collapse list                        the experiments
-  collapse run EXPERIMENT [options]    run one; --help lists its options
-  collapse resume RUN                  go on with a run after whatever ended it
-  collapse extend RUN [options]        make more chains or generations of a run
-  collapse sweep EXPERIMENT [options]  run one for all of several values: --option 1,2,3
+  collapse list                        list the experiments
+  collapse run EXPERIMENT [options]    run an experiment; --help lists its options
+  collapse resume RUN                  resume an interrupted run
+  collapse extend RUN [options]        extend a run by chains or generations
+  collapse sweep EXPERIMENT [options]  run an experiment for several values: --option 1,2,3
   collapse reproduce [--only NAMES]    run the studies; --scale smoke, laptop or paper
-  collapse verify [--lane full]        hold simulations against exact laws, with error rates
+  collapse verify [--lane full]        check simulations against exact laws
   collapse plot RUN                    draw a run's figures again
   collapse report RUN                  write a run's report.html again
 """
@@ -28,9 +31,20 @@ COMMANDS = {
     "report": "collapse_jax.cli.show",
 }
 
+_DEBUG = "COLLAPSE_JAX_DEBUG"  # environment variable: internal errors show their traceback
+_LONGEST = 300  # characters of an internal error's message
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; bad input prints one line and gives exit code 2."""
+    """Run a command.
+
+    Args:
+      arguments: of the command line, without the program's name; None for `sys.argv`.
+
+    Returns:
+      Exit code: 0 for success, 1 for a failed check or sweep point or an internal error, 2 for
+      bad input, 130 for an interrupt. Errors and interrupts write one line to stderr.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         sys.stdout.write(USAGE)
@@ -38,16 +52,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[0] not in COMMANDS:
             known = ", ".join(COMMANDS)
-            raise ValueError(
+            raise ArgumentError(
                 f"command={given[0]!r} is not allowed: it must be one of {known}; see --help"
             )
         module = importlib.import_module(COMMANDS[given[0]])
         return getattr(module, f"{given[0]}_command")(given[1:])
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
-    except ValueError as error:
+    except (ArgumentError, OSError) as error:
         sys.stderr.write(f"collapse: {' '.join(str(error).split())}\n")
         return 2
     except KeyboardInterrupt as stop:
         sys.stderr.write(f"collapse: {str(stop) or 'interrupted'}\n")
         return 130
+    except Exception as error:
+        if os.environ.get(_DEBUG):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+        sys.stderr.write(
+            f"collapse: internal error, {reason}; set {_DEBUG}=1 for the traceback and report it\n"
+        )
+        return 1

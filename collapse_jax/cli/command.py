@@ -1,4 +1,4 @@
-"""What a run directory was made by, so that it can be gone on with."""
+"""Save and load the command that created a run directory, to resume and extend the run."""
 
 import dataclasses
 import json
@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any, Self
 
 from collapse_jax.cli.options import SharedRunOptions, parse
+from collapse_jax.utils.check import ArgumentError
 
 NAME = "command.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """An experiment as it was asked for.
+    """The command that created a run.
 
     Attributes:
-      experiment: its name.
-      arguments: of `collapse run`.
+      experiment: name of the experiment.
+      arguments: of `collapse run`, after the name.
       scale: of `collapse reproduce`, or "".
-      changes: settings that `collapse extend` raised.
-      settings: that `collapse reproduce` was given beside the scale.
+      changes: settings that `collapse extend` raised, by name.
       seed: of every random number.
+      settings: further settings of `collapse reproduce`, by name.
     """
 
     experiment: str
@@ -33,10 +34,13 @@ class Command:
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def config(self) -> Any:
-        """The experiment's config.
+        """Build the experiment with its settings.
+
+        Returns:
+          An instance of the experiment's class.
 
         Raises:
-          ValueError: for options that it does not have.
+          ValueError: if the experiment does not have one of the options.
         """
         from collapse_jax.experiments import EXPERIMENTS
 
@@ -49,25 +53,35 @@ class Command:
         for name in self.changes:
             if not hasattr(config, name):
                 option = name.replace("_", "-")
-                raise ValueError(
-                    f"--{option} is not allowed: {self.experiment} has no such setting; "
+                raise ArgumentError(
+                    f"--{option} is not allowed: {self.experiment} does not have this setting; "
                     f"see `collapse run {self.experiment} --help`"
                 )
         return dataclasses.replace(config, **self.changes)
 
     def save(self, path: Path) -> None:
-        """Write it into a run directory."""
+        """Write the command into a run directory.
+
+        Args:
+          path: the directory; created if it does not exist.
+        """
         path.mkdir(parents=True, exist_ok=True)
-        temporary = path / f"{NAME}-{secrets.token_hex(8)}"  # several processes may write it
+        temporary = path / f"{NAME}-{secrets.token_hex(8)}"  # several processes may write at once
         temporary.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
         temporary.replace(path / NAME)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read it.
+        """Read the command of a run directory.
+
+        Args:
+          path: the directory.
+
+        Returns:
+          The command.
 
         Raises:
-          ValueError: if the directory was not made by `collapse run`.
+          ValueError: if the directory has no command of `collapse run` or `reproduce`.
         """
         from collapse_jax.experiments import EXPERIMENTS
 
@@ -76,8 +90,8 @@ class Command:
             if command.experiment not in EXPERIMENTS:
                 raise KeyError(command.experiment)
         except (OSError, ValueError, TypeError, KeyError):
-            raise ValueError(
+            raise ArgumentError(
                 f"path={str(path)!r} is not allowed: it has no {NAME} of `collapse run`; "
-                "a run made in Python goes on when the same call is made again"
+                "a run from Python is resumed by the same call again"
             ) from None
         return command

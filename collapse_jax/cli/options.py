@@ -1,85 +1,127 @@
-"""Arguments into options, with one line for what is wrong."""
+"""Parse command-line arguments into options, and report bad input in one line."""
 
 import contextlib
 import dataclasses
 import functools
 import io
+import operator
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from collapse_jax.utils.check import ArgumentError
+
 
 @dataclasses.dataclass(frozen=True)
 class ProcessOptions:
-    """Go on with a run after whatever ended it; the bits are those of a run that nothing did."""
+    """Resume an interrupted run; results equal those of an uninterrupted run, to the bit."""
 
     quiet: bool = False
     """Show no progress."""
     distributed: bool = False
-    """Make this process's share of the chains, as jax.distributed numbers the processes."""
+    """Simulate this process's share of the chains; jax.distributed numbers the processes."""
     process: str = ""
-    """INDEX/COUNT: make this share of the chains, 0/4 to 3/4, say."""
+    """INDEX/COUNT, the share of the chains to simulate, for example 0/4, 1/4, 2/4 and 3/4."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """What every command that draws and writes takes beside the experiment's own options."""
+    """Options of every command that runs experiments, next to the experiment's own."""
 
     seed: int = 0
     """Seed of every random number."""
     out: str = ""
-    """Directory to write; under runs/ by default."""
+    """Output directory; a directory in runs/ by default."""
     overwrite: bool = False
-    """Replace a run directory of that name."""
+    """Replace an existing run directory."""
     quiet: bool = False
     """Show no progress."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SharedRunOptions(RunOptions, ProcessOptions):
-    """What `collapse run` takes."""
+    """Options of `collapse run`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SweepOptions(RunOptions):
-    """What `collapse sweep` takes."""
+    """Options of `collapse sweep`."""
 
     retry: bool = False
-    """Run the failed points of the sweep in --out again, and only these."""
+    """Run only the failed points of the sweep in --out again."""
 
 
 def parse(base: type[RunOptions], experiment: Any, program: str, arguments: Sequence[str]) -> Any:
-    """The options, as `base` with the experiment's config in `experiment`.
+    """Parse the options of a command that runs an experiment.
 
-    A policy may be named after its options as well as before them.
+    The subcommand that selects a policy may come before or after the policy's options.
+
+    Args:
+      base: class of the command's own options.
+      experiment: class of the experiment.
+      program: name of the command in the help text.
+      arguments: of the command line, after the experiment's name.
+
+    Returns:
+      An instance of `base` with the experiment's settings in `experiment`.
 
     Raises:
-      ValueError: for what tyro refuses.
+      ValueError: if tyro refuses the arguments.
+      SystemExit: with code 0 for --help.
     """
     arguments = sorted(arguments, key=lambda item: re.fullmatch(r"policy:[\w-]+", item) is None)
-    kind: Any = Annotated[experiment, _name("")]
-    field = ("experiment", kind, dataclasses.field(default_factory=_start(experiment, arguments)))
+    chosen = _with_policies(experiment)
+    kind: Any = Annotated[chosen, _name("")]
+    field = ("experiment", kind, dataclasses.field(default_factory=_start(chosen, arguments)))
     options = dataclasses.make_dataclass("Options", [field], bases=(base,), frozen=True)
     options.__doc__ = experiment.__doc__
     return parse_plain(options, program, arguments)
 
 
+def _with_policies(experiment: Any) -> Any:
+    """Return an experiment whose field `policy`, if it has one, takes any registered policy."""
+    from collapse_jax.core.policy import POLICIES, AbstractPolicy
+
+    for field in dataclasses.fields(experiment):
+        if field.type is AbstractPolicy:
+            union: Any = functools.reduce(operator.or_, POLICIES.values())
+            default = dataclasses.field(default_factory=field.default_factory)  # pyright: ignore
+            names = {"__doc__": experiment.__doc__, "__module__": experiment.__module__}
+            return dataclasses.make_dataclass(
+                experiment.__name__,
+                [(field.name, union, default)],
+                bases=(experiment,),
+                namespace=names,
+                frozen=True,
+            )
+    return experiment
+
+
 def _start(experiment: Any, arguments: Sequence[str]) -> Callable[[], Any]:
-    """The experiment that other options change: of the preset that is named, if one is."""
-    for place, argument in enumerate(arguments):
+    """Return a function that makes the default settings: those of --preset if it is given."""
+    for index, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         if name == "--preset" and experiment.presets:
-            value = value or (arguments[place + 1] if place + 1 < len(arguments) else "")
+            value = value or (arguments[index + 1] if index + 1 < len(arguments) else "")
             return functools.partial(experiment.of_preset, value)
     return experiment
 
 
 def parse_plain(options: Any, program: str, arguments: Sequence[str]) -> Any:
-    """The options of a command without an experiment's config.
+    """Parse the options of a command.
+
+    Args:
+      options: dataclass of the options.
+      program: name of the command in the help text.
+      arguments: of the command line, after the command's name.
+
+    Returns:
+      An instance of `options`.
 
     Raises:
-      ValueError: for what tyro refuses.
+      ValueError: if tyro refuses the arguments.
+      SystemExit: with code 0 for --help.
     """
     import tyro
 
@@ -96,7 +138,7 @@ def parse_plain(options: Any, program: str, arguments: Sequence[str]) -> Any:
         if stop.code in (0, None):
             raise
         words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", complaint.getvalue()).split()
-        raise ValueError(f"{' '.join(words)[:400]}") from None
+        raise ArgumentError(f"{' '.join(words)[:400]}") from None
 
 
 def _name(name: str) -> Any:
@@ -106,64 +148,81 @@ def _name(name: str) -> Any:
 
 
 def chosen_experiment(arguments: Sequence[str]) -> tuple[str, Any]:
-    """The experiment that the first argument names.
+    """Look up the experiment that the first argument names.
+
+    Args:
+      arguments: of the command line, after the command's name.
+
+    Returns:
+      Name and class of the experiment.
 
     Raises:
-      ValueError: if there is none of this name.
+      ValueError: if there is no experiment of this name.
     """
     from collapse_jax.experiments import EXPERIMENTS
 
     if not arguments or arguments[0] not in EXPERIMENTS:
         known = ", ".join(EXPERIMENTS)
         shown = arguments[0] if arguments else ""
-        raise ValueError(
+        raise ArgumentError(
             f"experiment={shown!r} is not allowed: it must be one of {known}; see `collapse list`"
         )
     return arguments[0], EXPERIMENTS[arguments[0]]
 
 
 def output_directory(options: RunOptions, default: str) -> Path:
-    """Where to write; a run that is to be replaced is removed.
+    """Determine the output directory; remove a run there with --overwrite.
+
+    Args:
+      options: of the command.
+      default: name of the directory in runs/ without --out.
+
+    Returns:
+      The directory.
 
     Raises:
-      ValueError: if something is there and is not to be replaced.
+      ValueError: if it exists without --overwrite, or --overwrite finds something other than
+        a run. Processes that share a run skip this check.
     """
     from collapse_jax.store.directory import remove
 
     out = Path(options.out) if options.out else Path("runs") / default
     if isinstance(options, ProcessOptions) and (options.distributed or options.process):
-        return out  # others may have made it
+        return out  # another process may have created it
     if out.exists() and options.overwrite:
         remove(out)
     elif out.exists():
-        raise ValueError(
-            f"--out={out} is not allowed: it exists; pass another --out or --overwrite, or go "
-            f"on with it by `collapse resume {out}`"
+        raise ArgumentError(
+            f"--out={out} is not allowed: it exists; pass another --out or --overwrite, or "
+            f"resume it with `collapse resume {out}`"
         )
     return out
 
 
 def process_of(options: ProcessOptions, is_joint: bool) -> tuple[int, int]:
-    """Index and number of the processes that share the chains of a run.
+    """Determine the share of the chains that this process simulates.
 
     Args:
       options: of the command.
-      is_joint: whether they are to work at the same chains: it is one run for all of them.
+      is_joint: whether all processes work on the same chains, as with --devices.
+
+    Returns:
+      Index and number of the processes that share the chains, (0, 1) if they do not.
 
     Raises:
-      ValueError: for what is no such pair, or if jax.distributed finds none.
+      ValueError: if --process is not such a pair, or jax.distributed finds no cluster.
     """
     if options.process and is_joint:
-        raise ValueError(
+        raise ArgumentError(
             f"--process={options.process!r} is not allowed: with --devices all processes work "
-            "at the same chains; pass --distributed"
+            "on the same chains; pass --distributed"
         )
     if options.process:
         found = re.fullmatch(r"(\d+)/(\d+)", options.process)
         if found is None or int(found[1]) >= int(found[2]):
-            raise ValueError(
+            raise ArgumentError(
                 f"--process={options.process!r} is not allowed: it must be INDEX/COUNT with "
-                "INDEX < COUNT; pass 0/4, say"
+                "INDEX < COUNT; for example 0/4"
             )
         return int(found[1]), int(found[2])
     if not options.distributed:
@@ -173,21 +232,30 @@ def process_of(options: ProcessOptions, is_joint: bool) -> tuple[int, int]:
     try:
         jax.distributed.initialize()
     except (ValueError, RuntimeError) as error:
-        raise ValueError(
+        raise ArgumentError(
             f"--distributed is not allowed: jax.distributed finds no cluster ({error}); "
             "pass --process INDEX/COUNT"
         ) from None
     if is_joint:
         return 0, 1
     process = jax.process_index(), jax.process_count()
-    # Chains never talk: a process that dies is not to take the others with it.
+    # Chains are independent: without the connection, a process that dies leaves the others alone.
     jax.distributed.shutdown()
     return process
 
 
 def expect(arguments: Sequence[str], count: int, usage: str) -> None:
-    """Refuse another number of plain arguments."""
+    """Check the number of arguments of a command without options.
+
+    Args:
+      arguments: of the command line, after the command's name.
+      count: how many there must be.
+      usage: the command, for the message.
+
+    Raises:
+      ValueError: if there are more, fewer, or options among them.
+    """
     if len(arguments) != count or any(item.startswith("-") for item in arguments):
-        raise ValueError(
+        raise ArgumentError(
             f"arguments={list(arguments)} is not allowed: the command is `{usage}`; see --help"
         )

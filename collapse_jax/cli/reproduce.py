@@ -1,4 +1,4 @@
-"""`collapse reproduce`: the studies of this library, one after the other, and a page of all."""
+"""Implement `collapse reproduce`: run the studies one by one, and write a page about them."""
 
 import dataclasses
 import json
@@ -11,36 +11,48 @@ from typing import Any, Literal
 from collapse_jax.cli.command import Command
 from collapse_jax.cli.options import ProcessOptions, RunOptions, parse_plain
 from collapse_jax.cli.run import run_to
+from collapse_jax.utils.check import ArgumentError
 
-COSTS = "costs.json"  # seconds that every study took, all starts together
+COSTS = "costs.json"  # seconds per study, summed over all its starts
 _DAY = 24.0  # hours
 
 
 @dataclasses.dataclass(frozen=True)
 class ReproduceOptions(RunOptions):
-    """Run the studies and write one page: what the literature says, what was found, verdicts.
+    """Run the studies and write one page with statements of the literature, results, verdicts.
 
-    What the studies will take is said before they start. A study that is there already is not
-    run again, and one that was interrupted goes on where it was; --overwrite runs all of them
-    anew. Each has a directory and a page of its own, too.
+    The command first reports the expected times. A complete study is not run again and an
+    interrupted one is resumed; --overwrite runs all of them again. Each study also has its own
+    directory and page.
     """
 
     only: str = ""
     """Topics (gaussian, discrete, gmm, vae, lm) or experiments, separated by commas; all by
     default."""
     scale: Literal["smoke", "laptop", "paper"] = "laptop"
-    """smoke: a few minutes in all, to see that everything works; laptop: less than an hour on two
-    cores; paper: the paper's sizes, seconds to minutes for Gaussians and words, weeks on two cores
-    for networks."""
+    """Size of the studies. smoke: a few minutes in total, a test of the installation; laptop: less
+    than an hour on two cores; paper: the paper's sizes, seconds to minutes for Gaussians and words,
+    weeks on two cores for networks."""
     images: str = ""
-    """Of the study vae: digits, mnist, FILE.npz (x, y) or a folder; by default digits, and at
-    scale paper mnist. At scale laptop digits take about 4 minutes on two cores, 10,000 images
-    of MNIST a quarter to half an hour; MNIST at scale paper takes more than a day there. Expect
-    the std of latents to fall, by a tenth and more within five generations of MNIST."""
+    """Images of the study vae: digits, mnist, FILE.npz (x, y) or a folder; by default digits, and
+    mnist at scale paper. On two cores, scale laptop takes about 4 minutes for digits and 15 to 30
+    minutes for 10,000 images of MNIST; scale paper takes more than a day for MNIST. The standard
+    deviation of latents is expected to fall, by a tenth or more within five generations of
+    MNIST."""
 
 
 def reproduce_command(arguments: Sequence[str]) -> int:
-    """Run what is chosen and not there yet."""
+    """Run the chosen studies that are not complete, and write the page.
+
+    Args:
+      arguments: of the command line, after `reproduce`.
+
+    Returns:
+      Exit code 0.
+
+    Raises:
+      ValueError: if an option is not allowed, or --out has studies of other settings.
+    """
     options: Any = parse_plain(ReproduceOptions, "collapse reproduce", arguments)
     names = _chosen(options.only)
     out = Path(options.out) if options.out else Path("runs") / f"reproduce-{options.scale}"
@@ -48,7 +60,7 @@ def reproduce_command(arguments: Sequence[str]) -> int:
     to_run = [name for name in names if options.overwrite or not _is_done(out, commands[name])]
     for name in names:
         if name not in to_run:
-            sys.stderr.write(f"{name}: there already\n")
+            sys.stderr.write(f"{name}: already complete\n")
     _announce(to_run, options.scale)
     for name in to_run:
         _run(out, commands[name], options)
@@ -57,10 +69,10 @@ def reproduce_command(arguments: Sequence[str]) -> int:
 
 
 def _chosen(only: str) -> list[str]:
-    """Names of experiments, in their order.
+    """List the names of the chosen experiments, in the order of `EXPERIMENTS`.
 
     Raises:
-      ValueError: for what is neither a topic nor an experiment.
+      ValueError: if a name is neither a topic nor an experiment.
     """
     from collapse_jax.experiments import EXPERIMENTS
 
@@ -71,7 +83,7 @@ def _chosen(only: str) -> list[str]:
     unknown = sorted(wanted - topics - EXPERIMENTS.keys())
     if unknown:
         known = ", ".join(sorted(topics) + [name for name in EXPERIMENTS if name not in topics])
-        raise ValueError(
+        raise ArgumentError(
             f"--only={unknown[0]!r} is not allowed: it must be among {known}; see --help"
         )
     return [
@@ -90,25 +102,25 @@ def _command(name: str, options: ReproduceOptions) -> Command:
 
 
 def _is_done(out: Path, command: Command) -> bool:
-    """Whether a study is complete.
+    """Tell whether a study is complete.
 
     Raises:
-      ValueError: if what is there was made by another command.
+      ValueError: if its directory was made with other settings.
     """
-    place = out / command.experiment
-    if not place.exists():
+    path = out / command.experiment
+    if not path.exists():
         return False
-    there = Command.load(place)
+    there = Command.load(path)
     if (there.scale, there.seed, there.settings) != (command.scale, command.seed, command.settings):
-        raise ValueError(
-            f"--out={out} is not allowed: {place} was made with scale {there.scale!r}, seed "
+        raise ArgumentError(
+            f"--out={out} is not allowed: {path} was made with scale {there.scale!r}, seed "
             f"{there.seed} and settings {dict(there.settings)}; pass another --out or --overwrite"
         )
-    return (place / "report.html").exists()
+    return (path / "report.html").exists()
 
 
 def _announce(names: Sequence[str], scale: str) -> None:
-    """Say what is to be expected."""
+    """Write the expected times to stderr."""
     from collapse_jax.experiments import EXPERIMENTS
 
     if not names:
@@ -116,7 +128,7 @@ def _announce(names: Sequence[str], scale: str) -> None:
     hours = {name: EXPERIMENTS[name].hours[scale] for name in names}
     origin = "estimated from measured rates" if scale == "paper" else "as measured"
     each = ", ".join(f"{name} {_duration(hours[name])}" for name in names)
-    sys.stderr.write(f"on two cores, {origin}: {each}; in all {_duration(sum(hours.values()))}\n")
+    sys.stderr.write(f"on two cores, {origin}: {each}; in total {_duration(sum(hours.values()))}\n")
 
 
 def _duration(hours: float) -> str:
@@ -128,17 +140,17 @@ def _duration(hours: float) -> str:
 
 
 def _run(out: Path, command: Command, options: ReproduceOptions) -> None:
-    """Run a study, or go on with it, and keep account of its cost."""
+    """Run or resume a study, and add its time to `COSTS`."""
     from collapse_jax.store.directory import remove
 
-    name, place = command.experiment, out / command.experiment
+    name, path = command.experiment, out / command.experiment
     costs = _costs(out)
-    if place.exists() and options.overwrite:
-        remove(place)
+    if path.exists() and options.overwrite:
+        remove(path)
         costs.pop(name, None)
     begin = time.perf_counter()
     try:
-        run_to(place, command, ProcessOptions(quiet=options.quiet))
+        run_to(path, command, ProcessOptions(quiet=options.quiet))
     finally:
         seconds = time.perf_counter() - begin
         costs[name] = costs.get(name, 0.0) + seconds
@@ -153,26 +165,26 @@ def _costs(out: Path) -> dict[str, float]:
 
 
 def _write_page(out: Path, scale: str) -> Path:
-    """The page of every study that is complete in `out`."""
+    """Write the page about all complete studies in `out`."""
     from collapse_jax.experiments import EXPERIMENTS
     from collapse_jax.report import Study, write_reproduction
     from collapse_jax.results.records import Records
 
     costs, studies = _costs(out), []
     for name, experiment in EXPERIMENTS.items():
-        place = out / name
-        if not (place / "report.html").exists():
+        path = out / name
+        if not (path / "report.html").exists():
             continue
-        records = Records.load(place)
+        records = Records.load(path)
         summary = experiment.summarize(records)
-        captions = json.loads((place / "figures" / "captions.json").read_text())
+        captions = json.loads((path / "figures" / "captions.json").read_text())
         study = Study(
             name,
             summary.title,
             summary.sentences,
             summary.statements,
             summary.table,
-            {caption: place / "figures" / f"{file}.png" for file, caption in captions.items()},
+            {caption: path / "figures" / f"{file}.png" for file, caption in captions.items()},
             records.config,
             records.provenance,
             costs.get(name),
@@ -182,8 +194,9 @@ def _write_page(out: Path, scale: str) -> Path:
         out / "report.html",
         title="Model collapse, reproduced",
         sentences=[
-            f"{len(studies)} studies at scale {scale}: what the literature says, what was found, "
-            "and whether both agree. Undecided is what this scale is too small to tell.",
+            f"{len(studies)} studies at scale {scale}: statements of the literature, results of "
+            'this run, and whether they agree. "undecided" means that this scale is too small to '
+            "decide.",
         ],
         studies=studies,
     )

@@ -1,4 +1,4 @@
-"""`collapse list`, `collapse run`, `collapse resume` and `collapse extend`."""
+"""Implement `collapse list`, `collapse run`, `collapse resume` and `collapse extend`."""
 
 import contextlib
 import dataclasses
@@ -22,23 +22,34 @@ from collapse_jax.cli.options import (
     process_of,
 )
 from collapse_jax.cli.show import draw, write_page
+from collapse_jax.utils.check import ArgumentError
 
-# Beside the records of a study of several runs.
+# A study of several runs is saved into a directory that already holds its command and parts.
 _PRESERVED = (NAME, "parts", "corpora", "figures", "report.html", "lock-end")
 
 
 @dataclasses.dataclass(frozen=True)
 class ExtendOptions(ProcessOptions):
-    """Make more chains or generations of a run, with the bits that a longer run has."""
+    """Extend a run by chains or generations; results equal those of a larger run, to the bit."""
 
     num_chains: int | None = None
-    """Chains it shall have."""
+    """New number of chains."""
     num_generations: int | None = None
-    """Last generation it shall reach."""
+    """New last generation."""
 
 
 def list_command(arguments: Sequence[str]) -> int:
-    """Name every experiment."""
+    """Print every experiment with the first line of its description.
+
+    Args:
+      arguments: of the command line, after `list`; there must be none.
+
+    Returns:
+      Exit code 0.
+
+    Raises:
+      ValueError: if there are arguments.
+    """
     from collapse_jax.experiments import EXPERIMENTS
 
     expect(arguments, 0, "collapse list")
@@ -50,7 +61,17 @@ def list_command(arguments: Sequence[str]) -> int:
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run an experiment and write its directory."""
+    """Run an experiment and write its run directory.
+
+    Args:
+      arguments: of the command line, after `run`.
+
+    Returns:
+      Exit code 0.
+
+    Raises:
+      ValueError: if an argument is not allowed, or the directory exists.
+    """
     name, experiment = chosen_experiment(arguments)
     options = parse(SharedRunOptions, experiment, f"collapse run {name}", arguments[1:])
     command = Command(name, list(arguments[1:]), seed=options.seed)
@@ -59,13 +80,33 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def resume_command(arguments: Sequence[str]) -> int:
-    """Go on with a run."""
+    """Resume an interrupted run.
+
+    Args:
+      arguments: of the command line, after `resume`.
+
+    Returns:
+      Exit code 0.
+
+    Raises:
+      ValueError: if an argument is not allowed, or the directory is no run.
+    """
     path, options = _of_run(ProcessOptions, "resume", arguments)
     return run_to(path, Command.load(path), options)
 
 
 def extend_command(arguments: Sequence[str]) -> int:
-    """Make a run longer."""
+    """Extend a run by chains or generations.
+
+    Args:
+      arguments: of the command line, after `extend`.
+
+    Returns:
+      Exit code 0.
+
+    Raises:
+      ValueError: if an argument is not allowed, or the run cannot be extended.
+    """
     path, options = _of_run(ExtendOptions, "extend", arguments)
     earlier = Command.load(path)
     changes = {
@@ -74,7 +115,7 @@ def extend_command(arguments: Sequence[str]) -> int:
         if getattr(options, name) is not None
     }
     if not changes:
-        raise ValueError("nothing is to be extended; pass --num-chains or --num-generations")
+        raise ArgumentError("a new size is missing; pass --num-chains or --num-generations")
     command = dataclasses.replace(earlier, changes={**earlier.changes, **changes})
     from collapse_jax.store.files import StoreError
 
@@ -86,22 +127,27 @@ def extend_command(arguments: Sequence[str]) -> int:
 
 
 def _of_run(kind: type, command: str, arguments: Sequence[str]) -> tuple[Path, Any]:
-    """The run directory that comes first, and the options of a command."""
+    """Parse the run directory, which comes first, and the options of a command."""
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
-        raise ValueError(f"RUN is missing: the command is `collapse {command} RUN`; see --help")
+        raise ArgumentError(f"RUN is missing: the command is `collapse {command} RUN`; see --help")
     rest = arguments if arguments[0].startswith("-") else arguments[1:]
     return Path(arguments[0]), parse_plain(kind, f"collapse {command} RUN", rest)
 
 
 def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
-    """Run an experiment, or go on with it; its records, figures and report go to `out`.
-
-    An interrupt ends it in order.
+    """Run or resume an experiment, and write its records, figures and report.
 
     Args:
       out: the run directory.
-      command: the experiment.
-      options: which part of it this process makes, and whether it shows progress.
+      command: the experiment with its settings.
+      options: share of the chains of this process, and whether it shows progress.
+
+    Returns:
+      Exit code 0.
+
+    Raises:
+      ValueError: if the settings are not allowed, or `out` is damaged or holds another run.
+      KeyboardInterrupt: after an interrupt or SIGTERM; the run can then be resumed.
     """
     from collapse_jax.engine.multiprocess import is_first
     from collapse_jax.results.provenance import describe
@@ -124,14 +170,16 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
             warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
             records = experiment.run(command.seed, not options.quiet, store)
     except IncompleteError as error:
-        sys.stdout.write(f"{out} is not complete: {error} once no other process does\n")
+        sys.stdout.write(
+            f"{out} is not complete yet: {error} after all other processes have ended\n"
+        )
         return 0
     except ValueError:
         if is_new and not is_silent and not any(out.rglob("journal.jsonl")):
             shutil.rmtree(out)
         raise
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; go on with `collapse resume {out}`") from None
+        raise KeyboardInterrupt(f"interrupted; resume it with `collapse resume {out}`") from None
     if is_silent:
         return 0
     with exclusive(out):
@@ -146,7 +194,7 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Lets a request to end, as schedulers send it, be an interrupt."""
+    """Convert SIGTERM, which schedulers send before a kill, into an interrupt."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`collapse plot` and `collapse report`: figures and pages of saved runs."""
+"""Implement `collapse plot` and `collapse report`: draw figures and pages of saved runs."""
 
 import json
 import sys
@@ -8,10 +8,21 @@ from typing import Any
 
 from collapse_jax.cli.command import NAME as COMMAND
 from collapse_jax.cli.options import expect
+from collapse_jax.utils.check import ArgumentError
 
 
 def plot_command(arguments: Sequence[str]) -> int:
-    """Draw a run's figures again."""
+    """Draw the figures of a run again.
+
+    Args:
+      arguments: the run directory.
+
+    Returns:
+      Exit code 0.
+
+    Raises:
+      ValueError: if it is no complete run of `collapse`.
+    """
     records, path = _load(arguments, "plot")
     draw(records, path)
     sys.stdout.write(f"figures: {path / 'figures'}\n")
@@ -19,7 +30,17 @@ def plot_command(arguments: Sequence[str]) -> int:
 
 
 def report_command(arguments: Sequence[str]) -> int:
-    """Write a run's page again."""
+    """Write report.html of a run again.
+
+    Args:
+      arguments: the run directory.
+
+    Returns:
+      Exit code 0.
+
+    Raises:
+      ValueError: if it is no complete run of `collapse`.
+    """
     records, path = _load(arguments, "report")
     if not (path / "figures" / "captions.json").exists():
         draw(records, path)
@@ -28,7 +49,12 @@ def report_command(arguments: Sequence[str]) -> int:
 
 
 def draw(records: Any, path: Path) -> None:
-    """Write the figures of a run."""
+    """Draw the figures of a run into its directory, with captions.json.
+
+    Args:
+      records: of the run.
+      path: the run directory.
+    """
     from collapse_jax.plots.style import save_figure
 
     captions = {}
@@ -39,7 +65,15 @@ def draw(records: Any, path: Path) -> None:
 
 
 def write_page(records: Any, path: Path) -> Path:
-    """Write report.html of a run whose figures are drawn."""
+    """Write report.html of a run, after `draw`.
+
+    Args:
+      records: of the run.
+      path: the run directory.
+
+    Returns:
+      Path of the page.
+    """
     from collapse_jax.report import write_report
 
     summary = _presenter(records).summarize(records)
@@ -57,7 +91,7 @@ def write_page(records: Any, path: Path) -> Path:
 
 
 def _presenter(records: Any) -> Any:
-    """What draws and sums up a run: its experiment, or the view of any sweep."""
+    """Return the class with the figures and summary of a run: its experiment or `SweepView`."""
     from collapse_jax.experiments import EXPERIMENTS
     from collapse_jax.experiments.sweep import SweepView
 
@@ -73,14 +107,14 @@ def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
     expect(arguments, 1, f"collapse {command} RUN")
     path = Path(arguments[0])
     if (path / COMMAND).exists() and not is_run(path):
-        raise ValueError(
+        raise ArgumentError(
             f"path={str(path)!r} is not allowed: it is not complete; "
-            f"go on with `collapse resume {path}`"
+            f"resume it with `collapse resume {path}`"
         )
     records = Records.load(path)
     check_complete([records])
     if records.config.get("experiment", {}).get("name") not in EXPERIMENTS:
-        raise ValueError(
+        raise ArgumentError(
             f"path={str(path)!r} is not allowed: it was not made by `collapse`; "
             "draw its records with collapse_jax.plots"
         )

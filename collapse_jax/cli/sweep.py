@@ -1,4 +1,4 @@
-"""`collapse sweep`: an experiment for all combinations of comma-separated values."""
+"""Implement `collapse sweep`: run an experiment for all combinations of several values."""
 
 import dataclasses
 import re
@@ -10,20 +10,33 @@ from typing import Any
 
 from collapse_jax.cli.options import SweepOptions, chosen_experiment, output_directory, parse
 from collapse_jax.cli.show import draw, write_page
+from collapse_jax.utils.check import ArgumentError
 
 _PLAIN = ("--out",)  # options whose value may hold a comma
 
 
 def sweep_command(arguments: Sequence[str]) -> int:
-    """Run every point; exit code 1 if one failed."""
+    """Run all points of a sweep, and write records, figures and report.
+
+    Args:
+      arguments: of the command line, after `sweep`; values of an option are separated by commas.
+
+    Returns:
+      Exit code: 0, or 1 if a point failed.
+
+    Raises:
+      ValueError: if an argument is not allowed, or no option has several values.
+    """
     from collapse_jax.results.grid import Grid
     from collapse_jax.results.records import Records
 
     name, experiment = chosen_experiment(arguments)
     program = f"collapse sweep {name}"
+    if {"-h", "--help"} & set(arguments[1:]):
+        parse(SweepOptions, experiment, program, ["--help"])
     template, axes = split_axes(arguments[1:])
     first = [item.format(*(values[0] for values in axes.values())) for item in template]
-    options = parse(SweepOptions, experiment, program, first)  # options that no point can have
+    options = parse(SweepOptions, experiment, program, first)  # refuses bad options before any run
     earlier = None
     if options.retry:
         out = Path(options.out)
@@ -34,7 +47,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
         {path: [_number(value) for value in values] for path, values in axes.items()}, earlier
     )
     points = grid.points
-    for place, point in enumerate(points):
+    for index, point in enumerate(points):
         begin = time.perf_counter()
         chosen = [values[k] for values, k in zip(axes.values(), point, strict=True)]
         words = [item.format(*chosen) for item in template]
@@ -45,7 +58,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
             grid.fail(point, error)
         if not options.quiet:
             seconds = time.perf_counter() - begin
-            line = f"[{place + 1}/{len(points)}] {grid.label(point)}  {seconds:.1f} s\n"
+            line = f"[{index + 1}/{len(points)}] {grid.label(point)}  {seconds:.1f} s\n"
             sys.stderr.write(line)
     records = grid.records()
     records.config["experiment"] = {"name": name, "arguments": list(arguments), "is_sweep": True}
@@ -56,15 +69,22 @@ def sweep_command(arguments: Sequence[str]) -> int:
     for failure in records.config["failures"]:
         sys.stderr.write(f"failed: {failure['label']}: {failure['error']}\n")
     if records.config["failures"]:
-        sys.stderr.write("collapse: run the same command with --retry for these points alone\n")
+        sys.stderr.write("collapse: repeat the command with --retry to run only these points\n")
     return 1 if records.config["failures"] else 0
 
 
 def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Arguments with {0}, {1}, ... in place of comma-separated values, and these by option.
+    """Separate the axes of a sweep from the other arguments.
+
+    Args:
+      arguments: of the command line, after the experiment's name.
+
+    Returns:
+      The arguments as format strings, with {0}, {1}, ... instead of comma-separated values; and
+      the values by path of the option.
 
     Raises:
-      ValueError: if there are none.
+      ValueError: if no option has several values.
     """
     template: list[str] = []
     axes: dict[str, list[str]] = {}
@@ -87,9 +107,9 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]
         else:
             template.append(_escaped(item))
     if not axes:
-        raise ValueError(
+        raise ArgumentError(
             "axes= is not allowed: a sweep needs an option with several values; "
-            "pass --policy.num-samples 10,100,1000, say"
+            "for example --policy.num-samples 10,100,1000"
         )
     return template, axes
 
@@ -108,7 +128,5 @@ def _number(text: str) -> Any:
 
 
 def _slim(records: Any) -> Any:
-    """Without variables that have a value for each state: too much for every point."""
-    variables = {name: one for name, one in records.variables.items() if "state" not in one.dims}
-    coordinates = {name: one for name, one in records.coordinates.items() if name != "state"}
-    return dataclasses.replace(records, variables=variables, coordinates=coordinates)
+    """Drop variables that have a value per state, which need too much memory for many points."""
+    return dataclasses.replace(records, source=records.dataset.drop_dims("state", errors="ignore"))

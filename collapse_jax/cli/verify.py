@@ -1,4 +1,4 @@
-"""`collapse verify`: is this installation right? Checks with known error rates, and a page."""
+"""Implement `collapse verify`: run checks with known error rates, and write a page."""
 
 import dataclasses
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from collapse_jax.cli.options import parse_plain
+from collapse_jax.utils.check import ArgumentError
 
 if TYPE_CHECKING:
     from collapse_jax.verify.base import Result
@@ -16,27 +17,37 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class VerifyOptions:
-    """Hold simulations against enumeration, closed forms and themselves.
+    """Check simulations against enumeration, closed forms and each other.
 
-    Exit code 0 if every check passed; a right library fails one run in a million.
+    The exit code is 0 if every check passes. A correct library fails one run in a million.
     """
 
     lane: Literal["quick", "full"] = "quick"
-    """quick: two minutes on two cores; full: more chains, finer, half an hour."""
+    """Set of checks. quick: two minutes on two cores; full: more chains, half an hour."""
     seed: int = 0
     """Seed of every random number."""
     out: str = ""
-    """Directory for report.html and checks.json; under runs/ by default."""
+    """Directory for report.html and checks.json; a directory in runs/ by default."""
 
 
 def verify_command(arguments: Sequence[str]) -> int:
-    """Run the lane; 1 if a check failed."""
+    """Run the checks of a lane, and write report.html and checks.json.
+
+    Args:
+      arguments: of the command line, after `verify`.
+
+    Returns:
+      Exit code: 0, or 1 if a check failed.
+
+    Raises:
+      ValueError: if an option is not allowed.
+    """
     from collapse_jax.verify.suite import SUITE_FALSE_ALARM, verify
 
     options: Any = parse_plain(VerifyOptions, "collapse verify", arguments)
     out = Path(options.out) if options.out else Path("runs") / f"verify-{options.lane}"
     if out.exists() and not out.is_dir():
-        raise ValueError(f"--out={str(out)!r} is not allowed: it is a file; name a directory")
+        raise ArgumentError(f"--out={str(out)!r} is not allowed: it is a file; pass a directory")
     begin = time.perf_counter()
     results = verify(options.lane, options.seed, notify=_print)
     seconds = time.perf_counter() - begin
@@ -102,8 +113,8 @@ def _write_page(
         f"{len(results)} checks, {failed} failed, in {seconds:.0f} s (lane {settings['lane']}, "
         f"seed {settings['seed']}).",
         f"{claims} statistical claims, each refused by chance with probability {rate:.1g}: a "
-        f'right library fails a run with probability {settings["false_alarm"]:g}. "detects" is '
-        "the smallest effect that would have failed with probability 0.99.",
+        f'correct library fails a run with probability {settings["false_alarm"]:g}. "detects" is '
+        "the smallest effect that fails with probability 0.99.",
     ]
     write_report(
         out / "report.html",
@@ -117,7 +128,7 @@ def _write_page(
 
 
 def _cells(name: str, finding: Any, rate: float) -> list[str]:
-    """Claim, draws, p or error, what is allowed, what would be detected."""
+    """Format claim, draws, p or error, allowed value and detectable effect."""
     if isinstance(finding, tuple):
         evidence: Any = finding
         detects = f"{evidence.detectable:.2g} ({evidence.effect})"

@@ -1,4 +1,4 @@
-"""What a fit needs of a generation's data: counts, moments, or the rows themselves.
+"""The data of a generation, as little of them as a fit needs: counts, moments, or rows.
 
 A corpus is a small algebra: `size`, `merge`, `subsample`. Its representation is the least
 that its family's fit needs, which is why analytic chains never draw a row.
@@ -7,7 +7,8 @@ that its family's fit needs, which is why analytic chains never draw a row.
 import abc
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 import jax
@@ -19,23 +20,33 @@ from collapse_jax.random.hypergeometric import multivariate_hypergeometric
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.subset import random_subset
 from collapse_jax.random.wishart import sample_moments
-from collapse_jax.utils import log_cholesky
+from collapse_jax.utils import check, log_cholesky
 from collapse_jax.utils.vmap import chains_last
 
 Size = int | Int[Array, ""]
 
 
 class AbstractCorpus(abc.ABC):
-    """The data of one generation of one chain."""
+    """The data of one generation of one chain.
+
+    Attributes:
+      info: facts about how the rows were drawn that are recorded as variables, by name.
+    """
+
+    info: Mapping[str, Array] = MappingProxyType({})
 
     @property
     @abc.abstractmethod
     def size(self) -> Int[Array, ""]:
-        """Number of rows."""
+        """Return the number of rows."""
+
+    def with_info(self, **info: Array) -> Self:
+        """Return the same corpus with these facts and no others."""
+        return dataclasses.replace(self, info=info)  # pyright: ignore
 
     @abc.abstractmethod
     def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """The same corpus with room for `capacity` rows.
+        """Return the same corpus with slots for `capacity` rows.
 
         Args:
           capacity: slots, at least the rows there are.
@@ -44,7 +55,7 @@ class AbstractCorpus(abc.ABC):
 
     @abc.abstractmethod
     def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
-        """A uniformly random subset of the rows, without replacement.
+        """Draw a uniformly random subset of the rows, without replacement.
 
         Args:
           keys: random numbers of the generation that the subset is for.
@@ -58,12 +69,12 @@ class AbstractCorpus(abc.ABC):
         """
 
     def framed_for(self, other: Any, start: Int[Array, ""]) -> Self:
-        """The same rows, written so that rows of `other` can be merged from slot `start` on."""
+        """Return the same rows, written so that `other` can be merged from slot `start` on."""
         return self
 
     @abc.abstractmethod
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
-        """The rows of both.
+        """Return the rows of both.
 
         Args:
           other: rows to add.
@@ -75,7 +86,7 @@ class AbstractCorpus(abc.ABC):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Counts(AbstractCorpus):
-    """How many rows are in each state. Sufficient for `Discrete`, and it stays so when pooled.
+    """Numbers of rows by state: sufficient for `Discrete`, also when pooled.
 
     >>> import jax.numpy as jnp
     >>> import collapse_jax as cj
@@ -85,23 +96,25 @@ class Counts(AbstractCorpus):
     """
 
     counts: Int[Array, " state"]
+    info: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
     @property
     def size(self) -> Int[Array, ""]:
-        """Number of rows."""
+        """Return the number of rows."""
         return jnp.sum(self.counts)
 
     def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """Itself: counts need no room."""
+        """Return the corpus unchanged: counts have no slots."""
         return self
 
     def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
-        """Multivariate hypergeometric counts."""
-        return type(self)(multivariate_hypergeometric(keys, purpose, self.counts, size))
+        """Draw multivariate hypergeometric counts."""
+        counts = multivariate_hypergeometric(keys, purpose, self.counts, size)
+        return dataclasses.replace(self, counts=counts)
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
-        """The counts added."""
-        return type(self)(self.counts + other.counts)
+        """Return the counts added."""
+        return type(self)(self.counts + other.counts, {**self.info, **other.info})
 
 
 @jax.tree_util.register_dataclass
@@ -128,19 +141,19 @@ class Moments(AbstractCorpus):
 
     @property
     def size(self) -> Int[Array, ""]:
-        """Number of rows."""
+        """Return the number of rows."""
         return self.num_rows
 
     def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """Itself: moments need no room."""
+        """Return the corpus unchanged: moments have no slots."""
         return self
 
     def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
-        """Not possible: moments do not say what their rows are."""
+        """Refuse: moments do not say what their rows are."""
         raise TypeError("Moments hold no rows to choose from; use corpus='samples'")
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
-        """Moments of the pooled rows, by Chan's formula: scatters add, and so does the gap."""
+        """Return the moments of the pooled rows, by the formula of Chan, Golub & LeVeque (1979)."""
         total = self.num_rows + other.num_rows
         share = self.num_rows / jnp.maximum(total, 1)
         rest = other.num_rows / jnp.maximum(total, 1)
@@ -154,93 +167,154 @@ class Moments(AbstractCorpus):
         return type(self)(total, mean, log_scale, factor)
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
 class Samples(AbstractCorpus):
-    """Rows with a fixed capacity and a weight per slot; weight 0 is an empty slot.
+    """Rows held one by one, in slots of fixed number with a weight each; weight 0 is an empty slot.
 
-    Real-valued rows live in a frame, row = location + exp(log_scale) * factor @ rows[i],
-    in which they are of order one however far the chain has collapsed. A factor, of
-    order one too, lets one direction collapse further than another; None is the identity.
-    Labels and other rows that are not real vectors have no frame.
+    `Labels` holds states or tokens, `Rows` real vectors.
 
-    >>> import jax.numpy as jnp
-    >>> import collapse_jax as cj
-    >>> corpus = cj.Samples.of_rows(jnp.array([[1.0], [2.0], [0.0]]), size=2)
-    >>> int(corpus.size), corpus.capacity, corpus.full_weights().tolist()
-    (2, 3, [1.0, 1.0, 0.0])
+    Attributes:
+      rows: [slot, ...].
+      weights: [slot], or None if every slot holds one row.
     """
 
-    rows: Array  # [slot, ...]
-    weights: Float[Array, " slot"] | None = None  # None: every slot holds one row
-    location: Float[Array, " dim"] | None = None
-    log_scale: Float[Array, ""] | None = None
-    factor: Float[Array, "dim dim"] | None = None  # lower triangular
+    rows: Array
+    weights: Float[Array, " slot"] | None
 
-    @classmethod
-    def of_rows(cls, rows: Float[Array, "slot dim"], size: Size) -> Self:
-        """Real-valued rows as they are; the first `size` count, which may be traced."""
+    def __init__(self, *_: Any, **__: Any) -> None:
+        allowed = "it is abstract since version 0.2"
+        remedy = "make Labels(labels, weights) or Rows.of_rows(rows, size)"
+        raise check.fail("Samples", check.Shown("Samples(...)"), allowed, remedy)
+
+    @staticmethod
+    def of_rows(rows: Float[Array, "slot dim"], size: Size) -> "Rows":
+        """Return real vectors as a corpus.
+
+        Args:
+          rows: one vector in each slot.
+          size: how many of them, from the first on, are in the corpus; may be traced.
+        """
         origin = jnp.zeros(rows.shape[1:], rows.dtype)
         weights = prefix_weights(size, len(rows))
-        return cls(rows, weights, origin, jnp.zeros((), rows.dtype))
+        return Rows(rows, weights, origin, jnp.zeros((), rows.dtype))
+
+    def _replace(self, **changes: Any) -> Self:
+        return dataclasses.replace(self, **changes)  # pyright: ignore  (subclasses are dataclasses)
 
     @property
     def capacity(self) -> int:
-        """Number of slots, static."""
+        """Return the number of slots, static."""
         return self.rows.shape[0]
 
     @property
     def size(self) -> Int[Array, ""]:
-        """Number of slots with a row."""
+        """Return the number of slots with a row."""
         if self.weights is None:
             return jnp.int32(self.capacity)
         return jnp.sum(self.weights > 0, dtype=jnp.int32)
 
     @property
+    @abc.abstractmethod
     def absolute_rows(self) -> Array:
-        """The rows outside their frame."""
-        if self.location is None or self.log_scale is None:
-            return self.rows
-        return self.location + jnp.exp(self.log_scale) * self.plain_rows
+        """Return the rows as the user knows them, [slot, ...]."""
 
-    @property
-    def plain_rows(self) -> Array:
-        """The rows in a frame of the same location and scale, and no factor."""
-        return self.rows if self.factor is None else log_cholesky.product(self.rows, self.factor.T)
+    def with_rows(self, rows: Array, weights: Array | None) -> Self:
+        """Return other rows and weights in the same frame."""
+        return self._replace(rows=rows, weights=weights)
 
     def full_weights(self) -> Float[Array, " slot"]:
-        """The weight of every slot."""
+        """Return the weight of every slot."""
         return jnp.ones(self.capacity) if self.weights is None else self.weights
 
     def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """The same rows in `capacity` slots, of which those beyond the rows are empty."""
+        """Return the same rows in `capacity` slots, of which those beyond the rows are empty."""
         extra = capacity - self.capacity
         if extra <= 0:
             rows = self.rows[:capacity]
             weights = None if is_full else self.full_weights()[:capacity]
-            return dataclasses.replace(self, rows=rows, weights=weights)
+            return self._replace(rows=rows, weights=weights)
         pad = [(0, extra)] + [(0, 0)] * (self.rows.ndim - 1)
-        return dataclasses.replace(
-            self,
+        return self._replace(
             rows=jnp.pad(self.rows, pad),
             weights=jnp.pad(self.full_weights(), (0, extra)),
         )
 
     def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
-        """The chosen rows in the first slots."""
+        """Return the chosen rows in the first slots."""
         slots = random_subset(keys, purpose, total, size, capacity)
         weights = prefix_weights(size, capacity)
         if self.weights is not None:
-            kept = self.weights[slots]
-            weights = kept if weights is None else kept * weights
-        return dataclasses.replace(self, rows=self.rows[slots], weights=weights)
+            chosen = self.weights[slots]
+            weights = chosen if weights is None else chosen * weights
+        return self._replace(rows=self.rows[slots], weights=weights)
 
-    def in_frame(self, location: Array | None, log_scale: Array | None) -> Self:
-        """The same rows in another frame, one without a factor; empty slots become zero."""
-        if self.location is None or self.log_scale is None:
-            return self
-        if location is None or log_scale is None:
-            return self
+    def merge(self, other: Any, start: Int[Array, ""]) -> Self:
+        """Return both, the other's slots written from `start` on."""
+        where = (start, *[jnp.zeros_like(start)] * (self.rows.ndim - 1))
+        return self._replace(
+            rows=jax.lax.dynamic_update_slice(self.rows, other.rows, where),
+            weights=jax.lax.dynamic_update_slice(
+                self.full_weights(), other.full_weights(), (start,)
+            ),
+            info={**self.info, **other.info},
+        )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Labels(Samples):
+    """States, or blocks of tokens: integers that are counted or looked up, never averaged.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> corpus = cj.Labels(jnp.array([2, 0, 0]), weights=jnp.array([1.0, 1.0, 0.0]))
+    >>> int(corpus.size), corpus.capacity, corpus.rows.tolist()
+    (2, 3, [2, 0, 0])
+    """
+
+    rows: Int[Array, "slot ..."]
+    weights: Float[Array, " slot"] | None = None
+    info: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+
+    @property
+    def absolute_rows(self) -> Array:
+        """Return the integers."""
+        return self.rows
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Rows(Samples):
+    """Real vectors in a frame, row = location + exp(log_scale) * factor @ rows[i].
+
+    In the frame vectors are of order one, however far the chain has collapsed. A factor, of
+    order one too, lets one direction collapse further than another; None is the identity.
+
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> corpus = cj.Rows.of_rows(jnp.array([[1.0], [2.0], [0.0]]), size=2)
+    >>> int(corpus.size), corpus.capacity, corpus.full_weights().tolist()
+    (2, 3, [1.0, 1.0, 0.0])
+    """
+
+    rows: Float[Array, "slot dim"]
+    weights: Float[Array, " slot"] | None
+    location: Float[Array, " dim"]
+    log_scale: Float[Array, ""]
+    factor: Float[Array, "dim dim"] | None = None  # lower triangular
+    info: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+
+    @property
+    def absolute_rows(self) -> Array:
+        """Return the rows outside their frame."""
+        return self.location + jnp.exp(self.log_scale) * self.plain_rows
+
+    @property
+    def plain_rows(self) -> Array:
+        """Return the rows in a frame of the same location and scale without a factor."""
+        return self.rows if self.factor is None else log_cholesky.product(self.rows, self.factor.T)
+
+    def in_frame(self, location: Array, log_scale: Array) -> Self:
+        """Return the same rows in another frame without a factor; empty slots become zero."""
         ratio = jnp.exp(self.log_scale - log_scale)
         rows = self.plain_rows * ratio + (self.location - location) * jnp.exp(-log_scale)
         if self.weights is not None:
@@ -251,28 +325,18 @@ class Samples(AbstractCorpus):
         )
 
     def framed_for(self, other: Any, start: Int[Array, ""]) -> Self:
-        """The same rows in the wider of both frames; one without rows has no say."""
-        if self.location is None or self.log_scale is None:
-            return self
+        """Return the same rows in the wider of both frames; one without rows is ignored."""
         is_wider = (other.size > 0) & ((start == 0) | (other.log_scale > self.log_scale))
         location = jnp.where(is_wider, other.location, self.location)
         return self.in_frame(location, jnp.where(is_wider, other.log_scale, self.log_scale))
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
-        """Both, in this corpus's frame; the other's slots are written from `start` on."""
-        other = other.in_frame(self.location, self.log_scale)
-        where = (start, *[jnp.zeros_like(start)] * (self.rows.ndim - 1))
-        return dataclasses.replace(
-            self,
-            rows=jax.lax.dynamic_update_slice(self.rows, other.rows, where),
-            weights=jax.lax.dynamic_update_slice(
-                self.full_weights(), other.full_weights(), (start,)
-            ),
-        )
+        """Return both in this corpus's frame, the other's slots written from `start` on."""
+        return super().merge(other.in_frame(self.location, self.log_scale), start)
 
 
 def join(parts: Sequence[AbstractCorpus], sizes: Sequence[Size], capacity: int, is_full: bool):
-    """The rows of several corpora, one after the other, in `capacity` slots.
+    """Return the rows of several corpora, one after the other, in `capacity` slots.
 
     Args:
       parts: each with its rows in its first slots and at most `capacity` slots.
@@ -288,7 +352,7 @@ def join(parts: Sequence[AbstractCorpus], sizes: Sequence[Size], capacity: int, 
 
 
 def prefix_weights(size: int | Int[Array, ""], capacity: int) -> Float[Array, " slot"] | None:
-    """Weights of `capacity` slots of which the first `size` hold a row."""
+    """Return the weights of `capacity` slots of which the first `size` hold a row."""
     if isinstance(size, int) and size == capacity:
         return None
     return (jnp.arange(capacity) < size).astype(jnp.result_type(float))
@@ -301,7 +365,7 @@ def draw_moments(
     factor: Float[Array, "dim dim"],
     size: int | Int[Array, ""],
 ) -> Moments:
-    """Moments of `size` independent draws from N(mean, L L^T), none of them drawn.
+    """Draw the moments of `size` independent rows of N(mean, L L^T), without drawing a row.
 
     The sample mean is normal and independent of the scatter, which is Wishart
     (Cochran). With Bartlett's factor A, chol(covariance) = L A / sqrt(M).
@@ -319,31 +383,29 @@ def draw_moments(
     return Moments(size, *chains_last(sample_moments)(size, scores, mean, log_scale, factor))
 
 
-def moments_of(samples: Samples) -> Moments:
-    """Size, mean and covariance of weighted rows, to rounding in their own frame.
+def moments_of(samples: Rows) -> Moments:
+    """Return size, mean and covariance of weighted rows, to rounding in their own frame.
 
     Rows are taken relative to the first of them, so that equal rows have no spread at all.
     """
     weights = samples.full_weights()
     total = jnp.sum(weights)
     share = weights / jnp.where(total > 0, total, 1)
-    first = samples.rows[0 if samples.weights is None else jnp.argmax(weights > 0)]
-    rows = samples.rows - first
+    reference = samples.rows[0 if samples.weights is None else jnp.argmax(weights > 0)]
+    rows = samples.rows - reference
     mean = jnp.sum(share[:, None] * rows, axis=0)
     centred = (rows - mean) * jnp.sqrt(share)[:, None]
-    assert samples.location is not None
-    assert samples.log_scale is not None
     if centred.shape[1] == 1:
         log_scale = 0.5 * jnp.log(jnp.sum(centred**2, axis=0))
         factor = jnp.ones((1, 1), centred.dtype)
     else:
         log_scale, factor = log_cholesky.factorize(centred.T)
-    location = samples.location + jnp.exp(samples.log_scale) * (first + mean)
+    location = samples.location + jnp.exp(samples.log_scale) * (reference + mean)
     return Moments(samples.size, location, log_scale + samples.log_scale, factor)
 
 
 def expand(counts: Array, capacity: int) -> Array:
-    """The labels that `counts` counts, in order, in the first of `capacity` slots."""
+    """Return the labels that `counts` counts, in order, in the first of `capacity` slots."""
     ends = jnp.cumsum(counts)[:-1]
     steps = jnp.zeros(capacity, jnp.int32).at[ends].add(1, mode="drop")
     return jnp.cumsum(steps)

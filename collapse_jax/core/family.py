@@ -2,28 +2,26 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.core import history
 from collapse_jax.core.corpus import AbstractCorpus, Samples, Size, prefix_weights
 from collapse_jax.core.host_context import HostContext
+from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy, Verifier
 from collapse_jax.core.source import AbstractSource
+from collapse_jax.core.state import InitialGeneration, Needs
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
+from collapse_jax.utils.status import Status
 
-OK, NON_FINITE, DEGENERATE, FLOORED = 0, 1, 2, 3
-"""Codes of `status`; chains with NON_FINITE or DEGENERATE freeze."""
-
-_MOST_ROUNDS = 256
-
-Metric = Callable[[Key[Array, ""], Any, Any, AbstractCorpus, AbstractSource, Any], Array]
-"""metric(key, family, params, corpus, source, first) -> array."""
+_MOST_ROUNDS = 256  # of drawing until enough rows are accepted: below 1 in 256 the chain ends
 
 
 class Fit(NamedTuple):
@@ -31,25 +29,56 @@ class Fit(NamedTuple):
 
     Attributes:
       params: what `draw` and `measure` need.
-      status: int32 code, or the int 0 where a fit cannot fail.
-      info: what else is worth recording of the fit, by name.
+      status: int32 code, see `Status`, or the int 0 where a fit cannot fail.
+      info: facts about the fit that are recorded as variables, by name; scalars.
 
     >>> import jax.numpy as jnp
     >>> import collapse_jax as cj
     >>> cj.Fit(params=jnp.zeros(3)).status
-    0
+    <Status.OK: 0>
     """
 
     params: Any
-    status: int | Int[Array, ""] = OK
+    status: int | Int[Array, ""] = Status.OK
     info: Mapping[str, Array] = {}
 
 
-def verdict(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:
-    """What a verifier says of `count` rows or states.
+class Schedule(NamedTuple):
+    """How chains of a family share programs and devices.
+
+    Attributes:
+      on_host: fit, draw and measure are Python that calls compiled programs of its own.
+      sequential_on_cpu: `fit` takes chains one after the other on CPU, see
+        `utils.vmap.sequential_on_cpu`; wide batches then gain nothing.
+      exclusive: a chain by itself keeps a CPU busy, and shares its program with no other.
+      elementwise: a chain is single numbers, never added along an axis. The order of such
+        additions, and so their rounding, depends on the number of chains in a call; chains
+        that have them run in batches of one fixed width.
+    """
+
+    on_host: bool = False
+    sequential_on_cpu: bool = False
+    exclusive: bool = False
+    elementwise: bool = False
+
+
+class Curve(NamedTuple):
+    """An exact expectation in generations 0 .. G.
+
+    Attributes:
+      values: [G + 1, ...].
+      dims: names of the axes after generation.
+    """
+
+    values: np.ndarray
+    dims: tuple[str, ...] = ()
+
+
+def accepted_by(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:
+    """Return the verifier's answer for each of `count` rows or states.
 
     Raises:
-      ValueError: if that is not one truth value for each.
+      ValueError: if there is not one truth value for each.
     """
     accepted = jnp.asarray(verifier(rows))
     if accepted.shape != (count,):
@@ -64,69 +93,70 @@ class AbstractFamily(abc.ABC):
     """A family of models; every method handles one chain and is pure.
 
     A family of your own is a frozen class decorated with `collapse_jax.config.config` that has
-    `fit`, `draw` and `measure`; `collapse_jax.testing.check_family` says whether it keeps the
+    `fit`, `draw` and `measure`; `collapse_jax.testing.check_family` tells whether it keeps the
     rules. examples/custom_family.py is one.
     """
 
-    @property
-    def keeps_corpus(self) -> bool:
-        """Whether `measure` reads the corpus."""
-        return False
+    # What users see of it
 
     @property
-    def uses_first(self) -> bool:
-        """Whether a method reads generation 0."""
-        return False
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Return name, unit and axes of the default variables, by variable.
 
-    @property
-    def uses_first_corpus(self) -> bool:
-        """Whether that includes its corpus, not only its model."""
-        return self.uses_first
-
-    @property
-    def runs_in_turn(self) -> bool:
-        """Whether `fit` takes chains one after the other on CPU, see `sequential_on_cpu`.
-
-        Wide batches then gain nothing.
+        A variable that is left out has the name as its long name, unit "1", and no axes.
         """
-        return False
+        return {}
 
     @property
-    def runs_alone(self) -> bool:
-        """Whether a chain by itself keeps a CPU busy: none shares its program there."""
-        return False
+    def optional_metrics(self) -> Mapping[str, Metric]:
+        """Return the variables that are recorded on request only, by name."""
+        return {}
+
+    def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
+        """Return the exact expectations of variables over chains, as far as they are known.
+
+        NAME_variance is the variance of NAME over chains. Nothing is known by default.
+
+        Args:
+          chain: the `Chain`, whose family this is.
+          sizes: M_0 .. M_G in rows, [G + 1].
+        """
+        del chain, sizes
+        return {}
+
+    # What the engine must know of it
 
     @property
-    def runs_on_host(self) -> bool:
-        """Whether fit, draw and measure are Python that calls compiled programs of its own."""
-        return False
+    def needs(self) -> Needs:
+        """Return what `draw`, `fit` and `measure` read of a chain beyond the newest model."""
+        return Needs()
 
     @property
-    def outline(self) -> "AbstractFamily":
-        """A family whose methods can be traced for the shapes of this one's results."""
-        return self
-
-    def at(self, place: HostContext) -> Self:
-        """The family, at work in a place; for those that run on the host."""
-        del place
-        return self
+    def schedule(self) -> Schedule:
+        """Return how its chains share programs and devices."""
+        return Schedule()
 
     @property
     def stores_corpus(self) -> bool:
-        """Whether a state can hold the corpus for metrics to read: not if it is never stored."""
+        """Tell whether a state can hold the corpus for metrics to read."""
         return True
 
     @property
-    def is_elementwise(self) -> bool:
-        """Whether a chain is single numbers, never added along an axis.
+    def abstract_twin(self) -> "AbstractFamily":
+        """Return a family whose methods can be traced for the shapes of this one's results."""
+        return self
 
-        The order of such additions, and so their rounding, depends on how many chains
-        share a call; chains that have them run in batches of one fixed width.
-        """
-        return False
+    def with_host_context(self, context: HostContext) -> Self:
+        """Return the family at work in a context; for those that run on the host."""
+        del context
+        return self
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """The family with its open choices (states, corpus) made for a chain; itself by default.
+        """Return the family with its open choices (states, corpus) made for a chain.
+
+        Args:
+          source: of the chain.
+          policy: of the chain.
 
         Raises:
           ValueError: if the source's rows do not fit, or the corpus does not suffice.
@@ -135,48 +165,106 @@ class AbstractFamily(abc.ABC):
         return self
 
     def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
-        """Raise ValueError if the corpus cannot serve the policy for that long."""
+        """Check that the corpus can serve the policy for that long.
+
+        Raises:
+          ValueError: if it cannot, naming argument, value, what is allowed and the remedy.
+        """
         del policy, num_generations
+
+    # One generation
 
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
-        """`size` original rows as this family's corpus, at most `capacity` (static)."""
+        """Return `size` original rows as this family's corpus, at most `capacity` (static)."""
         return self.summarize(source.draw(keys, size, capacity))
 
+    def summarize(self, samples: Samples) -> AbstractCorpus:
+        """Return rows as this family's corpus: the rows themselves by default."""
+        return samples
+
     @abc.abstractmethod
-    def fit(self, keys: Keys, corpus: Any, previous: Any, first: Any) -> Fit:
-        """The model fitted to a corpus.
+    def fit(
+        self, keys: Keys, corpus: Any, previous: Any, generation0: InitialGeneration | None
+    ) -> Fit:
+        """Fit a model to a corpus.
 
         Args:
           keys: random numbers of this generation.
           corpus: D_g.
           previous: params of generation g - 1, None for g = 0.
-          first: (params, corpus) of generation 0, None unless `uses_first`.
+          generation0: model 0 and D_0, None for g = 0 or unless `needs` has them.
+
+        Returns:
+          The model and its status; structure, shapes and dtypes never change.
         """
 
     @abc.abstractmethod
     def draw(
-        self, keys: Keys, params: Any, size: Size, capacity: int, first: Any
+        self,
+        keys: Keys,
+        params: Any,
+        size: Size,
+        capacity: int,
+        generation0: InitialGeneration | None,
     ) -> AbstractCorpus:
-        """`size` rows from a model, at most `capacity` (static)."""
+        """Draw rows from a model.
+
+        Args:
+          keys: random numbers of the generation that the rows are for.
+          params: the model.
+          size: number of rows, which may be traced.
+          capacity: static, at least `size`.
+          generation0: model 0 and D_0, None unless `needs` has them.
+        """
+
+    @abc.abstractmethod
+    def measure(
+        self,
+        params: Any,
+        corpus: AbstractCorpus | None,
+        source: AbstractSource,
+        generation0: InitialGeneration | None,
+    ) -> dict[str, Float[Array, "..."]]:
+        """Return the default variables of a model, by name.
+
+        Args:
+          params: the model.
+          corpus: what it was fitted to, None unless `needs` has it.
+          source: p_0.
+          generation0: model 0 and D_0, None unless `needs` has them.
+        """
+
+    def absorbed(self, params: Any) -> Bool[Array, ""] | None:
+        """Tell whether the chain can never change again; None if that cannot happen."""
+        return None
 
     def draw_verified(
-        self, keys: Keys, params: Any, size: Size, capacity: int, first: Any, verifier: Verifier
-    ) -> tuple[AbstractCorpus, Float[Array, ""]]:
-        """`size` rows that the verifier accepts, drawn until there are so many, and the share accepted.
+        self,
+        keys: Keys,
+        params: Any,
+        size: Size,
+        capacity: int,
+        generation0: InitialGeneration | None,
+        verifier: Verifier,
+    ) -> AbstractCorpus:
+        """Draw until `size` rows are accepted by a verifier.
 
         Slots stay empty if in 256 rounds of `capacity` rows too few are accepted.
+
+        Returns:
+          The accepted rows, with the share of the first round's as info "acceptance".
         """
 
         def draw(round: Array | int) -> tuple[Any, Array]:
             keys_of_round = keys.branch(Purpose.VERIFY, round)
-            drawn: Any = self.draw(keys_of_round, params, capacity, capacity, first)
-            return drawn, verdict(verifier, drawn.absolute_rows, capacity)
+            drawn: Any = self.draw(keys_of_round, params, capacity, capacity, generation0)
+            return drawn, accepted_by(verifier, drawn.absolute_rows, capacity)
 
         def fill(rows: Array, filled: Array, drawn: Array, accepted: Array) -> Array:
-            place = jnp.where(accepted, filled + jnp.cumsum(accepted) - 1, capacity)
-            return rows.at[place].set(drawn, mode="drop")
+            slot = jnp.where(accepted, filled + jnp.cumsum(accepted) - 1, capacity)
+            return rows.at[slot].set(drawn, mode="drop")
 
         def again(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             round, rows, filled = carry
@@ -193,17 +281,18 @@ class AbstractFamily(abc.ABC):
             (jnp.int32(1), rows, filled),
         )
         weights = prefix_weights(jnp.minimum(filled, size), capacity)
-        return dataclasses.replace(start, rows=rows, weights=weights), jnp.mean(
-            accepted, dtype=float
-        )
+        corpus = dataclasses.replace(start, rows=rows, weights=weights)
+        return corpus.with_info(acceptance=jnp.mean(accepted, dtype=float))
+
+    # Laws of earlier generations, for policies that draw from them again
 
     @property
     def has_explicit_law(self) -> bool:
-        """Whether a mixture of laws is a law of the same kind, as on finitely many states."""
+        """Tell whether a mixture of laws is a law of the same kind, as on finitely many states."""
         return False
 
     def start_law(self, params: Any, source: AbstractSource, num_generations: int) -> Any:
-        """p_0, in the form in which `mix_law` goes on: here with room for all models."""
+        """Return p_0 in the form that `mix_law` extends, here with buffers for all models."""
         return history.start(params, num_generations)
 
     def mix_law(
@@ -214,7 +303,7 @@ class AbstractFamily(abc.ABC):
         source: AbstractSource,
         shares: tuple[Array, Array, Array],
     ) -> Any:
-        """alpha model + beta law + gamma p_0."""
+        """Return alpha model + beta law + gamma p_0, for shares = (alpha, beta, gamma)."""
         return history.mix(law, generation, params, shares)
 
     def draw_law(
@@ -225,30 +314,29 @@ class AbstractFamily(abc.ABC):
         source: AbstractSource,
         size: Size,
         capacity: int,
-        first: Any,
+        generation0: InitialGeneration | None,
     ) -> AbstractCorpus:
-        """`size` independent rows from a law."""
-        return history.draw(
-            keys,
-            law,
-            generation,
-            size,
-            capacity,
-            lambda keys, params, size, capacity: self.draw(keys, params, size, capacity, first),
-            lambda keys, size, capacity: self.original(keys, source.independent, size, capacity),
-        )
+        """Draw `size` independent rows from a law."""
+
+        def draw_model(keys: Keys, params: Any, size: Array, capacity: int) -> AbstractCorpus:
+            return self.draw(keys, params, size, capacity, generation0)
+
+        def draw_original(keys: Keys, size: Array, capacity: int) -> AbstractCorpus:
+            return self.original(keys, source.independent, size, capacity)
+
+        return history.draw(keys, law, generation, size, capacity, draw_model, draw_original)
 
     @property
     def recalls_rows(self) -> bool:
-        """Whether `remember` and `recall` can make any earlier row again."""
+        """Tell whether `remember` and `recall` can make any earlier row again."""
         return False
 
     def start_rows(self, params: Any, num_generations: int) -> Any:
-        """Room for what `recall` needs of every generation."""
-        return history.room_for(params, num_generations)
+        """Return empty buffers for what `recall` needs of every generation."""
+        return history.empty_models(params, num_generations)
 
     def remember(self, models: Any, generation: Int[Array, ""], params: Any) -> Any:
-        """Note the model that the rows of `generation` are drawn from."""
+        """Return `models` with the one that the rows of `generation` are drawn from."""
         return history.store(models, generation - 1, params)
 
     def recall(
@@ -258,31 +346,7 @@ class AbstractFamily(abc.ABC):
         generation: Int[Array, " row"],
         row: Int[Array, " row"],
         size: Size,
-        first: Any,
+        generation0: InitialGeneration | None,
     ) -> AbstractCorpus:
-        """Rows number `row` of the draws of `generation` >= 0; the first `size` count."""
+        """Return rows of the draws of `generation` >= 0 by index; the first `size` count."""
         raise NotImplementedError
-
-    def summarize(self, samples: Samples) -> AbstractCorpus:
-        """Rows as this family's corpus: the rows themselves by default."""
-        return samples
-
-    @abc.abstractmethod
-    def measure(
-        self, params: Any, corpus: AbstractCorpus | None, source: AbstractSource, first: Any
-    ) -> dict[str, Float[Array, "..."]]:
-        """The default variables of a model."""
-
-    def absorbed(self, params: Any) -> Bool[Array, ""] | None:
-        """Whether the chain can never change again; None if that cannot happen."""
-        return None
-
-    @property
-    def optional_metrics(self) -> Mapping[str, Metric]:
-        """Variables that are recorded on request only, by name."""
-        return {}
-
-    @property
-    def axes(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of the axes of each variable that is not a scalar."""
-        return {}

@@ -1,4 +1,4 @@
-"""The law p_g of a corpus as a mixture over p_0 and the models of all earlier generations."""
+"""The law p_g of a corpus, held as a mixture over p_0 and all earlier models."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,26 +27,26 @@ class History(NamedTuple):
     models: Any
 
 
-def room_for(params: Any, num_generations: int) -> Any:
-    """Room for the params of `num_generations` models."""
+def empty_models(params: Any, num_generations: int) -> Any:
+    """Return buffers for the params of `num_generations` models, zeros [model, ...]."""
     return jax.tree.map(lambda leaf: jnp.zeros((num_generations, *leaf.shape), leaf.dtype), params)
 
 
-def store(models: Any, place: Int[Array, ""], params: Any) -> Any:
-    """`models` with `params` at `place`."""
-    return jax.tree.map(lambda all, one: all.at[place].set(one), models, params)
+def store(models: Any, index: Int[Array, ""], params: Any) -> Any:
+    """Return `models` with `params` at `index`."""
+    return jax.tree.map(lambda all, one: all.at[index].set(one), models, params)
 
 
 def start(params: Any, num_generations: int) -> History:
-    """p_0 alone."""
+    """Return p_0, with buffers for the models to come."""
     weights = jnp.zeros(num_generations + 1).at[0].set(1)
-    return History(weights, room_for(params, num_generations))
+    return History(weights, empty_models(params, num_generations))
 
 
 def mix(
     history: History, generation: Int[Array, ""], params: Any, shares: tuple[Array, Array, Array]
 ) -> History:
-    """alpha model_{generation - 1} + beta p_{generation - 1} + gamma p_0."""
+    """Return alpha model_{generation - 1} + beta p_{generation - 1} + gamma p_0."""
     alpha, beta, gamma = shares
     weights = (beta * history.weights).at[0].add(gamma).at[generation].add(alpha)
     return History(weights, store(history.models, generation - 1, params))
@@ -61,31 +61,31 @@ def draw(
     draw_model: DrawModel,
     draw_original: DrawOriginal,
 ) -> AbstractCorpus:
-    """`size` independent rows from p_g, component by component.
+    """Draw `size` independent rows from p_g, component by component.
 
-    How many rows each component gets is multinomial, as a chain of binomials. Components
-    beyond `generation` have weight zero.
+    The numbers of rows by component are multinomial, drawn as a chain of binomials.
+    Components beyond `generation` have weight zero.
     """
     after = jnp.flip(jnp.cumsum(jnp.flip(history.weights)))
     after = jnp.append(after[1:], jnp.zeros((), after.dtype))
     size = jnp.asarray(size, jnp.int32)
 
-    def count(keys: Keys, place: Array | int, rest: Array) -> Array:
-        weight, later = history.weights[place], after[place]
+    def count(keys: Keys, index: Array | int, rest: Array) -> Array:
+        weight, later = history.weights[index], after[index]
         weight = jnp.where(weight + later > 0, weight, 1)
         return binomial(keys, Purpose.HISTORY, rest, weight, later)
 
     branch = keys.branch(Purpose.HISTORY, 0)
-    first = count(branch, 0, size)
-    corpus = draw_original(branch, first, capacity).with_capacity(2 * capacity)
+    num_original = count(branch, 0, size)
+    corpus = draw_original(branch, num_original, capacity).with_capacity(2 * capacity)
 
-    def add(place: Array, carry: tuple[AbstractCorpus, Array]) -> tuple[AbstractCorpus, Array]:
+    def add(index: Array, carry: tuple[AbstractCorpus, Array]) -> tuple[AbstractCorpus, Array]:
         corpus, done = carry
-        branch = keys.branch(Purpose.HISTORY, place)
-        number = count(branch, place, size - done)
-        params = jax.tree.map(lambda leaf: leaf[place - 1], history.models)
+        branch = keys.branch(Purpose.HISTORY, index)
+        number = count(branch, index, size - done)
+        params = jax.tree.map(lambda leaf: leaf[index - 1], history.models)
         part = draw_model(branch, params, number, capacity)
         return corpus.framed_for(part, done).merge(part, done), done + number
 
-    corpus, _ = jax.lax.fori_loop(1, generation + 1, add, (corpus, first))
+    corpus, _ = jax.lax.fori_loop(1, generation + 1, add, (corpus, num_original))
     return corpus.with_capacity(capacity)

@@ -29,18 +29,18 @@ class HostContext:
         self.devices = devices
         self.stopping = threading.Event() if stopping is None else stopping
 
-    def find(self, generation: int, name: str) -> Arrays | None:
+    def restore(self, generation: int, name: str) -> Arrays | None:
         """The unfinished work of that name in a generation; work of others is dropped."""
         del generation, name
         return None
 
-    def keep(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
+    def checkpoint(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
         """A chance to keep unfinished work, taken if it is time, and to stop.
 
         Args:
           generation: that the work is for.
           name: of the work; what was kept under it is replaced.
-          arrays: makes what `find` is to return.
+          arrays: makes what `restore` is to return.
 
         Raises:
           Stopped: if that was asked for.
@@ -74,16 +74,16 @@ class DurableHostContext(HostContext):
         self._seconds = self._wait = seconds
         self._kept = time.monotonic()
 
-    def find(self, generation: int, name: str) -> Arrays | None:
-        """What was kept, if it is of this generation and whole."""
+    def restore(self, generation: int, name: str) -> Arrays | None:
+        """Read the last checkpoint, if it is of this generation and undamaged."""
         self._kept = time.monotonic()
-        return self._shelf.find(generation, name)
+        return self._shelf.load(generation, name)
 
-    def keep(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
-        """Verifier the work if the last state is old, or if it is to stop."""
+    def checkpoint(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
+        """Write the work if the last checkpoint is old or the run is to stop; see `HostContext`."""
         is_last, began = self.stopping.is_set(), time.monotonic()
         if is_last or began - self._kept >= self._wait:
-            self._shelf.keep(generation, name, arrays())
+            self._shelf.save(generation, name, arrays())
             self._kept = time.monotonic()
             self._wait = max(self._seconds, _SHARE * (self._kept - began))
         if is_last:

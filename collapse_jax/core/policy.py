@@ -1,14 +1,16 @@
-"""How the next corpus is made from the newest model, earlier data and the original."""
+"""The rule that makes the next corpus from the newest model, earlier data and the original."""
 
 import abc
+import enum
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
 from collapse_jax.core.corpus import AbstractCorpus, Size
+from collapse_jax.core.state import InitialGeneration, Needs
 from collapse_jax.random.keys import Keys
 from collapse_jax.utils import check
 
@@ -17,133 +19,263 @@ Verifier = Callable[[Array], Array]
 """verifier(rows or states) -> a bool for each: which of a model's rows may be trained on."""
 
 
+class Recall(enum.Enum):
+    """What of earlier generations a policy draws from again.
+
+    Attributes:
+      LAW: the law p_g of the newest corpus, by `ModelDraw.from_law`.
+      ROWS: any row of an earlier generation, by `ModelDraw.recall`, if the family can make
+        such a row again; otherwise the policy stores its pool.
+    """
+
+    LAW = "law"
+    ROWS = "rows"
+
+
+class OriginalDraw(abc.ABC):
+    """Draws original rows for a policy."""
+
+    @abc.abstractmethod
+    def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
+        """Return `size` rows, at most `capacity` (static), as the source draws them."""
+
+    @abc.abstractmethod
+    def independent(self, size: Size, capacity: int) -> AbstractCorpus:
+        """Return `size` independent rows from p_0; finite data are drawn from with replacement."""
+
+
+class ModelDraw(abc.ABC):
+    """Draws rows from the newest model for a policy, and from earlier ones where possible."""
+
+    @abc.abstractmethod
+    def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
+        """Return `size` rows, at most `capacity` (static), that the policy's verifier accepts."""
+
+    @property
+    @abc.abstractmethod
+    def has_explicit_law(self) -> bool:
+        """Tell whether a mixture of laws is a law of the same kind."""
+
+    @abc.abstractmethod
+    def mix(self, law: Any, shares: tuple[Array, Array, Array]) -> Any:
+        """Return alpha times the model's law + beta `law` + gamma p_0.
+
+        Args:
+          law: p_g, or None for beta = 0.
+          shares: alpha, beta and gamma, scalars that sum to 1.
+        """
+
+    @abc.abstractmethod
+    def from_law(self, law: Any, size: Size, capacity: int) -> AbstractCorpus:
+        """Return `size` independent rows from a law, at most `capacity` (static)."""
+
+    @property
+    @abc.abstractmethod
+    def recalls_rows(self) -> bool:
+        """Tell whether `remember` and `recall` replace a stored pool."""
+
+    @abc.abstractmethod
+    def remember(self, models: Any) -> Any:
+        """Return `models` with the newest one, whose rows can be recalled from now on."""
+
+    @abc.abstractmethod
+    def recall(
+        self, models: Any, generation: Int[Array, " row"], row: Int[Array, " row"], size: Size
+    ) -> AbstractCorpus:
+        """Return rows of earlier draws.
+
+        Args:
+          models: as `remember` returned them.
+          generation: the generation of each row, 0 for D_0.
+          row: its index within the draw of that generation.
+          size: how many of the rows, from the first on, are in the corpus.
+        """
+
+
+class Step(NamedTuple):
+    """Everything a policy may use to make a corpus.
+
+    Attributes:
+      keys: random numbers of this generation.
+      generation: g >= 1, the index of the corpus to make, int32 scalar.
+      model: draws rows from model g - 1.
+      original: draws rows from the source.
+      corpus: D_{g-1}, or None unless the policy's `needs` has it.
+      memory: as `init` or the last `next` returned it.
+      generation0: model 0 and D_0, or None unless the policy's `needs` has them.
+    """
+
+    keys: Keys
+    generation: Int[Array, ""]
+    model: ModelDraw
+    original: OriginalDraw
+    corpus: Any
+    memory: Any
+    generation0: InitialGeneration | None
+
+
+class FreshShare(NamedTuple):
+    """New independent original rows in D_1 .. D_G, for closed forms.
+
+    Attributes:
+      shares: [G], shares of the rows, in [0, 1].
+      allocation: "multinomial" if the origin of each row is drawn, "fixed" for exact numbers.
+    """
+
+    shares: np.ndarray
+    allocation: str
+
+
 class AbstractPolicy(abc.ABC):
-    """The rule that turns generation g into the corpus of generation g + 1."""
+    """The rule that turns generation g into the corpus of generation g + 1.
+
+    A policy of your own is a frozen class decorated with `collapse_jax.config.config` that has
+    `capacity`, `validate`, `init` and `next`; `register_policy` adds it to the command line and
+    `collapse_jax.testing.check_policy` tells whether it keeps the rules.
+
+    Attributes:
+      num_samples: M, an int, or a tuple M_0 .. M_G; None for the size of the original data.
+      verifier: which of the newest model's rows may be trained on; None for all.
+    """
 
     num_samples: Any
     verifier: Verifier | None
 
     @property
-    def uses_first(self) -> bool:
-        """Whether `next` reads the corpus of generation 0."""
-        return False
+    def needs(self) -> Needs:
+        """Return what of a chain `next` reads."""
+        return Needs()
 
     @property
-    def keeps_corpus(self) -> bool:
-        """Whether `next` reads the previous corpus."""
-        return False
-
-    @property
-    def is_growing(self) -> bool:
-        """Whether what a state holds grows with the number of generations."""
-        return False
-
-    @property
-    def history(self) -> str | None:
-        """What the family remembers of earlier generations for `next`.
-
-        "law": the law p_g of the newest corpus, for `ModelDraw.from_law`. "rows": what it
-        takes to make any row of an earlier generation again, if the family can do that.
-        Either becomes the policy's memory in place of what `init` returns.
-        """
+    def recalls(self) -> Recall | None:
+        """Return what `next` draws from again; it replaces the memory that `init` returns."""
         return None
 
     @property
+    def is_growing(self) -> bool:
+        """Tell whether what a state holds grows with the number of generations."""
+        return False
+
+    @property
     def reuses_rows(self) -> bool:
-        """Whether rows are trained on more than once, so that moments do not suffice."""
+        """Tell whether rows are trained on more than once, so that moments do not suffice."""
         return False
 
     @property
     def uses_model_only(self) -> bool:
-        """Whether every row after generation 0 comes from the newest model."""
+        """Tell whether every row after generation 0 comes from the newest model."""
         return False
 
     @property
     def is_elementwise(self) -> bool:
-        """Whether `next` adds nothing along an axis, see `AbstractFamily.is_elementwise`."""
+        """Tell whether `next` adds nothing along an axis, see `Schedule`."""
         return False
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether every corpus has M_0 rows."""
+        """Tell whether every corpus has M_0 rows."""
         return False
 
     @property
     def total_sizes(self) -> int | tuple[int, ...]:
-        """What `size` tells, as one number or a tuple of M_0 .. M_G."""
+        """Return the sizes of D_g, as one number or a tuple of M_0 .. M_G."""
         return self.num_samples
 
     def size(self, generation: int | Int[Array, ""]) -> Size:
-        """M_g: an int where it is the same in every generation."""
+        """Return M_g in rows: an int where it is the same in every generation."""
         return size_at(self.total_sizes, generation)
 
     @property
     def initial_size(self) -> int:
-        """M_0."""
+        """Return M_0 in rows."""
         sizes = self.total_sizes
         return sizes if isinstance(sizes, int) else sizes[0]
 
     @property
     def largest_size(self) -> int:
-        """The largest M_g."""
+        """Return the largest M_g in rows."""
         sizes = self.total_sizes
         return sizes if isinstance(sizes, int) else max(sizes)
 
     @property
     def smallest_size(self) -> int:
-        """The smallest M_g."""
+        """Return the smallest M_g in rows."""
         sizes = self.total_sizes
         return sizes if isinstance(sizes, int) else min(sizes)
 
     def sizes(self, num_generations: int) -> np.ndarray:
-        """M_0 .. M_G as int64."""
+        """Return M_0 .. M_G in rows, int64 [G + 1]."""
         if isinstance(self.total_sizes, int):
             return np.full(num_generations + 1, self.total_sizes, np.int64)
         return np.array(self.total_sizes, np.int64)
 
     def largest_population(self, num_generations: int) -> int:
-        """The most rows that a subset is ever chosen from."""
+        """Return the largest number of rows that a subset is chosen from."""
         return self.largest_size if self.reuses_rows else 0
+
+    def fresh_share(self, num_generations: int) -> FreshShare | None:
+        """Return the shares of new original rows if all other rows are the newest model's.
+
+        None where rows are reused or drawn from an earlier law; closed forms of families then
+        know nothing of the policy.
+        """
+        del num_generations
+        return None
 
     @abc.abstractmethod
     def capacity(self, num_generations: int) -> int:
-        """Slots that the largest corpus of a run needs."""
+        """Return the number of slots that the largest corpus of a run needs."""
 
     @abc.abstractmethod
     def validate(self, num_generations: int) -> None:
-        """Raise ValueError if the policy cannot run that long."""
+        """Check that the policy can run that long.
+
+        Raises:
+          ValueError: if it cannot, naming argument, value, what is allowed and the remedy.
+        """
 
     @abc.abstractmethod
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
-        """The policy's memory after D_0."""
-
-    @abc.abstractmethod
-    def next(
-        self,
-        keys: Keys,
-        generation: Int[Array, ""],
-        model_draw: Any,
-        original_draw: Any,
-        corpus: AbstractCorpus | None,
-        memory: Any,
-        first: Any,
-    ) -> tuple[AbstractCorpus, Any]:
-        """The corpus of `generation` >= 1 and the memory after it.
+        """Return the policy's memory after D_0, a pytree of arrays or None.
 
         Args:
-          keys: random numbers of this generation.
-          generation: index of the corpus to make.
-          model_draw: a `ModelDraw`: (size, capacity) -> rows from the model of generation - 1,
-            and what else the family can do.
-          original_draw: an `OriginalDraw`: (size, capacity) -> rows from the source.
-          corpus: that model's own corpus, None unless `keeps_corpus`.
-          memory: what `init` or the last `next` returned.
-          first: (params, corpus) of generation 0, None unless `uses_first`.
+          corpus: D_0.
+          num_generations: G, the last generation.
+        """
+
+    @abc.abstractmethod
+    def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
+        """Return the corpus of `step.generation` >= 1 and the memory after it.
+
+        Args:
+          step: what may be used. The memory must keep its structure, shapes and dtypes.
         """
 
 
+POLICIES: dict[str, type[AbstractPolicy]] = {}
+"""Policies by class name that the command line offers as policy:NAME."""
+
+
+def register_policy(policy: type[Any]) -> type[Any]:
+    """Offer a policy on the command line, as policy:NAME of every experiment.
+
+    Args:
+      policy: a config class; its fields are the options. Usable as a decorator.
+
+    Raises:
+      ValueError: if another class of this name is registered.
+    """
+    name = policy.__name__
+    known = POLICIES.setdefault(name, policy)
+    if (known.__module__, known.__qualname__) != (policy.__module__, policy.__qualname__):
+        allowed = f"{known.__module__} has registered a policy of this name"
+        raise check.fail("policy", name, allowed, "choose another name")
+    POLICIES[name] = policy
+    return policy
+
+
 def size_at(sizes: int | tuple[int, ...], generation: int | Int[Array, ""]) -> Size:
-    """Entry `generation` of a schedule: an int where all are equal."""
+    """Return entry `generation` of a schedule: an int where all entries are equal."""
     if isinstance(sizes, int):
         return sizes
     if len(set(sizes)) == 1:
@@ -152,14 +284,14 @@ def size_at(sizes: int | tuple[int, ...], generation: int | Int[Array, ""]) -> S
 
 
 def check_verifier(name: str, verifier: Any) -> None:
-    """A verifier is a function, or None."""
+    """Refuse a verifier that is neither None nor a function."""
     if verifier is not None and not callable(verifier):
         remedy = "pass a function of rows (or states) that returns one bool for each, or None"
         raise check.fail(name, verifier, "it must be callable", remedy)
 
 
 def check_sizes(name: str, num_samples: NumSamples, low: int = 1) -> int | tuple[int, ...] | None:
-    """One size, or a tuple of sizes."""
+    """Return one size in rows, or a tuple of sizes; None stays None."""
     if num_samples is None:
         return None
     remedy = f"pass one int >= {low}, or one per generation, num_generations + 1 in all"
@@ -168,8 +300,8 @@ def check_sizes(name: str, num_samples: NumSamples, low: int = 1) -> int | tuple
     if not isinstance(num_samples, (Sequence, np.ndarray)) or np.ndim(num_samples) == 0:
         return check.integer(name, num_samples, low, remedy=remedy)
     sizes = tuple(
-        check.integer(f"{name}[{place}]", size, low, remedy=remedy)
-        for place, size in enumerate(num_samples)
+        check.integer(f"{name}[{index}]", size, low, remedy=remedy)
+        for index, size in enumerate(num_samples)
     )
     if not sizes:
         raise check.fail(name, [], "it must not be empty", remedy)
@@ -177,7 +309,7 @@ def check_sizes(name: str, num_samples: NumSamples, low: int = 1) -> int | tuple
 
 
 def check_length(name: str, schedule: Any, num_generations: int, entries: str = "sizes") -> None:
-    """A schedule of sizes has an entry for each of generations 0 .. G."""
+    """Refuse a schedule without an entry for each of generations 0 .. G."""
     if isinstance(schedule, tuple) and len(schedule) != num_generations + 1:
         allowed = f"num_generations={num_generations} needs {num_generations + 1} {entries}"
         remedy = f"pass one number, or num_generations + 1 {entries}"
@@ -185,7 +317,7 @@ def check_length(name: str, schedule: Any, num_generations: int, entries: str = 
 
 
 def check_population(name: str, population: int, num_generations: int) -> None:
-    """A pool must have fewer than 2^31 rows."""
+    """Refuse a pool of 2^31 rows and more."""
     if population > check.MAX_SIZE:
         allowed = f"after num_generations={num_generations} the pool may hold 2^31 - 1 rows"
         raise check.fail("pool size", population, allowed, f"lower {name} or num_generations")

@@ -1,7 +1,7 @@
-"""Where original data come from: the truth p_0 that model 0 is fitted to.
+"""Sources of original data: the truth p_0 that model 0 is fitted to.
 
-Every source yields rows. A source that also knows the exact law of a corpus's
-sufficient statistic says so by an ability of its own: `CountsSource`, `MomentsSource`.
+Every source yields rows. A source that also knows the exact law of a sufficient statistic
+has an ability of its own: `CountsSource`, `MomentsSource`.
 """
 
 import abc
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
-from collapse_jax.core.corpus import Counts, Moments, Samples, Size
+from collapse_jax.core.corpus import Counts, Labels, Moments, Rows, Samples, Size
 from collapse_jax.random.keys import Keys
 
 
@@ -18,32 +18,38 @@ class AbstractSource(abc.ABC):
 
     @property
     def num_states(self) -> int | None:
-        """Number of states, if rows are labels 0 .. num_states-1."""
+        """Return the number of states, if rows are labels 0 .. num_states-1."""
         return None
 
     @property
     def row_dim(self) -> int | None:
-        """Length of a row, if rows are real vectors."""
+        """Return the length of a row, if rows are real vectors."""
         return None
 
     @property
     def num_rows(self) -> int | None:
-        """Number of rows, if the data are finite."""
+        """Return the number of rows, if the data are finite."""
         return None
 
     @property
     def is_elementwise(self) -> bool:
-        """Whether a draw adds nothing along an axis, see `AbstractFamily.is_elementwise`."""
+        """Tell whether a draw adds nothing along an axis, see `Schedule`."""
         return False
 
     @property
     def independent(self) -> "AbstractSource":
-        """The source of independent rows from p_0: another one only if the data are finite."""
+        """Return the source of independent rows from p_0: another one only for finite data."""
         return self
 
     @abc.abstractmethod
     def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
-        """`size` rows, which may be traced, in the first of `capacity` slots."""
+        """Draw original rows.
+
+        Args:
+          keys: random numbers of the generation.
+          size: number of rows, which may be traced.
+          capacity: slots, static, at least `size`; the first of them are filled.
+        """
 
 
 class CountsSource(AbstractSource):
@@ -52,15 +58,19 @@ class CountsSource(AbstractSource):
     @property
     @abc.abstractmethod
     def law(self) -> Float[Array, " state"]:
-        """p_0, the probability of every state."""
+        """Return p_0, the probability of every state, [state]."""
 
     @abc.abstractmethod
     def draw_counts(self, keys: Keys, size: Size) -> Counts:
-        """The counts of `size` rows."""
+        """Draw the counts of `size` rows."""
+
+    @abc.abstractmethod
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
+        """Draw labels, see `AbstractSource.draw`."""
 
 
 class Truth(NamedTuple):
-    """What the metrics of a Gaussian chain compare with: the moments of p_0.
+    """The moments of p_0, with which metrics of a Gaussian chain compare.
 
     overlap = int_0^1 Q(u) Phi^{-1}(u) du, Q the quantile function of p_0, in one
     dimension: the share of the spread a normal law can match (sigma if p_0 is normal).
@@ -83,8 +93,12 @@ class MomentsSource(AbstractSource):
     @property
     @abc.abstractmethod
     def truth(self) -> Truth:
-        """Moments of p_0."""
+        """Return the moments of p_0."""
 
     @abc.abstractmethod
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
-        """The moments of `size` rows, at most `capacity` (static)."""
+        """Draw the moments of `size` rows, at most `capacity` (static)."""
+
+    @abc.abstractmethod
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
+        """Draw real vectors, see `AbstractSource.draw`."""

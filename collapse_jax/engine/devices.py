@@ -1,4 +1,4 @@
-"""How many chains a program runs at a time, and how many records a file holds."""
+"""Choose devices, the number of chains of a program, and the number of records of a file."""
 
 import math
 import os
@@ -30,37 +30,37 @@ class ChosenDevices(NamedTuple):
 
 
 def choose_devices(chain: Chain, devices: Any, store: Store | None) -> ChosenDevices:
-    """The devices that the argument `devices` of `simulate` names.
+    """Return the devices that the argument `devices` of `simulate` names.
 
     Raises:
       ValueError: if there are no such devices.
     """
     workers = _check_devices(devices, store)
-    if chain.family.runs_on_host:
+    if chain.schedule.on_host:
         return ChosenDevices(workers[:1], _shared_devices(devices, workers, store))
-    if chain.family.runs_alone and platform(workers[0]) == "cpu":
-        # All CPU devices share the processors; and XLA (0.10.2) computes convolutions wrongly
-        # where programs that have them run at the same time.
+    if chain.schedule.exclusive and platform(workers[0]) == "cpu":
+        # All CPU devices share the cores; and XLA (0.10.2) computes convolutions wrongly in
+        # programs that run at the same time.
         return ChosenDevices(workers[:1])
     return ChosenDevices(workers)
 
 
 def platform(worker: Device | None) -> str:
-    """Of a worker: cpu, gpu or tpu."""
+    """Return the platform of a worker: cpu, gpu or tpu."""
     return (jax.local_devices()[0] if worker is None else worker).platform
 
 
 def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ...]:
-    """One entry per worker: a CPU device takes as many as it has processors."""
+    """Return one entry per worker: a CPU device has as many as there are cores."""
     local = jax.local_devices()
     if devices is None:
         is_shared = store is not None and store.process[1] > 1
         chosen: Sequence[Device | None] = local if is_shared else [None]
     elif isinstance(devices, (list, tuple)):
         remedy = "pass devices out of jax.local_devices(), or how many"
-        for place, device in enumerate(devices):
+        for index, device in enumerate(devices):
             if device not in local:
-                raise check.fail(f"devices[{place}]", device, "it is no local device", remedy)
+                raise check.fail(f"devices[{index}]", device, "it is no local device", remedy)
         if not devices or len(set(devices)) < len(devices):
             raise check.fail("devices", devices, "it must name different devices", remedy)
         chosen = devices
@@ -78,7 +78,7 @@ def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ..
 def _shared_devices(
     devices: Any, workers: tuple[Device | None, ...], store: Store | None
 ) -> tuple[Device, ...] | None:
-    """The devices that share every chain of a family on the host."""
+    """Return the devices that share every chain of a family on the host."""
     if devices is None:
         return None
     if devices != "all" or jax.process_count() == 1:
@@ -89,7 +89,7 @@ def _shared_devices(
     return tuple(jax.devices())
 
 
-_MOST_CHAINS = 32_768  # in a batch of single numbers: they stay near the processor
+_MOST_CHAINS = 32_768  # of a batch of single numbers: its arrays stay in the caches
 _FILE_BYTES = 2**22  # of a variable on disk
 _VECTOR = 64  # chains: whole vectors on any processor
 
@@ -101,18 +101,18 @@ class _Capacity(NamedTuple):
     nbytes: int
 
 
-_CAPACITIES = {"cpu": _Capacity(256, 2**20)}  # what a step needs stays near the processor
+_CAPACITIES = {"cpu": _Capacity(256, 2**20)}  # the state of a step stays in the caches
 _ACCELERATOR_CAPACITY = _Capacity(2**16, 2**28)  # accelerators
 _GROUP, _GROUP_OF_LARGE = 8, 2  # chains that are fitted one after the other, the rest together
 _LARGE = 2**19  # bytes of one chain at work
 
 
 def group_of(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...]) -> int | None:
-    """Chains computed together, if fits are made in turn; it decides how sums are rounded."""
-    alone = chain.family.runs_alone and platform(workers[0]) in _CAPACITIES
-    if alone or chain.family.runs_on_host:
+    """Return the chains computed together if fits are sequential: it decides how sums round."""
+    exclusive = chain.schedule.exclusive and platform(workers[0]) in _CAPACITIES
+    if exclusive or chain.schedule.on_host:
         return 1
-    if not chain.family.runs_in_turn or platform(workers[0]) not in _CAPACITIES:
+    if not chain.schedule.sequential_on_cpu or platform(workers[0]) not in _CAPACITIES:
         return None
     return _GROUP if chain_bytes < _LARGE else _GROUP_OF_LARGE
 
@@ -120,20 +120,20 @@ def group_of(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...])
 def check_batch(
     chain_batch: Any,
     processes: int,
-    plan_chain: Chain,
+    chain: Chain,
     num_chains: int,
     program: Program,
     carry: Carry,
     workers: tuple[Device | None, ...],
 ) -> tuple[int, int | None]:
-    """Chains per batch, and the width of the program that runs them, None if any will do.
+    """Return the chains of a batch, and the width of its program, None if any will do.
 
     Sums along an axis round as their shape decides, so chains with such sums always
-    run in the same width. Single numbers need whole vectors only: odd ones at the end
-    would run in a loop of their own, which rounds differently.
+    run in the same width. Single numbers need whole vectors only: a remainder at the
+    end would run in a loop of its own, which rounds differently.
     """
     workers_of_all = len(workers) * processes
-    if plan_chain.is_elementwise and not program.metrics:
+    if chain.schedule.elementwise and not program.metrics:
         most = min(_MOST_CHAINS, max(BLOCK, math.ceil(num_chains / workers_of_all)))
         width = None
     else:
@@ -152,13 +152,13 @@ def check_batch(
 
 
 def padded_width(batch: int, program: Program) -> int:
-    """The width of a program that runs a batch of single numbers."""
+    """Return the width of a program that runs a batch of single numbers."""
     unit = BLOCK if program.reduced else _VECTOR
     return math.ceil(batch / unit) * unit
 
 
 def layout_of(chain_batch: int, num_records: int, record: Mapping[str, Any]) -> Layout:
-    """Files of some megabytes for the largest variable."""
+    """Cut a run into files of some megabytes for the largest variable."""
     largest = max(memory.size_of(shape) for shape in record.values())
     fitting = max(1, _FILE_BYTES // max(1, chain_batch * largest))
     files = math.ceil(num_records / 2 ** int(math.log2(fitting)))

@@ -1,4 +1,8 @@
-"""A run in a run directory: opened, written by one thread, and finished."""
+"""Record a run in a run directory that any crash leaves in order; one thread writes it.
+
+Every batch of chains writes its records in files of a fixed number of generations, and from
+time to time the chains themselves with the records that fill no file yet.
+"""
 
 import contextlib
 import threading
@@ -6,20 +10,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import jax
 import numpy as np
 
 from collapse_jax.core.host_context import DurableHostContext, HostContext
 from collapse_jax.engine.expected import expected_curves
-from collapse_jax.engine.metadata import (
-    axes_of,
-    config_of,
-    coordinates_of,
-    provenance_of,
-    reduced_variables,
-)
+from collapse_jax.engine.metadata import config_of, provenance_of, quantities_of, reduced_table
 from collapse_jax.engine.program import Carry
 from collapse_jax.engine.recorder import BatchRecorder
 from collapse_jax.engine.run_directory import (
@@ -35,10 +33,9 @@ from collapse_jax.engine.run_directory import (
 )
 from collapse_jax.engine.run_spec import Call, RunSpec
 from collapse_jax.results import saved
-from collapse_jax.results.records import Records
+from collapse_jax.results.records import Records, Table
 from collapse_jax.results.reduce import HostRecords, join, to_host
 from collapse_jax.results.run_state import RunState, StateFile, read_pending
-from collapse_jax.results.variable import Variable
 from collapse_jax.store.arrays import chunk, chunk_name, read_chunk
 from collapse_jax.store.directory import RECORDS, Contents, Writer, begin, writing
 from collapse_jax.store.files import Content
@@ -46,22 +43,12 @@ from collapse_jax.store.lock import exclusive
 from collapse_jax.store.unfinished_work import WORK, UnfinishedWork
 
 
-class Run(Protocol):
-    """What a batch knows of its run."""
-
-    spec: RunSpec
-    writer: Writer
-    seconds: float
-
-    def submit(self, task: Any) -> Future:
-        """Let the writing thread do this after what it was given before."""
-        ...
-
-
 class DiskBatch:
-    """A `BatchRecorder` whose records lie on disk, but for those that fill no file yet."""
+    """A `BatchRecorder` whose records lie on disk, except those that fill no file yet."""
 
-    def __init__(self, run: Run, number: int, chains: slice, state: StateFile | None) -> None:
+    def __init__(
+        self, run: "DiskRecorder", number: int, chains: slice, state: StateFile | None
+    ) -> None:
         assert run.spec.layout is not None
         self.chains = chains
         self.generation = -1 if state is None else state.generation
@@ -70,46 +57,46 @@ class DiskBatch:
         self._state = None if state is None else state.name
         self._length = run.spec.layout.records
         self._pieces: list[HostRecords] = []
-        self._first = 0  # place of the first record among the pieces
+        self._begin = 0  # index of the first record among the pieces
         self._written = time.monotonic()
-        self._shelf = UnfinishedWork(run.writer.path / WORK / f"{number:06d}")
+        self._unfinished = UnfinishedWork(run.writer.path / WORK / f"{number:06d}")
 
     def leaves(self) -> tuple[np.ndarray, ...] | None:
-        """The chains as they are on disk; files of records beyond them are dropped."""
+        """Read the chains from disk; files of records beyond them are discarded."""
         if self._state is None:
             return None
         spec, path = self._run.spec, self._run.writer.path / self._state
-        state, kept = RunState.read(path), read_pending(path)
+        state, pending = RunState.read(path), read_pending(path)
         done = spec.num_records(self.generation)
         if spec.reduce is None:
-            self._first = done - done % self._length
-        if kept:
+            self._begin = done - done % self._length
+        if pending:
             structure = jax.tree.structure(host_records_like(spec, self.chains))
-            self._pieces = [jax.tree.unflatten(structure, kept)]
-        elif self._first < done:
+            self._pieces = [jax.tree.unflatten(structure, pending)]
+        elif self._begin < done:
             self._pieces = [{"raw": self._read_file(done // self._length)}]
-        count = done - self._first
+        count = done - self._begin
         self._pieces = [jax.tree.map(lambda leaf: leaf[:count], piece) for piece in self._pieces]
-        beyond = record_files(spec, self._number, self._first)
+        beyond = record_files(spec, self._number, self._begin)
         if beyond := [name for name in beyond if name in self._run.writer.files]:
             self._checkpoint(state, beyond=beyond)
         return state.leaves
 
-    def place(self, stopping: threading.Event) -> HostContext:
-        """One whose unfinished work lies in the run directory."""
+    def host_context(self, stopping: threading.Event) -> HostContext:
+        """Return a context whose unfinished work lies in the run directory."""
         return DurableHostContext(
-            self._shelf, self._run.seconds, self._run.spec.shared_devices, stopping
+            self._unfinished, self._run.seconds, self._run.spec.shared_devices, stopping
         )
 
     def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
-        """Take the records of a call, write the files they fill, and now and then a state."""
+        """Take the records of a call, write the files they fill, and from time to time a state."""
         spec, busy = self._run.spec, None
-        if call.is_kept:
+        if call.is_recorded:
             self._pieces.append(to_host(records, call.times, self.chains, spec.reduce))
-        if call.is_kept and spec.reduce is None:
-            if spec.num_records(call.end) % self._length == 0:  # no call goes beyond
+        if call.is_recorded and spec.reduce is None:
+            if spec.num_records(call.end) % self._length == 0:  # no call crosses a file's end
                 busy = self._write_records()
-            else:  # it waits for the rest of its file, and its memory for the next call
+            else:  # the rest of the file is missing, and the next call reuses the memory
                 self._pieces[-1] = jax.tree.map(np.array, self._pieces[-1])
         is_due = time.monotonic() - self._written >= self._run.seconds
         if is_due and call.end < spec.num_generations:
@@ -117,7 +104,7 @@ class DiskBatch:
         return busy
 
     def stop(self, generation: int, carry: Carry) -> None:
-        """Write what is needed to go on from a generation that is not the last."""
+        """Write what is needed to resume from a generation that is not the last."""
         if generation >= 0:
             self._checkpoint(self._state_at(generation, carry))
 
@@ -129,11 +116,11 @@ class DiskBatch:
         if spec.reduce is None:
             events = jax.tree.unflatten(spec.structure, state.leaves).first_event
             content = chunk([events], chunk_shape(spec, ())[1:])
-            records = self._record_files(self._pieces, self._first // self._length)
+            records = self._record_files(self._pieces, self._begin // self._length)
             contents = {**records, event_file(self._number): content}
             self._pieces = []
         self._checkpoint(state, contents=contents)
-        self._run.submit(self._shelf.clear)
+        self._run.submit(self._unfinished.clear)
 
     def _state_at(self, generation: int, carry: Carry) -> RunState:
         size, spec = self.chains.stop - self.chains.start, self._run.spec
@@ -143,12 +130,12 @@ class DiskBatch:
     def _checkpoint(
         self, state: RunState, contents: Contents | None = None, beyond: Iterable[str] = ()
     ) -> None:
-        """Write the chains and the pieces, in place of the last such file and files beyond.
+        """Write the chains and the pieces, in place of the last such file and of files beyond.
 
         Args:
           state: the chains.
           contents: files of records to be written with it.
-          beyond: files of records that count no more.
+          beyond: files of records that are discarded.
         """
         self._pieces = [join(self._pieces)] if self._pieces else []
         pattern = StateFile.pattern(self._number, state.generation)
@@ -165,46 +152,46 @@ class DiskBatch:
 
     def _write_records(self) -> Future:
         """Write the pieces, which fill a file of each variable."""
-        writer, pieces, place = self._run.writer, self._pieces, self._first // self._length
+        writer, pieces, index = self._run.writer, self._pieces, self._begin // self._length
         self._pieces = []
-        self._first += self._length
+        self._begin += self._length
 
         def write() -> None:
-            writer.add("records", writer.stage(self._record_files(pieces, place)))
+            writer.add("records", writer.stage(self._record_files(pieces, index)))
 
         return self._run.submit(write)
 
-    def _record_files(self, pieces: Sequence[HostRecords], place: int) -> dict[str, Content]:
-        """Records as a file of each variable, `place` in the order of files."""
+    def _record_files(self, pieces: Sequence[HostRecords], index: int) -> dict[str, Content]:
+        """Return records as a file of each variable, number `index` along generations."""
         spec, contents = self._run.spec, {}
         for name in pieces[0]["raw"] if pieces else ():
             parts = [piece["raw"][name] for piece in pieces]
-            file = record_file(name, place, self._number, parts[0].ndim)
+            file = record_file(name, index, self._number, parts[0].ndim)
             contents[file] = chunk(parts, chunk_shape(spec, parts[0].shape[2:]))
         return contents
 
-    def _read_file(self, place: int) -> dict[str, np.ndarray]:
-        """Records of the file that is not full, of each variable."""
+    def _read_file(self, index: int) -> dict[str, np.ndarray]:
+        """Read the records of each variable from the file that is not full."""
         spec, root = self._run.spec, self._run.writer.path
         found = {}
         for name, one in spec.record_shape.items():
-            path = root / record_file(name, place, self._number, one.ndim + 1)
+            path = root / record_file(name, index, self._number, one.ndim + 1)
             values = read_chunk(path, one.dtype, chunk_shape(spec, one.shape[1:]))
             found[name] = values[:, : self.chains.stop - self.chains.start]
         return found
 
 
-_WAITING = 4  # writes that may wait for the disk
+_WAITING = 4  # writes that may wait for the disk: more would only fill the memory
 
 
 class Interrupted(KeyboardInterrupt):
-    """An interrupt of a run that goes on where it was when the same call is made again."""
+    """An interrupt of a run that the same call resumes."""
 
 
 class DiskRecorder:
-    """A `Recorder` that keeps everything in a run directory.
+    """A `Recorder` that writes everything to a run directory.
 
-    One thread writes, so that nobody computes for want of a disk.
+    One thread writes, so that computation never waits for the disk.
     """
 
     def __init__(self, spec: RunSpec, writer: Writer) -> None:
@@ -214,17 +201,17 @@ class DiskRecorder:
         self.seconds = spec.store.seconds
         self.stopping = threading.Event()
         self._pool = ThreadPoolExecutor(1)
-        self._room = threading.BoundedSemaphore(_WAITING)
+        self._slots = threading.BoundedSemaphore(_WAITING)
         self._error: BaseException | None = None
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, spec: RunSpec) -> Iterator[Self]:
-        """The run directory of a spec, made, continued or extended.
+        """Open the run directory of a spec, made, continued or extended.
 
         Raises:
           ValueError: if it is another run's, or damaged, or another process writes it.
-          Interrupted: for an interrupt, once what was in hand is on the disk.
+          Interrupted: for an interrupt, after all pending writes.
         """
         assert spec.store is not None
         path = spec.store.directory
@@ -243,30 +230,30 @@ class DiskRecorder:
             except KeyboardInterrupt:
                 run.close()
                 raise Interrupted(
-                    f"interrupted; {path} has every generation so far, and the same call goes on"
+                    f"interrupted; {path} has every generation so far, and the same call resumes it"
                 ) from None
             finally:
                 run.close()
 
     def batches(self) -> list[BatchRecorder]:
-        """Those of this process that are not at the last generation."""
+        """Return the batches of this process that are not at the last generation."""
         spec, states = self.spec, saved.last_states(self.writer.files)
-        places = spec.batches()
-        found = [DiskBatch(self, k, places[k], states.get(k)) for k in spec.own_batches]
+        chains = spec.batches()
+        found = [DiskBatch(self, k, chains[k], states.get(k)) for k in spec.own_batches]
         return [batch for batch in found if batch.generation < spec.num_generations]
 
     def submit(self, task: Callable[[], Any]) -> Future:
-        """Let the writing thread do this after what it was given before.
+        """Queue a task for the writing thread.
 
         Returns:
-          What is done when it has ended, well or not.
+          A future that ends with the task, whether it succeeds or fails.
 
         Raises:
           StoreError: if an earlier task failed.
         """
-        self._room.acquire()
+        self._slots.acquire()
         if self._error is not None:
-            self._room.release()
+            self._slots.release()
             raise self._error
         return self._pool.submit(self._do, task)
 
@@ -277,20 +264,20 @@ class DiskRecorder:
         except BaseException as error:
             self._error = error
         finally:
-            self._room.release()
+            self._slots.release()
 
     def close(self) -> None:
         """Wait for the disk.
 
         Raises:
-          StoreError: if it refused anything.
+          StoreError: if a write failed.
         """
         self._pool.shutdown(wait=True)
         if self._error is not None:
             raise self._error
 
     def records(self, compile_seconds: float, run_seconds: float) -> Records:
-        """What the run directory holds, after the last batch."""
+        """Return the contents of the run directory, after the last batch."""
         self.close()
         path = self.writer.path
         with exclusive(path):
@@ -310,38 +297,33 @@ class DiskRecorder:
             ranges = ", ".join(f"{first} to {last}" for first, last in records.missing)
             warnings.warn(
                 f"{path} lacks chains {ranges}, which other processes make; the same call by "
-                "one process makes what is left",
+                "one process makes the remainder",
                 RuntimeWarning,
                 stacklevel=4,
             )
         return records
 
     def _finish(self, seconds: dict[str, Any]) -> None:
-        """Merge what batches have reduced, write what theory expects, say that all is there."""
+        """Merge the statistics of batches, write theory, and mark the run as complete."""
         spec, path = self.spec, self.writer.path
-        variables: dict[str, Variable] = {}
+        variables: Table = {}
         if spec.reduce is not None:
             states = saved.last_states(self.writer.files)
             paths = [path / states[number].name for number in sorted(states)]
-            kept = [
+            batches = [
                 jax.tree.unflatten(
                     jax.tree.structure(host_records_like(spec, chains)), read_pending(one)
                 )
                 for chains, one in zip(spec.batches(), paths, strict=True)
             ]
             events = jax.tree.unflatten(spec.structure, RunState.load(paths).leaves).first_event
-            variables = reduced_variables(
-                spec.reduce, kept, events, spec.generations, axes_of(spec)
-            )
+            variables = reduced_table(spec, batches, events, spec.generations)
         contents = {
-            f"{RECORDS}/{chunk_name(name, [0] * one.values.ndim)}": chunk(
-                [one.values], one.values.shape
-            )
-            for name, one in variables.items()
+            f"{RECORDS}/{chunk_name(name, [0] * values.ndim)}": chunk([values], values.shape)
+            for name, (_, values, _) in variables.items()
         }
-        theory = expected_curves(spec.chain, spec.generations)()
-        dims = {dim for one in theory.values() for dim in one.dims}
-        contents |= saved.theory_files(theory, coordinates_of(spec, dims))
+        theory = expected_curves(spec.chain, quantities_of(spec), spec.generations)
+        contents |= saved.theory_files(theory)
         staged = self.writer.stage(contents)
         finished = self.writer.files["config.json"].crc
         self.writer.add("finished", staged, finished=finished, **seconds)

@@ -1,7 +1,7 @@
-"""Chains of a family that works on the host: the steps of `Chain` in Python, one chain at a time.
+"""The plain loop over generations, for families that work on the host, one chain at a time.
 
-The same calls as those of the compiled programs in `execution`, for families whose fit or
-draw is a loop over programs of their own.
+It is called like the compiled loop of `program`; fit and draw of such families are loops over
+compiled programs of their own.
 """
 
 from typing import Any
@@ -19,9 +19,14 @@ from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import unrolled_threefry
 
 
-def at(chain: Chain, place: HostContext) -> Chain:
-    """The chain, its family at work in a place."""
-    return replace_fields(chain, family=chain.family.at(place))
+def with_context(chain: Chain, context: HostContext) -> Chain:
+    """Return the chain with its family at work in a context.
+
+    Args:
+      chain: of a family on the host.
+      context: devices, and files for unfinished work.
+    """
+    return replace_fields(chain, family=chain.family.with_host_context(context))
 
 
 def advance(
@@ -35,10 +40,10 @@ def advance(
     every: Any,
     count: Any,
 ) -> tuple[Carry, dict]:
-    """What `execution.advance` does, for a batch of one chain, with new memory for records.
+    """Advance a batch of one chain as `program.advance` does, with new memory for records.
 
     Raises:
-      Stopped: if the work was to end; what there is of it is kept where the chain works.
+      Stopped: if the work was to end; unfinished work is written to the chain's context.
     """
     keys = chain_key(jax.random.wrap_key_data(key, impl=unrolled_threefry), batch.ids[0])
     records = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), records)
@@ -49,11 +54,11 @@ def advance(
         state, first_event = chain.init(keys, program.horizon, program.retained), -1
         first_event = _noted(chain, state, first_event, 0)
     for index in range(times):
-        first = begin + index * stride + 1
-        for generation in range(max(first, 1), first + stride):
+        low = begin + index * stride + 1
+        for generation in range(max(low, 1), low + stride):
             state = chain.step(keys, jnp.int32(generation), state)
             first_event = _noted(chain, state, first_event, generation)
-        now = jnp.int32(first + stride - 1)
+        now = jnp.int32(low + stride - 1)
         values = chain.measure(keys, now, state, program.metrics)
         for name, value in values.items():
             records["raw"][name][index, 0] = value

@@ -1,106 +1,155 @@
-"""Names for what a run records: dims of its variables, and its coordinates."""
+"""Names, axes, units and coordinates of what a run records, and its provenance."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from collapse_jax.core.metric import Quantity
 from collapse_jax.engine.run_spec import RunSpec
 from collapse_jax.results.provenance import describe, provenance
-from collapse_jax.results.reduce import HostRecords, Reduce, reduced, survival
-from collapse_jax.results.variable import Variable
+from collapse_jax.results.records import Table
+from collapse_jax.results.reduce import HostRecords, reduced, survival
+from collapse_jax.utils.status import Status
 
-STATUS_CODES = ("ok", "non-finite", "degenerate", "floor")
-Axes = Mapping[str, tuple[str, ...]]
+_ENGINE = {
+    "status": Quantity("how the fit ended: " + ", ".join(f"{s:d} {s.label}" for s in Status)),
+    "acceptance": Quantity("share of drawn rows that the verifier accepts"),
+}
+_EVENT = {"long_name": "generation of absorption or of status > 0, -1 if none", "units": "1"}
 
 
-def chain_variables(arrays: Mapping[str, np.ndarray], axes: Axes) -> dict[str, Variable]:
-    """Variables of every chain from arrays [generation, chain, ...]."""
+def quantities_of(spec: RunSpec) -> dict[str, Quantity]:
+    """Return name, unit and axes of everything that the family may record in a run.
+
+    Axes of recorded arrays without names are called NAME_axis_0, NAME_axis_1, ...
+    """
+    known = _ENGINE | dict(spec.chain.family.quantities)
+    known |= {str(metric.name): metric.quantity for metric in spec.program.metrics}
+    for name, shape in spec.record_shape.items():
+        known.setdefault(name, Quantity(name.replace("_", " ")))
+        missing = range(len(known[name].dims), shape.ndim - 1)
+        dims = (*known[name].dims, *(f"{name}_axis_{k}" for k in missing))
+        known[name] = known[name]._replace(dims=dims)
+    return known
+
+
+def attributes_of(quantity: Quantity) -> dict[str, str]:
+    """Return unit and long name as attributes of an array."""
+    return {"long_name": quantity.long_name, "units": quantity.unit}
+
+
+def chain_table(spec: RunSpec, arrays: Mapping[str, np.ndarray]) -> Table:
+    """Return variables of every chain.
+
+    Args:
+      spec: of the run.
+      arrays: values by name, [generation, chain, ...].
+    """
+    known = quantities_of(spec)
     return {
-        name: Variable(("generation", "chain", *axes[name]), value)
+        name: (("generation", "chain", *known[name].dims), value, attributes_of(known[name]))
         for name, value in arrays.items()
     }
 
 
-def reduced_variables(
-    reduce: Reduce,
+def reduced_table(
+    spec: RunSpec,
     batches: Sequence[HostRecords],
     first_event: np.ndarray,
     generations: np.ndarray,
-    axes: Axes,
-) -> dict[str, Variable]:
-    """Statistics over the chains of all batches, in the order of their chains."""
-    variables = {}
-    for name, (value, extra) in reduced(reduce, batches).items():
-        own = axes.get(name.rsplit("_", 1)[0], ())
-        variables[name] = Variable(("generation", *extra, *own), value)
-    if reduce.survival:
-        share = survival(first_event, generations)
-        variables["survival"] = Variable(("generation",), share)
-    return variables
-
-
-def coordinates(
-    generations: np.ndarray,
-    dims: Collection[str],
-    chains: range,
-    reduce: Reduce | None,
-    state_names: Sequence[str],
-) -> dict[str, Variable]:
-    """Coordinates of the dims of a run, but for `first_event`.
+) -> Table:
+    """Return statistics over the chains of all batches.
 
     Args:
-      generations: those recorded.
-      dims: of everything that was recorded.
-      chains: ids.
-      reduce: None if every chain is kept.
-      state_names: of the states of a source that has some.
+      spec: of the run.
+      batches: what each recorded, in the order of their chains.
+      first_event: of every chain, [chain].
+      generations: the recorded ones, [record].
     """
-    found = {"generation": generations.astype(np.int64)}
-    if reduce is None:
-        found["chain"] = np.arange(chains.start, chains.stop, dtype=np.int64)
+    assert spec.reduce is not None
+    known, table = quantities_of(spec), {}
+    for name, (value, statistic, dims) in reduced(spec.reduce, batches).items():
+        quantity = known[name.removesuffix(f"_{statistic}")]
+        is_count = statistic in ("count", "histogram")
+        attributes = {
+            "long_name": f"{_STATISTICS[statistic]} of the {quantity.long_name}",
+            "units": "chains" if is_count else quantity.unit,
+        }
+        own = () if statistic == "count" else quantity.dims
+        table[name] = (("generation", *dims, *own), value, attributes)
+    if spec.reduce.survival:
+        share = survival(first_event, generations)
+        name = "share of chains neither absorbed nor with a status > 0"
+        table["survival"] = (("generation",), share, {"long_name": name, "units": "1"})
+    return table
+
+
+_STATISTICS = {
+    "mean": "mean over chains",
+    "std": "standard deviation over chains",
+    "quantile": "quantile over chains",
+    "histogram": "number of chains by bin",
+    "count": "number of chains by code",
+}
+
+
+def coordinates_of(spec: RunSpec, variables: Table) -> Table:
+    """Return the coordinates of a run except `first_event`.
+
+    Args:
+      spec: of the run.
+      variables: that have the dims.
+    """
+    table: dict[str, Any] = {}
+
+    def add(name: str, values: Any, long_name: str, units: str = "1") -> None:
+        table[name] = ((name,), np.asarray(values), {"long_name": long_name, "units": units})
+
+    add("generation", spec.generations.astype(np.int64), "generation")
+    if spec.reduce is None:
+        chains = np.arange(spec.num_chains, dtype=np.int64) + spec.first_chain
+        add("chain", chains, "id of a chain")
     else:
-        if reduce.quantiles:
-            found["quantile"] = np.array(reduce.quantiles)
-        found |= {f"{name}_bin": np.array([-np.inf, *edges]) for name, edges in reduce.edges}
-        found["code"] = np.arange(len(STATUS_CODES))
-    if state_names and "state" in dims:
-        found["state"] = np.array(state_names)
-    return {name: Variable((name,), values) for name, values in found.items()}
-
-
-def axes_of(spec: RunSpec) -> Axes:
-    """Names of the axes of every variable beyond generation and chain."""
-    axes = dict(spec.chain.family.axes)
-    for name, shape in spec.record_shape.items():
-        axes.setdefault(name, tuple(f"{name}_axis_{k}" for k in range(shape.ndim - 1)))
-    return axes
-
-
-def coordinates_of(spec: RunSpec, dims: Collection[str]) -> dict[str, Variable]:
-    """Coordinates of a run, but for `first_event`."""
-    chains = range(spec.first_chain, spec.first_chain + spec.num_chains)
+        if spec.reduce.quantiles:
+            add("quantile", spec.reduce.quantiles, "level of a quantile")
+        known = quantities_of(spec)
+        for name, edges in spec.reduce.edges:
+            long_name = f"lower end of a bin of the {known[name].long_name}"
+            add(f"{name}_bin", [-np.inf, *edges], long_name, known[name].unit)
+        add("code", np.arange(len(Status)), "code of `status`")
     names = getattr(spec.chain.source, "names", ())
-    return coordinates(spec.generations, dims, chains, spec.reduce, names)
+    if len(names) and any("state" in dims for dims, *_ in variables.values()):
+        add("state", names, "name of a state")
+    return table
+
+
+def event_coordinate(first_event: np.ndarray) -> Table:
+    """Return the coordinate `first_event` of a run.
+
+    Args:
+      first_event: generation of the first event of every chain, -1 if none, [chain].
+    """
+    return {"first_event": (("chain",), first_event, _EVENT)}
 
 
 def config_of(spec: RunSpec) -> dict[str, Any]:
-    """What decides every number of a run, but for its key and the machine."""
+    """Return what decides every number of a run except its key and the machine."""
     return {
         "chain": describe(spec.chain),
         "num_chains": spec.num_chains,
         "num_generations": spec.num_generations,
         "every": spec.every,
-        "metrics": [describe(metric) for metric in spec.program.metrics],
+        "metrics": [str(metric.name) for metric in spec.program.metrics],
         "reduce": describe(spec.reduce),
         "first_chain": spec.first_chain,
     }
 
 
 def provenance_of(spec: RunSpec) -> dict[str, Any]:
-    """Where a run comes from."""
+    """Return where a run comes from: key, dtype, devices, versions."""
     workers = dict.fromkeys(spec.shared_devices or spec.workers)
     devices = [jax.local_devices()[0] if device is None else device for device in workers]
     return provenance(spec.key, str(jnp.result_type(float)), devices)

@@ -11,14 +11,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import jax
 import numpy as np
 
 from collapse_jax.core.host_context import Arrays, HostContext
-from collapse_jax.engine.disk_recorder import DiskRecorder
-from collapse_jax.engine.recorder import BatchRecorder
+from collapse_jax.engine.recorder import BatchRecorder, Recorder
 from collapse_jax.engine.run_spec import RunSpec
 from collapse_jax.results import saved
 from collapse_jax.results.records import Records
@@ -26,12 +26,12 @@ from collapse_jax.store.files import StoreError
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes."""
+    """Tell whether this process is the one that writes."""
     return jax.process_index() == 0
 
 
 def from_first(arrays: Arrays | None) -> list[np.ndarray] | None:
-    """The arrays that the first process has, in every process; bit by bit.
+    """Return in every process the arrays of the first one, bit by bit.
 
     Args:
       arrays: in the first process, or None if there are none there; ignored in others.
@@ -47,17 +47,17 @@ def from_first(arrays: Arrays | None) -> list[np.ndarray] | None:
     if shared is None:
         return None
     found = []
-    for place, (shape, dtype) in enumerate(shared):
-        one = own[place] if is_first() else np.zeros(shape, dtype)
+    for index, (shape, dtype) in enumerate(shared):
+        one = own[index] if is_first() else np.zeros(shape, dtype)
         content = broadcast_one_to_all(one.reshape(-1).view(np.uint8))
         found.append(np.asarray(content).view(dtype).reshape(shape))
     return found
 
 
 class StopSignal(threading.Event):
-    """A request to stop, which every process has as soon as one has it.
+    """A request to stop that reaches every process as soon as one has it.
 
-    All processes ask for it equally often, until it is there.
+    All processes must ask for it equally often until it is there.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class StopSignal(threading.Event):
 
     @contextlib.contextmanager
     def takes_signals(self) -> Iterator[None]:
-        """Has Ctrl-C and SIGTERM be such a request, where they would leave the others waiting."""
+        """Turn Ctrl-C and SIGTERM into such a request: alone they would leave others waiting."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -79,7 +79,7 @@ class StopSignal(threading.Event):
                 signal.signal(kind, handler)
 
     def is_set(self) -> bool:
-        """Whether some process was asked to stop."""
+        """Tell whether any process was asked to stop."""
         from jax.experimental.multihost_utils import process_allgather
 
         if not self._is_agreed:
@@ -90,19 +90,19 @@ class StopSignal(threading.Event):
 class _SharedHostContext(HostContext):
     """The first process finds and keeps unfinished work, the others are shared what it found."""
 
-    def __init__(self, place: HostContext) -> None:
-        super().__init__(place.devices, place.stopping)
-        self._place = place
+    def __init__(self, inner: HostContext) -> None:
+        super().__init__(inner.devices, inner.stopping)
+        self._inner = inner
 
-    def find(self, generation: int, name: str) -> Arrays | None:
-        return from_first(self._place.find(generation, name))
+    def restore(self, generation: int, name: str) -> Arrays | None:
+        return from_first(self._inner.restore(generation, name))
 
-    def keep(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
-        self._place.keep(generation, name, arrays)
+    def checkpoint(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
+        self._inner.checkpoint(generation, name, arrays)
 
 
 class _SharedBatch:
-    """A `BatchRecorder`; what is recorded is dropped where there is no other that takes it."""
+    """A `BatchRecorder` that passes records to its inner one, which only the first process has."""
 
     def __init__(
         self, spec: RunSpec, chains: slice, generation: int, own: BatchRecorder | None
@@ -116,10 +116,10 @@ class _SharedBatch:
         found = from_first(None if self._own is None else self._own.leaves())
         return None if found is None else tuple(found)
 
-    def place(self, stopping: threading.Event) -> HostContext:
+    def host_context(self, stopping: threading.Event) -> HostContext:
         if self._own is None:
             return _SharedHostContext(HostContext(self._spec.shared_devices, stopping))
-        return _SharedHostContext(self._own.place(stopping))
+        return _SharedHostContext(self._own.host_context(stopping))
 
     def add(self, call: Any, records: dict[str, Any], carry: Any) -> Future | None:
         return None if self._own is None else self._own.add(call, records, carry)
@@ -134,27 +134,33 @@ class _SharedBatch:
 
 
 class SharedRecorder:
-    """A `Recorder` of several processes, of which the first one writes a run directory."""
+    """A `Recorder` of several processes, of which the first one has an inner recorder."""
 
-    def __init__(self, spec: RunSpec, own: DiskRecorder | None, stopping: StopSignal) -> None:
+    def __init__(self, spec: RunSpec, own: Recorder | None, stopping: StopSignal) -> None:
         self.stopping = stopping
         self._spec = spec
         self._own = own
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, spec: RunSpec) -> Iterator[Self]:
-        """The run directory, opened by the first process.
+    def open(
+        cls, spec: RunSpec, open_inner: Callable[[RunSpec], AbstractContextManager[Recorder]]
+    ) -> Iterator[Self]:
+        """Open the inner recorder in the first process.
+
+        Args:
+          spec: of the run.
+          open_inner: opens the recorder that writes, such as `DiskRecorder.open`.
 
         Raises:
-          StoreError: in every process, for the reasons of `DiskRecorder.open`.
+          StoreError: in every process, if the inner recorder cannot be opened.
         """
         with contextlib.ExitStack() as stack:
             own, stopping = None, StopSignal()
             stack.enter_context(stopping.takes_signals())
             if is_first():
                 try:
-                    own = stack.enter_context(DiskRecorder.open(spec))
+                    own = stack.enter_context(open_inner(spec))
                 except BaseException as error:
                     from_first([np.frombuffer(str(error).encode(), np.uint8)])
                     raise
@@ -164,22 +170,22 @@ class SharedRecorder:
             yield cls(spec, own, stopping)
 
     def batches(self) -> Sequence[BatchRecorder]:
-        """Those that are not at the last generation."""
+        """Return the batches that are not at the last generation."""
         own = [] if self._own is None else self._own.batches()
         begun = [[one.chains.start, one.generation] for one in own]
         shared = from_first([np.array(begun, np.int64).reshape(-1, 2)])
         assert shared
-        places = {chains.start: chains for chains in self._spec.batches()}
+        slices = {chains.start: chains for chains in self._spec.batches()}
         return [
-            _SharedBatch(self._spec, places[start], generation, mine)
+            _SharedBatch(self._spec, slices[start], generation, mine)
             for (start, generation), mine in itertools.zip_longest(shared[0].tolist(), own)
         ]
 
     def records(self, compile_seconds: float, run_seconds: float) -> Records:
-        """What the run directory holds; all processes see it."""
+        """Return the contents of the run directory, which all processes see."""
         assert self._spec.store is not None
         found = None if self._own is None else self._own.records(compile_seconds, run_seconds)
-        from_first(None)  # it is whole now
+        from_first(None)  # wait until the directory is complete
         if found is not None:
             return found
         return Records(**saved.read(self._spec.store.directory)._asdict())

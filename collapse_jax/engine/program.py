@@ -19,8 +19,9 @@ import numpy as np
 from jaxtyping import Array, Int, Key, UInt32
 
 from collapse_jax.config import replace_fields
-from collapse_jax.core.chain import Chain, ChainState, Retained
-from collapse_jax.core.family import Metric
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.metric import Metric
+from collapse_jax.core.state import ChainState, Needs
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import unrolled_threefry
 from collapse_jax.results.reduce import Histograms, reduce_blocks
@@ -28,12 +29,12 @@ from collapse_jax.utils import memory
 
 
 class Program(NamedTuple):
-    """What is fixed when a run is compiled.
+    """The settings that are fixed when a run is compiled.
 
     Attributes:
       metrics: variables beyond the default ones.
       retained: what a state holds.
-      horizon: last generation, where capacities depend on it, else -1.
+      horizon: last generation, where capacities depend on it, else 0.
       length: records a call can return.
       reduced: whether records are statistics of blocks of chains.
       raw: whether one value per chain is returned.
@@ -42,8 +43,8 @@ class Program(NamedTuple):
       histograms: edges by variable, for reduced records.
     """
 
-    metrics: tuple[str | Metric, ...]
-    retained: Retained
+    metrics: tuple[Metric, ...]
+    retained: Needs
     horizon: int
     length: int
     reduced: bool
@@ -60,14 +61,14 @@ class Carry(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Which chains: ids, and which of them count (the others pad the batch)."""
+    """Ids of chains, and which of them count; the others pad the batch."""
 
     ids: Any  # uint32 [chain]
     valid: Any  # bool [chain]
 
 
 class AbstractShapes(NamedTuple):
-    """Shapes of what one chain has, each with an axis of one chain first.
+    """Shapes of the arrays of one chain, each with an axis of one chain first.
 
     Attributes:
       carry: between two calls.
@@ -81,9 +82,15 @@ class AbstractShapes(NamedTuple):
 
 
 def abstract_shapes(program: Program, chain: Chain, key: Any) -> AbstractShapes:
-    """The shapes of a chain; compiles nothing."""
-    outlined = replace_fields(chain, family=chain.family.outline)
-    found = _one_chain.eval_shape(program, outlined, key)
+    """Return the shapes of a chain; compiles nothing.
+
+    Args:
+      program: what will be compiled.
+      chain: the process.
+      key: two words of the run's key.
+    """
+    twin = replace_fields(chain, family=chain.family.abstract_twin)
+    found = _one_chain.eval_shape(program, twin, key)
     carry, record, whole = _axis_first(found, 1)
     return AbstractShapes(carry, record, memory.size_of(whole))
 
@@ -92,16 +99,22 @@ def abstract_shapes(program: Program, chain: Chain, key: Any) -> AbstractShapes:
 def _one_chain(
     program: Program, chain: Chain, key: UInt32[Array, "2"]
 ) -> tuple[Carry, dict[str, Array], Carry]:
-    """A chain after generation 0, its record, and the chain with everything."""
+    """Return a chain after generation 0, its record, and the chain with everything."""
     keys = chain_key(jax.random.wrap_key_data(key, impl=unrolled_threefry), jnp.uint32(0))
     whole = chain.init(keys, program.horizon)
-    state, event = program.retained.part_of(whole), jnp.int32(-1)
+    state, event = program.retained.of(whole), jnp.int32(-1)
     record = chain.measure(keys, jnp.int32(0), state, program.metrics)
     return Carry(state, event), record, Carry(whole, event)
 
 
 def record_like(program: Program, record: dict[str, Any], width: int) -> dict[str, Any]:
-    """Shapes of the record of a batch, from those of one chain."""
+    """Return the shapes of the record of a batch, from those of one chain.
+
+    Args:
+      program: what is called.
+      record: shapes of one chain, by variable.
+      width: chains of the batch.
+    """
     each = jax.tree.map(lambda leaf: leaf.update(shape=(width, *leaf.shape[1:])), record)
     found: dict[str, Any] = {"raw": each} if program.raw else {}
     if program.reduced:
@@ -114,11 +127,11 @@ def record_like(program: Program, record: dict[str, Any], width: int) -> dict[st
 def empty_buffers(
     program: Program, carry: Carry, record: dict[str, Any], width: int
 ) -> tuple[Carry, dict]:
-    """Zeros on the host: a carry, and the records of a call, [program.length, ...].
+    """Return zeros on the host: a carry, and the records of a call, [program.length, ...].
 
     Args:
       program: what is called.
-      carry: shapes of one chain, as `outline` has them.
+      carry: shapes of one chain, see `abstract_shapes`.
       record: likewise.
       width: chains of the batch.
     """
@@ -139,22 +152,22 @@ def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
 
 
 def _each_chain(program: Program, batch: Batch, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` of every chain, group after group; zeros where no chain of a group counts."""
-    together, group = jax.vmap(function), program.group
+    """Map a function over chains, group after group; groups that only pad give zeros."""
+    vectorized, group = jax.vmap(function), program.group
     if group is None or group == len(batch.ids):
-        return together
+        return vectorized
 
     def run(*chains: Any) -> Any:
-        def compute(place: Array, results: Any) -> Any:
+        def compute(index: Array, results: Any) -> Any:
             part = jax.tree.map(
-                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, place * group, group), chains
+                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, index * group, group), chains
             )
             return jax.tree.map(
                 lambda all, some: jax.lax.dynamic_update_slice_in_dim(
-                    all, some, place * group, axis=0
+                    all, some, index * group, axis=0
                 ),
                 results,
-                together(*part),
+                vectorized(*part),
             )
 
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), chains)
@@ -173,7 +186,7 @@ def _note_events(chain: Chain, carry: Carry, generation: Int[Array, ""]) -> Carr
 
 
 def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, generation) -> dict:
-    """The variables of a generation: raw, as block statistics, or both."""
+    """Measure a generation: raw variables, block statistics, or both."""
     measure = _each_chain(
         program,
         batch,
@@ -188,7 +201,7 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
 
 @functools.partial(jax.jit, static_argnums=0)
 def initial(program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch) -> Carry:
-    """Generation 0 of a batch."""
+    """Make generation 0 of a batch."""
     begin = _each_chain(
         program, batch, lambda key: chain.init(key, program.horizon, program.retained)
     )
@@ -209,15 +222,15 @@ def advance(
     every: Int[Array, ""],
     count: Int[Array, ""],
 ) -> tuple[Carry, dict]:
-    """`count` times `every` generations from `start` on.
+    """Advance a batch by `count` times `every` generations from `start` on.
 
     Args:
-      program: what is fixed.
+      program: the fixed settings.
       chain: the process.
       key: two words of the run's key.
-      batch: which chains.
-      carry: the chains after generation `start`, anything for -1; its memory is reused.
-      records: room for records, overwritten and reused.
+      batch: the chains.
+      carry: the chains after generation `start`, ignored for -1; its memory is reused.
+      records: buffers for records, overwritten and reused.
       start: the generation reached; -1 to make generation 0 first.
       every: generations from one record to the next.
       count: number of records, at most `program.length`.
@@ -235,9 +248,9 @@ def advance(
 
     def record(index, loop):
         carry, records = loop
-        first = start + index * every + 1
-        carry = jax.lax.fori_loop(jnp.maximum(first, 1), first + every, step, carry)
-        values = _record(program, chain, keys, batch, carry, first + every - 1)
+        begin = start + index * every + 1
+        carry = jax.lax.fori_loop(jnp.maximum(begin, 1), begin + every, step, carry)
+        values = _record(program, chain, keys, batch, carry, begin + every - 1)
         records = jax.tree.map(
             lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, index, 0),
             records,

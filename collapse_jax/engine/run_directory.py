@@ -1,4 +1,4 @@
-"""What a run directory holds before the first generation, and how it grows."""
+"""Make a run directory, extend it, and check that it holds the run that is asked for."""
 
 import json
 import re
@@ -10,11 +10,13 @@ import jax
 import numpy as np
 
 from collapse_jax.engine.metadata import (
-    axes_of,
+    attributes_of,
     config_of,
     coordinates_of,
+    event_coordinate,
     provenance_of,
-    reduced_variables,
+    quantities_of,
+    reduced_table,
 )
 from collapse_jax.engine.program import record_like
 from collapse_jax.engine.run_spec import RunSpec
@@ -25,44 +27,56 @@ from collapse_jax.store.arrays import Array, chunk_name
 from collapse_jax.store.directory import RECORDS, THEORY, Writer, unexpected_file, unlisted_files
 from collapse_jax.store.files import Content, StoreError
 
+_MACHINE = ("key", "dtype", "backend", "versions.jax", "versions.jaxlib")
+_GROWS = ("num_chains", "num_generations")
+_SHOWN = 3  # differences in a message
+_LONGEST = 60  # characters of a value
+
 
 def build(spec: RunSpec) -> dict[str, Content]:
-    """The files of config, provenance, and the metadata and coordinates of the records."""
+    """Return the files of config, provenance, and metadata and coordinates of the records."""
     assert spec.store is not None
-    number, axes = len(spec.generations), axes_of(spec)
+    number, known = len(spec.generations), quantities_of(spec)
     if spec.reduce is None:
+        table = {
+            name: (("generation", "chain", *known[name].dims), one, attributes_of(known[name]))
+            for name, one in spec.record_shape.items()
+        }
         arrays = {
             name: Array(
-                ("generation", "chain", *axes[name]),
+                dims,
                 (number, spec.num_chains, *one.shape[1:]),
                 one.dtype,
                 chunk_shape(spec, one.shape[1:]),
+                attributes=attributes,
             )
-            for name, one in spec.record_shape.items()
+            for name, (dims, one, attributes) in table.items()
         }
     else:
-        kept, event = host_records_like(spec, slice(0, 1)), np.zeros(1, np.int32)
-        like = reduced_variables(spec.reduce, [kept], event, spec.generations[:1], axes)
-        shapes = {name: (number, *one.values.shape[1:]) for name, one in like.items()}
-        arrays = {
-            name: Array(one.dims, shapes[name], one.values.dtype, shapes[name])
-            for name, one in like.items()
-        }
-    dims = {dim for one in arrays.values() for dim in one.dims}
-    coordinates = saved.arrays(coordinates_of(spec, dims))
+        like, event = host_records_like(spec, slice(0, 1)), np.zeros(1, np.int32)
+        table = reduced_table(spec, [like], event, spec.generations[:1])
+        arrays = {}
+        for name, (dims, values, attributes) in table.items():
+            shape = (number, *values.shape[1:])
+            arrays[name] = Array(dims, shape, values.dtype, shape, attributes=attributes)
+    coordinates = {
+        name: Array.of(dims, values, attributes)
+        for name, (dims, values, attributes) in coordinates_of(spec, table).items()
+    }
     if spec.reduce is None:
         chunk = chunk_shape(spec, ())[1:]
-        events = Array(("chain",), (spec.num_chains,), np.dtype(np.int32), chunk)
-        coordinates["first_event"] = events
+        dims, _, attributes = event_coordinate(np.zeros(0, np.int32))["first_event"]
+        shape, dtype = (spec.num_chains,), np.dtype(np.int32)
+        coordinates["first_event"] = Array(dims, shape, dtype, chunk, attributes=attributes)
     config = config_of(spec) | dict(spec.store.notes)
-    return saved.frame(config, provenance_of(spec), arrays, coordinates)
+    return saved.run_files(config, provenance_of(spec), arrays, coordinates)
 
 
 def extend(spec: RunSpec, writer: Writer, earlier: dict[str, Any]) -> None:
-    """Make room for more chains or generations.
+    """Extend a run directory for more chains or generations.
 
-    The last batch is run again if more chains join it; every batch, if so many join that
-    batches of the old size would be slow.
+    The last batch is run again if it gets more chains; every batch, if there are so many more
+    that batches of the old size would be slow.
 
     Args:
       spec: of the longer run.
@@ -77,86 +91,80 @@ def extend(spec: RunSpec, writer: Writer, earlier: dict[str, Any]) -> None:
     if spec.program.horizon and last != spec.num_generations:
         raise StoreError(
             f"num_generations={spec.num_generations} is not allowed: with "
-            f"{type(spec.chain.policy).__name__} a corpus has the room that {last} generations "
-            "take, and with more room sums are rounded differently; run again in a new directory"
+            f"{type(spec.chain.policy).__name__} a corpus has as many slots as {last} generations "
+            "need, and with more slots sums are rounded differently; use a new directory"
         )
     whole = earlier["num_chains"] // spec.layout.chain_batch
     if earlier["num_chains"] == spec.num_chains:
         whole = len(spec.batches())
     if saved.layout_of(writer.refresh()) != spec.layout:
         whole = 0
-    kept = {name for number in range(whole) for name in record_files(spec, number)}
+    stays = {name for number in range(whole) for name in record_files(spec, number)}
     states = saved.last_states(writer.files)
-    kept |= {one.name for number, one in states.items() if number < whole}
-    removed = [name for name in writer.files if name not in kept]
+    stays |= {one.name for number, one in states.items() if number < whole}
+    removed = [name for name in writer.files if name not in stays]
     writer.rebuild(build(spec), removed, spec.layout)
 
 
 def drop_orphans(spec: RunSpec, writer: Writer) -> None:
-    """Remove states of this process that a crash kept from the journal; they are made again.
+    """Remove states of this process that a crash left out of the journal; they are made again.
 
-    Files of records that a crash kept from it stay: what is made again is compared with them.
+    Files of records that a crash left out of it stay: those made again are compared with them.
 
     Raises:
       StoreError: for a file that no crash of this run can have left.
     """
-    ledger, places = writer.refresh(), spec.batches()
-    records = {name for number in range(len(places)) for name in record_files(spec, number)}
+    ledger, batches = writer.refresh(), spec.batches()
+    records = {name for number in range(len(batches)) for name in record_files(spec, number)}
     for name in unlisted_files(writer.path, ledger):
         path, state = writer.path / name, StateFile.parse(name)
         merged = spec.reduce is not None and re.fullmatch(rf"{RECORDS}/\w+/c(\.0)+", name)
         if name in records or name.startswith(f"{THEORY}/") or merged:
             continue
-        if state is None or state.batch >= len(places):
+        if state is None or state.batch >= len(batches):
             raise unexpected_file(path)
         if state.batch not in spec.own_batches:
             continue
-        found, begin = RunState.read(path), spec.first_chain + places[state.batch].start
+        found, begin = RunState.read(path), spec.first_chain + batches[state.batch].start
         if (found.key, found.first_chain) != (spec.key, begin):
             raise unexpected_file(path)
         path.unlink()
 
 
 def chunk_shape(spec: RunSpec, rest: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of a file of records."""
+    """Return the shape of a file of records."""
     assert spec.layout is not None
     return (spec.layout.records, spec.layout.chain_batch, *rest)
 
 
-def record_file(variable: str, place: int, number: int, ndim: int) -> str:
-    """File of records `place` of a batch, of a variable with so many dims."""
-    return f"{RECORDS}/{chunk_name(variable, (place, number, *[0] * (ndim - 2)))}"
+def record_file(variable: str, index: int, number: int, ndim: int) -> str:
+    """Return the name of a batch's file `index` along generations, for `ndim` axes."""
+    return f"{RECORDS}/{chunk_name(variable, (index, number, *[0] * (ndim - 2)))}"
 
 
 def event_file(number: int) -> str:
-    """File of the first events of a batch."""
+    """Return the name of the file of the first events of a batch."""
     return f"{RECORDS}/{chunk_name('first_event', (number,))}"
 
 
 def record_files(spec: RunSpec, number: int, first: int = 0) -> list[str]:
-    """Every file of a batch from record `first` on."""
+    """Return the names of all files of a batch from record `first` on."""
     if spec.reduce is not None:
         return []
     assert spec.layout is not None
     length = spec.layout.records
-    places = range(first // length, -(-len(spec.generations) // length))
+    indices = range(first // length, -(-len(spec.generations) // length))
     shapes = spec.record_shape.items()
-    names = [record_file(name, k, number, one.ndim + 1) for name, one in shapes for k in places]
+    names = [record_file(name, k, number, one.ndim + 1) for name, one in shapes for k in indices]
     return [*names, event_file(number)]
 
 
 def host_records_like(spec: RunSpec, chains: slice) -> HostRecords:
-    """What is kept of one record of a batch, zeros."""
+    """Return zeros in the shapes of one record of a batch on the host."""
     program = spec.program._replace(raw=spec.wants_raw(chains.start))
     record = record_like(program, spec.record_shape, spec.width)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
     return to_host(zeros, 1, chains, spec.reduce)
-
-
-_MACHINE = ("key", "dtype", "backend", "versions.jax", "versions.jaxlib")
-_GROWS = ("num_chains", "num_generations")
-_SHOWN = 3
-_LONGEST = 60  # characters of a value
 
 
 def check_same(
@@ -179,6 +187,7 @@ def check_same(
     stored = json.loads((path / "config.json").read_text())
     made = json.loads((path / "provenance.json").read_text())
     config, provenance = json.loads(json.dumps([config, provenance]))
+    _check_version(path, made, provenance)
     differ = dict(_differences({name: stored.get(name) for name in config}, config))
     machine = dict(_differences(made, provenance))
     differ |= {name: machine[name] for name in _MACHINE if name in machine}
@@ -190,7 +199,7 @@ def check_same(
         for name, (one, two) in differ.items()
     ]
     more = "" if len(listed) <= _SHOWN else f" and {len(listed) - _SHOWN} more"
-    remedy = "go on with what it was made with, or pass another path"
+    remedy = "resume it with the settings it was made with, or pass another path"
     if grows.keys() == differ.keys():
         remedy = "use `collapse extend`, or Store(path, extend=True), for more of the same run"
     raise StoreError(
@@ -199,8 +208,18 @@ def check_same(
     )
 
 
+def _check_version(path: Path, made: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse a run of another minor version of the library, whose programs may differ."""
+    pair = [str(one.get("versions", {}).get("collapse-jax")) for one in (made, now)]
+    if pair[0].split(".")[:2] != pair[1].split(".")[:2]:
+        raise StoreError(
+            f"store={str(path)!r} is not allowed: collapse_jax {pair[0]} made it and this is "
+            f"{pair[1]}, whose numbers may differ; finish it with {pair[0]}, or pass another path"
+        )
+
+
 def _differences(one: Any, other: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Where two JSON values differ: dotted name, and both."""
+    """Yield where two JSON values differ: dotted name, and both."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         same = one.get("type") == other.get("type")
         for key in [*one, *(other.keys() - one.keys())] if same else ["type"]:

@@ -2,14 +2,16 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.family import Metric
+from collapse_jax.core.metric import RENAME, RESERVED, Metric
 from collapse_jax.engine.devices import (
     Device,
     check_batch,
@@ -38,22 +40,22 @@ class Call(NamedTuple):
     start: int  # the generation reached, -1 before generation 0
     every: int
     times: int
-    is_kept: bool  # False: a pause between records
+    is_recorded: bool  # False: a pause between records
 
     @property
     def end(self) -> int:
-        """The generation that the call reaches."""
+        """Return the generation that the call reaches."""
         return self.start + self.every * self.times
 
     @property
     def steps(self) -> int:
-        """Generations beyond generation 0 that the call makes."""
+        """Return the generations beyond generation 0 that the call makes."""
         return self.end - max(0, self.start)
 
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """What to run, in which pieces, on what."""
+    """A checked request: the process, the pieces it is run in, and the devices."""
 
     chain: Chain
     key: tuple[int, int]
@@ -77,12 +79,12 @@ class RunSpec:
 
     @property
     def first_generation(self) -> int:
-        """Generation the run starts from."""
+        """Return the generation that the run starts from."""
         return 0 if self.state is None else self.state.generation
 
     @property
     def generations(self) -> np.ndarray:
-        """The recorded generations."""
+        """Return the recorded generations, [record]."""
         begin = self.first_generation
         recorded = np.arange(begin, self.num_generations + 1, self.every)
         if recorded[-1] != self.num_generations:
@@ -91,152 +93,181 @@ class RunSpec:
 
     @property
     def is_joint(self) -> bool:
-        """Whether all processes of `jax.distributed` work at the same chains."""
+        """Tell whether all processes of `jax.distributed` work at the same chains."""
         return any(one.process_index != jax.process_index() for one in self.shared_devices or ())
 
     @property
     def structure(self) -> Any:
-        """The pytree of a carry."""
+        """Return the structure of a carry as a pytree."""
         return jax.tree.structure(self.carry_shape)
 
     def batches(self) -> list[slice]:
-        """Places of the chains of each batch."""
+        """Return the indices of the chains of each batch."""
         begins = range(0, self.num_chains, self.chain_batch)
         return [slice(begin, min(begin + self.chain_batch, self.num_chains)) for begin in begins]
 
     @property
     def own_batches(self) -> range:
-        """Numbers of the batches that this process runs."""
+        """Return the numbers of the batches that this process runs."""
         index, count = (0, 1) if self.store is None else self.store.process
         number = len(self.batches())
         return range(number * index // count, number * (index + 1) // count)
 
     def call(self, now: int, most: int) -> Call:
-        """The next call for a batch that has reached generation `now`.
+        """Return the next call for a batch that has reached generation `now`.
 
         Args:
           now: -1 for a batch that is not begun.
           most: generations it may make.
         """
         if now < 0:
-            return Call(-1, 1, 1, is_kept=True)
+            return Call(-1, 1, 1, is_recorded=True)
         begin, every = self.first_generation, self.every
         record_at = min(now + every - (now - begin) % every, self.num_generations)
         stride = record_at - now
         if stride > most:
-            return Call(now, most, 1, is_kept=False)
+            return Call(now, most, 1, is_recorded=False)
         left = min(most, self.num_generations - now)
         fitting = self.program.length
         if self.layout is not None:  # calls end where files do
             length = self.layout.records
             fitting = min(fitting, length - self.num_records(now) % length)
         times = min(left // stride, fitting) if stride == every else 1
-        return Call(now, stride, times, is_kept=True)
+        return Call(now, stride, times, is_recorded=True)
 
     def num_records(self, now: int) -> int:
-        """Records of a batch that has reached generation `now`."""
+        """Return the number of records of a batch that has reached generation `now`."""
         return int(np.searchsorted(self.generations, now, side="right"))
 
     def wants_raw(self, begin: int) -> bool:
-        """Whether a batch returns one value per chain: no reduction, or for quantiles."""
+        """Tell whether a batch returns one value per chain: no reduction, or for quantiles."""
         if self.reduce is None:
             return True
         return bool(self.reduce.quantiles) and begin < QUANTILE_CHAINS
 
     def memory_needs(self) -> dict[str, int]:
-        """Bytes the run takes at most, by what they are for."""
+        """Return the bytes that the run takes at most, by purpose."""
         record, state = memory.size_of(self.record_shape), memory.size_of(self.carry_shape)
-        kept = self.num_chains
+        stored = self.num_chains
         if self.reduce is not None:
-            kept = min(kept, QUANTILE_CHAINS) if self.reduce.quantiles else 0
+            stored = min(stored, QUANTILE_CHAINS) if self.reduce.quantiles else 0
         at_work = self.width * len(self.workers)
         in_memory = (self.program.group or self.width) * len(self.workers)
         buffer = record * self.program.length if self.reduce is None else 8 * record
         if self.store is not None and self.reduce is None:
-            kept = 0
+            stored = 0
         return {
-            "records": kept * len(self.generations) * record,
+            "records": stored * len(self.generations) * record,
             "final states": self.num_chains * state,
             "chains at work": at_work * 2 * buffer + in_memory * 4 * self.chain_bytes,
         }
 
 
-def make_run_spec(
-    chain: Any,
-    *,
-    key: Any,
-    num_chains: Any,
-    num_generations: Any,
-    every: Any,
-    metrics: Any,
-    reduce: Any,
-    first_chain: Any,
-    chain_batch: Any,
-    generation_chunk: Any,
-    devices: Any,
-    progress: Any,
-    store: Any,
-    state: Any,
-) -> RunSpec:
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """The arguments of `simulate`, as they were given; see there."""
+
+    chain: Chain
+    key: int | Key[Array, ""]
+    num_chains: int
+    num_generations: int
+    every: int = 1
+    metrics: Sequence[str | Metric | Callable[..., Any]] = ()
+    reduce: Reduce | None = None
+    first_chain: int = 0
+    chain_batch: int | None = None
+    generation_chunk: int | None = None
+    devices: int | str | Sequence[Any] | None = None
+    progress: bool = False
+    store: str | Path | Store | None = None
+    state: RunState | None = None
+
+    def checked(self) -> "Request":
+        """Return the request with plain ints, a `Store` and `Metric` objects.
+
+        Raises:
+          ValueError: naming the argument, its value, what is allowed and what to do.
+        """
+        chain, remedy = self.chain, "pass collapse_jax.Chain(...)"
+        check.instance("chain", chain, Chain, "it must be a Chain", remedy)
+        first_chain = check.integer("first_chain", self.first_chain, 0, 2**32 - 1)
+        most, remedy = 2**32 - first_chain, "keep ids below 2^32"
+        num_chains = check.integer("num_chains", self.num_chains, 1, most, remedy)
+        last = check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
+        every = check.integer("every", self.every, 1, MAX_GENERATIONS)
+        chunk = self.generation_chunk
+        if chunk is not None:
+            chunk = check.integer("generation_chunk", chunk, 1, MAX_GENERATIONS)
+        store = Store.of(self.store)
+        if store is not None and self.state is not None:
+            raise check.fail("state", "given", "a run directory has its own", "pass state=None")
+        check.instance("progress", self.progress, bool, "it must be True or False", "pass a bool")
+        metrics = _check_metrics(chain, self.metrics)
+        if self.reduce is not None:
+            remedy = "pass collapse_jax.Reduce() or None"
+            check.instance("reduce", self.reduce, Reduce, "it must be a Reduce", remedy)
+            if chain.schedule.on_host:
+                allowed = f"chains of a {type(chain.family).__name__} are few: all are recorded"
+                raise check.fail("reduce", self.reduce, allowed, "pass reduce=None")
+        chain.validate(last)
+        if chain.schedule.on_host:
+            chunk = chunk or 1
+        return dataclasses.replace(
+            self,
+            num_chains=num_chains,
+            num_generations=last,
+            every=every,
+            metrics=metrics,
+            first_chain=first_chain,
+            generation_chunk=chunk,
+            store=store,
+        )
+
+
+def make_run_spec(request: Request) -> RunSpec:
     """Refuse bad arguments and choose what was left open; compiles nothing.
+
+    Args:
+      request: the arguments of `simulate`.
 
     Raises:
       ValueError: naming the argument, its value, what is allowed and what to do.
     """
-    check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
-    words = key_words(key)
-    first_chain = check.integer("first_chain", first_chain, 0, 2**32 - 1)
-    most = 2**32 - first_chain
-    num_chains = check.integer("num_chains", num_chains, 1, most, "keep ids below 2^32")
-    num_generations = check.integer("num_generations", num_generations, 0, MAX_GENERATIONS - 1)
-    every = check.integer("every", every, 1, MAX_GENERATIONS)
-    if generation_chunk is not None:
-        generation_chunk = check.integer("generation_chunk", generation_chunk, 1, MAX_GENERATIONS)
-    store = Store.of(store)
-    if store is not None and state is not None:
-        raise check.fail("state", "given", "a run directory has its own", "pass state=None")
-    check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
-    chosen = _check_metrics(chain, metrics)
-    if reduce is not None:
-        remedy = "pass collapse_jax.Reduce() or None"
-        check.instance("reduce", reduce, Reduce, "it must be a Reduce", remedy)
-        if chain.family.runs_on_host:
-            allowed = f"chains of a {type(chain.family).__name__} are few: all are recorded"
-            raise check.fail("reduce", reduce, allowed, "pass reduce=None")
-    chain.validate(num_generations)
-    workers, shared_devices = choose_devices(chain, devices, store)
-    if chain.family.runs_on_host:
-        generation_chunk = generation_chunk or 1
-    program, outline = _program(chain, words, chosen, reduce, num_generations, workers)
-    carry, record = outline.carry, outline.record
-    shapes = (chain, num_chains, program, carry, workers)
+    words = key_words(request.key) if isinstance(request.chain, Chain) else (0, 0)
+    request = request.checked()
+    chain, store = request.chain, Store.of(request.store)
+    workers, shared_devices = choose_devices(chain, request.devices, store)
+    program, shapes = _program(request, words, workers)
     processes = 1 if store is None else store.process[1]
-    batch, width = check_batch(chain_batch, processes, *shapes)
-    layout = store and _layout(store, batch, -(-num_generations // every) + 1, record)
+    batch, width = check_batch(
+        request.chain_batch, processes, chain, request.num_chains, program, shapes.carry, workers
+    )
+    num_records = -(-request.num_generations // request.every) + 1
+    layout = store and _layout(store, batch, num_records, shapes.record)
     batch = batch if layout is None else layout.chain_batch
     spec = RunSpec(
         chain=chain,
         key=words,
-        num_chains=num_chains,
-        num_generations=num_generations,
-        every=every,
-        reduce=reduce,
-        first_chain=first_chain,
+        num_chains=request.num_chains,
+        num_generations=request.num_generations,
+        every=request.every,
+        reduce=request.reduce,
+        first_chain=request.first_chain,
         chain_batch=batch,
         width=width or padded_width(batch, program),
-        generation_chunk=generation_chunk,
+        generation_chunk=request.generation_chunk,
         workers=workers,
         shared_devices=shared_devices,
-        state=state,
+        state=request.state,
         store=store,
         layout=layout,
         program=program,
-        carry_shape=carry,
-        record_shape=record,
-        chain_bytes=outline.nbytes,
+        carry_shape=shapes.carry,
+        record_shape=shapes.record,
+        chain_bytes=shapes.nbytes,
     )
-    if state is not None:
-        _check_state(spec, state)
+    if request.state is not None:
+        _check_state(spec, request.state)
     program = program._replace(length=_length(spec))
     spec = dataclasses.replace(spec, program=program)
     memory.check(spec.memory_needs())
@@ -244,7 +275,7 @@ def make_run_spec(
 
 
 def _layout(store: Store, batch: int, num_records: int, record: Any) -> Layout:
-    """How the files of a run are cut: as they are, unless it grows far beyond its batches."""
+    """Return how files are cut: as before, unless the run grows far beyond its batches."""
     layout = saved.layout_at(store.directory)
     if layout is None or (store.extend and 2 * layout.chain_batch < batch):
         return layout_of(batch, num_records, record)
@@ -252,34 +283,32 @@ def _layout(store: Store, batch: int, num_records: int, record: Any) -> Layout:
 
 
 def _program(
-    chain: Chain,
-    words: tuple[int, ...],
-    metrics: tuple[str | Metric, ...],
-    reduce: Reduce | None,
-    num_generations: int,
-    workers: tuple[Device | None, ...],
+    request: Request, words: tuple[int, int], workers: tuple[Device | None, ...]
 ) -> tuple[Program, AbstractShapes]:
-    """What is compiled, but for the number of records of a call."""
+    """Return what is compiled, except the number of records of a call, and its shapes."""
+    chain, reduce = request.chain, request.reduce
+    metrics = tuple(Metric.of(metric) for metric in request.metrics)
     program = Program(
         metrics=metrics,
         retained=chain.retained(metrics),
-        horizon=num_generations if chain.policy.is_growing else 0,
+        horizon=request.num_generations if chain.policy.is_growing else 0,
         length=1,
         reduced=False,
         raw=True,
     )
-    found = abstract_shapes(program, chain, np.array(words, np.uint32))
-    group = group_of(chain, found.nbytes, workers)
+    shapes = abstract_shapes(program, chain, np.array(words, np.uint32))
+    _check_dims(metrics, shapes.record)
+    group = group_of(chain, shapes.nbytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)
     if reduce is not None:
         for name, _ in reduce.edges:
-            check.choice("Reduce.histograms", name, sorted(found.record.keys() - {"status"}))
+            check.choice("Reduce.histograms", name, sorted(shapes.record.keys() - {"status"}))
         program = program._replace(histograms=reduce.edges)
-    return program, found
+    return program, shapes
 
 
 def _length(spec: RunSpec) -> int:
-    """Records one call returns at most: a power of two, so that runs share compilations."""
+    """Return the most records of one call: a power of two, so that runs share compilations."""
     chains = spec.width if spec.wants_raw(0) else spec.width // BLOCK
     fitting = _CHUNK_BYTES // max(1, memory.size_of(spec.record_shape) * chains)
     needed = math.ceil((spec.num_generations - spec.first_generation) / spec.every)
@@ -287,20 +316,42 @@ def _length(spec: RunSpec) -> int:
     return 2 ** math.ceil(math.log2(length)) if length < fitting else 2 ** int(math.log2(length))
 
 
-def _check_metrics(chain: Chain, metrics: Any) -> tuple[str | Metric, ...]:
+def _check_metrics(chain: Chain, metrics: Any) -> tuple[Metric, ...]:
+    """Return the metrics, those given by name as the family has them."""
     known = chain.family.optional_metrics
-    remedy = f"pass functions or names among {sorted(known)}"
+    remedy = f"pass functions, Metric objects or names among {sorted(known)}"
     if isinstance(metrics, (str, bytes)) or not np.iterable(metrics):
         raise check.fail("metrics", metrics, "it must be a sequence of names or functions", remedy)
-    for place, metric in enumerate(metrics):
+    chosen: dict[str, Metric] = {}
+    for index, metric in enumerate(metrics):
+        label = f"metrics[{index}]"
         if isinstance(metric, str):
             if metric not in known:
                 allowed = f"{type(chain.family).__name__} has no optional variable of this name"
-                raise check.fail(f"metrics[{place}]", metric, allowed, remedy)
-        elif not callable(metric) or not hasattr(metric, "__name__"):
-            allowed = "it must be a name or a function with a __name__"
-            raise check.fail(f"metrics[{place}]", metric, allowed, remedy)
-    return tuple(metrics)
+                raise check.fail(label, metric, allowed, remedy)
+            metric = known[metric]
+        elif not callable(metric):
+            allowed = "it must be a name, a function or a Metric"
+            raise check.fail(label, metric, allowed, remedy)
+        elif not isinstance(metric, Metric) and not hasattr(metric, "__name__"):
+            allowed = "it has no __name__"
+            raise check.fail(label, metric, allowed, RENAME)
+        one = Metric.of(metric)
+        if one.name in chosen or one.name in RESERVED:
+            taken = "another metric" if one.name in chosen else "a variable of every run"
+            shown = check.Shown(f"metric {one.name!r}")
+            raise check.fail(label, shown, f"{taken} has this name", RENAME)
+        chosen[str(one.name)] = one
+    return tuple(chosen.values())
+
+
+def _check_dims(metrics: Sequence[Metric], record: Mapping[str, Any]) -> None:
+    """Refuse metrics that name another number of axes than their value has."""
+    for metric in metrics:
+        ndim = record[str(metric.name)].ndim - 1
+        if metric.dims and len(metric.dims) != ndim:
+            allowed = f"the metric {metric.name!r} returns an array of {ndim} axes"
+            raise check.fail("Metric.dims", metric.dims, allowed, "name each axis, or none")
 
 
 def _check_state(spec: RunSpec, state: Any) -> None:
@@ -330,10 +381,10 @@ def _check_state(spec: RunSpec, state: Any) -> None:
 
 
 def resume(spec: RunSpec, leaves: Sequence[np.ndarray]) -> Carry:
-    """The chains of a batch, as wide as its program, with room for a longer run if it needs it."""
+    """Return the chains of a batch, padded to the width and the buffers of its program."""
     rows = np.minimum(np.arange(spec.width), len(leaves[0]) - 1)
     padded = []
     for shape, leaf in zip(jax.tree.leaves(spec.carry_shape), leaves, strict=True):
-        room = [(0, new - old) for new, old in zip(shape.shape[1:], leaf.shape[1:], strict=True)]
-        padded.append(np.pad(leaf[rows], [(0, 0), *room]))
+        extra = [(0, new - old) for new, old in zip(shape.shape[1:], leaf.shape[1:], strict=True)]
+        padded.append(np.pad(leaf[rows], [(0, 0), *extra]))
     return jax.tree.unflatten(spec.structure, padded)

@@ -1,8 +1,8 @@
-"""`simulate`: many chains, batch by batch and chunk by chunk, into one `Records`."""
+"""`simulate`: run many chains, batch by batch and chunk by chunk, into one `Records`."""
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.family import Metric
 from collapse_jax.core.host_context import Stopped
+from collapse_jax.core.metric import Metric
 from collapse_jax.engine import host_program
 from collapse_jax.engine.disk_recorder import DiskRecorder
 from collapse_jax.engine.multiprocess import SharedRecorder, is_first
 from collapse_jax.engine.program import Batch, Program, empty_buffers
 from collapse_jax.engine.program import advance as advance_batch
 from collapse_jax.engine.recorder import BatchRecorder, MemoryRecorder, Recorder
-from collapse_jax.engine.run_spec import RunSpec, make_run_spec, resume
+from collapse_jax.engine.run_spec import Request, RunSpec, make_run_spec, resume
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
@@ -29,9 +29,9 @@ from collapse_jax.results.run_state import RunState
 from collapse_jax.store.store import Store
 from collapse_jax.utils.progress import Progress
 
-_CALLS = 50  # at first, in a run that is watched
-_SHORT, _LONG = 0.5, 2.0  # seconds of a call
-_GROWTH = 16  # at most, from call to call
+_CALLS = 50  # of a run that is watched, at first: until the pace is known
+_SHORT, _LONG = 0.5, 2.0  # seconds of a call: between them an interrupt is answered soon
+_GROWTH = 16  # largest factor from call to call: the first calls may be untypically fast
 
 
 def simulate(
@@ -41,7 +41,7 @@ def simulate(
     num_chains: int,
     num_generations: int,
     every: int = 1,
-    metrics: Sequence[str | Metric] = (),
+    metrics: Sequence[str | Metric | Callable[..., Any]] = (),
     reduce: Reduce | None = None,
     first_chain: int = 0,
     chain_batch: int | None = None,
@@ -51,21 +51,26 @@ def simulate(
     store: str | Path | Store | None = None,
     state: RunState | None = None,
 ) -> Records:
-    """Run independent chains and keep what was measured.
+    """Run independent chains and record what is measured.
 
     Chain c is a function of (chain, key, c) alone: the same to the bit whatever the
     number of chains, batches, chunks, devices or restarts. A second call with equal
     arguments compiles nothing.
 
-    Args:
+    Main arguments:
       chain: the process.
       key: an int or a typed threefry key.
-      num_chains: how many chains, >= 1.
+      num_chains: number of chains, >= 1.
       num_generations: last generation G >= 0; models 0 .. G are made.
       every: record each `every`-th generation, and the last.
-      metrics: more variables: names of the family's optional ones, or functions
-        metric(key, family, params, corpus, source, first) of one chain.
-      reduce: keep statistics over chains instead of one value per chain.
+      metrics: more variables: names of the family's optional ones, `Metric` objects, or
+        functions metric(key, family, params, corpus, source, generation0) of one chain.
+      reduce: statistics over chains to record instead of one value per chain.
+      store: a run directory, to which every record is written as soon as it is made. A run that
+        is there is resumed, whatever ended it, and its chains are the same to the bit as those
+        of a run without interruption. An interrupt (Ctrl-C) ends it after the current call.
+
+    Other arguments:
       first_chain: id of the first chain, so that a study can be split.
       chain_batch: chains at a time; None for a size that suits the memory.
       generation_chunk: generations per call of the compiled program; None for as many
@@ -75,9 +80,6 @@ def simulate(
         the host (`LanguageModel`) they share every chain, and "all" are those of all processes of
         `jax.distributed`, which make the same call; the first has the store, which all must see.
       progress: whether to show rate and time left on stderr.
-      store: a run directory, in which every record is kept as soon as it is made. A run that is
-        there is continued, after whatever ended it, and its chains are the same to the bit as if
-        nothing had. An interrupt (Ctrl-C) ends it after the call in hand.
       state: `records.state` of an earlier run of the same chain, key and chains, which is then
         continued to generation `num_generations`; its generations are not recorded again.
 
@@ -93,8 +95,8 @@ def simulate(
     >>> cj.simulate(chain, key=0, num_chains=64, num_generations=20)["log_std"].shape
     (21, 64)
     """
-    spec = make_run_spec(
-        chain,
+    request = Request(
+        chain=chain,
         key=key,
         num_chains=num_chains,
         num_generations=num_generations,
@@ -109,10 +111,13 @@ def simulate(
         store=store,
         state=state,
     )
+    spec = make_run_spec(request)
     if spec.store is None:
         return _Execution(spec, MemoryRecorder(spec), progress).run()
-    opened: Any = SharedRecorder if spec.is_joint else DiskRecorder
-    with opened.open(spec) as recorder:
+    if not spec.is_joint:
+        with DiskRecorder.open(spec) as recorder:
+            return _Execution(spec, recorder, progress).run()
+    with SharedRecorder.open(spec, DiskRecorder.open) as recorder:
         return _Execution(spec, recorder, progress).run()
 
 
@@ -135,7 +140,7 @@ class _Execution:
         self._compiling = threading.Lock()
 
     def run(self) -> Records:
-        """Every batch; the first error, or an interrupt, stops the rest after the call in hand."""
+        """Run every batch; an error or an interrupt stops the rest after the current call."""
         workers = max(1, min(len(self._spec.workers), len(self._batches)))
         with self._progress, ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(self._run_batch, batch) for batch in self._batches]
@@ -170,8 +175,9 @@ class _Execution:
         ids = spec.first_chain + begin + np.minimum(position, size - 1)
         chains = jax.device_put(Batch(ids.astype(np.uint32), position < size), worker.device)
         chain, advance = worker.chain, advance_batch
-        if chain.family.runs_on_host:
-            chain, advance = host_program.at(chain, batch.place(self._stop)), host_program.advance
+        if chain.schedule.on_host:
+            context = batch.host_context(self._stop)
+            chain, advance = host_program.with_context(chain, context), host_program.advance
         arguments = (program, chain, worker.key, chains)
         carry, records = empty_buffers(program, spec.carry_shape, spec.record_shape, spec.width)
         now, leaves = batch.generation, batch.leaves()
@@ -208,7 +214,7 @@ class _Execution:
 
 
 class _Pace:
-    """Generations per call: where somebody may wait for a call to end, a second of them."""
+    """Chooses the generations of a call: about a second of them in a run that is watched."""
 
     def __init__(self, spec: RunSpec, *, is_watched: bool) -> None:
         self._is_fixed = spec.generation_chunk is not None or not is_watched
@@ -217,7 +223,7 @@ class _Pace:
             self.generations = max(1, spec.num_generations // _CALLS)
 
     def note(self, steps: int, seconds: float) -> None:
-        """A call of so many generations took so long."""
+        """Note the duration of a call of so many generations."""
         if self._is_fixed or steps == 0:
             return
         if seconds > _LONG:
@@ -228,13 +234,13 @@ class _Pace:
 
 
 class _Worker:
-    """What stays on a device from batch to batch.
+    """The arrays that stay on a device from batch to batch.
 
     Attributes:
       device: None for the default one.
       chain: the process, its numbers on the device.
       key: two words of the run's key.
-      records: room for the records of each program.
+      records: buffers for the records of each program.
     """
 
     def __init__(self, spec: RunSpec, device: Any) -> None:
@@ -245,7 +251,7 @@ class _Worker:
         self._spare: dict[Program, tuple[dict, Future]] = {}
 
     def exchange(self, program: Program, records: dict, busy: Future) -> dict:
-        """Other room for records, while what is in this one is being used."""
+        """Return other buffers for records while these are in use."""
         if program not in self._spare:
             self._spare[program] = records, busy
             return jax.tree.map(jnp.zeros_like, records)

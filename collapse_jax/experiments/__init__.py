@@ -1,56 +1,35 @@
 """Ready experiments: config -> chain -> records -> summary -> figures.
 
+Every module here is imported, and every distribution with an entry point in the group
+"collapse_jax.plugins": experiments and policies register themselves when they are defined.
+
 >>> from collapse_jax.experiments import EXPERIMENTS
 >>> experiment = EXPERIMENTS["gaussian"].at_scale("smoke")
 >>> experiment.topic, experiment.num_chains
 ('gaussian', 300)
 """
 
-from collapse_jax.experiments.base import SCALES, AbstractExperiment, Summary
-from collapse_jax.experiments.discrete import DiscreteExperiment
-from collapse_jax.experiments.gaussian import GaussianExperiment
-from collapse_jax.experiments.gmm import GmmExperiment, GmmPairExperiment
-from collapse_jax.experiments.growing import GrowingExperiment
-from collapse_jax.experiments.lm import LmExperiment
-from collapse_jax.experiments.mad import MadExperiment
-from collapse_jax.experiments.one_shot import OneShotExperiment
-from collapse_jax.experiments.original_shares import KeepGaussianExperiment, KeepWordsExperiment
-from collapse_jax.experiments.regimes import RegimesExperiment
-from collapse_jax.experiments.vae import VaeExperiment
-from collapse_jax.experiments.weighting import WeightingExperiment
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from typing import Any
 
-EXPERIMENTS: dict[str, type[AbstractExperiment]] = {
-    "gaussian": GaussianExperiment,
-    "discrete": DiscreteExperiment,
-    "one-shot": OneShotExperiment,
-    "regimes": RegimesExperiment,
-    "growing": GrowingExperiment,
-    "keep-gaussian": KeepGaussianExperiment,
-    "keep-words": KeepWordsExperiment,
-    "mad": MadExperiment,
-    "weighting": WeightingExperiment,
-    "gmm": GmmExperiment,
-    "gmm-pair": GmmPairExperiment,
-    "vae": VaeExperiment,
-    "lm": LmExperiment,
-}
+from collapse_jax.experiments.base import EXPERIMENTS, SCALES, AbstractExperiment, Summary
 
-__all__ = [
-    "EXPERIMENTS",
-    "SCALES",
-    "AbstractExperiment",
-    "DiscreteExperiment",
-    "GaussianExperiment",
-    "GmmExperiment",
-    "GmmPairExperiment",
-    "GrowingExperiment",
-    "KeepGaussianExperiment",
-    "KeepWordsExperiment",
-    "LmExperiment",
-    "MadExperiment",
-    "OneShotExperiment",
-    "RegimesExperiment",
-    "Summary",
-    "VaeExperiment",
-    "WeightingExperiment",
-]
+__all__ = ["EXPERIMENTS", "SCALES", "AbstractExperiment", "Summary"]
+
+_FIRST = ("gaussian", "discrete")  # the main jobs head every list
+_MODULES = [_module.name for _module in pkgutil.iter_modules(__path__)]
+
+for _name in dict.fromkeys((*_FIRST, *_MODULES)):
+    importlib.import_module(f"{__name__}.{_name}")
+for _plugin in entry_points(group="collapse_jax.plugins"):
+    _plugin.load()
+
+
+def __getattr__(name: str) -> Any:
+    """Return the class of an experiment by its name, such as `GaussianExperiment`."""
+    for experiment in EXPERIMENTS.values():
+        if experiment.__name__ == name:
+            return experiment
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

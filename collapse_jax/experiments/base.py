@@ -1,17 +1,15 @@
-"""What an experiment is to the command line and to reports."""
+"""The seam of experiments to the command line and to reports."""
 
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.results.records import Records
 from collapse_jax.results.statements import Statement
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 
-PolicyConfig = Replace | Accumulate | AccumulateSubsample | Mixing | Fresh
 Scales = Mapping[str, Mapping[str, Any]]
 SCALES = ("smoke", "laptop", "paper")
 
@@ -36,7 +34,11 @@ class Summary:
 class AbstractExperiment(abc.ABC):
     """A frozen config that can run itself and show what came out.
 
+    A subclass with a `name` of its own registers itself: `collapse list` shows it, and
+    `collapse run NAME` takes its fields as options.
+
     Attributes:
+      name: on the command line.
       topic: the family it is about.
       scales: settings that differ from the defaults, by scale: "smoke" ends within seconds,
         "laptop" (the defaults) within minutes, "paper" has the paper's sizes and may take
@@ -46,10 +48,26 @@ class AbstractExperiment(abc.ABC):
       presets: settings that `--preset` of the command line starts from, by its name.
     """
 
+    name: ClassVar[str]
     topic: ClassVar[str]
     scales: ClassVar[Scales]
     hours: ClassVar[Mapping[str, float]]
     presets: ClassVar[Scales] = {}
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Register experiments that have a name of their own.
+
+        Raises:
+          ValueError: if an experiment of another module has the name.
+        """
+        super().__init_subclass__(**settings)
+        if "name" not in cls.__dict__:
+            return
+        known = EXPERIMENTS.get(cls.name, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            allowed = f"{known.__module__}.{known.__qualname__} has this name"
+            raise check.fail(f"{cls.__qualname__}.name", cls.name, allowed, "choose another name")
+        EXPERIMENTS[cls.name] = cls
 
     @classmethod
     def at_scale(cls, scale: str) -> Self:
@@ -90,3 +108,7 @@ class AbstractExperiment(abc.ABC):
     @abc.abstractmethod
     def summarize(records: Records) -> Summary:
         """The findings in words and numbers."""
+
+
+EXPERIMENTS: dict[str, type[AbstractExperiment]] = {}
+"""Experiments by name, in the order in which they were registered."""

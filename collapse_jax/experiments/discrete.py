@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.simulate import simulate
-from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import Discrete
 from collapse_jax.plots import discrete as plots
@@ -27,6 +28,7 @@ class DiscreteExperiment(AbstractExperiment):
     the distinct words to be gone within ten generations and nine in ten after 200.
     """
 
+    name = "discrete"
     topic = "discrete"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 8, "num_generations": 10},
@@ -34,7 +36,7 @@ class DiscreteExperiment(AbstractExperiment):
     }
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.005, "laptop": 0.006, "paper": 0.25}
 
-    policy: PolicyConfig = dataclasses.field(default_factory=Replace)
+    policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means the length of the text."""
     source: str = "text"
     """text, docstrings, text:FILE, zipf:K (probabilities 1/rank), or labels as FILE:COLUMN."""
@@ -67,11 +69,11 @@ class DiscreteExperiment(AbstractExperiment):
         return {
             "diversity": (
                 "States left, entropy and tail mass by generation.",
-                plots.figure_diversity(records),
+                plots.figure_diversity(records.dataset, records.theory),
             ),
             "survival": (
                 "Share of chains in which a word is still alive.",
-                plots.figure_survival(records),
+                plots.figure_survival(records.dataset),
             ),
         }
 

@@ -7,13 +7,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.metric import Metric
+from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.simulate import simulate
-from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.sources import NORMAL, make_source
 from collapse_jax.families import Gaussian
 from collapse_jax.plots import gaussian as plots
 from collapse_jax.policies import Replace
-from collapse_jax.results.records import Records, Variable, check_complete
+from collapse_jax.results.records import Records, check_complete, concat_datasets
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.statements import Statement, equals
 from collapse_jax.store.store import Store
@@ -22,22 +24,23 @@ from collapse_jax.utils import check
 PAPER_SIZES = (100, 500, 1000, 10_000)
 
 
-def mean_error(key, family, params, corpus, source, first):
-    """|mu_hat - mu|."""
+def _mean_error(key, family, params, corpus, source, generation0):
     return abs(params.mean[0] - source.truth.mean[0])
 
 
-def std_error(key, family, params, corpus, source, first):
-    """|sigma_hat - sigma|."""
+def _std_error(key, family, params, corpus, source, generation0):
     import jax.numpy as jnp
 
     return abs(jnp.exp(params.log_scale[0]) - jnp.exp(source.truth.log_scale[0]))
 
 
-def _stack(parts: Sequence[Variable]) -> Variable:
-    """One variable of every size, along a last dimension."""
-    values = np.stack([part.values for part in parts], axis=-1)
-    return Variable((*parts[0].dims, "num_samples"), values)
+_READS = ("params", "source")
+mean_error = Metric(
+    _mean_error, "mean_error", unit="data units", reads=_READS, long_name="|mu_hat - mu|"
+)
+std_error = Metric(
+    _std_error, "std_error", unit="data units", reads=_READS, long_name="|sigma_hat - sigma|"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,7 @@ class GaussianExperiment(AbstractExperiment):
     "unbiased" and by 1/M under "mle".
     """
 
+    name = "gaussian"
     topic = "gaussian"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 300, "num_generations": 20},
@@ -56,7 +60,7 @@ class GaussianExperiment(AbstractExperiment):
     }
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.011, "laptop": 0.012, "paper": 0.02}
 
-    policy: PolicyConfig = dataclasses.field(default_factory=Replace)
+    policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means 100, 500, 1000 and 10000."""
     estimator: Literal["unbiased", "mle"] = "unbiased"
     """Divisor of the variance: M - 1 or M."""
@@ -70,27 +74,30 @@ class GaussianExperiment(AbstractExperiment):
     """Record every k-th generation, and the last."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """One run per size, joined along a last dimension "num_samples"."""
+        """Run every size, and join the runs along a last dimension "num_samples"."""
+        import pandas
+
         given = self.policy.num_samples
         sizes = PAPER_SIZES if given is None else (check.integer("policy.num-samples", given, 2),)
         parts = [
             self._run_size(size, seed, progress, store and store.part(f"M{size}")) for size in sizes
         ]
         check_complete(parts)
-        first = parts[0]
-        variables = {
-            name: _stack([part.variables[name] for part in parts]) for name in first.variables
-        }
-        coordinates = {
-            **first.coordinates,
-            "num_samples": Variable(("num_samples",), np.array(sizes)),
-        }
-        state = first.state if len(parts) == 1 else None
-        curves = {name: _stack([part.theory[name] for part in parts]) for name in first.theory}
-        return Records(variables, coordinates, first.config, first.provenance, state, curves)
+        index = pandas.Index(sizes, name="num_samples")
+
+        def joined(datasets: Sequence[Any]) -> Any:
+            return concat_datasets(datasets, index).transpose(..., "num_samples")
+
+        return Records(
+            joined([part.dataset for part in parts]),
+            parts[0].config,
+            parts[0].provenance,
+            parts[0].state if len(parts) == 1 else None,
+            joined([part.theory for part in parts]),
+        )
 
     def _run_size(self, size: int, seed: int, progress: bool, store: Store | None) -> Records:
-        policy = dataclasses.replace(self.policy, num_samples=size)
+        policy: Any = dataclasses.replace(self.policy, num_samples=size)  # pyright: ignore
         chain = Chain(Gaussian(1, self.estimator), make_source(self.source, as_rows=True), policy)
         return simulate(
             chain,
@@ -110,11 +117,11 @@ class GaussianExperiment(AbstractExperiment):
         return {
             "errors": (
                 "Errors of mean and standard deviation by generation.",
-                plots.figure_errors(records),
+                plots.figure_errors(records.dataset),
             ),
             "log_std": (
                 "Mean of ln sigma by generation, with its exact expectation.",
-                plots.figure_log_std(records),
+                plots.figure_log_std(records.dataset, records.theory),
             ),
         }
 

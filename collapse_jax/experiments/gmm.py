@@ -7,14 +7,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.engine.simulate import simulate
-from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import GaussianMixture
 from collapse_jax.plots import gaussian_mixture as plots
 from collapse_jax.policies import Replace
-from collapse_jax.results.records import Records, Variable, check_complete
+from collapse_jax.results.records import Records, check_complete, dataset_of
 from collapse_jax.results.statements import Statement
 from collapse_jax.sources import Normal, NormalMixture
 from collapse_jax.store.store import Store
@@ -57,6 +58,7 @@ class GmmExperiment(AbstractExperiment):
     generation, large ones drift; no variance is ever floored.
     """
 
+    name = "gmm"
     topic = "gmm"
     scales: ClassVar[Scales] = {
         "smoke": {"sizes": (100, 200), "num_chains": 4, "num_generations": 60},
@@ -64,7 +66,7 @@ class GmmExperiment(AbstractExperiment):
     }
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.018, "laptop": 0.06, "paper": 0.8}
 
-    policy: PolicyConfig = dataclasses.field(default_factory=Replace)
+    policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means `sizes`."""
     sizes: tuple[int, ...] = (500, 1000, 10_000, 50_000, 200_000)
     """Rows M of a generation, one study each."""
@@ -85,8 +87,8 @@ class GmmExperiment(AbstractExperiment):
         """One run per size, quantiles over its chains, and snapshots of chain 0 of the first."""
         given = self.policy.num_samples
         sizes = self.sizes if given is None else (check.integer("policy.num-samples", given, 2),)
-        for place, size in enumerate(sizes):
-            check.integer(f"sizes[{place}]", size, 2)
+        for index, size in enumerate(sizes):
+            check.integer(f"sizes[{index}]", size, 2)
         check.integer("most-rows", self.most_rows, 1)
         chains = [min(self.num_chains, max(_FEWEST, self.most_rows // size)) for size in sizes]
         parts = [
@@ -98,21 +100,23 @@ class GmmExperiment(AbstractExperiment):
         one = self._one_chain(sizes[0], seed, store and store.part("snapshots"))
         check_complete([*parts, one])
         variables = _curves(parts)
-        variables["num_chains"] = Variable(("num_samples",), np.array(chains))
-        snapshots = self._snapshots(one)
+        named = {"long_name": "chains of a size", "units": "chains"}
+        variables["num_chains"] = (("num_samples",), np.array(chains), named)
+        variables |= self._snapshots(one)
         coordinates = {
-            "generation": parts[0].coordinates["generation"],
-            "quantile": Variable(("quantile",), np.array(_LEVELS)),
-            "num_samples": Variable(("num_samples",), np.array(sizes)),
-            "snapshot": snapshots.pop("snapshot"),
+            "generation": parts[0].dataset["generation"],
+            "quantile": ("quantile", np.array(_LEVELS)),
+            "num_samples": ("num_samples", np.array(sizes)),
+            "snapshot": ("snapshot", np.array(self._wanted())),
         }
-        return Records(variables | snapshots, coordinates, parts[-1].config, parts[-1].provenance)
+        dataset = dataset_of(variables, coordinates)
+        return Records(dataset, parts[-1].config, parts[-1].provenance)
 
     def _simulate(self, size: int, seed: int, progress: bool, **more: Any) -> Records:
         source = truth(self.source)
         assert source.row_dim is not None
         family = GaussianMixture(self.num_components, source.row_dim, init=self.start)
-        policy = dataclasses.replace(self.policy, num_samples=size)
+        policy: Any = dataclasses.replace(self.policy, num_samples=size)  # pyright: ignore
         settings = {
             "num_generations": self.num_generations,
             "metrics": ("log_spreads", "effective_components"),
@@ -135,15 +139,14 @@ class GmmExperiment(AbstractExperiment):
         """Generations of snapshots."""
         return [generation for generation in SNAPSHOTS if generation <= self.num_generations]
 
-    def _snapshots(self, records: Records) -> dict[str, Variable]:
-        """Rows and model of a chain."""
-        wanted = self._wanted()
-        places = np.searchsorted(records["generation"], wanted)
-        found = {"snapshot": Variable(("snapshot",), np.array(wanted))}
+    def _snapshots(self, records: Records) -> dict[str, Any]:
+        """Return rows and model of a chain at the wanted generations."""
+        indices = np.searchsorted(records["generation"], self._wanted())
+        found = {}
         for name in ("samples", "weights", "means", "covariances"):
-            variable = records.variables[name]
-            dims = ("snapshot", *variable.dims[2:])
-            found[f"snapshot_{name}"] = Variable(dims, variable.values[places, 0])
+            one = records.dataset[name]
+            dims = ("snapshot", *one.dims[2:])
+            found[f"snapshot_{name}"] = (dims, one.values[indices, 0], one.attrs)
         return found
 
     @staticmethod
@@ -153,11 +156,11 @@ class GmmExperiment(AbstractExperiment):
         return {
             "snapshots": (
                 f"One chain of M = {size:,} rows: data and fitted components.",
-                plots.figure_snapshots(records),
+                plots.figure_snapshots(records.dataset),
             ),
             "curves": (
                 "Distance to model 0, spread and number of components by generation.",
-                plots.figure_curves(records),
+                plots.figure_curves(records.dataset),
             ),
         }
 
@@ -197,6 +200,8 @@ class GmmPairExperiment(GmmExperiment):
     them to be kept as long as the corpus is large, and to merge or lose one another if not.
     """
 
+    name = "gmm-pair"
+
     source: str = PAIR
     """pair (standard normal laws at -2 and 2), blob (a single one), or a FILE.npy of rows."""
 
@@ -230,8 +235,17 @@ def _statements(records: Records) -> list[Statement]:
     ]
 
 
-def _curves(parts: list[Records]) -> dict[str, Variable]:
-    """Quantiles over the chains of every size, [generation, quantile, num_samples]."""
+_UNITS = {
+    "log_l2_squared": "1",
+    "log_spread": "1",
+    "effective_components": "components",
+    "num_iterations": "iterations",
+    "log_likelihood": "nats per row",
+}
+
+
+def _curves(parts: list[Records]) -> dict[str, Any]:
+    """Return quantiles over the chains of every size, [generation, quantile, num_samples]."""
     quantities: dict[str, Any] = {
         "log_l2_squared": lambda part: part["log_l2_squared"],
         "log_spread": lambda part: part["log_spreads"].mean(axis=-1),
@@ -241,13 +255,19 @@ def _curves(parts: list[Records]) -> dict[str, Variable]:
     }
     dims = ("generation", "quantile", "num_samples")
     variables = {
-        f"{name}_quantile": Variable(
-            dims, np.stack([_quantiles(quantity(part)) for part in parts], axis=-1)
+        f"{name}_quantile": (
+            dims,
+            np.stack([_quantiles(quantity(part)) for part in parts], axis=-1),
+            {
+                "long_name": f"quantile over chains of {name.replace('_', ' ')}",
+                "units": _UNITS[name],
+            },
         )
         for name, quantity in quantities.items()
     }
     stopped = [int(np.sum(part["status"][-1] > 0)) for part in parts]
-    return variables | {"stopped": Variable(("num_samples",), np.array(stopped))}
+    named = {"long_name": "chains that ended before the last generation", "units": "chains"}
+    return variables | {"stopped": (("num_samples",), np.array(stopped), named)}
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.statements import Statement, equals
 from collapse_jax.sources import Normal
@@ -38,6 +38,7 @@ class GrowingExperiment(AbstractExperiment):
     enough, i ln i is not, though it takes long to show.
     """
 
+    name = "growing"
     topic = "gaussian"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 500, "num_generations": 20},
@@ -67,13 +68,12 @@ class GrowingExperiment(AbstractExperiment):
             progress=progress,
             store=store,
         )
-        names = np.array(list(GROWTH))
-        coordinates = {**records.coordinates, "num_samples": Variable(("num_samples",), names)}
+        dataset = records.dataset.assign_coords(num_samples=list(GROWTH))
         curves = [theory.expected_wasserstein2_squared(sizes, "unbiased") for sizes in schedules]
-        exact = Variable(("generation", "num_samples"), np.stack(curves, axis=-1))
-        return dataclasses.replace(
-            records, coordinates=coordinates, expected={"wasserstein2_squared": exact}
-        )
+        named = {"long_name": "E W2^2 in units of the truth's variance", "units": "1"}
+        values = (("generation", "num_samples"), np.stack(curves, axis=-1), named)
+        exact = dataset_of({"wasserstein2_squared": values}, {})
+        return dataclasses.replace(records, source=dataset, expected=exact)
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

@@ -5,18 +5,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
-
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.multiprocess import is_first
 from collapse_jax.engine.simulate import simulate
-from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.lm_corpora import write_corpora
 from collapse_jax.experiments.lm_findings import split, summarize
 from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
 from collapse_jax.policies import Mixing, Replace
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records, concat_datasets
 from collapse_jax.sources import TokenBlocks
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
@@ -84,6 +83,7 @@ class LmExperiment(AbstractExperiment):
     themselves instead.
     """
 
+    name = "lm"
     topic = "lm"
     scales: ClassVar[Scales] = {
         "smoke": {"preset": "micro", **PRESETS["micro"], "penalties": (2.0,)},
@@ -103,7 +103,7 @@ class LmExperiment(AbstractExperiment):
         "paper", "runner", "paper-keep10", "paper-penalty", "small", "tiny", "micro"
     ] = "tiny"
     """Settings to start from; options given beside it win."""
-    policy: PolicyConfig = dataclasses.field(default_factory=Replace)
+    policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means as many blocks as there are."""
     kept: tuple[float, ...] = (0.1,)
     """Shares of original blocks in every corpus, each a study beside that of the policy."""
@@ -217,7 +217,7 @@ class LmExperiment(AbstractExperiment):
 
         network: Any = self.model
         if self.model == "random":
-            network = lm.Config(
+            network = lm.OPTConfig(
                 vocab_size=vocab_size,
                 hidden_size=self.hidden_size,
                 num_hidden_layers=self.num_layers,
@@ -250,7 +250,7 @@ class LmExperiment(AbstractExperiment):
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
         """Perplexities, diversity and training."""
-        studies = split(records)
+        studies = {name: one.dataset for name, one in split(records).items()}
         return {
             "perplexity": (
                 "Perplexity of the original test text by generation, a line per run.",
@@ -277,17 +277,13 @@ class LmExperiment(AbstractExperiment):
 
 
 def _joined(studies: Mapping[str, Records]) -> Records:
-    """All studies in one, along the dim "study"; corpora lie in files of their own."""
-    first = next(iter(studies.values()))
-    variables = {}
-    for name, one in first.variables.items():
-        if name != "corpus":
-            values = np.stack([records[name] for records in studies.values()], axis=2)
-            variables[name] = Variable((*one.dims[:2], "study", *one.dims[2:]), values)
-    coordinates = {
-        name: one for name, one in first.coordinates.items() if one.dims != ("chain",)
-    } | {
-        "chain": first.coordinates["chain"],
-        "study": Variable(("study",), np.array(list(studies))),
-    }
-    return dataclasses.replace(first, variables=variables, coordinates=coordinates, expected=dict)
+    """Join the studies along a dimension "study"; corpora lie in files of their own."""
+    import pandas
+
+    slim = [
+        records.dataset.drop_vars(["corpus", "first_event"], errors="ignore")
+        for records in studies.values()
+    ]
+    joined = concat_datasets(slim, pandas.Index(list(studies), name="study"))
+    joined = joined.transpose("generation", "chain", "study", ...)
+    return dataclasses.replace(next(iter(studies.values())), source=joined, expected=None)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collapse_jax.experiments.base import Summary
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records
 from collapse_jax.results.statements import Statement
 from collapse_jax.utils.interval import mean_over_chains
 
@@ -153,14 +153,10 @@ def _shown(perplexity: Any) -> str:
 
 
 def split(records: Records) -> dict[str, Records]:
-    """Each study of a run by itself."""
-    parts = {}
-    for place, study in enumerate(records["study"]):
-        variables = {
-            name: Variable(
-                tuple(dim for dim in one.dims if dim != "study"), one.values[:, :, place]
-            )
-            for name, one in records.variables.items()
-        }
-        parts[str(study)] = dataclasses.replace(records, variables=variables)
-    return parts
+    """Return the records of every study of a run by name."""
+    return {
+        str(study): dataclasses.replace(
+            records, source=records.dataset.isel(study=index, drop=True)
+        )
+        for index, study in enumerate(records["study"])
+    }

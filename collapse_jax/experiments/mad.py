@@ -12,7 +12,7 @@ from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh, Mixing, Replace
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.statements import MOST_ERRORS, Statement, exceeds
 from collapse_jax.sources import Normal
@@ -28,6 +28,7 @@ class MadExperiment(AbstractExperiment):
     lambda; a fixed real half to delay it and leave a bias; a fresh real half to prevent it.
     """
 
+    name = "mad"
     topic = "gaussian"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 200, "num_generations": 10},
@@ -64,9 +65,9 @@ class MadExperiment(AbstractExperiment):
             progress=progress,
             store=store,
         )
-        names = Variable(("policy",), np.array(list(loops)))
-        coordinates = {**records.coordinates, "policy": names}
-        return dataclasses.replace(records, coordinates=coordinates)
+        return dataclasses.replace(
+            records, source=records.dataset.assign_coords(policy=list(loops))
+        )
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

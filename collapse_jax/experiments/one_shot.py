@@ -13,7 +13,7 @@ from collapse_jax.experiments.gaussian import mean_error, std_error
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.statements import equals
 from collapse_jax.sources import Normal
@@ -28,6 +28,7 @@ class OneShotExperiment(AbstractExperiment):
     errors to fall as 1 / sqrt(M): E|mean error| = sqrt(2 / (pi M)).
     """
 
+    name = "one-shot"
     topic = "gaussian"
     scales: ClassVar[Scales] = {"smoke": {"most": 100, "num_chains": 1000}}
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.008, "laptop": 0.02, "paper": 0.02}
@@ -53,7 +54,8 @@ class OneShotExperiment(AbstractExperiment):
             store=store,
         )
         exact = np.sqrt(2 / (np.pi * np.array(sizes, np.float64)))
-        curve = {"mean_error": Variable(("num_samples",), exact)}
+        named = {"long_name": "E |mu_hat - mu| in units of the truth's sigma", "units": "1"}
+        curve = dataset_of({"mean_error": (("num_samples",), exact, named)}, {})
         return dataclasses.replace(records, expected=curve)
 
     @staticmethod

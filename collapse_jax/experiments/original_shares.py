@@ -13,7 +13,7 @@ from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.plots.original_shares import figure_keep
 from collapse_jax.policies import Mixing
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records
 from collapse_jax.results.statements import Statement
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
@@ -65,11 +65,9 @@ class _KeepExperiment(AbstractExperiment):
             store=store,
         )
         dims = ("generation", "num_samples", "gamma")
-        variables = {
-            **records.variables,
-            "surviving": Variable(dims, self.surviving(records, chain.source)),
-        }
-        return dataclasses.replace(records, variables=variables)
+        named = {"long_name": f"{self.what} left, relative to a fit to original data", "units": "1"}
+        surviving = (dims, self.surviving(records, chain.source), named)
+        return dataclasses.replace(records, source=records.dataset.assign(surviving=surviving))
 
     @classmethod
     def figures(cls, records: Records) -> Mapping[str, tuple[str, Any]]:  # pyright: ignore
@@ -79,7 +77,7 @@ class _KeepExperiment(AbstractExperiment):
             "generation by share of original data and corpus size, and by generation for the "
             "largest corpus."
         )
-        return {"keep": (caption, figure_keep(records, cls.what, ENOUGH))}
+        return {"keep": (caption, figure_keep(records.dataset, cls.what, ENOUGH))}
 
     @classmethod
     def summarize(cls, records: Records) -> Summary:  # pyright: ignore
@@ -130,6 +128,7 @@ class KeepGaussianExperiment(_KeepExperiment):
     smaller M, and a few percent of it to keep most.
     """
 
+    name = "keep-gaussian"
     topic = "gaussian"
     what = "typical standard deviation"
     scales: ClassVar[Scales] = {
@@ -163,6 +162,7 @@ class KeepWordsExperiment(_KeepExperiment):
     hundred generations if nothing is kept.
     """
 
+    name = "keep-words"
     topic = "discrete"
     what = "distinct words"
     scales: ClassVar[Scales] = {

@@ -13,7 +13,7 @@ from collapse_jax.experiments.gaussian import mean_error, std_error
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.statements import Statement
 from collapse_jax.sources import Normal
@@ -33,6 +33,7 @@ class RegimesExperiment(AbstractExperiment):
     stay bounded under accumulation, and to grow slowly for a subsample of fixed size.
     """
 
+    name = "regimes"
     topic = "gaussian"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 200, "num_generations": 20},
@@ -66,14 +67,15 @@ class RegimesExperiment(AbstractExperiment):
             store=store,
         )
         names = np.array([type(policy).__name__ for policy in policies])
-        coordinates = {**records.coordinates, "policy": Variable(("policy",), names)}
         sizes = np.full(self.num_generations + 1, size)
         curves = {}
         if self.estimator == "mle":
             curves["accumulate"] = gaussian_accumulation.accumulate_mean_squared_error(sizes, "mle")
         curves["replace"] = theory.mean_squared_error(sizes, self.estimator)
-        exact = {name: Variable(("generation",), curve) for name, curve in curves.items()}
-        return dataclasses.replace(records, coordinates=coordinates, expected=exact)
+        named = {"long_name": "E (mu_hat - mu)^2 in units of the truth's variance", "units": "1"}
+        exact = {name: (("generation",), curve, named) for name, curve in curves.items()}
+        dataset = records.dataset.assign_coords(policy=names)
+        return dataclasses.replace(records, source=dataset, expected=dataset_of(exact, {}))
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What any sweep looks like: every variable of the last generation over the grid."""
+"""Figures and summary of any sweep: every variable of the last generation over the grid."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,34 +7,34 @@ import numpy as np
 
 from collapse_jax.experiments.base import Summary
 from collapse_jax.plots.grid import figure_grid
+from collapse_jax.results.grid import axis_names
 from collapse_jax.results.records import Records
 
 _MOST_ROWS = 60
 
 
 def final_means(records: Records) -> dict[str, np.ndarray]:
-    """Mean over chains of every scalar variable in the last generation, [axis, ...]."""
-    names = _axes(records)
-    means = {}
+    """Return the mean over chains of every scalar variable in the last generation, [axis, ...].
+
+    Args:
+      records: of a sweep; of reduced ones the recorded means.
+    """
+    axes, means = axis_names(records.config["axes"]), {}
+    is_reduced = records.config.get("reduce") is not None
     for name, one in records.variables.items():
-        if name.startswith("status") or name.endswith("_std") or one.dims[0] != "generation":
+        is_mean = one.dims[:1] == ("generation",) and (not is_reduced or name.endswith("_mean"))
+        if not is_mean or name == "status":
             continue
-        values, dims = one.values[-1], list(one.dims[1:])
-        if "chain" in dims:
-            values = np.mean(values, axis=dims.index("chain"), dtype=np.float64)
-            dims.remove("chain")
-        single = [k for k, dim in enumerate(dims) if dim not in names and values.shape[k] == 1]
-        if len(dims) - len(single) == len(names):
-            means[name.removesuffix("_mean")] = np.squeeze(values, tuple(single))
+        final = one.isel(generation=-1)
+        if "chain" in final.dims:
+            final = final.astype(np.float64).mean("chain", skipna=False)
+        final = final.squeeze(
+            [dim for dim in final.dims if dim not in axes and final.sizes[dim] == 1]
+        )
+        if set(final.dims) == set(axes):
+            label = str(name).removesuffix("_mean") if is_reduced else str(name)
+            means[label] = final.transpose(*axes).values
     return means
-
-
-def _axes(records: Records) -> list[str]:
-    paths = list(records.config["axes"])
-    short = [path.rsplit(".", maxsplit=1)[-1] for path in paths]
-    return [
-        name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)
-    ]
 
 
 class SweepView:
@@ -43,7 +43,7 @@ class SweepView:
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
         """One panel per variable."""
-        names = _axes(records)
+        names = axis_names(records.config["axes"])
         axes = {name: records[name] for name in names}
         caption = "Means over chains in the last generation, over the grid."
         return {"sweep": (caption, figure_grid(axes, final_means(records)))}
@@ -51,7 +51,7 @@ class SweepView:
     @staticmethod
     def summarize(records: Records) -> Summary:
         """One row per point."""
-        names, means = _axes(records), final_means(records)
+        names, means = axis_names(records.config["axes"]), final_means(records)
         table = [[*names, *means]]
         shape = tuple(len(records[name]) for name in names)
         for point in list(np.ndindex(shape))[:_MOST_ROWS]:

@@ -7,14 +7,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.simulate import simulate
-from collapse_jax.experiments.base import AbstractExperiment, PolicyConfig, Scales, Summary
+from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import VAE
 from collapse_jax.families.vae.classifier import Classifier
 from collapse_jax.families.vae.family import LATENT_EDGES
 from collapse_jax.plots import vae as plots
 from collapse_jax.policies import Replace
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records
 from collapse_jax.results.statements import Statement, mean_with_interval
 from collapse_jax.sources import Images
 from collapse_jax.store.store import Store
@@ -44,6 +45,7 @@ class VaeExperiment(AbstractExperiment):
     to generation, and digits to blur into one another.
     """
 
+    name = "vae"
     topic = "vae"
     scales: ClassVar[Scales] = {
         "smoke": {
@@ -63,7 +65,7 @@ class VaeExperiment(AbstractExperiment):
     preset: Literal["digits", "paper"] = "digits"
     """Settings to start from; options given beside it win."""
 
-    policy: PolicyConfig = dataclasses.field(default_factory=Replace)
+    policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """What each model is trained on; num_samples None means as many as there are originals."""
     source: str = "digits"
     """digits, mnist, FILE.npz (x, y) or a folder of images."""
@@ -114,34 +116,39 @@ class VaeExperiment(AbstractExperiment):
             store=store and store.part("chains"),
         )
         middles = (LATENT_EDGES[1:] + LATENT_EDGES[:-1]) / 2
-        coordinates = {**records.coordinates, "bin": Variable(("bin",), middles)}
-        variables = dict(records.variables)
+        named = {"long_name": "middle of a bin of latents", "units": "1"}
+        dataset = records.dataset.assign_coords(bin=("bin", middles, named))
         if source.labels is not None:
             counts = np.bincount(source.labels)
-            variables["original_shares"] = Variable(("class",), counts / counts.sum())
-        return dataclasses.replace(records, variables=variables, coordinates=coordinates)
+            named = {"long_name": "share of original images by class", "units": "1"}
+            shares = ("class", counts / counts.sum(), named)
+            dataset = dataset.assign(original_shares=shares)
+        return dataclasses.replace(records, source=dataset)
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
         """Samples, latents, quality and classes."""
         figures = {
-            "samples": ("Images decoded by the models of one run.", plots.figure_samples(records)),
+            "samples": (
+                "Images decoded by the models of one run.",
+                plots.figure_samples(records.dataset),
+            ),
             "density": (
                 "Latents that the first model's encoder gives to images of later models.",
-                plots.figure_density(records),
+                plots.figure_density(records.dataset),
             ),
             "latents": (
                 "Their mean and standard deviation, a line per run; band: one std over runs.",
-                plots.figure_latents(records),
+                plots.figure_latents(records.dataset),
             ),
             "quality": (
                 "Fit to held-out originals, and diversity, a line per run.",
-                plots.figure_quality(records),
+                plots.figure_quality(records.dataset),
             ),
         }
         if "class_shares" in records.variables:
             caption = "Which classes are lost: shares by a classifier of original images."
-            figures["classes"] = (caption, plots.figure_classes(records))
+            figures["classes"] = (caption, plots.figure_classes(records.dataset))
         return figures
 
     @staticmethod

@@ -6,18 +6,17 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import AbstractCorpus
+from collapse_jax.core.policy import Step
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh
-from collapse_jax.random.keys import Keys
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.statements import equals
 from collapse_jax.sources import Normal
@@ -51,24 +50,15 @@ class WeightedFresh(Fresh):
         weight = check.number("WeightedFresh.weight", self.weight, 0, 1, remedy)
         object.__setattr__(self, "weight", weight)
 
-    def next(
-        self,
-        keys: Keys,
-        generation: Int[Array, ""],
-        model_draw: Any,
-        original_draw: Any,
-        corpus: AbstractCorpus | None,
-        memory: Any,
-        first: Any,
-    ) -> tuple[AbstractCorpus, Any]:
-        """Both parts pooled as if their sizes were in the ratio of the weights."""
+    def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
+        """Pool both parts as if their sizes were in the ratio of the weights."""
         size = self.initial_size
-        made = model_draw(self.num_samples, self.num_samples)
-        real = original_draw(self.num_original, self.num_original)
+        made: Any = step.model(self.num_samples, self.num_samples)
+        real: Any = step.original(self.num_original, self.num_original)
         made = dataclasses.replace(made, num_rows=size * (1 - self.weight))
         real = dataclasses.replace(real, num_rows=size * self.weight)
         pooled = made.merge(real, jnp.int32(0))
-        return dataclasses.replace(pooled, num_rows=np.int32(size)), memory
+        return dataclasses.replace(pooled, num_rows=np.int32(size)), step.memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +70,7 @@ class WeightingExperiment(AbstractExperiment):
     synthetic ones, the golden ratio, and not at the share of real rows, 0.5.
     """
 
+    name = "weighting"
     topic = "gaussian"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 2000, "num_generations": 30, "num_weights": 7},
@@ -124,9 +115,12 @@ class WeightingExperiment(AbstractExperiment):
                 weights, *sizes, refit=False
             ),
         }
-        exact = {name: Variable(("weight",), curve) for name, curve in curves.items()}
-        best = Variable((), np.array(gaussian_accumulation.best_fresh_weight(*sizes)))
-        return dataclasses.replace(records, expected={**exact, "best_weight": best})
+        named = {"long_name": "E (mu_hat - mu)^2 in units of the truth's variance", "units": "1"}
+        exact = {name: (("weight",), curve, named) for name, curve in curves.items()}
+        best = gaussian_accumulation.best_fresh_weight(*sizes)
+        named = {"long_name": "weight of least error", "units": "1"}
+        theory = dataset_of({**exact, "best_weight": ((), np.array(best), named)}, {})
+        return dataclasses.replace(records, expected=theory)
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:

@@ -12,16 +12,19 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import AbstractCorpus, Counts, Samples, Size, expand, prefix_weights
-from collapse_jax.core.family import DEGENERATE, OK, AbstractFamily, Fit, Metric, verdict
+from collapse_jax.core.corpus import AbstractCorpus, Counts, Labels, Size, expand, prefix_weights
+from collapse_jax.core.family import AbstractFamily, Curve, Fit, accepted_by
+from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy, Verifier
 from collapse_jax.core.source import AbstractSource, CountsSource
+from collapse_jax.core.state import Needs
 from collapse_jax.metrics import discrete as metrics
 from collapse_jax.random.hypergeometric import MAX_POPULATION
 from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.utils import check
+from collapse_jax.utils.status import Status
 
 _ROWS_PER_STATE = 24  # a binomial costs about as much as resampling this many rows
 
@@ -105,17 +108,17 @@ class Discrete(AbstractFamily):
 
     @property
     def holds_labels(self) -> bool:
-        """Whether a model is held as the labels it was fitted to."""
+        """Tell whether a model is held as the labels it was fitted to."""
         changes = self.is_smoothed or self.is_tempered or self.is_verified
         return self.corpus == "samples" and not changes
 
     @property
-    def keeps_corpus(self) -> bool:
-        """The support of D_g cannot be read off a smoothed model."""
-        return self.is_smoothed
+    def needs(self) -> Needs:
+        """Return the corpus of smoothed models, from which its support cannot be read."""
+        return Needs(corpus=self.is_smoothed)
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """The number of states from the source; the corpus by its cost."""
+        """Take the number of states from the source; choose the corpus by its cost."""
         states = source.num_states
         if states is None or not isinstance(source, CountsSource):
             name = type(source).__name__
@@ -136,7 +139,7 @@ class Discrete(AbstractFamily):
         return replace_fields(self, num_states=states, corpus=corpus, is_verified=is_verified)
 
     def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
-        """Hypergeometric draws have a largest population."""
+        """Refuse subsets of more rows than hypergeometric draws can handle."""
         rows = policy.largest_population(num_generations)
         if self.corpus == "counts" and rows > MAX_POPULATION:
             allowed = f"subsets of counts are chosen from at most {MAX_POPULATION} rows"
@@ -146,18 +149,18 @@ class Discrete(AbstractFamily):
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
-        """Exact counts, or labels."""
+        """Return exact counts, or labels."""
         if self.corpus == "counts" and isinstance(source, CountsSource):
             assert self.num_states is not None
             counts = source.draw_counts(keys, size).counts
             return Counts(jnp.pad(counts, (0, self.num_states - len(counts))))
         return source.draw(keys, size, capacity)
 
-    def summarize(self, samples: Samples) -> AbstractCorpus:
-        """Their counts, unless labels are kept."""
+    def summarize(self, samples: Any) -> AbstractCorpus:
+        """Return their counts, or the labels if the corpus holds labels."""
         return samples if self.corpus == "samples" else Counts(self._counts(samples))
 
-    def _counts(self, corpus: Counts | Samples | LabelModel) -> Int[Array, " state"]:
+    def _counts(self, corpus: Counts | Labels | LabelModel) -> Int[Array, " state"]:
         assert self.num_states is not None
         if isinstance(corpus, Counts):
             return corpus.counts
@@ -166,20 +169,20 @@ class Discrete(AbstractFamily):
         size = None if corpus.weights is None else corpus.size
         return histogram(corpus.rows, size, self.num_states)
 
-    def fit(self, keys: Keys, corpus: Counts | Samples, previous: Any, first: Any) -> Fit:
-        """Relative frequencies; only a verifier that refuses everything leaves none."""
+    def fit(self, keys: Keys, corpus: Counts | Labels, previous: Any, generation0: Any) -> Fit:
+        """Return relative frequencies; only a verifier that refuses everything leaves none."""
         if self.holds_labels:
-            assert isinstance(corpus, Samples)
+            assert isinstance(corpus, Labels)
             return Fit(LabelModel(corpus.rows, None if corpus.weights is None else corpus.size))
         counts = self._counts(corpus).astype(jnp.result_type(float)) + self.smoothing
         if not self.is_verified:
             return Fit(counts / jnp.sum(counts))
         total = jnp.sum(counts)
-        status = jnp.where(total > 0, OK, DEGENERATE).astype(jnp.int32)
+        status = jnp.where(total > 0, Status.OK, Status.DEGENERATE).astype(jnp.int32)
         return Fit(counts / jnp.where(total > 0, total, 1), status)
 
     def probabilities(self, params: Array | LabelModel) -> Float[Array, " state"]:
-        """The fitted law p_g."""
+        """Return the fitted law p_g, probabilities [state]."""
         if isinstance(params, LabelModel):
             counts = self._counts(params).astype(jnp.result_type(float))
             size = params.labels.shape[0] if params.num_rows is None else params.num_rows
@@ -187,7 +190,7 @@ class Discrete(AbstractFamily):
         return params
 
     def sampling_law(self, probabilities: Float[Array, " state"]) -> Float[Array, " state"]:
-        """The weights rows are drawn with: tempered, then cut."""
+        """Return the weights that rows are drawn with, [state]: tempered, then cut."""
         if not self.is_tempered:
             return probabilities
         top = jnp.max(probabilities)
@@ -196,19 +199,19 @@ class Discrete(AbstractFamily):
         law = law / jnp.sum(law)
         order = jnp.argsort(-law, stable=True)
         before = jnp.cumsum(law[order]) - law[order]
-        keep = jnp.zeros(law.shape, bool).at[order].set(before < self.top_p)
-        keep = keep & ((law >= self.min_probability) | (law == jnp.max(law)))
-        return jnp.where(keep, law, 0)
+        is_drawn = jnp.zeros(law.shape, bool).at[order].set(before < self.top_p)
+        is_drawn = is_drawn & ((law >= self.min_probability) | (law == jnp.max(law)))
+        return jnp.where(is_drawn, law, 0)
 
     def draw(
-        self, keys: Keys, params: Array | LabelModel, size: Size, capacity: int, first: Any
+        self, keys: Keys, params: Array | LabelModel, size: Size, capacity: int, generation0: Any
     ) -> AbstractCorpus:
-        """Multinomial counts, or labels chosen with replacement."""
+        """Draw multinomial counts, or labels with replacement."""
         if isinstance(params, LabelModel):
             bound = params.labels.shape[0] if params.num_rows is None else params.num_rows
             chosen = uniform_integers(keys, Purpose.DRAW, bound, (capacity,))
             labels = params.labels.at[chosen].get(mode="promise_in_bounds")
-            return Samples(labels, prefix_weights(size, capacity))
+            return Labels(labels, prefix_weights(size, capacity))
         return self._draw(keys, Purpose.DRAW, self.sampling_law(params), size, capacity)
 
     def _draw(
@@ -217,28 +220,34 @@ class Discrete(AbstractFamily):
         counts = multinomial(keys, purpose, size, law)
         if self.corpus == "counts":
             return Counts(counts)
-        return Samples(expand(counts, capacity), prefix_weights(size, capacity))
+        return Labels(expand(counts, capacity), prefix_weights(size, capacity))
 
     def draw_verified(
-        self, keys: Keys, params: Array, size: Size, capacity: int, first: Any, verifier: Verifier
-    ) -> tuple[AbstractCorpus, Float[Array, ""]]:
-        """Rows from the law restricted to the accepted states, and the mass of these."""
+        self,
+        keys: Keys,
+        params: Array,
+        size: Size,
+        capacity: int,
+        generation0: Any,
+        verifier: Verifier,
+    ) -> AbstractCorpus:
+        """Draw from the law restricted to the accepted states, whose mass is the acceptance."""
         law = self.sampling_law(params)
-        accepted = jnp.where(verdict(verifier, jnp.arange(len(law)), len(law)), law, 0)
+        accepted = jnp.where(accepted_by(verifier, jnp.arange(len(law)), len(law)), law, 0)
         mass = jnp.sum(accepted)
         some = jnp.where(mass > 0, accepted, law)
         rows = self._draw(keys, Purpose.DRAW, some, jnp.where(mass > 0, size, 0), capacity)
-        return rows, mass / jnp.sum(law)
+        return rows.with_info(acceptance=mass / jnp.sum(law))
 
     @property
     def has_explicit_law(self) -> bool:
-        """A mixture of probability vectors is one, unless models are held as labels."""
+        """Tell whether models are probability vectors, not labels: a mixture of them is one."""
         return not self.holds_labels
 
     def start_law(
         self, params: Array | LabelModel, source: AbstractSource, num_generations: int
     ) -> Float[Array, " state"]:
-        """p_0."""
+        """Return p_0."""
         return self._truth(source)
 
     def mix_law(
@@ -249,7 +258,7 @@ class Discrete(AbstractFamily):
         source: AbstractSource,
         shares: tuple[Array, Array, Array],
     ) -> Float[Array, " state"]:
-        """The mixed probability vector."""
+        """Return the mixed probability vector."""
         alpha, beta, gamma = shares
         model = self.sampling_law(self.probabilities(params))
         mixed = alpha * model / jnp.sum(model) + gamma * self._truth(source)
@@ -265,9 +274,9 @@ class Discrete(AbstractFamily):
         source: AbstractSource,
         size: Size,
         capacity: int,
-        first: Any,
+        generation0: Any,
     ) -> AbstractCorpus:
-        """Multinomial counts, or their labels."""
+        """Draw multinomial counts, or their labels."""
         return self._draw(keys, Purpose.HISTORY, law, size, capacity)
 
     def _truth(self, source: AbstractSource) -> Float[Array, " state"]:
@@ -276,9 +285,9 @@ class Discrete(AbstractFamily):
         return jnp.pad(source.law, (0, self.num_states - len(source.law)))
 
     def measure(
-        self, params: Array | LabelModel, corpus: Any, source: AbstractSource, first: Any
+        self, params: Array | LabelModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Array]:
-        """Diversity, and distance from p_0."""
+        """Return measures of diversity, and of distance from p_0."""
         probabilities = self.probabilities(params)
         present = self._counts(corpus) if self.is_smoothed else probabilities
         truth = self._truth(source)
@@ -294,7 +303,7 @@ class Discrete(AbstractFamily):
         }
 
     def absorbed(self, params: Array | LabelModel) -> Bool[Array, ""] | None:
-        """Whether one state is left."""
+        """Tell whether one state is left."""
         if self.is_smoothed:
             return None
         if isinstance(params, LabelModel):
@@ -309,25 +318,54 @@ class Discrete(AbstractFamily):
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """Variables on request."""
-        return {"probabilities": _probabilities, "samples": _samples}
+        """Return the variables on request."""
+        return {
+            "probabilities": Metric(
+                _probabilities,
+                "probabilities",
+                ("state",),
+                reads=("family", "params"),
+                long_name="fitted probability",
+            ),
+            "samples": Metric(
+                _samples,
+                "samples",
+                ("slot",),
+                reads=("family", "corpus"),
+                long_name="labels of the corpus",
+            ),
+        }
 
     @property
-    def axes(self) -> Mapping[str, tuple[str, ...]]:
-        """Axis names."""
-        return {"probabilities": ("state",), "samples": ("slot",)}
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Return name and unit of the default variables."""
+        return {
+            "support_size": Quantity("states present in the corpus", "states"),
+            "entropy": Quantity("entropy of the fitted law", "nats"),
+            "heterozygosity": Quantity("probability that two draws differ"),
+            "total_variation": Quantity("total variation distance from the truth"),
+            "kl_divergence": Quantity("divergence KL(model || truth)", "nats"),
+            "tail_mass": Quantity("mass on the tail of the truth"),
+            "is_absorbed": Quantity("one state is left"),
+        }
+
+    def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
+        """Return expectations on a known law or on data, without reused rows or a verifier."""
+        from collapse_jax.families.discrete_theory import discrete_curves
+
+        return discrete_curves(chain, sizes) if type(self) is Discrete else {}
 
 
-def _probabilities(key, family, params, corpus, source, first) -> Array:
+def _probabilities(key, family, params, corpus, source, generation0) -> Array:
     return family.probabilities(params)
 
 
-def _samples(key, family, params, corpus, source, first) -> Array:
-    if not isinstance(corpus, Samples):
+def _samples(key, family, params, corpus, source, generation0) -> Array:
+    if not isinstance(corpus, Labels):
         raise check.fail(
             "metrics",
             "samples",
-            f"no rows are kept with corpus={family.corpus!r}",
+            f"no rows are held with corpus={family.corpus!r}",
             "force them with corpus='samples'",
         )
     return jnp.where(corpus.full_weights() > 0, corpus.rows, -1)
@@ -360,7 +398,7 @@ def _batched(num_states: int):
 def histogram(
     labels: Int[Array, " slot"], num_rows: Int[Array, ""] | None, num_states: int
 ) -> Int[Array, " state"]:
-    """Counts of labels 0 .. num_states-1.
+    """Count labels 0 .. num_states-1.
 
     Args:
       labels: one per slot.

@@ -6,27 +6,31 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import (
     AbstractCorpus,
     Moments,
-    Samples,
+    Rows,
     Size,
     draw_moments,
     moments_of,
     prefix_weights,
 )
-from collapse_jax.core.family import DEGENERATE, NON_FINITE, OK, AbstractFamily, Fit, Metric
+from collapse_jax.core.family import AbstractFamily, Curve, Fit, Schedule
+from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.source import AbstractSource, MomentsSource
+from collapse_jax.core.state import InitialGeneration
 from collapse_jax.metrics import gaussian as metrics
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.normal import normal, normal_rows
 from collapse_jax.random.wishart import colour, number_of_scores
 from collapse_jax.utils import check
 from collapse_jax.utils.log_cholesky import product, scaled_factor
+from collapse_jax.utils.status import Status
 
 
 @jax.tree_util.register_dataclass
@@ -46,35 +50,36 @@ _LABELS = "use Discrete(), or Empirical(np.asarray(data, float)) for integers th
 class Gaussian(AbstractFamily):
     """Normal models fitted by their sample mean and covariance.
 
-    One generation, in order: M rows are drawn from N(mu_g, sampling_bias * Sigma_g);
-    mu_{g+1} is their mean, Sigma_{g+1} their covariance with divisor M ("mle") or
-    M - 1 ("unbiased"). With the corpus "moments" no row is drawn: mean and scatter
-    have their exact normal and Wishart laws, and a generation costs O(dim^2)
-    whatever M is.
+        One generation, in order: M rows are drawn from N(mu_g, sampling_bias * Sigma_g);
+        mu_{g+1} is their mean, Sigma_{g+1} their covariance with divisor M ("mle") or
+        M - 1 ("unbiased"). With the corpus "moments" no row is drawn: mean and scatter
+        have their exact normal and Wishart laws, and a generation costs O(dim^2)
+        whatever M is.
 
-    Variables: `mean` [dim]; in one dimension `log_std` = ln sigma and
-    `wasserstein2_squared` (left out if nothing is known of the truth); in more
-    `log_det_covariance` (-inf if singular) and `trace_covariance`. On request
-    `wasserstein2_squared`, `covariance`, `samples` (rows of D_g, forced corpus only).
-    `status` 2: all variances are zero; 1: a value is not finite.
+        Variables: `mean` [dim]; in one dimension `log_std` = ln sigma and
+        `wasserstein2_squared` (left out if nothing is known of the truth); in more
+        `log_det_covariance` (-inf if singular) and `trace_covariance`. On request
+        `wasserstein2_squared`, `covariance`, `samples` (rows of D_g, forced corpus only).
+        `status` 2: all variances are zero; 1: a value is not finite.
 
-    Args:
-      dim: length of a row, >= 1.
-      estimator: "unbiased" or "mle".
-      sampling_bias: lambda > 0, the factor on the covariance at sampling
-        (Alemohammad et al., arXiv 2307.01850).
-      corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
-        unless the policy trains on rows again or verifies them.
+        Args:
+          dim: length of a row, >= 1.
+          estimator: "unbiased" or "mle".
+          sampling_bias: lambda > 0, the factor on the covariance at sampling
+            (Alemohammad et al., arXiv 2307.01850).
+          corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
+            unless the policy reuses rows or verifies them.
 
-    Raises:
-      ValueError: for any other value.
+        Raises:
+          ValueError: for any other value.
 
-    >>> import jax.numpy as jnp
-    >>> import collapse_jax as cj
-    >>> corpus = cj.Moments(jnp.int32(5), jnp.array([2.0]), jnp.zeros(1), jnp.ones((1, 1)))
-    >>> model = cj.Gaussian(1, "unbiased").fit(None, corpus, None, None).params
-    >>> model.mean.tolist(), jnp.exp(2 * model.log_scale).round(4).tolist()  # 1, times 5 / 4
-    ([2.0], [1.25])
+        >>> import jax.numpy as jnp
+    import numpy as np
+        >>> import collapse_jax as cj
+        >>> corpus = cj.Moments(jnp.int32(5), jnp.array([2.0]), jnp.zeros(1), jnp.ones((1, 1)))
+        >>> model = cj.Gaussian(1, "unbiased").fit(None, corpus, None, None).params
+        >>> model.mean.tolist(), jnp.exp(2 * model.log_scale).round(4).tolist()  # 1, times 5 / 4
+        ([2.0], [1.25])
     """
 
     dim: int = static(default=1)
@@ -93,12 +98,12 @@ class Gaussian(AbstractFamily):
         object.__setattr__(self, "sampling_bias", bias)
 
     @property
-    def is_elementwise(self) -> bool:
-        """In one dimension, with exact moments."""
-        return self.dim == 1 and self.corpus == "moments"
+    def schedule(self) -> Schedule:
+        """Return an elementwise schedule in one dimension with exact moments."""
+        return Schedule(elementwise=self.dim == 1 and self.corpus == "moments")
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """Moments, unless rows are asked for."""
+        """Choose moments, unless the policy needs rows."""
         if source.row_dim != self.dim:
             if source.row_dim is None:
                 allowed = f"its rows are labels, not vectors of length dim={self.dim}"
@@ -125,37 +130,37 @@ class Gaussian(AbstractFamily):
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
-        """Exact moments where the source knows them."""
+        """Return exact moments if the source knows them."""
         if self.corpus == "moments" and isinstance(source, MomentsSource):
             return source.draw_moments(keys, size, capacity)
         return self.summarize(source.draw(keys, size, capacity))
 
-    def summarize(self, samples: Samples) -> AbstractCorpus:
-        """Their moments, unless rows are kept."""
+    def summarize(self, samples: Any) -> AbstractCorpus:
+        """Return their moments, or the rows if the corpus holds rows."""
         return samples if self.corpus == "samples" else moments_of(samples)
 
-    def fit(self, keys: Keys, corpus: Moments | Samples, previous: Any, first: Any) -> Fit:
-        """Sample mean and covariance."""
-        moments = moments_of(corpus) if isinstance(corpus, Samples) else corpus
+    def fit(self, keys: Keys, corpus: Moments | Rows, previous: Any, generation0: Any) -> Fit:
+        """Return the sample mean and covariance."""
+        moments = moments_of(corpus) if isinstance(corpus, Rows) else corpus
         log_scale = moments.log_scale
         if self.estimator == "unbiased":
             size = moments.num_rows.astype(log_scale.dtype)
             log_scale = log_scale - 0.5 * jnp.log1p(-1 / size)
         largest = jnp.max(log_scale)
         finite = jnp.all(jnp.isfinite(moments.mean)) & (largest < jnp.inf)
-        status = jnp.where(largest > -jnp.inf, OK, DEGENERATE)
-        status = jnp.where(finite, status, NON_FINITE).astype(jnp.int32)
+        status = jnp.where(largest > -jnp.inf, Status.OK, Status.DEGENERATE)
+        status = jnp.where(finite, status, Status.NON_FINITE).astype(jnp.int32)
         return Fit(NormalModel(moments.mean, log_scale, moments.factor), status)
 
     def draw(
-        self, keys: Keys, params: NormalModel, size: Size, capacity: int, first: Any
+        self, keys: Keys, params: NormalModel, size: Size, capacity: int, generation0: Any
     ) -> AbstractCorpus:
-        """Moments of M rows, or the rows, from the model with its covariance biased."""
+        """Draw the moments of M rows, or the rows, with the covariance biased."""
         log_scale = self._biased(params.log_scale)
         if self.corpus == "samples":
             scores = normal(keys, Purpose.DRAW, (capacity, self.dim))
             rows, top = colour(scores, log_scale, params.factor)
-            return Samples(rows, prefix_weights(size, capacity), params.mean, top)
+            return Rows(rows, prefix_weights(size, capacity), params.mean, top)
         scores = normal(keys, Purpose.DRAW, (number_of_scores(self.dim),))
         return draw_moments(scores, params.mean, log_scale, params.factor, size)
 
@@ -164,7 +169,7 @@ class Gaussian(AbstractFamily):
 
     @property
     def recalls_rows(self) -> bool:
-        """A row is its model and its normal scores, which are a function of where it stands."""
+        """Return True: a row is its model and its normal scores, a function of its index."""
         return True
 
     def recall(
@@ -174,12 +179,11 @@ class Gaussian(AbstractFamily):
         generation: Int[Array, " row"],
         row: Int[Array, " row"],
         size: Size,
-        first: tuple[NormalModel, Samples],
-    ) -> Samples:
-        """Rows of D_0 and of any later draw, in the frame of D_0."""
-        original = first[1]
-        assert original.location is not None
-        assert original.log_scale is not None
+        generation0: InitialGeneration | None,
+    ) -> Rows:
+        """Return rows of D_0 and of any later draw, in the frame of D_0."""
+        assert generation0 is not None
+        original = generation0.corpus
         scores = normal_rows(keys, Purpose.DRAW, generation, row, self.dim)
         model = jax.tree.map(lambda leaf: leaf[jnp.maximum(generation - 1, 0)], models)
         scale = jnp.exp(self._biased(model.log_scale) - original.log_scale)
@@ -195,9 +199,9 @@ class Gaussian(AbstractFamily):
         )
 
     def measure(
-        self, params: NormalModel, corpus: Any, source: AbstractSource, first: Any
+        self, params: NormalModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Float[Array, "..."]]:
-        """Mean and spread."""
+        """Return mean and spread."""
         if self.dim > 1:
             return {
                 "mean": params.mean,
@@ -211,24 +215,58 @@ class Gaussian(AbstractFamily):
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """Variables on request."""
+        """Return the variables on request."""
+
         return {
-            "wasserstein2_squared": _wasserstein,
-            "covariance": _covariance,
-            "samples": _samples,
+            "wasserstein2_squared": Metric(
+                _wasserstein,
+                "wasserstein2_squared",
+                unit="data units squared",
+                reads=("family", "params", "source"),
+                long_name="squared Wasserstein-2 distance from the truth",
+            ),
+            "covariance": Metric(
+                _covariance,
+                "covariance",
+                ("dim", "dim_other"),
+                unit="data units squared",
+                long_name="fitted covariance",
+            ),
+            "samples": Metric(
+                _samples,
+                "samples",
+                ("slot", "dim"),
+                unit="data units",
+                reads=("family", "corpus"),
+                long_name="rows of the corpus",
+            ),
         }
 
     @property
-    def axes(self) -> Mapping[str, tuple[str, ...]]:
-        """Axis names."""
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Return name, unit and axes of the default variables."""
+        squared = "data units squared"
         return {
-            "mean": ("dim",),
-            "covariance": ("dim", "dim_other"),
-            "samples": ("slot", "dim"),
+            "mean": Quantity("fitted mean", "data units", ("dim",)),
+            "log_std": Quantity("ln of the fitted standard deviation in data units"),
+            "wasserstein2_squared": Quantity(
+                "squared Wasserstein-2 distance from the truth", squared
+            ),
+            "variance": Quantity("fitted variance", squared),
+            "log_det_covariance": Quantity("ln of the determinant of the fitted covariance"),
+            "trace_covariance": Quantity("trace of the fitted covariance", squared),
         }
 
+    def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
+        """Return expectations on a `Normal` truth, without reused rows or a verifier."""
+        from collapse_jax.families.gaussian_theory import gaussian_curves
 
-def _wasserstein(key, family, params, corpus, source, first) -> Array:
+        if type(self) is not Gaussian:
+            return {}
+        return gaussian_curves(chain, sizes)
+
+
+def _wasserstein(key, family, params, corpus, source, generation0) -> Array:
     if not isinstance(source, MomentsSource):
         name = type(source).__name__
         allowed = "wasserstein2_squared needs the moments of the truth"
@@ -236,17 +274,17 @@ def _wasserstein(key, family, params, corpus, source, first) -> Array:
     return metrics.wasserstein2_squared(params.mean, params.log_scale, params.factor, source.truth)
 
 
-def _covariance(key, family, params, corpus, source, first) -> Array:
+def _covariance(key, family, params, corpus, source, generation0) -> Array:
     cholesky = scaled_factor(params.log_scale, params.factor)
     return product(cholesky, cholesky.T)
 
 
-def _samples(key, family, params, corpus, source, first) -> Array:
-    if not isinstance(corpus, Samples):
+def _samples(key, family, params, corpus, source, generation0) -> Array:
+    if not isinstance(corpus, Rows):
         raise check.fail(
             "metrics",
             "samples",
-            f"no rows are kept with corpus={family.corpus!r}",
+            f"no rows are held with corpus={family.corpus!r}",
             "force them with corpus='samples'",
         )
     return jnp.where(corpus.full_weights()[:, None] > 0, corpus.absolute_rows, jnp.nan)

@@ -1,11 +1,13 @@
-"""OPT language models in Flax: weights in, tokens out, and training.
+"""OPT language models in Flax: read and write weights, train, score and generate text.
 
->>> from collapse_jax.families import language_model as lm
+>>> from collapse_jax import lm
 >>> model = lm.load("facebook/opt-125m")  # doctest: +SKIP
 >>> lm.generate(model, [[2, 133, 812]], num_beams=5, max_new_tokens=64)  # doctest: +SKIP
 """
 
-from collapse_jax.lm.config import Config
+from typing import NoReturn
+
+from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.generation import Decoding, generate, stream
 from collapse_jax.lm.model import OPT
 from collapse_jax.lm.scoring import logits, loss, losses, perplexities
@@ -15,8 +17,8 @@ from collapse_jax.lm.weights import load, read_config, save
 
 __all__ = [
     "OPT",
-    "Config",
     "Decoding",
+    "OPTConfig",
     "Trainer",
     "Training",
     "TrainingState",
@@ -31,3 +33,10 @@ __all__ = [
     "save",
     "stream",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Name the new class where the former name `Config` is used."""
+    if name == "Config":
+        raise AttributeError("lm.Config is now lm.OPTConfig")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Checks of tokens, masks and keys, before anything is compiled."""
+"""Check tokens, masks, labels and keys before anything is compiled."""
 
 from typing import Any
 
@@ -7,19 +7,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
-from collapse_jax.lm.config import Config
+from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.loss import IGNORED
 from collapse_jax.random.threefry import unrolled_threefry
 from collapse_jax.utils import check
 
 
 def check_tokens(
-    config: Config, input_ids: Any, attention_mask: Any
+    config: OPTConfig, input_ids: Any, attention_mask: Any
 ) -> tuple[Int[np.ndarray, "batch length"], Bool[np.ndarray, "batch length"]]:
-    """Tokens as int32 and the mask as truth values, all ones for None.
+    """Check tokens and their mask, and convert them.
+
+    Args:
+      config: config of the model.
+      input_ids: tokens, integers [batch, length].
+      attention_mask: [batch, length], 1 for tokens and 0 for padding; None for no padding.
+
+    Returns:
+      Tokens as int32 and the mask as truth values, both [batch, length].
 
     Raises:
-      ValueError: naming the first thing that is wrong.
+      ValueError: if an array has the wrong shape or type, an id lies outside the vocabulary,
+        or a text is longer than the model's positions.
     """
     ids = np.asarray(input_ids)
     shape = check.Shown(f"array of shape {ids.shape}")
@@ -28,16 +37,16 @@ def check_tokens(
         raise check.fail("input_ids", shape, allowed, "pass input_ids[None] for one text")
     if not np.issubdtype(ids.dtype, np.integer):
         shown = check.Shown(f"array of {ids.dtype}")
-        raise check.fail("input_ids", shown, "tokens are integers", "pass what a tokenizer gives")
+        raise check.fail("input_ids", shown, "tokens are integers", "pass the ids of a tokenizer")
     if ids.shape[1] > config.max_position_embeddings:
         allowed = f"the model has {config.max_position_embeddings} positions"
         raise check.fail("input_ids", shape, allowed, "cut the texts")
     bad = np.argwhere((ids < 0) | (ids >= config.vocab_size))
     if len(bad):
-        place = tuple(int(axis) for axis in bad[0])
-        allowed = f"the model knows tokens 0 to {config.vocab_size - 1}"
+        index = tuple(int(axis) for axis in bad[0])
+        allowed = f"the model has tokens 0 to {config.vocab_size - 1}"
         remedy = "use the model's own tokenizer"
-        raise check.fail(f"input_ids[{place[0]}, {place[1]}]", int(ids[place]), allowed, remedy)
+        raise check.fail(f"input_ids[{index[0]}, {index[1]}]", int(ids[index]), allowed, remedy)
     if attention_mask is None:
         return ids.astype(np.int32), np.ones(ids.shape, bool)
     mask = np.asarray(attention_mask)
@@ -48,8 +57,18 @@ def check_tokens(
     return ids.astype(np.int32), mask.astype(bool)
 
 
-def check_prompts(config: Config, mask: np.ndarray, max_new_tokens: int) -> None:
-    """Refuse prompts that are not padded on the left alone, or leave no positions."""
+def check_prompts(config: OPTConfig, mask: np.ndarray, max_new_tokens: int) -> None:
+    """Check that prompts are padded only on the left and leave positions for new tokens.
+
+    Args:
+      config: config of the model.
+      mask: truth values [batch, length], False for padding.
+      max_new_tokens: number of tokens to generate.
+
+    Raises:
+      ValueError: if a prompt is empty or has padding after a token, or if prompt and new
+        tokens need more positions than the model has.
+    """
     bad = np.flatnonzero(~mask[:, -1] | np.any(mask[:, :-1] & ~mask[:, 1:], axis=1))
     if len(bad):
         shown = check.Shown(f"{mask[bad[0]].astype(int).tolist()}")
@@ -61,13 +80,28 @@ def check_prompts(config: Config, mask: np.ndarray, max_new_tokens: int) -> None
         allowed = (
             f"with prompts of {mask.shape[1]} that is {total}, the model has {known} positions"
         )
-        raise check.fail("max_new_tokens", max_new_tokens, allowed, "cut the prompts or ask less")
+        raise check.fail("max_new_tokens", max_new_tokens, allowed, "cut the prompts or lower it")
 
 
 def check_labels(
-    config: Config, labels: Any, input_ids: np.ndarray, mask: np.ndarray
+    config: OPTConfig, labels: Any, input_ids: np.ndarray, mask: np.ndarray
 ) -> Int[np.ndarray, "batch length"]:
-    """Labels as int32, -100 where none is predicted; for None, all tokens but padding."""
+    """Check labels and convert them.
+
+    Args:
+      config: config of the model.
+      labels: tokens, integers [batch, length], -100 to exclude a position; None for all
+        tokens except padding.
+      input_ids: tokens [batch, length].
+      mask: truth values [batch, length], False for padding.
+
+    Returns:
+      Labels as integers [batch, length]: tokens, or -100.
+
+    Raises:
+      ValueError: if labels have another shape, are not integers, or lie outside the
+        vocabulary.
+    """
     if labels is None:
         return np.where(mask, input_ids, IGNORED)
     labels = np.asarray(labels)
@@ -75,7 +109,7 @@ def check_labels(
     if labels.shape != input_ids.shape or not is_integer:
         shown = check.Shown(f"array of {labels.dtype} {labels.shape}")
         allowed = f"they must be integers of the shape of input_ids, {input_ids.shape}"
-        raise check.fail("labels", shown, allowed, "pass tokens, and -100 where none is predicted")
+        raise check.fail("labels", shown, allowed, "pass tokens, and -100 to exclude a position")
     bad = (labels != IGNORED) & ((labels < 0) | (labels >= config.vocab_size))
     if np.any(bad):
         allowed = f"it must be -100 or a token 0 to {config.vocab_size - 1}"
@@ -84,8 +118,18 @@ def check_labels(
 
 
 def make_key(key: Any) -> Key[Array, ""]:
-    """A typed key, of the unrolled generator, from an int or a threefry key."""
+    """Make a typed key of the unrolled threefry generator.
+
+    Args:
+      key: seed, an integer in [0, 2^63), or a threefry key of `jax.random`.
+
+    Returns:
+      Key [] whose random numbers equal those of threefry.
+
+    Raises:
+      ValueError: if `key` is neither a key nor an integer in range.
+    """
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        remedy = "pass key=0, say, or jax.random.key(0)"
+        remedy = "pass for example key=0 or jax.random.key(0)"
         key = jax.random.key(check.integer("key", key, 0, 2**63 - 1, remedy))
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=unrolled_threefry)

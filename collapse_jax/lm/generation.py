@@ -1,4 +1,4 @@
-"""Tokens out: greedy, sampled, or by beam search."""
+"""Generate text: greedily, by random draws, or by beam search."""
 
 import dataclasses
 import functools
@@ -21,12 +21,19 @@ from collapse_jax.lm.sharding import AXIS, fetch, on_all, pad_rows
 from collapse_jax.utils import check
 from collapse_jax.utils.progress import Progress
 
-_STAGES = 4  # sizes of the cache of keys and values; a token pays for the size it is in
-_FEW_SLOTS = 64
+_STAGES = 4  # sizes that the KV cache grows through: attention costs as much as its size
+_FEW_SLOTS = 64  # new slots up to which one size is used: stages would not repay compilation
 
 
 class Shape(NamedTuple):
-    """What a program is compiled for, beside the shapes of its arguments."""
+    """Settings that a program is compiled for, next to the shapes of its arguments.
+
+    Attributes:
+      num_beams: number of beams.
+      max_new_tokens: number of new tokens per text.
+      ngram_size: number of tokens of an n-gram that must not occur twice; 0 for no rule.
+      do_sample: whether tokens are drawn at random.
+    """
 
     num_beams: int
     max_new_tokens: int
@@ -35,7 +42,13 @@ class Shape(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """What a program takes as arguments."""
+    """Settings that a program takes as arguments.
+
+    Attributes:
+      penalties: see `Penalties`.
+      rules: see `Rules` of beam search.
+      warpers: see `LogitsWarpers`.
+    """
 
     penalties: Penalties
     rules: beam_search.Rules
@@ -44,29 +57,46 @@ class Numbers(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Decoding:
-    """How texts are continued; the names are those of transformers' `generate`.
+    """Settings of text generation, under the names of transformers' `generate`.
+
+    One token at a time is added to every text. Its scores are logits, or log-probabilities in
+    beam search. First the repetition penalty (Keskar et al. 2019, arXiv 1909.05858), the rule
+    on n-grams and the minimum length change the scores; then one of three rules chooses:
+
+    - one beam: the token with the largest score;
+    - one beam with do_sample: a draw from softmax(score / temperature), restricted to top_k
+      (Fan et al. 2018, arXiv 1805.04833), then to top_p (Holtzman et al. 2020, arXiv
+      1904.09751);
+    - several beams: beam search, which returns the finished text with the largest
+      log-probability / length^length_penalty. Length counts new tokens.
+
+    Tokens equal those of transformers except at ties of rounding; random draws have the same
+    law, but another random stream. Each combination of num_beams, max_new_tokens,
+    no_repeat_ngram_size, do_sample and shape of prompts is compiled once; other settings
+    need no new compilation. Beams cannot be combined with draws.
 
     Args:
-      max_new_tokens: tokens per text; after an end of text come padding tokens.
-      num_beams: 1 is greedy (or random) choice, more are beam search.
-      min_new_tokens: no text ends before.
-      repetition_penalty: > 0; scores of tokens that were there before, prompt included, are
-        multiplied by it if negative, else divided. Scores are log-probabilities in beam
-        search, logits otherwise.
-      length_penalty: beams are compared by log-probability over length^length_penalty.
-      no_repeat_ngram_size: no n-gram of this size comes twice; 0 for no such rule. Each size
-        is a program of its own, all other numbers are not.
+      max_new_tokens: number of new tokens per text, >= 1; the padding id follows an end.
+      num_beams: number of beams in [1, 1024]; 1 is greedy or random choice.
+      min_new_tokens: number of new tokens before which no text ends, in
+        [0, max_new_tokens].
+      repetition_penalty: dimensionless, in (0, 1e6]; scores of tokens of prompt and text are
+        multiplied by it if negative and divided by it otherwise; 1 for none.
+      length_penalty: exponent of the length, dimensionless, in [-1000, 1000].
+      no_repeat_ngram_size: number of tokens of an n-gram that must not occur twice, >= 0;
+        0 for no rule.
       early_stopping: True ends a search when there are num_beams finished texts, False when
-        no running beam looks better than they, "never" when none can become better.
-      do_sample: draw tokens at random; with one beam only.
-      temperature: > 0, divides logits of drawn tokens.
-      top_k: draw from the so many likeliest; 0 for all.
-      top_p: draw from the likeliest that together have this probability.
+        no running beam at its length now beats the worst of them, "never" when no running
+        beam can beat it at any length.
+      do_sample: whether tokens are drawn at random; needs num_beams=1.
+      temperature: divisor of the logits, dimensionless, in (0, 1e6].
+      top_k: number of likeliest tokens to draw from, >= 0; 0 for all.
+      top_p: probability in (0, 1]: draw from the fewest likeliest tokens that have it.
 
     Raises:
-      ValueError: for any other value.
+      ValueError: if a setting is out of range, or do_sample is combined with beams.
 
-    >>> from collapse_jax.families import language_model as lm
+    >>> from collapse_jax import lm
     >>> lm.Decoding(max_new_tokens=64, num_beams=5, repetition_penalty=2.0).early_stopping
     False
     >>> lm.Decoding(max_new_tokens=64, num_beams=5, do_sample=True)
@@ -97,7 +127,7 @@ class Decoding:
         for name, high in (("repetition_penalty", 1e6), ("temperature", 1e6), ("top_p", 1)):
             remedy = f"pass {name}=1.0 for no change"
             check.number(name, getattr(self, name), 0, high, remedy, open_low=True)
-        remedy = "pass length_penalty=1.0, say"
+        remedy = "pass for example length_penalty=1.0"
         check.number("length_penalty", self.length_penalty, -1e3, 1e3, remedy)
         if self.early_stopping not in beam_search.STOPPING:
             allowed = "it must be True, False or 'never'"
@@ -108,12 +138,12 @@ class Decoding:
 
     @property
     def shape(self) -> Shape:
-        """What makes another program."""
+        """Return the number of beams and the other settings that need their own program."""
         return Shape(self.num_beams, self.max_new_tokens, self.no_repeat_ngram_size, self.do_sample)
 
     @property
     def numbers(self) -> Numbers:
-        """What does not."""
+        """Return the settings, as numbers, that a program takes as arguments."""
         single = np.float32
         return Numbers(
             Penalties(single(self.repetition_penalty), np.int32(self.min_new_tokens)),
@@ -135,11 +165,27 @@ class Decoding:
         first_row: int = 0,
         mesh: Mesh | None = None,
     ) -> Int[Array, "batch new"]:
-        """See `generate`."""
+        """Continue a batch of texts.
+
+        Args:
+          model: the network.
+          input_ids: tokens of the prompts, integers [batch, length], padded on the left.
+          attention_mask: [batch, length], 1 for tokens and 0 for padding; None for no
+            padding.
+          key: seed or key of `jax.random`, needed by do_sample.
+          first_row: number of row 0, an integer >= 0; random draws depend on key and row.
+          mesh: devices that share the batch, see `data_mesh`; None for the default device.
+
+        Returns:
+          New tokens, int32 [batch, max_new_tokens], with the padding id after an end.
+
+        Raises:
+          ValueError: as in `generate`.
+        """
         input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
         check_prompts(model.config, mask, self.max_new_tokens)
         if self.do_sample and key is None:
-            raise check.fail("key", None, "do_sample=True needs one", "pass key=0, say")
+            raise check.fail("key", None, "do_sample=True needs a key", "pass for example key=0")
         rows = np.arange(first_row, first_row + len(input_ids), dtype=np.uint32)
         arrays, number = (input_ids, mask, rows), len(input_ids)
         if mesh is not None:
@@ -169,36 +215,39 @@ def generate(
     key: Any = None,
     mesh: Mesh | None = None,
 ) -> Int[Array, "batch new"]:
-    """Continue texts; token for token what transformers' `generate` does with these settings.
+    """Continue a batch of texts as transformers' `generate` does with these settings.
 
     Args:
-      model: see `load`.
-      input_ids: integers [batch, length], padded on the left.
-      attention_mask: [batch, length], 0 for padding; None for none.
-      num_beams: see `Decoding`, as for all other numbers.
-      max_new_tokens: likewise.
-      min_new_tokens: likewise.
-      repetition_penalty: likewise.
-      length_penalty: likewise.
-      no_repeat_ngram_size: likewise.
-      early_stopping: likewise.
-      do_sample: likewise.
-      temperature: likewise.
-      top_k: likewise.
-      top_p: likewise.
-      key: int or key of `jax.random`, for do_sample. The tokens of a row depend on the key,
-        the row's number and its prompt alone.
-      mesh: devices that share the batch, see `data_mesh`.
+      model: the network, see `load`.
+      input_ids: tokens of the prompts, integers [batch, length], padded on the left.
+      attention_mask: [batch, length], 1 for tokens and 0 for padding; None for no padding.
+      num_beams: number of beams, see `Decoding` for this and all settings below.
+      max_new_tokens: number of new tokens per text.
+      min_new_tokens: number of new tokens before which no text ends.
+      repetition_penalty: factor for scores of earlier tokens, dimensionless.
+      length_penalty: exponent of the length of beams, dimensionless.
+      no_repeat_ngram_size: number of tokens of an n-gram that must not occur twice.
+      early_stopping: when beam search ends.
+      do_sample: whether tokens are drawn at random.
+      temperature: divisor of the logits, dimensionless.
+      top_k: number of likeliest tokens to draw from; 0 for all.
+      top_p: probability of the likeliest tokens to draw from.
+      key: seed or key of `jax.random`, needed by do_sample. The tokens of a row depend only
+        on the key, the row's number and its prompt.
+      mesh: devices that share the batch, see `data_mesh`; None for the default device.
 
     Returns:
-      int32 [batch, max_new_tokens]: new tokens only, padded after the end of a text.
+      New tokens without the prompts, int32 [batch, max_new_tokens], with the padding id after
+      an end.
 
     Raises:
-      ValueError: in one line, before anything is compiled.
+      ValueError: before anything is compiled, if a setting is out of range, an id lies
+        outside the vocabulary, prompts are not padded on the left, or prompt and new tokens
+        need more positions than the model has.
 
     >>> import jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
     >>> model = lm.OPT(config, key=jax.random.key(0))
     >>> lm.generate(model, [[2, 5, 6]], num_beams=2, max_new_tokens=4, min_new_tokens=4).shape
@@ -232,25 +281,29 @@ def stream(
     progress: bool = False,
     first_row: int = 0,
 ) -> Iterator[Int[np.ndarray, "batch new"]]:
-    """Continue many texts, one batch after the other, with one compilation.
+    """Continue many texts, batch after batch, with one compilation.
 
     Args:
-      model: see `load`.
-      input_ids: integers [text, length], padded on the left.
-      attention_mask: [text, length], 0 for padding; None for none.
-      decoding: how.
-      batch_size: texts at a time.
-      key: see `generate`; tokens do not depend on batch_size.
-      mesh: devices that share each batch.
-      progress: show a bar with tokens per second.
-      first_row: where to begin, to go on.
+      model: the network, see `load`.
+      input_ids: tokens of the prompts, integers [text, length], padded on the left.
+      attention_mask: [text, length], 1 for tokens and 0 for padding; None for no padding.
+      decoding: settings of the generation.
+      batch_size: number of texts computed at a time, >= 1; tokens do not depend on it.
+      key: seed or key of `jax.random`, see `generate`.
+      mesh: devices that share each batch, see `data_mesh`; None for the default device.
+      progress: whether to show a bar with tokens per second.
+      first_row: index of the text to resume at.
 
-    Yields:
-      The new tokens of every batch; the last may be smaller.
+    Returns:
+      Iterator over the batches; each item has the new tokens int32 [batch, max_new_tokens],
+      and the last may have fewer rows.
+
+    Raises:
+      ValueError: at the first item, for arguments that `generate` refuses.
 
     >>> import jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
     >>> model = lm.OPT(config, key=jax.random.key(0))
     >>> decoding = lm.Decoding(max_new_tokens=4, num_beams=2, min_new_tokens=4)
@@ -276,7 +329,7 @@ def stream(
 
 @functools.lru_cache(maxsize=64)
 def _program(structure: Any, shape: Shape, mesh: Mesh | None) -> Any:
-    """The compiled search; on several devices, each has a share of the prompts."""
+    """Return the compiled search; each device of a mesh continues a share of the prompts."""
     search = functools.partial(_search, structure, shape)
     if mesh is None:
         return jax.jit(search)
@@ -302,6 +355,7 @@ def _search(
     key: Any,
     numbers: Numbers,
 ) -> Int[Array, "batch new"]:
+    """Return the new tokens; a step chooses one token per beam, then computes the logits."""
     model: OPT = nnx.merge(structure, params)
     config, (batch, length) = model.config, input_ids.shape
     beams, max_new = shape.num_beams, shape.max_new_tokens
@@ -369,7 +423,7 @@ def _search(
 
 
 def _stages(steps: int, beams: int) -> list[tuple[int, int]]:
-    """The last step of every size of the cache, and for how many steps it has room."""
+    """Return the last step of each size of the cache, and by how many steps it grows."""
     if steps == 0:
         return []
     number = _STAGES if steps * beams > _FEW_SLOTS else 1
@@ -379,5 +433,7 @@ def _stages(steps: int, beams: int) -> list[tuple[int, int]]:
 
 
 def _fill(config: Any) -> int:
-    """What follows the end of a text."""
-    return config.pad_token_id or (config.eos_token_ids[0] if config.eos_token_ids else -1)
+    """Return the token that fills a text after its end: padding, else the end, else -1."""
+    if config.pad_token_id is not None:
+        return config.pad_token_id
+    return config.eos_token_ids[0] if config.eos_token_ids else -1

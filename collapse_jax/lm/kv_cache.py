@@ -1,8 +1,8 @@
-"""Prompts read once, then one token of every row at a time, with keys and values kept.
+"""Compute logits one token at a time, with a cache of keys and values.
 
-All rows of a prompt (the beams of a search) share one cache of slots: first those of the prompt,
-then one for each token that any row has tried. A row sees the slots of its own ancestors,
-so that choosing rows anew moves no keys and no values.
+All rows of a prompt (the beams of a search) share one cache of slots: those of the prompt, then
+one for each token that any row has tried. A mask selects the slots that a row descends from,
+so that a new choice of rows moves neither keys nor values.
 """
 
 from typing import NamedTuple
@@ -15,18 +15,25 @@ from collapse_jax.lm.model import MASKED, OPT, Heads, causal_attention, head_log
 
 
 class KVCache(NamedTuple):
-    """Keys and values by block of the network, of every slot.
+    """Keys and values of all slots, one array for each block of the network.
 
     Attributes:
-      keys: [batch, head, slot, dim].
-      values: [batch, head, dim, slot].
+      keys: [batch, head, slot, dim] for each block.
+      values: [batch, head, dim, slot] for each block.
     """
 
     keys: tuple[Float[Array, "batch head slot dim"], ...]
     values: tuple[Float[Array, "batch head dim slot"], ...]
 
     def grow(self, slots: int) -> "KVCache":
-        """With room for more."""
+        """Append empty slots.
+
+        Args:
+          slots: number of slots to append.
+
+        Returns:
+          The larger cache.
+        """
         ends = ((0, 0), (0, 0), (0, slots), (0, 0))
         keys = tuple(jnp.pad(each, ends) for each in self.keys)
         return KVCache(
@@ -37,14 +44,23 @@ class KVCache(NamedTuple):
 def read_prompts(
     model: OPT, input_ids: Int[Array, "batch length"], mask: Bool[Array, "batch length"]
 ) -> tuple[KVCache, Float[Array, "batch vocab"]]:
-    """The cache with the prompts, and the logits of the token after each."""
+    """Fill a cache with prompts, and compute the logits of the token after each.
+
+    Args:
+      model: the network.
+      input_ids: tokens [batch, length], padded on the left.
+      mask: truth values [batch, length], False for padding.
+
+    Returns:
+      The cache with one slot per position, and logits [batch, vocab].
+    """
     keys, values = [], []
-    look = causal_attention(mask)
+    attend_causally = causal_attention(mask)
 
     def attend(number: int, queries: Heads, new_keys: Heads, new_values: Heads) -> Heads:
         keys.append(new_keys.transpose(0, 2, 1, 3))
         values.append(new_values.transpose(0, 2, 3, 1))
-        return look(number, queries, new_keys, new_values)
+        return attend_causally(number, queries, new_keys, new_values)
 
     hidden = model(input_ids, text_positions(mask), attend)
     return KVCache(tuple(keys), tuple(values)), head_logits(hidden[:, -1], model.head)
@@ -58,15 +74,19 @@ def next_logits(
     slot: Int[Array, ""],
     visible: Bool[Array, "batch row slot"],
 ) -> tuple[KVCache, Float[Array, "batch row vocab"]]:
-    """The cache with one token more of every row, and the logits of the next.
+    """Write one token of every row into the cache, and compute the logits of the next.
 
     Args:
       model: the network.
-      cache: keys and values so far.
-      tokens: newest token of every row.
-      positions: their place in the text.
-      slot: where the first row's keys go, the others follow.
-      visible: slots that a row sees, its own new one among them.
+      cache: keys and values of earlier tokens.
+      tokens: newest token of every row, [batch, row].
+      positions: index of the newest token in its text, [batch].
+      slot: index of the slot for row 0; those of the other rows follow.
+      visible: truth values [batch, row, slot]: the slots that a row sees, its new one
+        included.
+
+    Returns:
+      The cache, and logits [batch, row, vocab].
     """
     keys, values = list(cache.keys), list(cache.values)
 
@@ -85,6 +105,6 @@ def next_logits(
         weights = weights.astype(new_values.dtype)
         return jnp.einsum("bhds,bhsn->bnhd", values[number], weights)
 
-    places = jnp.broadcast_to(positions[:, None], tokens.shape)
-    hidden = model(tokens, places, attend)
+    row_positions = jnp.broadcast_to(positions[:, None], tokens.shape)
+    hidden = model(tokens, row_positions, attend)
     return KVCache(tuple(keys), tuple(values)), head_logits(hidden, model.head)

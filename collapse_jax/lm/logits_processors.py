@@ -1,4 +1,4 @@
-"""What may be said next: repetition, repeated n-grams, least length (as in transformers)."""
+"""Penalise repetition and exclude tokens before the next is chosen, as in transformers."""
 
 from typing import Any, NamedTuple
 
@@ -9,12 +9,12 @@ Scores = Float[Array, "row vocab"]
 
 
 class Penalties(NamedTuple):
-    """Numbers that change without a new compilation.
+    """Settings that can change without a new compilation.
 
     Attributes:
-      repetition: of tokens that were there before: negative scores are multiplied by it,
-        others divided.
-      min_new_tokens: before so many no end of the text is chosen.
+      repetition: factor > 0, dimensionless: scores of earlier tokens are multiplied by it if
+        negative and divided by it otherwise.
+      min_new_tokens: number of new tokens before which no text ends.
     """
 
     repetition: Any
@@ -31,23 +31,31 @@ def penalise(
     ngram_size: int,
     eos_token_ids: tuple[int, ...],
 ) -> Scores:
-    """Scores of the next token after penalties.
+    """Apply all penalties to the scores of the next token.
+
+    The repetition penalty is that of Keskar et al. (2019, arXiv 1909.05858), equation 2, with
+    the sign rule of transformers.
 
     Args:
-      scores: logits or log-probabilities.
-      tokens: prompt, padding included, and what was generated; any values after that.
-      is_text: where tokens count for repetition: no padding, nothing after the text.
-      length: of tokens with padding, before any that come after the text.
-      num_new: tokens generated.
-      penalties: see there.
-      ngram_size: no n-gram of this size occurs twice; 0 for no such rule.
-      eos_token_ids: what ends a text.
+      scores: logits or log-probabilities (nats), [row, vocab].
+      tokens: prompt with its padding, generated tokens, then arbitrary ones,
+        [row, position].
+      is_text: truth values [row, position], True for tokens of the text: neither padding nor
+        the arbitrary ones.
+      length: number of positions of prompt and generated tokens.
+      num_new: number of tokens generated so far.
+      penalties: see `Penalties`.
+      ngram_size: number of tokens of an n-gram that must not occur twice; 0 for no rule.
+      eos_token_ids: tokens that end a text.
+
+    Returns:
+      Scores [row, vocab]; -inf for excluded tokens.
     """
     rows = jnp.arange(len(scores))[:, None]
     found = jnp.take_along_axis(scores, tokens, axis=1)
     changed = jnp.where(found < 0, found * penalties.repetition, found / penalties.repetition)
-    places = jnp.where(is_text, tokens, scores.shape[1])
-    scores = scores.at[rows, places].set(changed, mode="drop")
+    columns = jnp.where(is_text, tokens, scores.shape[1])
+    scores = scores.at[rows, columns].set(changed, mode="drop")
     if ngram_size:
         repeated = jnp.where(_completes(tokens, length, ngram_size), tokens, scores.shape[1])
         scores = scores.at[rows, repeated].set(-jnp.inf, mode="drop")
@@ -59,12 +67,12 @@ def penalise(
 
 
 def _completes(tokens: Array, length: Array, size: int) -> Bool[Array, "row position"]:
-    """Where a token follows the same size - 1 tokens that the text ends with."""
+    """Mark the tokens that follow a copy of the last size - 1 tokens of the text."""
     width = tokens.shape[1]
     is_same = jnp.ones(tokens.shape, bool)
     for back in range(1, size):
         last = jnp.take(tokens, jnp.maximum(length - back, 0), axis=1)
         before = jnp.pad(tokens, ((0, 0), (back, 0)), constant_values=-1)[:, :width]
         is_same &= before == last[:, None]
-    places = jnp.arange(width)
-    return is_same & (places >= size - 1) & (places < length) & (length >= size)
+    positions = jnp.arange(width)
+    return is_same & (positions >= size - 1) & (positions < length) & (length >= size)

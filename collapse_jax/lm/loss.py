@@ -1,4 +1,4 @@
-"""Logits, and the causal loss with its head and softmax fused."""
+"""Compute the causal loss, with the head, softmax and cross-entropy fused."""
 
 from typing import Any, NamedTuple
 
@@ -9,16 +9,16 @@ from jaxtyping import Array, Float, Int
 from collapse_jax.lm.model import OPT, causal_attention, head_logits, text_positions
 
 IGNORED = -100
-"""Label of a position that is not predicted."""
-_ROWS = 1024  # predictions whose logits exist at a time
+"""Label that excludes a position from the loss, as in PyTorch."""
+_ROWS = 1024  # rows whose logits are in memory at a time: 206 MB for the 50,272 tokens of OPT
 
 
 class Sum(NamedTuple):
-    """Negative log-likelihoods of labels.
+    """Sum of the negative log-likelihoods of labels.
 
     Attributes:
-      total: their sum, nats.
-      number: how many.
+      total: the sum, nats.
+      number: number of labels in the sum.
     """
 
     total: Float[Array, ""]
@@ -26,12 +26,22 @@ class Sum(NamedTuple):
 
     @property
     def mean(self) -> Float[Array, ""]:
-        """Nats per label."""
+        """Return the mean loss, nats per label; 0 without labels."""
         return self.total / jnp.maximum(self.number, 1)
 
 
 def hidden_of(model: OPT, input_ids: Array, mask: Array, key: Any = None) -> Array:
-    """What the head reads of every position."""
+    """Compute the activations that the head multiplies, with causal attention.
+
+    Args:
+      model: the network.
+      input_ids: tokens [batch, position].
+      mask: truth values [batch, position], False for padding.
+      key: one key per text [batch], for dropout; None for no dropout.
+
+    Returns:
+      Activations [batch, position, embedding], dimensionless.
+    """
     attend = causal_attention(mask, model.config.attention_dropout, key)
     return model(input_ids, text_positions(mask), attend, key)
 
@@ -39,13 +49,33 @@ def hidden_of(model: OPT, input_ids: Array, mask: Array, key: Any = None) -> Arr
 def next_token_loss(
     model: OPT, input_ids: Array, mask: Array, labels: Array, key: Any = None
 ) -> Sum:
-    """The loss of predicting labels[:, t + 1] after position t, summed."""
+    """Sum the loss -ln p(labels[:, t + 1] | tokens up to t) over texts and positions t.
+
+    Args:
+      model: the network.
+      input_ids: tokens [batch, position].
+      mask: truth values [batch, position], False for padding.
+      labels: tokens [batch, position]; -100 excludes a position.
+      key: one key per text [batch], for dropout; None for no dropout.
+
+    Returns:
+      The sum, nats, and the number of labels in it.
+    """
     hidden = hidden_of(model, input_ids, mask, key)[:, :-1]
     return cross_entropy(hidden.reshape(-1, hidden.shape[-1]), model.head, labels[:, 1:].ravel())
 
 
 def block_losses(model: OPT, input_ids: Array, mask: Array) -> Float[Array, " batch"]:
-    """The mean loss of every text, of its tokens after the first."""
+    """Compute the mean loss of each text over its tokens after the first.
+
+    Args:
+      model: the network.
+      input_ids: tokens [batch, position].
+      mask: truth values [batch, position], False for padding.
+
+    Returns:
+      Mean losses [batch], nats per token; 0 for a text of one token.
+    """
     hidden = hidden_of(model, input_ids, mask)[:, :-1]
     labels = jnp.where(mask[:, 1:] & mask[:, :-1], input_ids[:, 1:], IGNORED)
 
@@ -61,16 +91,26 @@ def cross_entropy(
     head: Float[Array, "vocab embedding"],
     labels: Int[Array, " row"],
 ) -> Sum:
-    """Cross-entropy of softmax(hidden head^T) and labels; rows labelled -100 do not count.
+    """Sum the cross-entropies of softmax(hidden head^T) and labels.
 
-    Logits are made a few hundred rows at a time. Where gradients are asked for they are made
-    in the same pass, so that no logits are kept and none are made twice.
+    Logits exist for at most 1,024 rows at a time. Gradients, where they are requested, are
+    computed in the same pass, so that logits are neither stored nor computed twice.
+
+    Args:
+      hidden: activations [row, embedding], dimensionless.
+      head: matrix [vocab, embedding].
+      labels: tokens [row]; -100 excludes a row.
+
+    Returns:
+      The sum, nats, and the number of labels in it.
     """
     return Sum(_total(hidden, head, labels), jnp.sum(labels != IGNORED))
 
 
 @jax.custom_vjp
 def _total(hidden: Array, head: Array, labels: Array) -> Array:
+    """Return the sum of the losses, nats."""
+
     def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
         return total + jnp.sum(_losses(head_logits(part[0], head), part[1])[0]), None
 
@@ -78,14 +118,14 @@ def _total(hidden: Array, head: Array, labels: Array) -> Array:
 
 
 def _losses(logits: Array, labels: Array) -> tuple[Array, Array]:
-    """Losses and log-normalisers by row."""
+    """Return losses and log-normalisers by row, nats."""
     normaliser = jax.nn.logsumexp(logits, axis=1)
     chosen = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[:, None], axis=1)[:, 0]
     return jnp.where(labels == IGNORED, 0, normaliser - chosen), normaliser
 
 
 def _in_parts(hidden: Array, labels: Array) -> tuple[Array, Array]:
-    """Rows in groups of equal size, empty ones at the end."""
+    """Return the rows in parts of equal size, with excluded rows at the end."""
     parts = -(-len(labels) // _ROWS)
     size = -(-len(labels) // parts)
     padding = parts * size - len(labels)
@@ -95,6 +135,8 @@ def _in_parts(hidden: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def _with_gradients(hidden: Array, head: Array, labels: Array) -> tuple[Array, tuple]:
+    """Return the sum of the losses, and its gradients by `hidden` and `head`."""
+
     def add(sums: tuple[Array, Array], part: tuple[Array, Array]) -> tuple[tuple, Array]:
         total, to_head = sums
         rows, labels = part
@@ -116,6 +158,7 @@ def _with_gradients(hidden: Array, head: Array, labels: Array) -> tuple[Array, t
 
 
 def _scaled(gradients: tuple, by: Array) -> tuple:
+    """Return the gradients of a multiple of the sum."""
     to_hidden, to_head = gradients
     return (by * to_hidden).astype(to_hidden.dtype), (by * to_head).astype(to_head.dtype), None
 

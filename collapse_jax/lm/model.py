@@ -1,8 +1,8 @@
-"""OPT (Zhang et al. 2022, arXiv 2205.01068) in Flax, from tokens to logits.
+"""Compute OPT networks (Zhang et al. 2022, arXiv 2205.01068) in Flax, from tokens to logits.
 
-The network does not know how a token looks back: whoever calls it passes `attend`, a function
-of (number of the block, queries, keys, values). In training that is `causal_attention`; in
-generation it also keeps the keys and values.
+The network leaves attention to its caller, who passes `attend`, a function of (number of the
+block, queries, keys, values). Training passes `causal_attention`; generation passes a function
+that also writes the keys and values into a cache.
 """
 
 import functools
@@ -14,27 +14,36 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from collapse_jax.lm.config import Config
+from collapse_jax.lm.config import OPTConfig
 
 Heads = Float[Array, "batch position head dim"]
 Attend = Callable[[int, Heads, Heads, Heads], Heads]
 Hidden = Float[Array, "batch position hidden"]
 
 POSITION_OFFSET = 2
-"""Row of the table of positions that the first token of a text has."""
+"""Row of the position table for the first token of a text; padding, at -1, reads row 1."""
 MASKED = -1e30
-_ATTENTION = 3  # a block's keys: two layers, the block itself, attention weights
+"""Score of an invisible key, nats: finite, so that a query that sees no key yields no NaN."""
+_ATTENTION = 3  # stream of attention dropout; 0 and 1 are the two layers', 2 is layerdrop's
+_EPSILON = 1e-5  # added to a variance, as in PyTorch's LayerNorm
 
 
 class Linear(nnx.Module):
-    """x W^T + b, with W [out, in] as PyTorch has it."""
+    """Affine map x W^T + b, with W [out, in] as in PyTorch."""
 
     def __init__(self, size_in: int, size_out: int, bias: bool, init: "Init") -> None:
         self.weight = nnx.Param(init.normal(size_out, size_in))
         self.bias = nnx.Param(init.zeros(size_out)) if bias else None
 
     def __call__(self, x: Array) -> Array:
-        """[..., in] -> [..., out]."""
+        """Apply the map to the last axis.
+
+        Args:
+          x: activations [..., in], dimensionless.
+
+        Returns:
+          Activations [..., out], dimensionless.
+        """
         rows = x.reshape(-1, x.shape[-1])
         product = _product(rows, self.weight[...]).reshape(*x.shape[:-1], -1)
         return product if self.bias is None else product + self.bias[...]
@@ -42,12 +51,16 @@ class Linear(nnx.Module):
 
 @jax.custom_vjp
 def _product(x: Array, weight: Array) -> Array:
-    """x W^T."""
+    """Return x W^T."""
     return x @ weight.T
 
 
 def _product_gradients(saved: tuple[Array, Array], error: Array) -> tuple[Array, Array]:
-    """Both operands are kept from being computed again within the transposition of one of them."""
+    """Return the gradients by both operands.
+
+    Without the barrier XLA on CPU would compute an operand again within the transposition
+    of the other, which costs a seventh of a training step.
+    """
     x, weight = saved
     x, error = jax.lax.optimization_barrier((x, error))
     return error @ weight, error.T @ x
@@ -57,14 +70,21 @@ _product.defvjp(lambda x, weight: (_product(x, weight), (x, weight)), _product_g
 
 
 class LayerNorm(nnx.Module):
-    """Normalised over the last axis in float32."""
+    """Layer normalisation over the last axis, computed in float32."""
 
     def __init__(self, size: int, affine: bool, init: "Init") -> None:
         self.weight = nnx.Param(init.ones(size)) if affine else None
         self.bias = nnx.Param(init.zeros(size)) if affine else None
 
     def __call__(self, x: Array) -> Array:
-        """Of the type of x."""
+        """Normalise, then scale and shift.
+
+        Args:
+          x: activations [..., size], dimensionless.
+
+        Returns:
+          Activations [..., size] in the type of x, dimensionless.
+        """
         normed = _normalised(x.astype(jnp.float32))
         if self.weight is not None and self.bias is not None:
             normed = normed * self.weight[...] + self.bias[...]
@@ -73,19 +93,23 @@ class LayerNorm(nnx.Module):
 
 @jax.custom_vjp
 def _normalised(x: Array) -> Array:
-    """Mean 0 and variance 1 over the last axis."""
+    """Return x with mean 0 and variance 1 over the last axis."""
     return _normalise(x)[0]
 
 
 def _normalise(x: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    """Also what the gradient needs: x, which the residual path keeps anyway, and two columns."""
+    """Return the normalised x, and residuals for the gradient.
+
+    The residuals are x, which the residual path retains anyway, and two columns.
+    """
     mean = jnp.mean(x, axis=-1, keepdims=True)
     centred = x - mean
-    scale = jax.lax.rsqrt(jnp.mean(centred * centred, axis=-1, keepdims=True) + 1e-5)
+    scale = jax.lax.rsqrt(jnp.mean(centred * centred, axis=-1, keepdims=True) + _EPSILON)
     return centred * scale, (x, scale, -mean * scale)
 
 
 def _normalise_gradient(saved: tuple[Array, Array, Array], error: Array) -> tuple[Array]:
+    """Return the gradient by x."""
     x, scale, shift = saved
     normed = x * scale + shift
     along = jnp.mean(error * normed, axis=-1, keepdims=True)
@@ -96,9 +120,9 @@ _normalised.defvjp(_normalise, _normalise_gradient)
 
 
 class Attention(nnx.Module):
-    """Projections of an attention layer; `attend` is between them."""
+    """Projections of an attention layer, with a caller's `attend` between them."""
 
-    def __init__(self, config: Config, init: "Init") -> None:
+    def __init__(self, config: OPTConfig, init: "Init") -> None:
         size, bias = config.hidden_size, config.enable_bias
         self.num_heads, self.head_dim = config.num_attention_heads, config.head_dim
         self.k_proj = Linear(size, size, bias, init)
@@ -107,7 +131,16 @@ class Attention(nnx.Module):
         self.out_proj = Linear(size, size, bias, init)
 
     def __call__(self, x: Hidden, attend: Callable[[Heads, Heads, Heads], Heads]) -> Hidden:
-        """As wide as x."""
+        """Project to queries, keys and values, attend, and project back.
+
+        Args:
+          x: activations [batch, position, hidden], dimensionless.
+          attend: function of queries (scaled by head_dim^-1/2), keys and values, each
+            [batch, position, head, dim].
+
+        Returns:
+          Activations [batch, position, hidden], dimensionless.
+        """
         heads = (*x.shape[:-1], self.num_heads, self.head_dim)
         queries = (self.q_proj(x) * self.head_dim**-0.5).reshape(heads)
         keys, values = self.k_proj(x).reshape(heads), self.v_proj(x).reshape(heads)
@@ -115,9 +148,9 @@ class Attention(nnx.Module):
 
 
 class Block(nnx.Module):
-    """Attention and feed-forward layer, each beside a residual path."""
+    """Attention layer and feed-forward layer, each with a residual path."""
 
-    def __init__(self, config: Config, init: "Init") -> None:
+    def __init__(self, config: OPTConfig, init: "Init") -> None:
         size, bias, affine = (
             config.hidden_size,
             config.enable_bias,
@@ -133,7 +166,16 @@ class Block(nnx.Module):
     def __call__(
         self, x: Hidden, attend: Callable[[Heads, Heads, Heads], Heads], key: Any = None
     ) -> Hidden:
-        """As wide as x; with keys of the texts, outputs are dropped and so may the block be."""
+        """Apply both layers.
+
+        Args:
+          x: activations [batch, position, hidden], dimensionless.
+          attend: see `Attention`.
+          key: one key per text [batch], for dropout and layerdrop; None for neither.
+
+        Returns:
+          Activations [batch, position, hidden], dimensionless.
+        """
         keys = [None] * 3 if key is None else [_fold(key, part) for part in range(3)]
         drop = functools.partial(dropout, rate=self.config.dropout)
         activation = getattr(nnx, self.config.activation_function.removesuffix("_new"))
@@ -161,21 +203,24 @@ class Block(nnx.Module):
 
 
 class OPT(nnx.Module):
-    """The network. Its parameters have the names and shapes of transformers' `OPTForCausalLM`.
+    """OPT network with the parameter names and shapes of transformers' `OPTForCausalLM`.
 
     Args:
-      config: a `Config`, or transformers' `OPTConfig`.
-      key: for normal random weights of standard deviation config.init_std, as transformers
-        makes them; None for none (see `load`).
+      config: an `OPTConfig`, of this package or of transformers.
+      key: key of `jax.random` for normal random weights with standard deviation
+        config.init_std, as in transformers; None for zeros (see `load`).
       dtype: float32 or bfloat16, of parameters and computation. Logits and losses are
         float32.
-      remat: compute blocks a second time in the backward pass instead of keeping what is
-        within them: a third more work, much less memory.
+      remat: compute each block a second time in the backward pass instead of storing its
+        activations: a third more work, much less memory.
+
+    Raises:
+      ValueError: if `config` does not describe an OPT model.
 
     >>> import jax
     >>> from flax import nnx
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
     >>> model = lm.OPT(config, key=jax.random.key(0))
     >>> model.embed_tokens.shape, len(model.layers)
@@ -187,7 +232,7 @@ class OPT(nnx.Module):
     def __init__(
         self, config: Any, *, key: Any = None, dtype: Any = jnp.float32, remat: bool = False
     ) -> None:
-        config = Config.of(config)
+        config = OPTConfig.of(config)
         init = Init(key, config.init_std, jnp.dtype(dtype))
         self.config, self.remat = config, remat
         size, narrow = config.hidden_size, config.embedding_dim
@@ -214,13 +259,17 @@ class OPT(nnx.Module):
         attend: Attend,
         key: Key[Array, " batch"] | None = None,
     ) -> Hidden:
-        """What the head reads, [batch, position, embedding].
+        """Compute the activations that the head multiplies.
 
         Args:
-          input_ids: tokens.
-          positions: place of each token in its text; -1 for padding.
-          attend: how tokens look back.
-          key: of every text, for dropout, in training.
+          input_ids: tokens [batch, position].
+          positions: index of each token in its text, [batch, position]; -1 for padding.
+          attend: function of (number of the block, queries, keys, values), with arrays
+            [batch, position, head, dim], that mixes the values of visible positions.
+          key: one key per text [batch], for dropout in training; None for no dropout.
+
+        Returns:
+          Activations [batch, position, embedding], dimensionless.
         """
         x = self._embed(input_ids)
         if self.project_in is not None:
@@ -228,14 +277,14 @@ class OPT(nnx.Module):
         x = x + self.embed_positions[...][positions + POSITION_OFFSET]
         for number, block in enumerate(self.layers):
             block_key = None if key is None else _fold(key, number)
-            call = _looking(functools.partial(attend, number))
+            call = _block_call(functools.partial(attend, number))
             x = (nnx.remat(call) if self.remat else call)(block, x, block_key)
         if self.final_layer_norm is not None:
             x = self.final_layer_norm(x)
         return x if self.project_out is None else self.project_out(x)
 
     def _embed(self, input_ids: Array) -> Array:
-        """Rows of the table; as in PyTorch none of their gradients reach the padding's row."""
+        """Return the tokens' embeddings; as in PyTorch the padding's row gets no gradient."""
         rows = self.embed_tokens[...][input_ids]
         if self.config.pad_token_id is None:
             return rows
@@ -244,12 +293,12 @@ class OPT(nnx.Module):
 
     @property
     def head(self) -> Float[Array, "vocab embedding"]:
-        """The matrix that makes logits."""
+        """Return the matrix [vocab, embedding] that maps activations to logits."""
         return (self.embed_tokens if self.lm_head is None else self.lm_head)[...]
 
 
-def _looking(attend: Callable[[Heads, Heads, Heads], Heads]) -> Callable[..., Hidden]:
-    """A block's call as a function of what has gradients, and keys."""
+def _block_call(attend: Callable[[Heads, Heads, Heads], Heads]) -> Callable[..., Hidden]:
+    """Return the call of a block as a function of block, activations and key, for `remat`."""
 
     def call(block: Block, x: Hidden, key: Any) -> Hidden:
         return block(x, attend, key)
@@ -258,45 +307,69 @@ def _looking(attend: Callable[[Heads, Heads, Heads], Heads]) -> Callable[..., Hi
 
 
 def head_logits(hidden: Float[Array, "... embedding"], head: Array) -> Float[Array, "... vocab"]:
-    """Logits in float32."""
+    """Compute logits.
+
+    Args:
+      hidden: activations [..., embedding], dimensionless.
+      head: matrix [vocab, embedding].
+
+    Returns:
+      Logits [..., vocab] in float32, whatever the type of the activations.
+    """
     return jnp.matmul(hidden, head.T, preferred_element_type=jnp.float32)
 
 
 def dropout(key: Any, x: Array, rate: float) -> Array:
-    """x with a share of its numbers zero and the others larger; x itself without keys.
+    """Set random entries of x to zero and divide the others by 1 - rate.
 
     Args:
-      key: of every row of x, so that a text's numbers do not depend on its batch.
-      x: [batch, ...].
-      rate: the share.
+      key: one key per row [batch], so that a text does not depend on the others of its
+        batch; None to leave x unchanged.
+      x: activations [batch, ...], dimensionless.
+      rate: probability of a zero, in [0, 1).
+
+    Returns:
+      Activations [batch, ...] with the same expectation as x.
     """
     if key is None or rate == 0:
         return x
-    is_kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(key)
-    return jnp.where(is_kept, x / (1 - rate), 0)
+    is_retained = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(key)
+    return jnp.where(is_retained, x / (1 - rate), 0)
 
 
 def _fold(key: Any, number: int) -> Any:
-    """Another key of every text."""
+    """Return another key for every text."""
     return jax.vmap(lambda key: jax.random.fold_in(key, number))(key)
 
 
 def text_positions(mask: Bool[Array, "batch position"]) -> Int[Array, "batch position"]:
-    """Place of each token in its text, -1 for padding."""
+    """Count the tokens of a text before each position.
+
+    Args:
+      mask: truth values [batch, position], False for padding.
+
+    Returns:
+      Index of each token in its text, int32 [batch, position] in tokens; -1 for padding.
+    """
     return jnp.where(mask, jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1, -1)
 
 
 def causal_attention(
     mask: Bool[Array, "batch position"], rate: float = 0.0, key: Any = None
 ) -> Attend:
-    """Every token looks at itself and those before it, but never at padding.
+    """Make the `attend` with which a token sees its own and earlier positions except padding.
 
-    Padding before a text sees nothing and gets zeros, as PyTorch has it.
+    A position without a visible key, which is padding before a text, gets zeros, as in
+    PyTorch.
 
     Args:
-      mask: False for padding.
-      rate: of dropout of attention weights.
-      key: of every text, for dropout.
+      mask: truth values [batch, position], False for padding.
+      rate: probability of dropping an attention weight, in [0, 1).
+      key: one key per text [batch], for dropout; None for no dropout.
+
+    Returns:
+      Function of (number of the block, queries, keys, values), each array
+      [batch, position, head, dim], to an array of the same shape; softmax is in float32.
     """
     length = mask.shape[1]
     earlier = jnp.tri(length, dtype=bool)
@@ -316,13 +389,27 @@ def causal_attention(
 
 
 class Init:
-    """Makes initial values, from one key after another; shapes alone where there is no key."""
+    """Maker of initial parameters, each from its own key; all zeros without a key.
+
+    Args:
+      key: key of `jax.random`, or None.
+      std: standard deviation of normal numbers, dimensionless.
+      dtype: type of the parameters.
+    """
 
     def __init__(self, key: Any, std: float, dtype: Any) -> None:
         self.key, self.std, self.dtype, self.number = key, std, dtype, 0
 
     def normal(self, *shape: int, zero: int | None = None) -> Array:
-        """Normal numbers, but zeros in one row."""
+        """Draw normal numbers of mean 0.
+
+        Args:
+          shape: sizes of the axes.
+          zero: row to set to zero; None for no row.
+
+        Returns:
+          Array of this shape, dimensionless; zeros if there is no key.
+        """
         if self.key is None:
             return self.zeros(*shape)
         self.number += 1
@@ -332,9 +419,23 @@ class Init:
         return values.astype(self.dtype)
 
     def zeros(self, *shape: int) -> Array:
-        """Zeros."""
+        """Make zeros.
+
+        Args:
+          shape: sizes of the axes.
+
+        Returns:
+          Array of this shape, dimensionless.
+        """
         return jnp.zeros(shape, self.dtype)
 
     def ones(self, *shape: int) -> Array:
-        """Ones."""
+        """Make ones.
+
+        Args:
+          shape: sizes of the axes.
+
+        Returns:
+          Array of this shape, dimensionless.
+        """
         return jnp.ones(shape, self.dtype)

@@ -1,4 +1,4 @@
-"""One text for every prompt: the likeliest token each time, or a random one."""
+"""Extend one text per prompt by the likeliest or a random token."""
 
 from typing import Any, NamedTuple
 
@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 
-class Texts(NamedTuple):
-    """What is generated.
+class SampledTokens(NamedTuple):
+    """Generated tokens of one text per prompt.
 
     Attributes:
-      tokens: so far; fill after that.
-      has_ended: whether nothing more comes.
+      tokens: tokens generated so far, then the fill token, [batch, new].
+      has_ended: truth values [batch]: whether the text has ended.
     """
 
     tokens: Int[Array, "batch new"]
@@ -20,45 +20,84 @@ class Texts(NamedTuple):
 
     @property
     def is_done(self) -> Bool[Array, ""]:
-        """Whether no prompt needs another token."""
+        """Tell whether all texts of the batch have ended."""
         return jnp.all(self.has_ended)
 
     @property
     def result(self) -> Int[Array, "batch new"]:
-        """The texts."""
+        """Return the generated tokens [batch, new]."""
         return self.tokens
 
 
 class LogitsWarpers(NamedTuple):
-    """Numbers that change without a new compilation, see `Decoding`."""
+    """Settings of random choice that can change without a new compilation, see `Decoding`.
+
+    Attributes:
+      temperature: divisor > 0 of the logits, dimensionless.
+      top_k: number of tokens to draw from; 0 for all.
+      top_p: probability in (0, 1] of the tokens to draw from.
+    """
 
     temperature: Any
     top_k: Any
     top_p: Any
 
 
-def start(batch: int, max_new: int, fill: int) -> Texts:
-    """Nothing yet."""
-    return Texts(jnp.full((batch, max_new), fill, jnp.int32), jnp.zeros(batch, bool))
+def start(batch: int, max_new: int, fill: int) -> SampledTokens:
+    """Make texts without generated tokens.
+
+    Args:
+      batch: number of texts.
+      max_new: number of tokens to generate per text.
+      fill: token that fills unused positions.
+
+    Returns:
+      Texts none of which has ended.
+    """
+    return SampledTokens(jnp.full((batch, max_new), fill, jnp.int32), jnp.zeros(batch, bool))
 
 
 def add(
-    texts: Texts, new: Int[Array, " batch"], step: Array, fill: int, eos_token_ids: tuple[int, ...]
-) -> Texts:
-    """One token more; fill where a text has ended."""
+    texts: SampledTokens,
+    new: Int[Array, " batch"],
+    step: Array,
+    fill: int,
+    eos_token_ids: tuple[int, ...],
+) -> SampledTokens:
+    """Append one token to every text that has not ended.
+
+    Args:
+      texts: tokens so far.
+      new: chosen tokens [batch].
+      step: number of tokens generated before.
+      fill: token for texts that have ended.
+      eos_token_ids: tokens that end a text.
+
+    Returns:
+      The longer texts.
+    """
     new = jnp.where(texts.has_ended, fill, new).astype(jnp.int32)
     is_end = jnp.isin(new, jnp.asarray(eos_token_ids, jnp.int32))
     tokens = jax.lax.dynamic_update_index_in_dim(texts.tokens, new, step, 1)
-    return Texts(tokens, texts.has_ended | is_end)
+    return SampledTokens(tokens, texts.has_ended | is_end)
 
 
 def draw(
     keys: Key[Array, " batch"], logits: Float[Array, "batch vocab"], warpers: LogitsWarpers
 ) -> Int[Array, " batch"]:
-    """Tokens drawn from softmax(logits / temperature), cut to top_k and top_p.
+    """Draw tokens from softmax(logits / temperature), restricted to top_k and top_p.
 
-    An exponential race: the first of exponential times with these rates. Times have 32 random
-    bits, so that tokens of probability 1e-9 still come as often as they should.
+    The draw is an exponential race: each token gets an exponential time with its probability
+    as rate, and the smallest time wins. Times have 32 random bits, so that tokens of
+    probability 1e-9 are still drawn at their rate.
+
+    Args:
+      keys: one key per text, [batch].
+      logits: logits [batch, vocab].
+      warpers: see `LogitsWarpers`.
+
+    Returns:
+      Tokens [batch], integers in [0, vocab).
     """
     logits = logits / warpers.temperature
     is_cut = (warpers.top_k > 0) | (warpers.top_p < 1)
@@ -72,7 +111,7 @@ def draw(
 
 
 def _cut(logits: Array, warpers: LogitsWarpers) -> Array:
-    """-inf for all but the top_k likeliest, then all beyond a mass of top_p."""
+    """Set logits to -inf outside the top_k likeliest tokens, then beyond a mass of top_p."""
     vocab = logits.shape[1]
     falling = -jnp.sort(-logits, axis=1)
     number = jnp.where(warpers.top_k > 0, jnp.minimum(warpers.top_k, vocab), vocab)
@@ -80,6 +119,6 @@ def _cut(logits: Array, warpers: LogitsWarpers) -> Array:
     logits = jnp.where(logits < least, -jnp.inf, logits)
     falling = jnp.where(falling < least, -jnp.inf, falling)
     before = jnp.cumsum(jax.nn.softmax(falling, axis=1), axis=1) - jax.nn.softmax(falling, axis=1)
-    is_kept = (before < warpers.top_p) | (jnp.arange(vocab) == 0)
-    least = jnp.min(jnp.where(is_kept, falling, jnp.inf), axis=1, keepdims=True)
+    is_retained = (before < warpers.top_p) | (jnp.arange(vocab) == 0)
+    least = jnp.min(jnp.where(is_retained, falling, jnp.inf), axis=1, keepdims=True)
     return jnp.where(logits < least, -jnp.inf, logits)

@@ -1,4 +1,4 @@
-"""Logits and losses of texts, checked and compiled."""
+"""Compute logits, losses and perplexities of texts, after checks of the arguments."""
 
 import functools
 from typing import Any
@@ -19,19 +19,23 @@ from collapse_jax.utils import check
 def logits(
     model: OPT, input_ids: Any, attention_mask: Any = None
 ) -> Float[Array, "batch length vocab"]:
-    """Scores of every next token, float32; those at padding mean nothing.
+    """Compute the logits of the token after each position.
 
     Args:
-      model: see `load`.
-      input_ids: integers [batch, length].
-      attention_mask: [batch, length], 0 for padding; None for none.
+      model: the network, see `load`.
+      input_ids: tokens, integers [batch, length].
+      attention_mask: [batch, length], 1 for tokens and 0 for padding; None for no padding.
+
+    Returns:
+      Logits [batch, length, vocab] in float32; those at padding are meaningless.
 
     Raises:
-      ValueError: for tokens that the model does not know, or more than it has positions.
+      ValueError: for ids outside the vocabulary, more tokens than the model has positions, or
+        a mask of another shape.
 
     >>> import jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
     >>> lm.logits(lm.OPT(config, key=jax.random.key(0)), [[2, 5, 6]]).shape
     (1, 3, 64)
@@ -44,23 +48,27 @@ def logits(
 def loss(
     model: OPT, input_ids: Any, attention_mask: Any = None, labels: Any = None
 ) -> Float[Array, ""]:
-    """Mean negative log-likelihood of every token after the one before it, nats.
+    """Compute the mean of -ln p(token | earlier tokens) over all labels of a batch.
 
     Args:
-      model: see `load`.
-      input_ids: integers [batch, length].
-      attention_mask: [batch, length], 0 for padding; None for none.
-      labels: as transformers has them: the tokens themselves (they are shifted here), -100
-        where none is predicted; None for all tokens that are no padding.
+      model: the network, see `load`.
+      input_ids: tokens, integers [batch, length].
+      attention_mask: [batch, length], 1 for tokens and 0 for padding; None for no padding.
+      labels: tokens [batch, length] as in transformers: position t is compared with the
+        logits at t - 1, -100 excludes a position; None for all tokens except padding.
+
+    Returns:
+      Mean loss, nats per token.
 
     Raises:
-      ValueError: for tokens or labels that the model does not know.
+      ValueError: for ids or labels outside the vocabulary, more tokens than the model has
+        positions, or arrays of other shapes.
 
     >>> import jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
-    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: every token is as likely
+    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: uniform over tokens
     >>> round(float(lm.loss(model, [[2, 5, 6]])), 4)  # ln 64
     4.1589
     """
@@ -78,23 +86,29 @@ def losses(
     batch_size: int | None = None,
     mesh: Mesh | None = None,
 ) -> Float[np.ndarray, " text"]:
-    """The mean negative log-likelihood of every text's tokens after its first, nats.
+    """Compute the mean of -ln p(token | earlier tokens) for each text.
+
+    The mean is over the tokens of a text after its first.
 
     Args:
-      model: see `load`.
-      input_ids: integers [text, length].
-      attention_mask: [text, length], 0 for padding; None for none.
-      batch_size: texts at a time, None for all.
-      mesh: devices that share them, see `data_mesh`.
+      model: the network, see `load`.
+      input_ids: tokens, integers [text, length].
+      attention_mask: [text, length], 1 for tokens and 0 for padding; None for no padding.
+      batch_size: number of texts computed at a time, >= 1; None for all.
+      mesh: devices that share each batch, see `data_mesh`; None for the default device.
+
+    Returns:
+      Mean losses [text], nats per token.
 
     Raises:
-      ValueError: for tokens that the model does not know.
+      ValueError: for ids outside the vocabulary, more tokens than the model has positions, or
+        a mask of another shape.
 
     >>> import jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
-    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: every token is as likely
+    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: uniform over tokens
     >>> [round(float(loss), 4) for loss in lm.losses(model, [[2, 5, 6], [2, 7, 7]])]  # ln 64
     [4.1589, 4.1589]
     """
@@ -119,13 +133,26 @@ def perplexities(
     batch_size: int | None = None,
     mesh: Mesh | None = None,
 ) -> Float[np.ndarray, " text"]:
-    """exp of `losses`, which see.
+    """Compute the perplexity exp(mean loss) of each text.
+
+    Args:
+      model: the network, see `load`.
+      input_ids: tokens, integers [text, length].
+      attention_mask: [text, length], 1 for tokens and 0 for padding; None for no padding.
+      batch_size: number of texts computed at a time, >= 1; None for all.
+      mesh: devices that share each batch, see `data_mesh`; None for the default device.
+
+    Returns:
+      Perplexities [text], exp(nats per token), >= 1; see `losses`.
+
+    Raises:
+      ValueError: as in `losses`.
 
     >>> import jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
-    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: every token is as likely
+    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: uniform over tokens
     >>> lm.perplexities(model, [[2, 5, 6], [2, 7, 7]]).round(2).tolist()
     [64.0, 64.0]
     """
@@ -134,18 +161,20 @@ def perplexities(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _logits(structure: Any, params: Any, input_ids: Array, mask: Array) -> Array:
+    """Return the logits of a model given as graph definition and parameters."""
     model: OPT = nnx.merge(structure, params)
     return head_logits(hidden_of(model, input_ids, mask), model.head)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _loss(structure: Any, params: Any, input_ids: Array, mask: Array, labels: Array) -> Sum:
+    """Return the summed loss of a model given as graph definition and parameters."""
     return next_token_loss(nnx.merge(structure, params), input_ids, mask, labels)
 
 
 @functools.lru_cache(maxsize=64)
 def _losses(structure: Any, mesh: Mesh | None) -> Any:
-    """The compiled losses of texts; on several devices, each has a share of them."""
+    """Return the compiled losses; each device of a mesh computes a share of the texts."""
 
     def compute(params: Any, input_ids: Array, mask: Array) -> Array:
         return block_losses(nnx.merge(structure, params), input_ids, mask)

@@ -1,4 +1,4 @@
-"""Devices that share a batch."""
+"""Divide batches among devices, and move arrays between devices and the host."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,18 +11,23 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from collapse_jax.utils import check
 
 AXIS = "data"
+"""Axis of a mesh over which the rows of a batch are divided."""
 
 
 def data_mesh(devices: int | Sequence[Any] | None = None) -> Mesh:
-    """A mesh over which rows of a batch are divided; every device has all parameters.
+    """Make a mesh that divides the rows of a batch; every device has all parameters.
 
     Args:
-      devices: how many of `jax.devices()`, or which; None for all, of all processes.
+      devices: number of `jax.devices()` to use, or a list of devices; None for all devices of
+        all processes.
+
+    Returns:
+      Mesh with the one axis "data", whose size is the number of devices.
 
     Raises:
-      ValueError: for more than there are.
+      ValueError: if more devices are requested than exist.
 
-    >>> from collapse_jax.families import language_model as lm
+    >>> from collapse_jax import lm
     >>> lm.data_mesh(1).shape["data"]
     1
     """
@@ -38,14 +43,30 @@ def data_mesh(devices: int | Sequence[Any] | None = None) -> Mesh:
 
 
 def pad_rows(arrays: tuple, shares: int) -> tuple:
-    """Arrays whose rows can be divided, the last row repeated at the end."""
+    """Repeat the last row until the rows can be divided among devices.
+
+    Args:
+      arrays: arrays [row, ...] with equal numbers of rows.
+      shares: number of devices.
+
+    Returns:
+      Arrays [row, ...] whose number of rows is a multiple of `shares`.
+    """
     number = len(arrays[0])
     rows = np.minimum(np.arange(-(-number // shares) * shares), number - 1)
     return tuple(array[rows] for array in arrays)
 
 
 def on_all(tree: Any, mesh: Mesh | None) -> Any:
-    """Arrays on every device of a mesh, or the default one; all processes have the same arrays."""
+    """Copy arrays to every device of a mesh.
+
+    Args:
+      tree: arrays, equal in all processes.
+      mesh: the devices; None for the default device.
+
+    Returns:
+      The tree with arrays of an unchanged number of rows, replicated on all devices.
+    """
     if mesh is None:
         return jax.device_put(tree)
     whole = NamedSharding(mesh, PartitionSpec())
@@ -55,7 +76,7 @@ def on_all(tree: Any, mesh: Mesh | None) -> Any:
 
 
 def _everywhere(leaf: Any, whole: NamedSharding) -> jax.Array:
-    """An array of this process on the devices of all."""
+    """Copy an array of this process to the devices of all processes."""
     if getattr(leaf, "sharding", None) == whole:
         return leaf
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -66,7 +87,14 @@ def _everywhere(leaf: Any, whole: NamedSharding) -> jax.Array:
 
 
 def fetch(array: Any) -> np.ndarray:
-    """An array on the host; one that lies on devices of several processes is gathered."""
+    """Copy an array to the host, gathered if its rows lie on devices of several processes.
+
+    Args:
+      array: array of JAX, divided among devices or replicated.
+
+    Returns:
+      All rows of the array, in NumPy.
+    """
     if jax.process_count() > 1 and not array.is_fully_addressable:
         from jax.experimental import multihost_utils
 

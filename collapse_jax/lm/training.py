@@ -1,4 +1,4 @@
-"""Training: AdamW on the causal loss, one compiled step that shares its batch among devices."""
+"""Train OPT networks: one compiled step of AdamW on the causal loss, on one or more devices."""
 
 import dataclasses
 import functools
@@ -21,16 +21,16 @@ from collapse_jax.utils import check
 from collapse_jax.utils.adam import scale_by_adam
 
 SCHEDULES = ("constant", "epoch", "step")
-_IN_ORDER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+_LEAST_MEMORY = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 
 
 class TrainingState(NamedTuple):
-    """What a step changes; a step takes over its memory.
+    """State of training; a step reuses its memory.
 
     Attributes:
-      params: of the network.
-      optimizer: moments of the gradients, by optax.
-      step: steps taken.
+      params: parameters of the network.
+      optimizer: first and second moments of the gradients, as in optax.
+      step: number of steps taken.
     """
 
     params: Any
@@ -38,8 +38,14 @@ class TrainingState(NamedTuple):
     step: Int[Array, ""]
 
 
-class Batch(NamedTuple):
-    """Texts of a step, each array [batch, length]."""
+class TrainingBatch(NamedTuple):
+    """Checked texts of one step.
+
+    Attributes:
+      input_ids: tokens [batch, length].
+      mask: truth values [batch, length], False for padding.
+      labels: tokens [batch, length], -100 at excluded positions.
+    """
 
     input_ids: Any
     mask: Any
@@ -48,25 +54,38 @@ class Batch(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """How a network is trained: AdamW with decoupled weight decay on all parameters.
+    """Settings of training with AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
+
+    With g the gradient of the mean loss per label, clipped to clip_norm, a step is
+
+        theta <- theta - rate(step) (m / (sqrt(v) + 1e-8) + weight_decay theta)
+
+    where m and v are the bias-corrected means of g and g^2 with decay 0.9 and 0.999. Weight
+    decay acts on all parameters, biases and layer norms included. The cosine schedule is
+
+        rate = final + (initial - final) (1 + cos(pi t)) / 2
+
+    with t = epoch / num_epochs for "epoch", as in Shumailov et al. (2024), and
+    t = step / (num_epochs steps_per_epoch) for "step". After the last epoch the rate is final.
 
     Args:
-      learning_rate: of the first step.
-      final_learning_rate: at the end of a cosine.
-      schedule: "constant"; or a cosine that falls with every "epoch", as in the paper, or with
-        every "step": final + (first - final) (1 + cos(pi t)) / 2, t = epoch / epochs, say.
-      num_epochs: passes over the corpus.
-      steps_per_epoch: steps of one.
-      weight_decay: of AdamW.
-      clip_norm: longest gradient, longer ones are shortened; None for no limit.
-      accumulate: parts that a batch is computed in, for memory; the result is the same.
-      has_dropout: whether the rates of the model's config act.
-      dtype: "float32" or "bfloat16", of the computation; parameters keep theirs.
+      learning_rate: initial rate, dimensionless, in [0, 1000].
+      final_learning_rate: rate at the end of a cosine, dimensionless, in [0, 1000].
+      schedule: "constant", or a cosine by "epoch" or by "step".
+      num_epochs: number of passes over the corpus, >= 1.
+      steps_per_epoch: number of steps of a pass, >= 1.
+      weight_decay: coefficient, dimensionless, in [0, 1000].
+      clip_norm: largest norm of the gradient of all parameters together, in (0, 1e9], nats
+        per label and unit of parameters; None for no limit.
+      accumulate: number of parts in which a batch is computed, >= 1. More parts need less
+        memory; the result is equal up to rounding.
+      has_dropout: whether the dropout probabilities of the model's config apply.
+      dtype: "float32" or "bfloat16", of the computation; parameters preserve their type.
 
     Raises:
-      ValueError: for any other value.
+      ValueError: if a setting is out of range.
 
-    >>> from collapse_jax.families import language_model as lm
+    >>> from collapse_jax import lm
     >>> training = lm.Training(1e-2, final_learning_rate=0.0, num_epochs=2, steps_per_epoch=10)
     >>> [round(float(training.rate(step)), 4) for step in (0, 9, 10, 20)]
     [0.01, 0.01, 0.005, 0.0]
@@ -89,14 +108,22 @@ class Training:
         check.choice("Training.schedule", self.schedule, SCHEDULES)
         check.choice("Training.dtype", self.dtype, ("float32", "bfloat16"))
         for name in ("learning_rate", "final_learning_rate", "weight_decay"):
-            remedy = f"pass {name}=1e-5, say"
+            remedy = f"pass for example {name}=1e-5"
             check.number(f"Training.{name}", getattr(self, name), 0, 1e3, remedy)
         if self.clip_norm is not None:
             remedy = "pass clip_norm=1.0, or None for no limit"
             check.number("Training.clip_norm", self.clip_norm, 0, 1e9, remedy, open_low=True)
 
     def rate(self, step: Any, steps_per_epoch: Any = None) -> Float[Array, ""]:
-        """The learning rate of a step, counted from 0, with other epochs if so given."""
+        """Compute the learning rate of a step.
+
+        Args:
+          step: number of earlier steps, an integer >= 0.
+          steps_per_epoch: number of steps of a pass; None for that of the settings.
+
+        Returns:
+          Learning rate [], dimensionless, between initial and final rate.
+        """
         if self.schedule == "constant":
             return jnp.float32(self.learning_rate)
         steps = self.steps_per_epoch if steps_per_epoch is None else steps_per_epoch
@@ -109,7 +136,7 @@ class Training:
 
     @property
     def optimizer(self) -> Any:
-        """What changes gradients before they are multiplied by -`rate`, in optax's terms."""
+        """Return the optax transformation of gradients up to the dimensionless factor -`rate`."""
         return optax.chain(
             optax.identity()
             if self.clip_norm is None
@@ -120,16 +147,27 @@ class Training:
 
 
 class Trainer:
-    """Trains models of one shape.
+    """Training loop for networks of one architecture.
+
+    `start` copies a model's parameters into a state, `step` applies one step of AdamW (see
+    `Training`) to a batch and returns the next state, and `model` returns the trained network.
+    A state holds the parameters and two arrays of moments in their type, so that its memory is
+    three times that of the parameters; a step needs gradients and activations in addition,
+    which `OPT(remat=True)` and `Training.accumulate` reduce.
+
+    The dropout of a text depends on the key, the step and its row. The number of devices and of
+    parts therefore changes a step only by the order of sums. Every device of a mesh holds all
+    parameters. `step` compiles once for each shape of batches, and reuses the memory of the
+    state that it is given.
 
     Args:
-      model: one of them; its parameters are not kept.
-      training: how.
-      mesh: devices that share each batch, see `data_mesh`; None for one.
+      model: network with the architecture to train; its parameters are not retained.
+      training: settings of training.
+      mesh: devices that share each batch, see `data_mesh`; None for the default device.
 
     >>> import jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
     >>> model = lm.OPT(config, key=jax.random.key(0))
     >>> trainer = lm.Trainer(model, lm.Training(1e-2))
@@ -146,12 +184,26 @@ class Trainer:
         self.structure = nnx.graphdef(model)
 
     def start(self, model: OPT) -> TrainingState:
-        """A model's parameters, copied, before the first step."""
+        """Make the state before step 0.
+
+        Args:
+          model: network whose parameters are copied.
+
+        Returns:
+          State with the number of steps 0.
+        """
         params = jax.tree.map(jnp.array, nnx.state(model))
         return self.go_on(TrainingState(params, self.training.optimizer.init(params), jnp.int32(0)))
 
     def go_on(self, state: TrainingState) -> TrainingState:
-        """A state, from the disk say, on the devices that train."""
+        """Copy a state, for example one read from disk, to the devices that train.
+
+        Args:
+          state: state after any number of steps.
+
+        Returns:
+          The state on all devices of the mesh.
+        """
         return on_all(state, self.mesh)
 
     def step(
@@ -163,14 +215,22 @@ class Trainer:
         *,
         key: Any = None,
     ) -> tuple[TrainingState, Float[Array, ""]]:
-        """One step, and the mean loss before it; `state` must not be used again.
+        """Apply one step of AdamW.
 
         Args:
-          state: from `start` or the step before.
-          input_ids: integers [batch, length].
-          attention_mask: 0 for padding; None for none.
-          labels: see `loss`.
-          key: int or key, for dropout: the same in all steps.
+          state: state from `start` or the previous step; invalid afterwards.
+          input_ids: tokens, integers [batch, length].
+          attention_mask: [batch, length], 1 for tokens and 0 for padding; None for no
+            padding.
+          labels: tokens [batch, length], -100 to exclude a position, see `loss`; None for all
+            tokens except padding.
+          key: seed or key for dropout, one for all steps; None for seed 0.
+
+        Returns:
+          The next state, and the mean loss before the step, nats per token.
+
+        Raises:
+          ValueError: for tokens, mask or labels that `loss` refuses.
         """
         batch = self.batch(input_ids, attention_mask, labels)
         same = dataclasses.replace(self.training, steps_per_epoch=1)
@@ -178,42 +238,79 @@ class Trainer:
         steps = np.int32(self.training.steps_per_epoch)
         return program(state, batch, self._key(key), steps)
 
-    def batch(self, input_ids: Any, attention_mask: Any = None, labels: Any = None) -> Batch:
-        """A checked batch, with rows that count for nothing added so that it can be divided."""
+    def batch(
+        self, input_ids: Any, attention_mask: Any = None, labels: Any = None
+    ) -> TrainingBatch:
+        """Check a batch, and append rows without labels until it can be divided.
+
+        Args:
+          input_ids: tokens, integers [batch, length].
+          attention_mask: [batch, length], 1 for tokens and 0 for padding; None for no
+            padding.
+          labels: tokens [batch, length], -100 to exclude a position; None for all tokens
+            except padding.
+
+        Returns:
+          Batch whose number of rows is a multiple of parts times devices.
+
+        Raises:
+          ValueError: for tokens, mask or labels that `loss` refuses.
+        """
         input_ids, mask = check_tokens(self.config, input_ids, attention_mask)
         labels = check_labels(self.config, labels, input_ids, mask)
         shares = self.training.accumulate * (1 if self.mesh is None else self.mesh.shape[AXIS])
         rows = ((0, -len(input_ids) % shares), (0, 0))
-        return Batch(
+        return TrainingBatch(
             np.pad(input_ids, rows),
             np.pad(mask, rows, constant_values=True),
             np.pad(labels, rows, constant_values=IGNORED),
         )
 
-    def gradients(self, state: TrainingState, batch: Batch, *, key: Any = None) -> tuple[Sum, Any]:
-        """The summed loss of a batch and its gradients, as a step computes them."""
+    def gradients(
+        self, state: TrainingState, batch: TrainingBatch, *, key: Any = None
+    ) -> tuple[Sum, Any]:
+        """Compute the summed loss of a batch and its gradients, as a step does.
+
+        Args:
+          state: state whose parameters are used; it stays valid.
+          batch: result of `batch`.
+          key: seed or key for dropout; None for seed 0.
+
+        Returns:
+          The sum of the loss, nats, with its number of labels; and the gradients of the sum,
+          nats per unit of each parameter.
+        """
         program = _gradient_program(self.structure, self.training, self.mesh)
         return program(state.params, batch, self._key(key))
 
     def _key(self, key: Any) -> Any:
+        """Return the key on all devices."""
         return on_all(make_key(0 if key is None else key), self.mesh)
 
     def model(self, state: TrainingState) -> OPT:
-        """The model with a state's parameters."""
+        """Make the network of a state.
+
+        Args:
+          state: state after any number of steps.
+
+        Returns:
+          Network that shares the arrays of the state, which the next step invalidates.
+        """
         return nnx.merge(self.structure, state.params)
 
 
 @functools.lru_cache(maxsize=64)
 def _gradient_program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
+    """Return the compiled loss and gradients."""
     return _compiled(functools.partial(_gradients, structure, training, mesh), mesh)
 
 
 @functools.lru_cache(maxsize=64)
 def _program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
-    """The compiled step, of epochs of any length."""
+    """Return the compiled step; the length of an epoch is an argument."""
 
     def step(
-        state: TrainingState, batch: Batch, key: Any, steps_per_epoch: Array
+        state: TrainingState, batch: TrainingBatch, key: Any, steps_per_epoch: Array
     ) -> tuple[TrainingState, Array]:
         key = jax.random.fold_in(key, state.step)
         found, gradients = _gradients(structure, training, mesh, state.params, batch, key)
@@ -229,20 +326,25 @@ def _program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
 
 
 def _compiled(function: Any, mesh: Mesh | None, **options: Any) -> Any:
-    """On processors operations run in the order that needs least memory.
+    """Return the compiled function, with operations in the order of least memory on CPU.
 
-    The order that XLA takes otherwise computes as early as it can what a gradient would compute
-    anew instead of keeping it.
+    By default XLA's CPU scheduler recomputes activations for gradients (`remat`) as early as
+    possible, so that they are all in memory together.
     """
     device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
-    is_processor = device.platform == "cpu"
-    return jax.jit(function, compiler_options=_IN_ORDER if is_processor else None, **options)
+    is_cpu = device.platform == "cpu"
+    return jax.jit(function, compiler_options=_LEAST_MEMORY if is_cpu else None, **options)
 
 
 def _gradients(
-    structure: Any, training: Training, mesh: Mesh | None, params: Any, batch: Batch, key: Any
+    structure: Any,
+    training: Training,
+    mesh: Mesh | None,
+    params: Any,
+    batch: TrainingBatch,
+    key: Any,
 ) -> tuple[Sum, Any]:
-    """Sums over a batch, over all devices."""
+    """Return loss and gradients, summed over the batch on all devices."""
     rows = jnp.arange(len(batch.input_ids), dtype=jnp.uint32)
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
     compute = functools.partial(_local_gradients, structure, training)
@@ -259,24 +361,24 @@ def _gradients(
 
 
 def _local_gradients(
-    structure: Any, training: Training, params: Any, batch: Batch, keys: Any
+    structure: Any, training: Training, params: Any, batch: TrainingBatch, keys: Any
 ) -> tuple[Sum, Any]:
-    """Sums over the texts of one device, part after part."""
+    """Return loss and gradients, summed over the texts of one device part by part."""
 
-    def total(params: Any, batch: Batch, keys: Any) -> tuple[Array, Array]:
+    def total(params: Any, batch: TrainingBatch, keys: Any) -> tuple[Array, Array]:
         params = jax.tree.map(lambda leaf: leaf.astype(training.dtype), params)
         given = keys if training.has_dropout else None
         found = next_token_loss(nnx.merge(structure, params), *batch, given)
         return found.total, found.number
 
-    def of_part(batch: Batch, keys: Any) -> tuple[Sum, Any]:
+    def of_part(batch: TrainingBatch, keys: Any) -> tuple[Sum, Any]:
         (loss, number), gradients = jax.value_and_grad(total, has_aux=True)(params, batch, keys)
         return Sum(loss, number), gradients
 
     if training.accumulate == 1:
         return of_part(batch, keys)
 
-    def add(sums: Any, part: tuple[Batch, Any]) -> tuple[Any, None]:
+    def add(sums: Any, part: tuple[TrainingBatch, Any]) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, sums, of_part(*part)), None
 
     parts = jax.tree.map(

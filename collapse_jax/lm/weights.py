@@ -1,7 +1,7 @@
-"""Weights of OPT models: read from a folder or the Hugging Face hub, and written.
+"""Read weights of OPT models from a folder or the Hugging Face hub, and write them.
 
-Read are `model.safetensors`, `flax_model.msgpack` and, on request, `pytorch_model.bin`, whole
-or in the shards of an index. Every name in a file is accounted for and every shape compared.
+Supported are `model.safetensors`, `flax_model.msgpack` and, on request, `pytorch_model.bin`,
+whole or in the shards of an index. Names and shapes in the files must be exactly the model's.
 """
 
 import json
@@ -15,22 +15,24 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from collapse_jax.lm.config import Config
+from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.model import OPT
 from collapse_jax.utils import check
 
 PREFIX = "model.decoder."
+"""Start of PyTorch's names of all parameters except the head."""
 HEAD = "lm_head.weight"
-_OF_ONE_MODEL = "weights and config.json must be of one model: fetch both again"
+"""PyTorch's name of the head."""
+_OF_ONE_MODEL = "weights and config.json must belong to one model: fetch both again"
 _EMBEDDINGS = ("embed_tokens", "embed_positions")
 
 
 class Format(NamedTuple):
-    """A kind of file.
+    """Format of a file with weights.
 
     Attributes:
-      file: its name, or that of its index without ".index.json".
-      read: arrays by the names that PyTorch has for them.
+      file: name of the file, or of its index without ".index.json".
+      read: function of a path to arrays by PyTorch's names.
     """
 
     file: str
@@ -45,25 +47,29 @@ def load(
     weights: str = "safe",
     remat: bool = False,
 ) -> OPT:
-    """An OPT model from a folder or the Hugging Face hub; tokenizer files are not needed.
+    """Load an OPT model from a folder or the Hugging Face hub, without its tokenizer.
 
     Args:
-      path_or_id: a folder with config.json and weights, or a hub id such as
+      path_or_id: folder with config.json and weights, or a hub id such as
         "facebook/opt-125m".
-      revision: commit, tag or branch on the hub.
-      dtype: float32 or bfloat16, of parameters and computation.
-      weights: "safe" takes model.safetensors or else flax_model.msgpack; each also by the
-        name "safetensors" or "msgpack"; "pytorch" unpickles pytorch_model.bin through torch
-        with weights_only=True.
-      remat: see `OPT`.
+      revision: commit, tag or branch on the hub; None for the default branch.
+      dtype: type of parameters and computation, float32 (4 bytes a number) or bfloat16
+        (2 bytes).
+      weights: "safe" reads model.safetensors, or flax_model.msgpack if there is none;
+        "safetensors" and "msgpack" read one of them; "pytorch" unpickles pytorch_model.bin
+        through torch with weights_only=True.
+      remat: whether blocks are computed twice to save memory, see `OPT`.
+
+    Returns:
+      The network with the loaded parameters.
 
     Raises:
-      ValueError: in one line, if the folder or model does not exist, is not OPT, or its
-        weights are not exactly those of its config.
+      ValueError: if the folder or model does not exist, a file cannot be read, the model is
+        not OPT, or names and shapes of the weights are not exactly those of its config.
 
     >>> import tempfile, jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lm.save(lm.OPT(config, key=jax.random.key(0)), folder)
@@ -91,18 +97,25 @@ def load(
             else "pass a folder that transformers or collapse_jax has saved"
         )
         raise check.fail("path_or_id", str(path_or_id), allowed, remedy)
-    return _fill(OPT(config, dtype=dtype, remat=remat), arrays, files[0])
+    return _set_parameters(OPT(config, dtype=dtype, remat=remat), arrays, files[0])
 
 
-def read_config(path_or_id: Any, *, revision: str | None = None) -> Config:
-    """The config of a model from a folder or the hub, see `load`.
+def read_config(path_or_id: Any, *, revision: str | None = None) -> OPTConfig:
+    """Read the config of a model in a folder or on the hub.
+
+    Args:
+      path_or_id: folder with a config.json, or a hub id.
+      revision: commit, tag or branch on the hub; None for the default branch.
+
+    Returns:
+      The config, with the number of tokens, of blocks and all other sizes.
 
     Raises:
-      ValueError: in one line, if there is none or it is not OPT's.
+      ValueError: if there is no config.json, it cannot be read, or the model is not OPT.
 
     >>> import tempfile, jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lm.save(lm.OPT(config, key=jax.random.key(0)), folder)
@@ -113,15 +126,17 @@ def read_config(path_or_id: Any, *, revision: str | None = None) -> Config:
 
 
 def save(model: OPT, path: Any) -> None:
-    """Write config.json and model.safetensors into a folder, as transformers reads them.
+    """Write config.json and model.safetensors into a folder that transformers can read.
+
+    A file takes as many bytes as the parameters in their type: 4 or 2 a number.
 
     Args:
-      model: what to save.
-      path: a folder, made if need be; its files of these names are replaced.
+      model: the network.
+      path: folder, created if missing; existing files of these names are replaced.
 
     >>> import os, tempfile, jax
-    >>> from collapse_jax.families import language_model as lm
-    >>> config = lm.Config(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
+    >>> from collapse_jax import lm
+    >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lm.save(lm.OPT(config, key=jax.random.key(0)), folder)
@@ -142,7 +157,15 @@ def save(model: OPT, path: Any) -> None:
 
 
 def parameters(model: OPT) -> dict[str, Any]:
-    """Parameters by PyTorch's names."""
+    """Return the parameters by PyTorch's names.
+
+    Args:
+      model: the network.
+
+    Returns:
+      Flax parameters, a number of them per block, with PyTorch's shapes; setting one changes
+      the model.
+    """
     found = {}
     for path, param in nnx.iter_graph(model):
         if not isinstance(param, nnx.Param):
@@ -156,6 +179,7 @@ def parameters(model: OPT) -> dict[str, Any]:
 
 
 def _check_dtype(dtype: Any) -> Any:
+    """Return the type as one of NumPy's."""
     names = ("float32", "bfloat16")
     try:
         name = jnp.dtype(dtype).name
@@ -165,7 +189,7 @@ def _check_dtype(dtype: Any) -> Any:
 
 
 def _folder(path_or_id: Any, revision: str | None, files: list[str]) -> Path:
-    """The folder, downloaded from the hub if it is not local."""
+    """Return the folder, downloaded from the hub if it is not local."""
     path = Path(path_or_id).expanduser()
     if path.is_dir():
         return path
@@ -185,13 +209,13 @@ def _folder(path_or_id: Any, revision: str | None, files: list[str]) -> Path:
 
 
 def _patterns(file: str) -> tuple[str, str, str]:
-    """The file, its index, its shards."""
+    """Return patterns of the file, its index and its shards."""
     stem, suffix = file.rsplit(".", 1)
     return file, f"{file}.index.json", f"{stem}-*.{suffix}"
 
 
 def _files(folder: Path, file: str) -> list[Path]:
-    """The file, or the shards that its index names; empty if there is neither."""
+    """Return the file, or the shards in its index; nothing if both are missing."""
     whole, index = folder / file, folder / f"{file}.index.json"
     if whole.is_file() or not index.is_file():
         return [whole] if whole.is_file() else []
@@ -199,14 +223,15 @@ def _files(folder: Path, file: str) -> list[Path]:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
         shards = [folder / Path(name).name for name in names]
     except (ValueError, KeyError, AttributeError, TypeError):
-        raise _refuse(index, "it is no index of shards", "fetch it again") from None
+        raise _refuse(index, "it is not an index of shards", "fetch it again") from None
     for shard in shards:
         if not shard.is_file():
-            raise _refuse(shard, f"{index.name} names it and it is not there", "fetch all shards")
+            raise _refuse(shard, f"it is missing, and {index.name} lists it", "fetch all shards")
     return shards
 
 
-def _read_config(folder: Path) -> Config:
+def _read_config(folder: Path) -> OPTConfig:
+    """Return the config in a local folder."""
     file = folder / "config.json"
     try:
         values = json.loads(file.read_text())
@@ -215,13 +240,14 @@ def _read_config(folder: Path) -> Config:
         remedy = "pass a folder that transformers or collapse_jax has saved"
         raise check.fail("path_or_id", str(folder), allowed, remedy) from None
     except ValueError:
-        raise _refuse(file, "it is no JSON", "fetch it again") from None
+        raise _refuse(file, "it is not JSON", "fetch it again") from None
     if not isinstance(values, dict):
-        raise _refuse(file, "it is no config of a model", "fetch it again")
-    return Config.of(values)
+        raise _refuse(file, "it is not a config of a model", "fetch it again")
+    return OPTConfig.of(values)
 
 
 def _read(file: Path, format: Format) -> Mapping[str, Any]:
+    """Return the arrays of a file; any error of a library becomes one line."""
     try:
         return format.read(file)
     except ImportError as error:
@@ -232,13 +258,14 @@ def _read(file: Path, format: Format) -> Mapping[str, Any]:
 
 
 def _read_safetensors(file: Path) -> Mapping[str, Any]:
+    """Return the arrays of a safetensors file."""
     from safetensors.flax import load_file
 
     return load_file(file)
 
 
 def _read_msgpack(file: Path) -> Mapping[str, Any]:
-    """Flax's arrays under PyTorch's names, kernels transposed."""
+    """Return Flax's arrays under PyTorch's names, with kernels transposed."""
     from flax import serialization
     from flax.traverse_util import flatten_dict
 
@@ -253,7 +280,8 @@ def _read_msgpack(file: Path) -> Mapping[str, Any]:
 
 
 def _read_pytorch(file: Path) -> Mapping[str, Any]:
-    torch = import_module("torch")  # not among this package's requirements
+    """Return the arrays of a pickle of PyTorch; no code in it is run."""
+    torch = import_module("torch")  # optional, hence not imported by name
     tensors = torch.load(file, map_location="cpu", weights_only=True)
     return {
         name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
@@ -268,8 +296,8 @@ _FORMATS = {
 }
 
 
-def _fill(model: OPT, arrays: Mapping[str, Any], file: Path) -> OPT:
-    """The model with these parameters, if they are exactly its own."""
+def _set_parameters(model: OPT, arrays: Mapping[str, Any], file: Path) -> OPT:
+    """Set all parameters of a model, after a check that names and shapes are its own."""
     arrays = {_full_name(name): array for name, array in arrays.items()}
     known = parameters(model)
     if model.lm_head is None and HEAD in arrays:
@@ -286,28 +314,30 @@ def _fill(model: OPT, arrays: Mapping[str, Any], file: Path) -> OPT:
                 file, f"{name} has shape {array.shape}, by config.json {param.shape}", _OF_ONE_MODEL
             )
         if not jnp.issubdtype(array.dtype, jnp.floating):
-            raise _refuse(file, f"{name} has type {array.dtype}, no floating point", _OF_ONE_MODEL)
+            raise _refuse(file, f"{name} has type {array.dtype}, not floating point", _OF_ONE_MODEL)
         param[...] = jnp.asarray(array, param.dtype)
     return model
 
 
 def _full_name(name: str) -> str:
-    """Some checkpoints are of the model without its head."""
+    """Return the name with the prefix that checkpoints without a head lack."""
     return f"model.{name}" if name.startswith("decoder.") else name
 
 
 def _check_tied(head: Any, embeddings: Any, file: Path) -> None:
+    """Check that a stored head equals the embedding that it is tied to."""
     if embeddings is not None and not np.array_equal(np.asarray(head), np.asarray(embeddings)):
         raise _refuse(
             file, f"{HEAD} is not the embedding, though config.json ties them", _OF_ONE_MODEL
         )
 
 
-def _refuse(file: Path, what: str, remedy: str) -> ValueError:
-    """The error for a file, to be raised by the caller."""
-    return check.fail("file", file.name, f"in {file.parent} {what}", remedy)
+def _refuse(file: Path, reason: str, remedy: str) -> ValueError:
+    """Return the error for a file, which the caller raises."""
+    return check.fail("file", file.name, f"in {file.parent} {reason}", remedy)
 
 
 def _listed(names: Iterable[str]) -> str:
+    """Return the smallest name, and the number of others."""
     first, *others = sorted(names)
     return first if not others else f"{first} and {len(others)} more"

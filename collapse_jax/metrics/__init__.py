@@ -1,1 +1,1 @@
-"""Pure functions that measure a model against the truth."""
+"""Measure a model against the truth with pure functions."""

@@ -1,14 +1,20 @@
-"""Measures of a law on finitely many states, in nats where they are entropies."""
+"""Measure laws on finitely many states; entropies are in nats."""
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-TAIL = 0.1
+TAIL = 0.1  # probability mass of the tail of p_0, at most
 
 
 def entropy(probabilities: Float[Array, " state"]) -> Float[Array, ""]:
-    """-sum p ln p, with 0 ln 0 = 0.
+    """Return the Shannon entropy -sum p ln p, with 0 ln 0 = 0.
+
+    Args:
+      probabilities: p, [state], probabilities with sum 1.
+
+    Returns:
+      Scalar, nats, in [0, ln K].
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import discrete
@@ -20,7 +26,15 @@ def entropy(probabilities: Float[Array, " state"]) -> Float[Array, ""]:
 
 
 def heterozygosity(probabilities: Float[Array, " state"]) -> Float[Array, ""]:
-    """1 - sum p^2: the chance that two draws differ (Nei, PNAS 70, 1973).
+    """Return 1 - sum p^2, the probability that two draws differ.
+
+    Source: Nei, PNAS 70 (1973).
+
+    Args:
+      probabilities: p, [state], probabilities with sum 1.
+
+    Returns:
+      Scalar, dimensionless, in [0, 1 - 1/K].
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import discrete
@@ -33,7 +47,14 @@ def heterozygosity(probabilities: Float[Array, " state"]) -> Float[Array, ""]:
 def total_variation(
     probabilities: Float[Array, " state"], truth: Float[Array, " state"]
 ) -> Float[Array, ""]:
-    """Half of sum |p - q|, in [0, 1].
+    """Return the total variation distance, half of sum |p - q|.
+
+    Args:
+      probabilities: p, [state], probabilities with sum 1.
+      truth: q, [state], probabilities with sum 1.
+
+    Returns:
+      Scalar, dimensionless, in [0, 1].
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import discrete
@@ -46,7 +67,14 @@ def total_variation(
 def kl_divergence(
     probabilities: Float[Array, " state"], truth: Float[Array, " state"]
 ) -> Float[Array, ""]:
-    """sum p ln(p / q); infinite if p has mass where q has none.
+    """Return the Kullback-Leibler divergence sum p ln(p / q).
+
+    Args:
+      probabilities: p, [state], probabilities with sum 1.
+      truth: q, [state], probabilities with sum 1.
+
+    Returns:
+      Scalar, nats, at least 0; infinite if p has mass where q has none.
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import discrete
@@ -62,7 +90,13 @@ def kl_divergence(
 
 
 def tail(truth: Float[Array, " state"]) -> Bool[Array, " state"]:
-    """The least likely states of p_0 that together hold at most 0.1 of it.
+    """Mark the least likely states of p_0 that together hold at most 0.1 of it.
+
+    Args:
+      truth: p_0, [state], probabilities with sum 1.
+
+    Returns:
+      [state] bool, True in the tail, whose probability is at most 0.1.
 
     >>> import jax
     >>> import jax.numpy as jnp
@@ -76,7 +110,13 @@ def tail(truth: Float[Array, " state"]) -> Bool[Array, " state"]:
 
 
 def support_size(probabilities: Float[Array, " state"]) -> Int[Array, ""]:
-    """Number of states with positive probability.
+    """Count the states with positive probability.
+
+    Args:
+      probabilities: p, [state], probabilities with sum 1.
+
+    Returns:
+      Scalar int32, number of states, 1 .. K.
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import discrete
@@ -87,7 +127,13 @@ def support_size(probabilities: Float[Array, " state"]) -> Int[Array, ""]:
 
 
 def tail_on_host(truth: np.ndarray) -> np.ndarray:
-    """`tail` in float64.
+    """Mark the tail as `tail` does, with NumPy and in float64.
+
+    Args:
+      truth: p_0, [state], probabilities with sum 1.
+
+    Returns:
+      [state] bool, True in the tail, whose probability is at most 0.1.
 
     >>> import numpy as np
     >>> from collapse_jax.metrics import discrete

@@ -1,4 +1,7 @@
-"""Measures of a normal model, its covariance given as L = factor diag(exp(log_scale))."""
+"""Measure a normal model against the truth.
+
+The covariance is L L^T with L = factor diag(exp(log_scale)).
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -8,7 +11,13 @@ from collapse_jax.utils.log_cholesky import scaled_factor
 
 
 def log_det_covariance(log_scale: Float[Array, " dim"]) -> Float[Array, ""]:
-    """ln det of the covariance, -inf if it is singular.
+    """Return the log determinant of the covariance, 2 sum log_scale.
+
+    Args:
+      log_scale: [dim], ln of the column scales, nats.
+
+    Returns:
+      Scalar, nats; -inf if the covariance is singular.
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import gaussian
@@ -21,7 +30,14 @@ def log_det_covariance(log_scale: Float[Array, " dim"]) -> Float[Array, ""]:
 def trace_covariance(
     log_scale: Float[Array, " dim"], factor: Float[Array, "dim dim"]
 ) -> Float[Array, ""]:
-    """Trace of the covariance.
+    """Return the trace of the covariance, the sum of the squared entries of L.
+
+    Args:
+      log_scale: [dim], ln of the column scales, nats.
+      factor: [dim, dim], unit lower triangular, dimensionless.
+
+    Returns:
+      Scalar, in the squared unit of the rows, at least 0.
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import gaussian
@@ -37,13 +53,24 @@ def wasserstein2_squared(
     factor: Float[Array, "dim dim"],
     truth: Truth,
 ) -> Float[Array, ""]:
-    """Squared 2-Wasserstein distance of the model from the truth.
+    """Return the squared 2-Wasserstein distance of the model from the truth.
 
-    In one dimension from any law with standard deviation v and overlap c:
+    In one dimension, from any law with mean m, standard deviation v and overlap c:
     (mean - m)^2 + (sigma - c)^2 + v^2 - c^2, which is (mean - m)^2 + (sigma - v)^2
-    if the truth is normal. In more from the normal law with the truth's moments,
-    |mean - m|^2 + |L|^2 + |T|^2 - 2 |L^T T|_* (Dowson & Landau, J. Multivar. Anal. 12,
-    1982), a lower bound if the truth is not normal (Gelbrich 1990).
+    if the truth is normal. In several dimensions, from the normal law with the truth's moments,
+    |mean - m|^2 + |L|^2 + |T|^2 - 2 |L^T T|_* with T T^T the truth's covariance, a lower bound
+    if the truth is not normal.
+
+    Sources: Dowson and Landau, J. Multivar. Anal. 12 (1982); Gelbrich 1990 for the lower bound.
+
+    Args:
+      mean: [dim], mean of the model, in the unit of the rows.
+      log_scale: [dim], ln of the column scales, nats.
+      factor: [dim, dim], unit lower triangular, dimensionless.
+      truth: moments of the truth, and its overlap in one dimension.
+
+    Returns:
+      Scalar, in the squared unit of the rows, at least 0 up to rounding.
 
     >>> import collapse_jax as cj
     >>> import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Samples of images against real ones, by distances between them."""
+"""Compare samples of images with real ones by the distances between them."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -8,7 +8,14 @@ from jaxtyping import Array, Bool, Float
 def squared_distances(
     left: Float[Array, "left pixel"], right: Float[Array, "right pixel"]
 ) -> Float[Array, "left right"]:
-    """Squared Euclidean distances, never negative.
+    """Return the squared Euclidean distances between all pairs of images.
+
+    Args:
+      left: [left, pixel], images.
+      right: [right, pixel], images.
+
+    Returns:
+      [left, right], in the squared unit of the pixels, at least 0.
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import images
@@ -24,22 +31,26 @@ def squared_distances(
 def precision_and_recall(
     samples: Float[Array, "sample pixel"], real: Float[Array, "real pixel"], neighbours: int
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Shares of samples within the real images' manifold, and the reverse.
+    """Return the share of samples within the manifold of real images, and the converse.
 
-    An image is within a set's manifold if it is as near to one of its images as that one's
-    k-th nearest neighbour in the set is (Kynkäänniemi et al., arXiv 1904.06991, with pixels
-    for features).
+    An image is within the manifold of a set if its distance to an image of the set is at most the
+    distance of that image to its k-th nearest neighbour in the set.
+
+    Source: Kynkäänniemi et al., arXiv 1904.06991, with pixels as features.
 
     Args:
-      samples: more than `neighbours` of them.
-      real: more than `neighbours` of them.
-      neighbours: k.
+      samples: [sample, pixel], more than `neighbours` images.
+      real: [real, pixel], more than `neighbours` images.
+      neighbours: k, number of neighbours, at least 1; static.
+
+    Returns:
+      Precision and recall, scalar shares in [0, 1], dimensionless.
 
     >>> import jax
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import images
     >>> real = jnp.arange(8.0)[:, None]
-    >>> samples = real[:4] + 0.5  # right, of half of what there is
+    >>> samples = real[:4] + 0.5  # on the manifold, and near half of it
     >>> precision_and_recall = jax.jit(images.precision_and_recall, static_argnums=2)
     >>> [float(value) for value in precision_and_recall(samples, real, 1)]
     [1.0, 0.625]

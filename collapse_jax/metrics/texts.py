@@ -1,16 +1,23 @@
-"""Diversity of text: blocks of tokens, [block, token], counted on the host."""
+"""Measure the diversity of text on the host, from blocks of tokens."""
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 Blocks = Int[np.ndarray, "block token"]
-_MOST = 2**63 - 1
+_MOST = 2**63 - 1  # largest int64
 
 
 def distinct(blocks: Blocks, n: int) -> float:
-    """Different n-grams over all n-grams within blocks; NaN if there are none.
+    """Return the share of different n-grams among all n-grams within blocks (distinct-n).
 
-    Source: Li et al., "A diversity-promoting objective function", 2016 (distinct-n).
+    Source: Li et al., "A diversity-promoting objective function", 2016.
+
+    Args:
+      blocks: [block, token], token ids.
+      n: tokens of an n-gram, at least 1.
+
+    Returns:
+      Share in (0, 1], dimensionless; NaN if there are no n-grams.
 
     >>> import numpy as np
     >>> from collapse_jax.metrics import texts
@@ -24,7 +31,14 @@ def distinct(blocks: Blocks, n: int) -> float:
 
 
 def repetition_rate(blocks: Blocks, n: int = 4) -> float:
-    """Share of n-grams that came earlier in a block, mean over blocks; NaN if there are none.
+    """Return the share of n-grams that occurred earlier in their block, averaged over blocks.
+
+    Args:
+      blocks: [block, token], token ids.
+      n: tokens of an n-gram, at least 1.
+
+    Returns:
+      Share in [0, 1), dimensionless; NaN if there are no n-grams.
 
     >>> import numpy as np
     >>> from collapse_jax.metrics import texts
@@ -39,7 +53,14 @@ def repetition_rate(blocks: Blocks, n: int = 4) -> float:
 
 
 def unigram_entropy(blocks: Blocks, vocab_size: int) -> float:
-    """Entropy of the tokens' relative frequencies, nats.
+    """Return the entropy of the relative frequencies of the tokens.
+
+    Args:
+      blocks: [block, token], token ids.
+      vocab_size: number of token ids, larger than every id.
+
+    Returns:
+      Entropy in [0, ln vocab_size], nats.
 
     >>> import numpy as np
     >>> from collapse_jax.metrics import texts
@@ -52,10 +73,18 @@ def unigram_entropy(blocks: Blocks, vocab_size: int) -> float:
 
 
 def rare_tail(blocks: Blocks, vocab_size: int, mass: float = 0.1) -> Bool[np.ndarray, " token"]:
-    """The rarest tokens of a corpus that together are at most `mass` of it.
+    """Mark the rarest tokens of a corpus that together are at most `mass` of it.
 
-    Of equally rare ones those with the smaller id come first; tokens that never occur belong
-    to the tail.
+    Among equally rare tokens smaller ids precede larger ones; tokens that never occur belong to
+    the tail.
+
+    Args:
+      blocks: [block, token], token ids.
+      vocab_size: number of token ids, larger than every id.
+      mass: largest share of the corpus, in [0, 1], dimensionless.
+
+    Returns:
+      [vocab_size] bool, True in the tail.
 
     >>> import numpy as np
     >>> from collapse_jax.metrics import texts
@@ -71,7 +100,14 @@ def rare_tail(blocks: Blocks, vocab_size: int, mass: float = 0.1) -> Bool[np.nda
 
 
 def tail_share(blocks: Blocks, is_rare: Bool[np.ndarray, " token"]) -> float:
-    """Share of tokens that are among the rare ones.
+    """Return the share of tokens that are rare.
+
+    Args:
+      blocks: [block, token], token ids.
+      is_rare: [token id] bool, from `rare_tail` of the original corpus.
+
+    Returns:
+      Share in [0, 1], dimensionless.
 
     >>> import numpy as np
     >>> from collapse_jax.metrics import texts
@@ -82,7 +118,13 @@ def tail_share(blocks: Blocks, is_rare: Bool[np.ndarray, " token"]) -> float:
 
 
 def unique_share(blocks: Blocks) -> float:
-    """Different blocks over blocks.
+    """Return the share of different blocks among all blocks.
+
+    Args:
+      blocks: [block, token], token ids.
+
+    Returns:
+      Share in (0, 1], dimensionless.
 
     >>> import numpy as np
     >>> from collapse_jax.metrics import texts
@@ -92,14 +134,14 @@ def unique_share(blocks: Blocks) -> float:
     return len(np.unique(blocks, axis=0)) / len(blocks)
 
 
-def _ngrams(blocks: Blocks, n: int) -> Int[np.ndarray, "block place"]:
-    """A number for every n-gram, the same where the n-grams are."""
+def _ngrams(blocks: Blocks, n: int) -> Int[np.ndarray, "block position"]:
+    """Return a number for every n-gram; two numbers are equal if and only if the n-grams are."""
     width, vocab = max(0, blocks.shape[1] - n + 1), int(blocks.max()) + 1
     grams, largest = blocks[:, :width].astype(np.int64), vocab - 1
-    for place in range(1, n):
-        if largest >= _MOST // vocab - 1:  # their ranks are smaller
+    for position in range(1, n):
+        if largest >= _MOST // vocab - 1:  # ranks are smaller and preserve equality
             grams = np.unique(grams, return_inverse=True)[1].reshape(grams.shape)
             largest = grams.size
-        grams = grams * vocab + blocks[:, place : place + width]
+        grams = grams * vocab + blocks[:, position : position + width]
         largest = largest * vocab + vocab - 1
     return grams

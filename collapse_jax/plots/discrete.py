@@ -1,52 +1,60 @@
-"""Figures of discrete chains: what is left, and which words survive."""
+"""Figures of discrete chains: diversity, and the survival of words."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from collapse_jax.plots.style import COLOURS, new_figure, styled
 
+if TYPE_CHECKING:
+    from xarray import Dataset
+
 _ROWS = 40
 
 
 @styled
-def figure_diversity(records: Any) -> Any:
-    """Support size, entropy and tail mass by generation: median and 5-95 % of chains."""
+def figure_diversity(data: "Dataset", theory: "Dataset | None" = None) -> Any:
+    """Draw support size, entropy and tail mass by generation: median and 5-95 % of chains.
+
+    Args:
+      data: with `support_size`, `entropy` and `tail_mass`, [generation, chain].
+      theory: exact means of these, as far as they are known.
+    """
     figure, axes = new_figure(11, 3.5, 1, 3)
-    generations = records["generation"]
+    generations = data["generation"].values
     panels = (
         ("support_size", "states left", "number of states"),
         ("entropy", "entropy", "nats"),
         ("tail_mass", "mass of the original tail", "probability"),
     )
-    for place, (axis, (name, title, unit)) in enumerate(zip(axes[0], panels, strict=True)):
-        low, middle, high = np.quantile(records[name], (0.05, 0.5, 0.95), axis=1)
-        axis.fill_between(generations, low, high, color=COLOURS[place], alpha=0.2, linewidth=0)
-        axis.plot(generations, middle, color=COLOURS[place])
-        if name in records.theory:
-            axis.plot(generations, records.theory[name].values, "k--", lw=0.9, label="exact mean")
+    for axis, colour, (name, title, unit) in zip(axes[0], COLOURS, panels, strict=False):
+        low, middle, high = np.quantile(data[name].values, (0.05, 0.5, 0.95), axis=1)
+        axis.fill_between(generations, low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(generations, middle, color=colour)
+        if theory is not None and name in theory:
+            axis.plot(generations, theory[name].values, "k--", lw=0.9, label="exact mean")
             axis.legend()
         axis.set(title=title, ylabel=unit, xlabel="generation", xlim=(0, generations[-1]))
         axis.set_ylim(bottom=0)
-    chains = len(records["chain"])
+    chains = len(data["chain"].values)
     figure.suptitle(f"median and 5–95 % of {chains:,} chains", fontsize=9, x=0.99, ha="right")
     return figure
 
 
 @styled
-def figure_survival(records: Any) -> Any:
-    """Share of chains in which a state still lives, by generation, for states of many ranks.
+def figure_survival(data: "Dataset") -> Any:
+    """Draw the share of chains in which a state survives, by generation, for many ranks.
 
     Args:
-      records: with `probabilities` [generation, chain, state]; states are in order of
+      data: with `probabilities` [generation, chain, state]; states are in order of
         frequency, and the coordinate "state", if any, names them.
     """
-    alive = np.mean(records["probabilities"] > 0, axis=1)  # [generation, state]
+    alive = np.mean(data["probabilities"].values > 0, axis=1)  # [generation, state]
     states = alive.shape[1]
     ranks = np.unique(np.geomspace(1, states, _ROWS).round().astype(int)) - 1
-    names = records["state"] if "state" in records.coordinates else np.arange(states)
+    names = data["state"].values if "state" in data.coords else np.arange(states)
     figure, axes = new_figure(7.2, 7.6, 1, 1)
-    axis, generations = axes[0, 0], records["generation"]
+    axis, generations = axes[0, 0], data["generation"].values
     axis.grid(visible=False)
     picture = axis.pcolormesh(
         generations, np.arange(len(ranks)), alive[:, ranks].T, cmap="viridis", vmin=0, vmax=1,

@@ -1,15 +1,18 @@
 """Figures of Gaussian-mixture chains: snapshots with ellipses, and curves by corpus size."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.plots.style import COLOURS, new_figure, styled
 
+if TYPE_CHECKING:
+    from xarray import Dataset
+
 
 @styled
-def figure_snapshots(records: Any) -> Any:
+def figure_snapshots(data: "Dataset") -> Any:
     """Rows of one chain and the components fitted to them, first two coordinates.
 
     Above, every generation in the frame of generation 0; below, in a frame of its own, as
@@ -17,18 +20,18 @@ def figure_snapshots(records: Any) -> Any:
     Ellipses contain 68 and 95 % of a component's mass.
 
     Args:
-      records: with `snapshot_samples` [snapshot, slot, dim], `snapshot_weights` [snapshot,
+      data: with `snapshot_samples` [snapshot, slot, dim], `snapshot_weights` [snapshot,
         component], `snapshot_means`, `snapshot_covariances` and the coordinate "snapshot".
     """
-    generations = records["snapshot"]
+    generations = data["snapshot"].values
     figure, axes = new_figure(2.0 * len(generations), 4.4, 2, len(generations))
-    rows = records["snapshot_samples"][..., :2]
+    rows = data["snapshot_samples"].values[..., :2]
     home = _window(rows[0])
     for place, generation in enumerate(generations):
         own = _window(rows[place])
         for axis, (centre, reach, _) in zip(axes[:, place], (home, own), strict=True):
             axis.scatter(*rows[place].T, s=2, color="#9a9a9a", linewidths=0, rasterized=True)
-            _draw_components(axis, records, place)
+            _draw_components(axis, data, place)
             axis.set_xlim(centre[0] - reach, centre[0] + reach)
             axis.set_ylim(centre[1] - reach, centre[1] + reach)
             axis.set_aspect("equal")
@@ -61,13 +64,13 @@ def _window(rows: np.ndarray) -> _Window:
     return _Window(centre, max(reach, least), reach > finest)
 
 
-def _draw_components(axis: Any, records: Any, place: int) -> None:
+def _draw_components(axis: Any, data: "Dataset", place: int) -> None:
     from matplotlib.patches import Ellipse
 
     components = zip(
-        records["snapshot_weights"][place],
-        records["snapshot_means"][place],
-        records["snapshot_covariances"][place],
+        data["snapshot_weights"].values[place],
+        data["snapshot_means"].values[place],
+        data["snapshot_covariances"].values[place],
         strict=True,
     )
     for k, (weight, mean, covariance) in enumerate(components):
@@ -83,17 +86,17 @@ def _draw_components(axis: Any, records: Any, place: int) -> None:
             axis.add_patch(Ellipse(mean[:2], width, height, angle=angle, **style))
 
 
-def figure_curves(records: Any) -> Any:
+def figure_curves(data: "Dataset") -> Any:
     """L2 to model 0, spread and number of components by generation, one line per corpus size.
 
     Args:
-      records: with `log_l2_squared_quantile`, `log_spread_quantile` and
+      data: with `log_l2_squared_quantile`, `log_spread_quantile` and
         `effective_components_quantile`, [generation, quantile, num_samples].
     """
-    after = records["generation"] > 0
-    fits = records["generation"][after]
+    after = data["generation"].values > 0
+    fits = data["generation"].values[after]
     panels = [
-        Panel(title, "generation", fits, _lines(records, name, after, factor), xscale="log")
+        Panel(title, "generation", fits, _lines(data, name, after, factor), xscale="log")
         for title, name, factor in (
             (r"$\log_{10} \int (f_0 - f_g)^2$", "log_l2_squared", 1 / np.log(10)),
             (r"$\log_{10}$ std of a component", "log_spread", 1 / np.log(10)),
@@ -103,9 +106,9 @@ def figure_curves(records: Any) -> Any:
     return figure_panels(panels, "median of chains, and 5–95 %")
 
 
-def _lines(records: Any, name: str, after: np.ndarray, factor: float) -> list[Line]:
-    values = factor * records[f"{name}_quantile"][after]
+def _lines(data: "Dataset", name: str, after: np.ndarray, factor: float) -> list[Line]:
+    values = factor * data[f"{name}_quantile"].values[after]
     return [
         Line(f"M = {size:,}", values[:, 1, k], band=(values[:, 0, k], values[:, 2, k]))
-        for k, size in enumerate(records["num_samples"])
+        for k, size in enumerate(data["num_samples"].values)
     ]

@@ -1,19 +1,22 @@
 """One figure that answers how much original data must be kept."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from collapse_jax.plots.grid import draw_heat_map
 from collapse_jax.plots.style import new_figure, styled
 
+if TYPE_CHECKING:
+    from xarray import Dataset
+
 
 @styled
-def figure_keep(records: Any, what: str, enough: float) -> Any:
+def figure_keep(data: "Dataset", what: str, enough: float) -> Any:
     """What is left after the last generation over gamma and M, and by generation.
 
     Args:
-      records: with `surviving` [generation, num_samples, gamma], relative to a fit to
+      data: with `surviving` [generation, num_samples, gamma], relative to a fit to
         original data.
       what: what survives, in words.
       enough: the share of it that counts as kept; marked in both panels.
@@ -21,7 +24,11 @@ def figure_keep(records: Any, what: str, enough: float) -> Any:
     import matplotlib as mpl
 
     figure, axes = new_figure(11.5, 4.3, 1, 2, width_ratios=(1.35, 1))
-    final, shares, sizes = records["surviving"][-1], records["gamma"], records["num_samples"]
+    final, shares, sizes = (
+        data["surviving"].values[-1],
+        data["gamma"].values,
+        data["num_samples"].values,
+    )
     left, right = axes[0]
     labels = np.array([f"{share:g}" for share in shares])
     rows = np.array([f"{size:,}" for size in sizes])
@@ -34,12 +41,12 @@ def figure_keep(records: Any, what: str, enough: float) -> Any:
         if kept.size:
             place = kept[0] - 0.5
             left.plot([place, place], [row - 0.5, row + 0.5], color="#D55E00", linewidth=3)
-    last = records["generation"][-1]
+    last = data["generation"].values[-1]
     left.set_title(f"{what} left after {last:,} generations; right of orange: {enough:.0%}")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(shares)))
     for place, colour in enumerate(colours):
-        curve = records["surviving"][:, -1, place]
-        right.plot(records["generation"], curve, color=colour, label=f"{shares[place]:g}")
+        curve = data["surviving"].values[:, -1, place]
+        right.plot(data["generation"].values, curve, color=colour, label=f"{shares[place]:g}")
     right.axhline(enough, color="#D55E00", linewidth=1.5)
     right.set(xlabel="generation", title=f"M = {sizes[-1]:,}, by gamma", ylim=(0, None))
     right.set_xlim(0, last)

@@ -1,6 +1,7 @@
 """How every figure looks, and how it is saved."""
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,24 @@ _SETTINGS: Any = {
     "lines.linewidth": 1.6,
     "pdf.fonttype": 42,
 }
+
+
+def config_of(data: Any) -> dict[str, Any]:
+    """Return the settings of a run, which a dataset has as JSON among its attributes.
+
+    Args:
+      data: an ``xarray.Dataset``.
+    """
+    return json.loads(data.attrs.get("config", "{}"))
+
+
+def num_chains_of(data: Any) -> int:
+    """Return the number of chains of a run, also of reduced records.
+
+    Args:
+      data: an ``xarray.Dataset``.
+    """
+    return int(config_of(data).get("num_chains", data.sizes.get("chain", 0)))
 
 
 def styled(draw: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
-"""The policies: which data the next model is trained on."""
+"""The policies: what the next model is trained on."""
 
+from collapse_jax.core.policy import register_policy
 from collapse_jax.policies.accumulate import Accumulate
 from collapse_jax.policies.accumulate_subsample import AccumulateSubsample
 from collapse_jax.policies.fresh import Fresh
@@ -7,3 +8,6 @@ from collapse_jax.policies.mixing import Mixing
 from collapse_jax.policies.replace import Replace
 
 __all__ = ["Accumulate", "AccumulateSubsample", "Fresh", "Mixing", "Replace"]
+
+for _policy in (Replace, Accumulate, AccumulateSubsample, Mixing, Fresh):
+    register_policy(_policy)

@@ -11,13 +11,14 @@ from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.policy import (
     AbstractPolicy,
+    Step,
     Verifier,
     check_length,
     check_population,
     check_sizes,
     check_verifier,
 )
-from collapse_jax.random.keys import Keys
+from collapse_jax.core.state import Needs
 
 
 @config
@@ -49,57 +50,47 @@ class Accumulate(AbstractPolicy):
         check_verifier("Accumulate.verifier", self.verifier)
 
     @property
-    def keeps_corpus(self) -> bool:
-        """The pool is the previous corpus."""
-        return True
+    def needs(self) -> Needs:
+        """Return the previous corpus: it is the pool."""
+        return Needs(corpus=True)
 
     @property
     def is_growing(self) -> bool:
-        """The pool grows."""
+        """Return True: the pool grows."""
         return True
 
     @property
     def is_elementwise(self) -> bool:
-        """Pooling moments adds single numbers."""
+        """Return True: pooling moments adds single numbers."""
         return True
 
     def capacity(self, num_generations: int) -> int:
-        """The pool, and room for the last draw's empty slots."""
+        """Return the slots of the pool and of the last draw."""
         return pool_capacity(self, num_generations)
 
     def validate(self, num_generations: int) -> None:
-        """A schedule must have G + 1 sizes, and the pool fewer than 2^31 rows."""
+        """Refuse a schedule without G + 1 sizes, and a pool of 2^31 rows and more."""
         name = "Accumulate.num_samples"
         check_length(name, self.num_samples, num_generations)
         check_population(name, self.capacity(num_generations), num_generations)
 
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
-        """The pool is the corpus: nothing more to remember."""
+        """Return None: the pool is the corpus."""
         return None
 
-    def next(
-        self,
-        keys: Keys,
-        generation: Int[Array, ""],
-        model_draw: Any,
-        original_draw: Any,
-        corpus: AbstractCorpus | None,
-        memory: Any,
-        first: Any,
-    ) -> tuple[AbstractCorpus, Any]:
-        """The pool with M_g more rows."""
-        assert corpus is not None
-        new = model_draw(self.size(generation), self.largest_size)
-        return corpus.merge(new, pool_size(self, generation)), memory
+    def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
+        """Return the pool with M_g more rows."""
+        new = step.model(self.size(step.generation), self.largest_size)
+        return step.corpus.merge(new, pool_size(self, step.generation)), step.memory
 
 
 def pool_capacity(policy: AbstractPolicy, num_generations: int) -> int:
-    """Slots for M_0 + ... + M_G rows, the last of them written with the largest draw's."""
+    """Return the slots for M_0 + ... + M_G rows, the last draw written with the largest size."""
     return int(np.sum(policy.sizes(num_generations)[:-1])) + policy.largest_size
 
 
 def pool_size(policy: AbstractPolicy, generation: Int[Array, ""]) -> Int[Array, ""]:
-    """M_0 + ... + M_{generation - 1}, the rows before those of `generation`."""
+    """Return M_0 + ... + M_{generation - 1}, the number of rows made before `generation`."""
     if isinstance(size := policy.size(generation), int):
         return jnp.asarray(size * generation, jnp.int32)
     pools = np.concatenate([[0], np.cumsum(np.array(policy.num_samples))])

@@ -11,6 +11,8 @@ from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.policy import (
     AbstractPolicy,
+    Recall,
+    Step,
     Verifier,
     check_length,
     check_population,
@@ -18,7 +20,7 @@ from collapse_jax.core.policy import (
     check_verifier,
 )
 from collapse_jax.policies.accumulate import pool_capacity, pool_size
-from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.keys import Purpose
 from collapse_jax.random.subset import random_subset
 
 
@@ -30,8 +32,8 @@ class AccumulateSubsample(AbstractPolicy):
     model: data accumulate, the cost of a fit does not (Shumailov et al. 2024, supplement;
     Kazdan et al., arXiv 2410.16713).
 
-    Where a family can make the rows of an earlier generation again from their random
-    numbers, the pool is never stored and memory does not grow with M.
+    If a family can make the rows of an earlier generation again from their random numbers,
+    the pool is never stored and memory does not grow with M.
 
     Args:
       num_samples: rows that each generation adds and fits, one number or M_0 .. M_G (M_0 is
@@ -58,66 +60,57 @@ class AccumulateSubsample(AbstractPolicy):
 
     @property
     def is_growing(self) -> bool:
-        """The pool grows."""
+        """Return True: the pool grows."""
         return True
 
     @property
     def reuses_rows(self) -> bool:
-        """A row may be chosen in many generations."""
+        """Return True: a row may be chosen in many generations."""
         return True
 
     @property
-    def history(self) -> str | None:
-        """Rows, unless a verifier decides which there are."""
-        return "rows" if self.verifier is None else None
+    def recalls(self) -> Recall | None:
+        """Return ROWS, unless a verifier decides which rows exist."""
+        return Recall.ROWS if self.verifier is None else None
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether the schedule is constant and no row can be refused."""
+        """Tell whether the schedule is constant and no row can be refused."""
         return isinstance(self.size(0), int) and self.verifier is None
 
     def capacity(self, num_generations: int) -> int:
-        """The largest corpus; the pool is memory."""
+        """Return the slots of the largest corpus; the pool is memory."""
         return self.largest_size
 
     def largest_population(self, num_generations: int) -> int:
-        """The pool."""
+        """Return the slots of the pool."""
         return pool_capacity(self, num_generations)
 
     def validate(self, num_generations: int) -> None:
-        """A schedule must have G + 1 sizes, and the pool fewer than 2^31 rows."""
+        """Refuse a schedule without G + 1 sizes, and a pool of 2^31 rows and more."""
         name = "AccumulateSubsample.num_samples"
         check_length(name, self.num_samples, num_generations)
         check_population(name, self.largest_population(num_generations), num_generations)
 
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
-        """The pool, where rows cannot be made again."""
+        """Return the pool, for families that cannot make rows again."""
         return corpus.with_capacity(pool_capacity(self, num_generations))
 
-    def next(
-        self,
-        keys: Keys,
-        generation: Int[Array, ""],
-        model_draw: Any,
-        original_draw: Any,
-        corpus: AbstractCorpus | None,
-        memory: Any,
-        first: Any,
-    ) -> tuple[AbstractCorpus, Any]:
-        """M_g rows of the pool that M_g new ones have joined."""
-        size, capacity = self.size(generation), self.largest_size
-        before = pool_size(self, generation)
-        if model_draw.recalls_rows(self):
-            models = model_draw.remember(memory)
-            slots = random_subset(keys, Purpose.REUSE, before + size, size, capacity)
-            made, place = self._origin(slots)
-            return model_draw.recall(models, made, place, size), models
-        pool = memory.merge(model_draw(size, capacity), before)
-        chosen = pool.subsample(keys, Purpose.REUSE, size, capacity, before + size)
+    def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
+        """Return M_g rows of the pool after M_g new ones were added."""
+        size, capacity = self.size(step.generation), self.largest_size
+        before = pool_size(self, step.generation)
+        if step.model.recalls_rows:
+            models = step.model.remember(step.memory)
+            slots = random_subset(step.keys, Purpose.REUSE, before + size, size, capacity)
+            made, row = self._origin(slots)
+            return step.model.recall(models, made, row, size), models
+        pool = step.memory.merge(step.model(size, capacity), before)
+        chosen = pool.subsample(step.keys, Purpose.REUSE, size, capacity, before + size)
         return chosen.with_capacity(capacity, self.has_fixed_size), pool
 
     def _origin(self, slots: Int[Array, " row"]) -> tuple[Array, Array]:
-        """Generation, and place among its rows, of slots of the pool."""
+        """Return the generation that made the row of a slot, and the row's index within it."""
         if isinstance(size := self.size(0), int):
             return slots // size, slots % size
         ends = np.cumsum(np.array(self.num_samples)).astype(np.int32)

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from jaxtyping import Array, Int
+import numpy as np
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus, join
 from collapse_jax.core.policy import (
     AbstractPolicy,
+    FreshShare,
+    Step,
     Verifier,
     check_length,
     check_sizes,
     check_verifier,
     size_at,
 )
-from collapse_jax.random.keys import Keys
 from collapse_jax.utils import check
 
 
@@ -64,7 +65,7 @@ class Fresh(AbstractPolicy):
 
     @property
     def total_sizes(self) -> int | tuple[int, ...]:
-        """Synthetic and original rows together."""
+        """Return the numbers of synthetic and original rows, added."""
         synthetic, original = self._schedules
         if isinstance(synthetic, int) and isinstance(original, int):
             return synthetic + original
@@ -76,47 +77,45 @@ class Fresh(AbstractPolicy):
 
     @property
     def _schedules(self) -> tuple[Any, Any]:
-        """Synthetic and original rows, each an int or a tuple."""
+        """Return the numbers of synthetic and of original rows, each an int or a tuple."""
         return self.num_samples, self.num_original
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether sums are constant and no row can be refused."""
+        """Tell whether sums are constant and no row can be refused."""
         return isinstance(self.size(0), int) and self.verifier is None
 
     @property
     def is_elementwise(self) -> bool:
-        """Pooling moments adds single numbers."""
+        """Return True: pooling moments adds single numbers."""
         return True
 
     def capacity(self, num_generations: int) -> int:
-        """The largest corpus."""
+        """Return the slots of the largest corpus."""
         return self.largest_size
 
     def validate(self, num_generations: int) -> None:
-        """A schedule must have G + 1 sizes."""
+        """Refuse a schedule without G + 1 sizes."""
         check_length("Fresh.num_samples", self.num_samples, num_generations)
         check_length("Fresh.num_original", self.num_original, num_generations)
 
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
-        """Nothing to remember."""
+        """Return None: nothing is remembered."""
         return None
 
-    def next(
-        self,
-        keys: Keys,
-        generation: Int[Array, ""],
-        model_draw: Any,
-        original_draw: Any,
-        corpus: AbstractCorpus | None,
-        memory: Any,
-        first: Any,
-    ) -> tuple[AbstractCorpus, Any]:
-        """The model's rows, then the source's."""
+    def fresh_share(self, num_generations: int) -> FreshShare | None:
+        """Return num_original / M_g, exact numbers of rows."""
+        if type(self) is not Fresh:
+            return None
+        original = np.broadcast_to(self.num_original, num_generations + 1)
+        return FreshShare(original[1:] / self.sizes(num_generations)[1:], "fixed")
+
+    def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
+        """Return the model's rows, followed by the source's."""
         sizes, parts = [], []
-        for schedule, draw in zip(self._schedules, (model_draw, original_draw), strict=True):
+        for schedule, draw in zip(self._schedules, (step.model, step.original), strict=True):
             largest = schedule if isinstance(schedule, int) else max(schedule)
             if largest > 0:
-                sizes.append(size_at(schedule, generation))
+                sizes.append(size_at(schedule, step.generation))
                 parts.append(draw(sizes[-1], largest))
-        return join(parts, sizes, self.largest_size, self.has_fixed_size), memory
+        return join(parts, sizes, self.largest_size, self.has_fixed_size), step.memory

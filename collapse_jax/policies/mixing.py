@@ -12,16 +12,20 @@ from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus, Size, join
 from collapse_jax.core.policy import (
     AbstractPolicy,
+    FreshShare,
+    Recall,
+    Step,
     Verifier,
     check_length,
     check_sizes,
     check_verifier,
 )
+from collapse_jax.core.state import Needs
 from collapse_jax.random.binomial import binomial
-from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.keys import Purpose
 from collapse_jax.utils import check
 
-_NEVER = 1e-12  # a chance that is as good as none
+_NEVER = 1e-12  # probability of a run that is refused late: no study repeats so many
 Shares = tuple[Array, Array, Array]
 
 
@@ -38,11 +42,11 @@ class Mixing(AbstractPolicy):
         None for 1 - beta - gamma.
       beta: share of previous data, likewise.
       gamma: share of original data, likewise.
-      previous: where those of beta come from: "data", a random subset of the rows of D_i, or
-        "distribution", drawn anew from the law p_i, a mixture of all earlier models and p_0.
-      original: where those of gamma come from: "distribution", drawn anew and independently
-        from p_0, or "data", a random subset of the rows of D_0.
-      allocation: "multinomial", each row's origin drawn by itself, or "fixed", exact numbers
+      previous: source of beta's rows: "data", a random subset of the rows of D_i, or
+        "distribution", new draws from the law p_i, a mixture of all earlier models and p_0.
+      original: source of gamma's rows: "distribution", new independent draws from p_0, or
+        "data", a random subset of the rows of D_0.
+      allocation: "multinomial", the origin of each row is drawn, or "fixed", exact numbers
         of rows by largest remainder.
       verifier: a verifier of the newest model's rows, see `Replace`.
 
@@ -68,7 +72,7 @@ class Mixing(AbstractPolicy):
     verifier: Verifier | None = static(default=None)
     fixed_counts: Any = dataclasses.field(init=False, repr=False, default=None)
     uses_previous: bool = static(init=False, repr=False, default=False)
-    chooses_first: bool = static(init=False, repr=False, default=False)
+    reuses_original: bool = static(init=False, repr=False, default=False)
     num_shares: tuple[int, ...] = static(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
@@ -99,7 +103,7 @@ class Mixing(AbstractPolicy):
         values = {
             "num_samples": sizes,
             "uses_previous": bool(np.any(given["beta"] > 0)),
-            "chooses_first": self.original == "data" and bool(np.any(given["gamma"] > 0)),
+            "reuses_original": self.original == "data" and bool(np.any(given["gamma"] > 0)),
             "num_shares": tuple(share.size for share in given.values() if share.ndim),
             **{name: _constant(share) for name, share in given.items()},
         }
@@ -111,46 +115,47 @@ class Mixing(AbstractPolicy):
             self._check_subsets()
 
     @property
-    def uses_first(self) -> bool:
-        """Whether rows of D_0 are chosen."""
-        return self.chooses_first
-
-    @property
-    def keeps_corpus(self) -> bool:
-        """Whether rows of the previous corpus are chosen."""
+    def reuses_previous(self) -> bool:
+        """Tell whether rows of the previous corpus are chosen."""
         return self.uses_previous and self.previous == "data"
 
     @property
-    def history(self) -> str | None:
-        """The law p_g, where rows are drawn from it again."""
-        return "law" if self.uses_previous and self.previous == "distribution" else None
+    def needs(self) -> Needs:
+        """Return the corpora that rows are chosen from."""
+        return Needs(self.reuses_previous, self.reuses_original, self.reuses_original)
+
+    @property
+    def recalls(self) -> Recall | None:
+        """Return LAW if rows are drawn from p_g again."""
+        is_law = self.uses_previous and self.previous == "distribution"
+        return Recall.LAW if is_law else None
 
     @property
     def is_growing(self) -> bool:
-        """The law of a continuous corpus is a mixture of all earlier models."""
-        return self.history == "law"
+        """Tell whether a mixture of all earlier models is remembered."""
+        return self.recalls is not None
 
     @property
     def reuses_rows(self) -> bool:
-        """Whether subsets of earlier rows are chosen."""
-        return self.keeps_corpus or self.uses_first
+        """Tell whether subsets of earlier rows are chosen."""
+        return self.reuses_previous or self.reuses_original
 
     @property
     def is_elementwise(self) -> bool:
-        """Only the weights of an earlier law are summed."""
-        return self.history is None
+        """Tell whether no law is mixed, whose weights are summed."""
+        return self.recalls is None
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether the schedule is constant and no row can be refused."""
+        """Tell whether the schedule is constant and no row can be refused."""
         return isinstance(self.size(0), int) and self.verifier is None
 
     def capacity(self, num_generations: int) -> int:
-        """The largest corpus."""
+        """Return the slots of the largest corpus."""
         return self.largest_size
 
     def validate(self, num_generations: int) -> None:
-        """Schedules must have G + 1 sizes and G shares."""
+        """Refuse schedules without G + 1 sizes or G shares."""
         check_length("Mixing.num_samples", self.num_samples, num_generations)
         for length in self.num_shares:
             if length != num_generations:
@@ -160,11 +165,21 @@ class Mixing(AbstractPolicy):
                 raise check.fail(name, length, allowed, remedy)
 
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
-        """Nothing to remember but the law, which the family does."""
+        """Return None: the law is remembered by the family."""
         return None
 
+    def fresh_share(self, num_generations: int) -> FreshShare | None:
+        """Return gamma, if no row is reused or drawn from an earlier law."""
+        if type(self) is not Mixing or self.uses_previous or self.reuses_original:
+            return None
+        if self.allocation == "fixed":
+            original = np.atleast_2d(self.fixed_counts)[:, 1]
+            sizes = self.sizes(num_generations)[1:]
+            return FreshShare(np.broadcast_to(original, num_generations) / sizes, "fixed")
+        return FreshShare(np.broadcast_to(self.gamma, num_generations), "multinomial")
+
     def shares(self, generation: Int[Array, ""]) -> Shares:
-        """alpha, beta and gamma of the corpus of `generation`."""
+        """Return alpha, beta and gamma of the corpus of `generation`, scalars."""
 
         def at(share: Any) -> Array:
             values = jnp.asarray(share, jnp.result_type(float))
@@ -174,85 +189,78 @@ class Mixing(AbstractPolicy):
         alpha = jnp.maximum(1 - beta - gamma, 0) if self.alpha is None else at(self.alpha)
         return alpha, beta, gamma
 
-    def next(
-        self,
-        keys: Keys,
-        generation: Int[Array, ""],
-        model_draw: Any,
-        original_draw: Any,
-        corpus: AbstractCorpus | None,
-        memory: Any,
-        first: Any,
-    ) -> tuple[AbstractCorpus, Any]:
-        """Rows from the mixture, or each part's rows one after the other."""
-        size, room = self.size(generation), self.largest_size
-        shares = self.shares(generation)
-        num_previous = self._num_previous(keys, generation, size, shares)
-        law = memory
-        if self.history:
-            law = model_draw.mix(memory, shares)
-        if self._is_independent and (self.history or model_draw.has_explicit_law):
-            # New and original rows are draws from one law; so are previous ones under "law".
-            mixed = law if self.history else model_draw.mix(None, shares)
-            sizes = [size - num_previous if self.keeps_corpus else size]
-            parts = [model_draw.from_law(mixed, sizes[0], room)]
+    def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
+        """Return rows from the mixed law, or the rows of each part joined."""
+        size, capacity = self.size(step.generation), self.largest_size
+        shares = self.shares(step.generation)
+        num_previous = self._num_previous(step, size, shares)
+        law = step.model.mix(step.memory, shares) if self.recalls else step.memory
+        if self._is_independent and (self.recalls or step.model.has_explicit_law):
+            # New and original rows are draws from one law; so are previous ones under LAW.
+            mixed = law if self.recalls else step.model.mix(None, shares)
+            sizes = [size - num_previous if self.reuses_previous else size]
+            parts = [step.model.from_law(mixed, sizes[0], capacity)]
         else:
-            num_original = self._num_original(keys, generation, size - num_previous, shares)
+            num_original = self._num_original(step, size - num_previous, shares)
             sizes = [size - num_previous - num_original, num_original]
-            parts = [model_draw(sizes[0], room), None]
-            if self.uses_first:
-                there = self.initial_size
-                parts[1] = first[1].subsample(keys, Purpose.FIRST, num_original, room, there)
-            else:
-                parts[1] = original_draw.independent(num_original, room)
-            if self.history:
+            parts = [step.model(sizes[0], capacity), self._original_rows(step, num_original)]
+            if self.recalls:
                 sizes.append(num_previous)
-                parts.append(model_draw.from_law(memory, num_previous, room))
-        if self.keeps_corpus:
-            assert corpus is not None
-            there = self.size(generation - 1)
+                parts.append(step.model.from_law(step.memory, num_previous, capacity))
+        if self.reuses_previous:
+            existing = self.size(step.generation - 1)
             sizes.append(num_previous)
-            parts.append(corpus.subsample(keys, Purpose.REUSE, num_previous, room, there))
-        return join(parts, sizes, room, self.has_fixed_size), law
+            parts.append(
+                step.corpus.subsample(step.keys, Purpose.REUSE, num_previous, capacity, existing)
+            )
+        return join(parts, sizes, capacity, self.has_fixed_size), law
+
+    def _original_rows(self, step: Step, number: Array) -> AbstractCorpus:
+        """Return rows of D_0, or new ones from p_0."""
+        if not self.reuses_original:
+            return step.original.independent(number, self.largest_size)
+        assert step.generation0 is not None
+        original = step.generation0.corpus
+        existing = self.initial_size
+        return original.subsample(step.keys, Purpose.FIRST, number, self.largest_size, existing)
 
     @property
     def _is_independent(self) -> bool:
-        """Whether rows that are not chosen from earlier ones are independent draws from one law."""
+        """Tell whether rows that are not reused are independent draws from one law."""
         return (
             self.allocation == "multinomial"
             and self.original == "distribution"
             and self.verifier is None
         )
 
-    def _num_previous(
-        self, keys: Keys, generation: Int[Array, ""], size: Size, shares: Shares
-    ) -> Array:
-        """How many rows come from the previous corpus or its law."""
+    def _num_previous(self, step: Step, size: Size, shares: Shares) -> Array:
+        """Draw the number of rows from the previous corpus or its law."""
         if self.allocation == "fixed":
-            return self._fixed_at(generation)[0]
+            return self._fixed_at(step.generation)[0]
         if not self.uses_previous:
             return jnp.zeros((), jnp.int32)
         alpha, beta, gamma = shares
-        number = binomial(keys, Purpose.POLICY, size, beta, alpha + gamma)
-        return jnp.minimum(number, self.size(generation - 1)) if self.keeps_corpus else number
+        number = binomial(step.keys, Purpose.POLICY, size, beta, alpha + gamma)
+        if not self.reuses_previous:
+            return number
+        return jnp.minimum(number, self.size(step.generation - 1))
 
-    def _num_original(
-        self, keys: Keys, generation: Int[Array, ""], rest: Size, shares: Shares
-    ) -> Array:
-        """How many of the rows that are not previous are original."""
+    def _num_original(self, step: Step, rest: Size, shares: Shares) -> Array:
+        """Draw the number of original rows among those that are not previous."""
         if self.allocation == "fixed":
-            return self._fixed_at(generation)[1]
+            return self._fixed_at(step.generation)[1]
         alpha, _, gamma = shares
         is_none = alpha + gamma <= 0
-        number = binomial(keys, Purpose.POLICY, rest, gamma, jnp.where(is_none, 1, alpha), round=1)
-        return jnp.minimum(number, self.initial_size) if self.uses_first else number
+        others = jnp.where(is_none, 1, alpha)
+        number = binomial(step.keys, Purpose.POLICY, rest, gamma, others, round=1)
+        return jnp.minimum(number, self.initial_size) if self.reuses_original else number
 
     def _fixed_at(self, generation: Int[Array, ""]) -> Array:
         counts = jnp.asarray(self.fixed_counts)
         return counts[generation - 1] if counts.ndim > 1 else counts
 
     def _schedule(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sizes M_1 .. M_G and the shares that make them, [G, 3]; G = 1 if all are constant."""
+        """Return sizes M_0 .. M_{G-1} and M_1 .. M_G, and shares [G, 3]; G = 1 if all are equal."""
         sizes = np.atleast_1d(np.array(self.total_sizes, np.int64))
         previous, following = sizes[: max(len(sizes) - 1, 1)], sizes[min(len(sizes) - 1, 1) :]
         beta, gamma = np.asarray(self.beta, np.float64), np.asarray(self.gamma, np.float64)
@@ -263,7 +271,7 @@ class Mixing(AbstractPolicy):
         return np.broadcast_to(previous, length), np.broadcast_to(following, length), shares
 
     def _fixed_counts(self) -> np.ndarray:
-        """Previous and original rows by largest remainder, [2] or [G, 2]."""
+        """Return numbers of previous and original rows by largest remainder, [2] or [G, 2]."""
         _, sizes, shares = self._schedule()
         quotas = np.round(sizes[:, None] * shares / shares.sum(axis=1, keepdims=True), 9)
         counts = np.floor(quotas).astype(np.int64)
@@ -274,37 +282,37 @@ class Mixing(AbstractPolicy):
         return counts[0] if len(counts) == 1 else counts
 
     def _check_subsets(self) -> None:
-        """Rows chosen without replacement may not exceed what exists."""
+        """Refuse subsets without replacement that are larger than what exists."""
         before, sizes, shares = self._schedule()
         exists = {}
-        if self.keeps_corpus:
+        if self.reuses_previous:
             exists["beta"] = (before, 1, "the previous corpus")
-        if self.uses_first:
+        if self.reuses_original:
             exists["gamma"] = (np.full(len(sizes), self.initial_size), 2, "D_0")
-        for name, (rows, place, what) in exists.items():
+        for name, (rows, column, what) in exists.items():
             if self.allocation == "fixed":
-                too_many = np.atleast_2d(self.fixed_counts)[:, place - 1] > rows
+                too_many = np.atleast_2d(self.fixed_counts)[:, column - 1] > rows
             else:
-                too_many = _chance_above(sizes, shares[:, place], rows) > _NEVER
+                too_many = _chance_above(sizes, shares[:, column], rows) > _NEVER
             if np.any(too_many):
                 entry = int(np.argmax(too_many))
                 allowed = (
                     f"{sizes[entry]} rows of D_{entry + 1} at this share are more than the "
                     f"{rows[entry]} rows of {what}, a subset without replacement"
                 )
-                remedy = f"lower {name}, or draw anew from the law with 'distribution'"
-                raise check.fail(f"Mixing.{name}", float(shares[entry, place]), allowed, remedy)
+                remedy = f"lower {name}, or draw from the law with 'distribution'"
+                raise check.fail(f"Mixing.{name}", float(shares[entry, column]), allowed, remedy)
 
 
 def _check_share(name: str, value: Any) -> np.ndarray:
-    """A share or a schedule of shares, as float64."""
+    """Return a share or a schedule of shares, as float64."""
     remedy = "pass a share in [0, 1], or one for each of D_1 .. D_G"
     share = check.array(name, value, (0, 1), remedy)
     bad = np.flatnonzero((share < 0) | (share > 1))
     if bad.size:
-        place = f"[{bad[0]}]" if share.ndim else ""
+        entry = f"[{bad[0]}]" if share.ndim else ""
         raise check.fail(
-            f"{name}{place}", float(share.flat[bad[0]]), "it must lie in [0, 1]", remedy
+            f"{name}{entry}", float(share.flat[bad[0]]), "it must lie in [0, 1]", remedy
         )
     return share
 
@@ -314,20 +322,20 @@ def _check_sum(shares: dict[str, np.ndarray]) -> None:
     has_alpha = "alpha" in shares
     wrong = np.abs(total - 1) > 1e-6 if has_alpha else total > 1 + 1e-6
     if np.any(wrong):
-        place = int(np.argmax(wrong))
+        entry = int(np.argmax(wrong))
         name = "alpha + beta + gamma" if has_alpha else "beta + gamma"
         allowed = "they must sum to 1 to within 1e-6" if has_alpha else "it must be at most 1"
         remedy = "leave alpha out for 1 - beta - gamma"
-        raise check.fail(f"Mixing.{name}", float(total[place]), allowed, remedy)
+        raise check.fail(f"Mixing.{name}", float(total[entry]), allowed, remedy)
 
 
 def _constant(share: np.ndarray) -> np.ndarray:
-    """A schedule whose entries are equal is that number."""
+    """Return the entry of a schedule whose entries are equal, or the schedule."""
     return share.reshape(-1)[0] if np.all(share == share.reshape(-1)[0]) else share
 
 
 def _chance_above(n: np.ndarray, share: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """P(Binomial(n, share) > limit)."""
+    """Return P(Binomial(n, share) > limit)."""
     from scipy import special
 
     inside = limit < n

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from jaxtyping import Array, Int
+import numpy as np
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.policy import (
     AbstractPolicy,
+    FreshShare,
+    Step,
     Verifier,
     check_length,
     check_sizes,
     check_verifier,
 )
-from collapse_jax.random.keys import Keys
 
 
 @config
@@ -50,41 +51,38 @@ class Replace(AbstractPolicy):
         check_verifier("Replace.verifier", self.verifier)
 
     def capacity(self, num_generations: int) -> int:
-        """The largest corpus."""
+        """Return the slots of the largest corpus."""
         return self.largest_size
 
     def validate(self, num_generations: int) -> None:
-        """A schedule must have G + 1 sizes."""
+        """Refuse a schedule without G + 1 sizes."""
         check_length("Replace.num_samples", self.num_samples, num_generations)
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether the schedule is constant and no row can be refused."""
+        """Tell whether the schedule is constant and no row can be refused."""
         return isinstance(self.size(0), int) and self.verifier is None
 
     @property
     def uses_model_only(self) -> bool:
-        """Nothing else is trained on."""
+        """Return True: nothing else is trained on."""
         return True
 
     @property
     def is_elementwise(self) -> bool:
-        """Rows are passed on as they are."""
+        """Return True: rows are passed on as they are."""
         return True
 
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
-        """Nothing to remember."""
+        """Return None: nothing is remembered."""
         return None
 
-    def next(
-        self,
-        keys: Keys,
-        generation: Int[Array, ""],
-        model_draw: Any,
-        original_draw: Any,
-        corpus: AbstractCorpus | None,
-        memory: Any,
-        first: Any,
-    ) -> tuple[AbstractCorpus, Any]:
-        """M_g rows from the model."""
-        return model_draw(self.size(generation), self.largest_size), memory
+    def fresh_share(self, num_generations: int) -> FreshShare | None:
+        """Return zero shares: no row is original after D_0."""
+        if type(self) is not Replace:
+            return None
+        return FreshShare(np.zeros(num_generations), "multinomial")
+
+    def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
+        """Return M_g rows from the model."""
+        return step.model(self.size(step.generation), self.largest_size), step.memory

@@ -1,1 +1,1 @@
-"""Random numbers: the generator, `Keys`, and exact samplers, one law per file."""
+"""Draw random numbers: the generator, `Keys`, and exact samplers, one law per file."""

@@ -1,10 +1,10 @@
-"""Binomial draws, exact for n up to 2^31 - 1, by inversion or by rejection.
+"""Draw binomial numbers, exactly for n up to 2^31 - 1, by inversion or by rejection.
 
-Means below 6 are inverted, larger ones take a randomly rounded normal with rejection; see
-`rounded_normal`. The success probability is given by two weights, so the smaller of p and
-1 - p keeps its digits, and n p is carried as an integer plus a fraction, so that float32 is
-exact to its rounding at n = 1e7 and beyond (`jax.random.binomial` is biased for n p > 10 and
-breaks near n = 1e6).
+Means below 6 are inverted; larger ones use a randomly rounded normal with rejection, see
+`rounded_normal`. The success probability is given by two weights, which preserves the precision
+of the smaller of p and 1 - p, and n p is an integer plus a fraction. So float32 is exact to its
+rounding at n = 1e7 and beyond (`jax.random.binomial` is biased for n p > 10 and breaks near
+n = 1e6).
 
 Source: C. Loader, "Fast and accurate computation of binomial probabilities", 2000.
 """
@@ -30,14 +30,14 @@ from collapse_jax.random.rounded_normal import (
 
 
 def _halves(x: Array) -> tuple[Array, Array]:
-    """A float32 as the exact sum of two floats of 12 bits, whose products are exact."""
+    """Return a float32 as the exact sum of two floats of 12 bits, whose products are exact."""
     word = jax.lax.bitcast_convert_type(x, jnp.int32) & np.int32(-4096)
     top = jax.lax.bitcast_convert_type(word, jnp.float32)
     return top, x - top
 
 
 def _quotient(success: Array, failure: Array, low: tuple[Array, Array]) -> tuple[Array, Array]:
-    """success / (success + failure) as a sum of two floats, success <= failure.
+    """Return success / (success + failure) as a sum of two floats, success <= failure.
 
     Every product is exact, so that a fused multiply-add rounds as two operations do.
     """
@@ -53,7 +53,7 @@ def _quotient(success: Array, failure: Array, low: tuple[Array, Array]) -> tuple
 def _mean(
     n: Array, success: Array, failure: Array, low: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    """n p as an integer and a fraction in [0, 1), success <= failure."""
+    """Return n p as an integer and a fraction in [0, 1), success <= failure."""
     if success.dtype == jnp.float64:
         total = success + failure
         mean = n * (success / jnp.where(total > 0, total, 1))
@@ -69,7 +69,7 @@ def _mean(
 
 
 def _law(n: Array, success: Array, failure: Array, low: tuple[Array, Array]) -> TableLaw:
-    """The law of the rarer outcome, success <= failure."""
+    """Return the law of the rarer outcome, success <= failure."""
     kind = success.dtype.type
     odds = success / jnp.where(failure > 0, failure, 1)
     mode, excess = _mean(n, success, failure, low)
@@ -99,7 +99,7 @@ _sample = table_sampler(_rarer)
 
 
 def _weights(success: Array, failure: Array | None) -> tuple[Array, ...]:
-    """Both weights in the default float type, and what rounding left out of each."""
+    """Return both weights in the default float type, and the rounding error of each."""
     dtype = jnp.result_type(float)
     success = jnp.asarray(success, dtype)
     if failure is None:
@@ -112,12 +112,15 @@ def _weights(success: Array, failure: Array | None) -> tuple[Array, ...]:
 def binomial_from_block(
     block: tuple[Array, Array], n: Array, weights: tuple[Array, ...]
 ) -> Int[Array, "..."]:
-    """Binomial draws from a 64-bit block per lane; all arguments have one rank.
+    """Draw binomial numbers from a 64-bit block per lane; all arguments have one rank.
 
     Args:
-      block: two uint32 words a lane.
-      n: number of trials, int32.
-      weights: success, failure, and a low part to be added to each.
+      block: two uint32 words for each lane, [*lanes] each.
+      n: [*lanes] int32, numbers of trials, 0 .. 2^31 - 1.
+      weights: success, failure, and a low part to be added to each, [*lanes] floats.
+
+    Returns:
+      [*lanes] int32, numbers of successes, 0 .. n.
     """
     success, failure = weights[:2]
     rarer = _sample(*block, n, *weights)
@@ -133,20 +136,20 @@ def binomial(
     failure: Float[Array, "*lanes"] | float | None = None,
     round: int = 0,
 ) -> Int[Array, "*lanes"]:
-    """Binomial(n, p) draws, p = success / (success + failure).
+    """Draw Binomial(n, p) numbers, p = success / (success + failure).
 
-    A lane's draw depends on its row-major index and its own arguments only.
+    The draw of a lane depends only on its row-major index and its own arguments.
 
     Args:
       keys: the chain's random numbers for this generation.
-      purpose: whose stream to use.
-      n: number of trials, 0 .. 2^31 - 1.
-      success: weight >= 0 of a success; p itself where `failure` is None.
-      failure: weight >= 0 of a failure; one of the two must be positive.
-      round: which round of the stream to use, for several calls in a generation.
+      purpose: stream to use, a `Purpose`.
+      n: [*lanes], numbers of trials, 0 .. 2^31 - 1.
+      success: [*lanes], weight >= 0 of a success; p itself where `failure` is None. Dimensionless.
+      failure: [*lanes], weight >= 0 of a failure; one of the two weights must be positive.
+      round: repetition of the stream, 0 .. 255, for several calls in a generation.
 
     Returns:
-      int32 draws of the broadcast shape; exactly 0 for p = 0 and n for p = 1.
+      int32 numbers of successes of the broadcast shape; exactly 0 for p = 0 and n for p = 1.
     """
     parts = _weights(jnp.asarray(success), None if failure is None else jnp.asarray(failure))
     n = jnp.asarray(n, jnp.int32)
@@ -162,10 +165,20 @@ def binomial_proposal(
     score: Float[Array, "..."],
     rounding: Float[Array, "..."],
 ) -> Proposal:
-    """The proposal of a lane whose rarer outcome has mean 6 or more, as a function.
+    """Return the proposal of a lane whose rarer outcome has mean 6 or more, as a function.
 
-    The number of the rarer outcome k is drawn with probability proportional to
+    The number k of rarer outcomes is drawn with probability proportional to
     E[weight * acceptance; outcome = k] over normal scores and uniform roundings.
+
+    Args:
+      n: [...], numbers of trials.
+      success: [...], weight of a success, or p where `failure` is None; dimensionless.
+      failure: [...], weight of a failure, or None.
+      score: [...], standard normal scores.
+      rounding: [...], uniform numbers in [0, 1).
+
+    Returns:
+      A `Proposal` of arrays [...].
     """
     return propose(_rarer(jnp.asarray(n), *_weights(success, failure)), score, rounding)
 
@@ -176,8 +189,17 @@ def binomial_quantile(
     failure: Float[Array, "..."] | None,
     uniform: Float[Array, "..."],
 ) -> Int[Array, "..."]:
-    """The number of the rarer outcome for a uniform number, where its mean is below 6.
+    """Return the number of rarer outcomes for a uniform number, where its mean is below 6.
 
     Decreasing in `uniform`: the smallest numbers choose the largest counts.
+
+    Args:
+      n: [...], numbers of trials.
+      success: [...], weight of a success, or p where `failure` is None; dimensionless.
+      failure: [...], weight of a failure, or None.
+      uniform: [...], uniform numbers in [0, 1).
+
+    Returns:
+      [...] int32, numbers of rarer outcomes, 0 .. n.
     """
     return invert(_rarer(jnp.asarray(n), *_weights(success, failure)), uniform)

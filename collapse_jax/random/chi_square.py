@@ -1,14 +1,14 @@
-"""Chi-square draws on the log scale, as an explicit function of one normal score.
+"""Draw chi-square variates on the log scale, as an explicit function of one normal score.
 
 For X ~ chi2_k and a standard normal score Z, ln(X / k) has the law of f_k(Z),
 f_k = ln(F_k^{-1}(Phi(.)) / k). f_k is smooth, so a polynomial of moderate degree
-is exact to rounding: no rejection, no branch, one normal a draw. k = 1 and k = 2,
+is exact to rounding: no rejection, no branch, one normal score for each draw. k = 1 and k = 2,
 where f_k bends most, have closed forms instead.
 
 The degrees of freedom may be an int, known when the program is traced (the
 shortest sufficient polynomial is used), or an array with one value per lane
 (coefficients come from a table for k < 64 and from a polynomial in k^{-1/2} above).
-Quantiles: DiDonato & Morris, ACM TOMS 12 (1986), as in ``scipy.special``.
+Quantiles: DiDonato and Morris, ACM TOMS 12 (1986), as in ``scipy.special``.
 """
 
 import functools
@@ -18,18 +18,23 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Float, Int
-from numpy.polynomial import chebyshev
 
 from collapse_jax.random.normal import horner
 
 _TABLE_END = 64  # below: one row of coefficients per k; from here on: a series in k^-1/2
-_SERIES_DEGREE = 11
+_SERIES_DEGREE = 11  # of the polynomial in k^-1/2
 
 
 class _Precision(NamedTuple):
-    """How far scores reach and how good a polynomial must be, for one float type."""
+    """Range of scores and precision of a polynomial, for one float type.
+
+    Attributes:
+      reach: largest absolute score, in standard deviations.
+      table_degree: degree in the score, for k < 64.
+      series_degree: degree in the score, for k >= 64.
+      tolerance: absolute error of ln(X / k) relative to sqrt(2 / k).
+    """
 
     reach: float
     table_degree: int
@@ -46,7 +51,7 @@ def _precision(dtype) -> _Precision:
 
 
 def _quantile(score: np.ndarray, dof: float) -> np.ndarray:
-    """f_k at `score`, from whichever tail keeps its digits."""
+    """Return f_k at `score`, from the tail that preserves precision."""
     from scipy import special
 
     lower = special.gammaincinv(dof / 2, special.ndtr(score))
@@ -60,10 +65,10 @@ def _nodes(count: int) -> np.ndarray:
 
 @functools.cache
 def _series(precision: _Precision) -> np.ndarray:
-    """Coefficients c[i, j] of f_k(z) = s sum_ij c[i, j] T_j(z / reach) s^i, s = k^-1/2.
+    """Return coefficients c[i, j] of f_k(z) = s sum_ij c[i, j] T_j(z / reach) s^i, s = k^-1/2.
 
-    The row s = 0 is known, f_k(z) / s -> sqrt(2) z, so k beyond what the inverse
-    incomplete gamma function resolves is interpolated, not extrapolated.
+    The row s = 0 is known, f_k(z) / s -> sqrt(2) z, so k beyond the resolution of the inverse
+    incomplete gamma function is interpolated, not extrapolated.
     """
     nodes = _nodes(precision.series_degree + 1)
     scores = precision.reach * nodes
@@ -72,7 +77,7 @@ def _series(precision: _Precision) -> np.ndarray:
     values = [
         np.sqrt(2.0) * scores if root == 0 else _quantile(scores, root**-2) / root for root in roots
     ]
-    in_score = chebyshev.chebfit(nodes, np.array(values).T, precision.series_degree).T
+    in_score = np.polynomial.chebyshev.chebfit(nodes, np.array(values).T, precision.series_degree).T
     scaled = roots / roots[-1]
     # f_k(z) / s - sqrt(2) z vanishes at s = 0: fit it divided by s, so that it does.
     powers = scaled[1:, None] ** np.arange(_SERIES_DEGREE)
@@ -83,30 +88,30 @@ def _series(precision: _Precision) -> np.ndarray:
 
 @functools.cache
 def _table(precision: _Precision) -> np.ndarray:
-    """Chebyshev coefficients of f_k for k = 0 .. 63; rows 0, 1 and 2 are not used."""
+    """Return Chebyshev coefficients of f_k for k = 0 .. 63; rows 0, 1 and 2 are not used."""
     nodes = _nodes(precision.table_degree + 1)
     rows = np.zeros((_TABLE_END, precision.table_degree + 1))
     for dof in range(3, _TABLE_END):
         values = _quantile(precision.reach * nodes, dof)
-        rows[dof] = chebyshev.chebfit(nodes, values, precision.table_degree)
+        rows[dof] = np.polynomial.chebyshev.chebfit(nodes, values, precision.table_degree)
     return rows
 
 
 def _coefficients(dof: int, precision: _Precision) -> np.ndarray:
-    """The shortest sufficient Chebyshev row for a known k >= 3."""
+    """Return the shortest sufficient Chebyshev row for a known k >= 3."""
     if dof < _TABLE_END:
         row = _table(precision)[dof]
     else:
         root = dof**-0.5
         series = _series(precision)
         row = root * (root ** np.arange(len(series)) @ series)
-    dropped = np.cumsum(np.abs(row[::-1]))[::-1]  # what leaving out j.. can change at most
+    dropped = np.cumsum(np.abs(row[::-1]))[::-1]  # largest change by dropping j, j + 1, ...
     needed = np.flatnonzero(dropped > precision.tolerance * np.sqrt(2 / dof))
     return row[: needed[-1] + 1].copy()
 
 
 def _traced_coefficients(dof: Array, precision: _Precision, dtype) -> list[Array]:
-    """The same rows where k is known only at run time: one array per coefficient."""
+    """Return Chebyshev rows for k known only at run time: one array per coefficient."""
     table = jnp.asarray(_table(precision), dtype)[jnp.clip(dof, 0, _TABLE_END - 1)]
     root = jnp.maximum(dof, 1).astype(dtype) ** -0.5
     series = _series(precision)
@@ -121,7 +126,7 @@ def _traced_coefficients(dof: Array, precision: _Precision, dtype) -> list[Array
 
 
 def _clenshaw(coefficients, x: Array) -> Array:
-    """The Chebyshev series with `coefficients`, lowest first, at `x`."""
+    """Return the Chebyshev series with `coefficients`, lowest degree first, at `x`."""
     later = latest = jnp.zeros_like(x)
     for coefficient in coefficients[:0:-1]:
         later, latest = coefficient + 2 * x * later - latest, later
@@ -129,7 +134,9 @@ def _clenshaw(coefficients, x: Array) -> Array:
 
 
 def _log_small(score: Array, dof: Array | np.ndarray) -> Array:
-    """f_1 and f_2 in closed form: Z^2 is chi2_1, and -2 ln Phi(Z) is chi2_2."""
+    """Return f_1 and f_2 in closed form: Z^2 is chi2_1, and -2 ln Phi(Z) is chi2_2."""
+    from jax.scipy.special import log_ndtr
+
     one = 2 * jnp.log(jnp.abs(score))
     log_tail = log_ndtr(-jnp.abs(score))
     log_upper = jnp.where(score > 0, log_tail, jnp.log1p(-jnp.exp(log_tail)))
@@ -139,18 +146,18 @@ def _log_small(score: Array, dof: Array | np.ndarray) -> Array:
 def _known_coefficients(
     dof: np.ndarray, shift: np.ndarray, precision: _Precision, convert: Callable
 ) -> np.ndarray:
-    """Coefficients of f_k + shift where k is known when the program is traced.
+    """Return coefficients of f_k + shift where k is known when the program is traced.
 
     One leading row per degree, lowest first, after `convert`ing each Chebyshev series.
     """
     columns = []
     for degrees, constant in zip(dof.flat, shift.flat, strict=True):
         row = _coefficients(max(int(degrees), 3), precision)
-        row[0] += constant  # within the constant term: a second sum would round again
+        row[0] += constant  # in the constant term: a second sum would round again
         columns.append(convert(row))
     padded = np.zeros((max(len(column) for column in columns), dof.size))
-    for place, column in enumerate(columns):
-        padded[: len(column), place] = column
+    for index, column in enumerate(columns):
+        padded[: len(column), index] = column
     return padded.reshape(-1, *dof.shape)
 
 
@@ -159,17 +166,18 @@ def log_chi_square(
     dof: int | np.ndarray | Int[Array, "*lanes"],
     divisor: float | Float[Array, "*lanes"] | None = None,
 ) -> Float[Array, "*lanes"]:
-    """ln(X / divisor) for X ~ chi2_k, given a standard normal score.
+    """Return ln(X / divisor) for X ~ chi2_k, given a standard normal score.
 
     Args:
-      score: standard normal draws.
-      dof: k >= 1 that broadcasts against `score`: an int or a NumPy array where it is
-        known when the program is traced, a jax array where it is not.
-      divisor: positive, known when `dof` is; None for k.
+      score: [*lanes], standard normal scores.
+      dof: k >= 1, degrees of freedom, broadcasts against `score`: an int or a NumPy array if
+        known when the program is traced, otherwise a jax array.
+      divisor: positive, known when `dof` is; None for k. Dimensionless.
 
     Returns:
-      ln(X / divisor), increasing in the score for k >= 2 and even in it for k = 1.
-      Its law is chi-square's to within total variation 2e-6 in float32, 1e-11 with x64.
+      ln(X / divisor) of the broadcast shape, nats: increasing in the score for k >= 2, even in the
+      score for k = 1. The law of X is chi2_k to within total variation 2e-6 in float32, 1e-11
+      with x64.
     """
     precision = _precision(score.dtype)
     x = score * score.dtype.type(1 / precision.reach)
@@ -182,7 +190,8 @@ def log_chi_square(
     if score.dtype == jnp.float64:
         series = _clenshaw(_known_coefficients(known, shift, precision, np.asarray), x)
     else:
-        powers = _known_coefficients(known, shift, precision, chebyshev.cheb2poly)[::-1]
+        to_powers = np.polynomial.chebyshev.cheb2poly
+        powers = _known_coefficients(known, shift, precision, to_powers)[::-1]
         series = horner(powers.astype(np.float32), x)
     if not np.any(known < 3):
         return series

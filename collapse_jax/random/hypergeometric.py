@@ -1,9 +1,9 @@
-"""Hypergeometric draws, exact, and their multivariate form: samples without replacement.
+"""Draw hypergeometric numbers, exactly, and their multivariate form: samples without replacement.
 
-Means below 6 are inverted, larger ones take a randomly rounded normal with rejection; see
-`rounded_normal`. The law does not change when good and sample, good and bad, or what is
-taken and what is left change places, so the cell of the smallest mean is the one drawn.
-The multivariate law is a balanced tree of these, as for the multinomial.
+Means below 6 are inverted; larger ones use a randomly rounded normal with rejection, see
+`rounded_normal`. The law is invariant under exchange of good and sample, of good and bad, and of
+the items taken and those left, so the cell of smallest mean is drawn. The multivariate law is a
+balanced tree of these draws, as in `multinomial`.
 
 Source: C. Loader, "Fast and accurate computation of binomial probabilities", 2000.
 """
@@ -24,14 +24,14 @@ from collapse_jax.random.rounded_normal import (
 )
 from collapse_jax.random.tree import accumulate, tree_sampler
 
-MAX_POPULATION = 10**8
+MAX_POPULATION = 10**8  # items: `_mean` is exact up to here
 
 
 def _mean(good: Array, sample: Array, total: Array, dtype) -> tuple[Array, Array]:
-    """good * sample / total as an integer and a fraction in [0, 1).
+    """Return good * sample / total as an integer and a fraction in [0, 1).
 
-    The float estimate is off by a few units; the remainder, known modulo 2^32, says by how
-    many as long as their product with the total stays below 2^31.
+    The float estimate is off by a few units. The remainder, known modulo 2^32, corrects it as long
+    as the product of the error and the total stays below 2^31.
     """
     size = jnp.maximum(total, 1).astype(dtype)
     whole = jnp.floor(good.astype(dtype) * (sample.astype(dtype) / size)).astype(jnp.int32)
@@ -40,7 +40,7 @@ def _mean(good: Array, sample: Array, total: Array, dtype) -> tuple[Array, Array
 
 
 def _law(good: Array, bad: Array, sample: Array) -> TableLaw:
-    """The law of the cell of smallest mean: good <= bad, sample <= rest."""
+    """Return the law of the cell of smallest mean: good <= bad, sample <= rest."""
     dtype = jnp.result_type(float)
     kind = dtype.type
     total = good + bad
@@ -52,7 +52,7 @@ def _law(good: Array, bad: Array, sample: Array) -> TableLaw:
     mean = mode.astype(dtype) + excess
     deviation = jnp.sqrt(mean * (bads / size) * (left / (size - 1)))
     skewness = (1 - 2 * goods / size) * (1 - 2 * taken / size) / deviation
-    # Where both halves are near one half the variance is mean / 4 only.
+    # Where good / total and sample / total are near 1/2 the variance is only mean / 4.
     safe = jnp.maximum(mean * (1 - 2 * (goods / size) * (taken / size)), 1)
     scale = stirling_ratio(goods) * stirling_ratio(bads) / stirling_ratio(size)
     corner = bad - sample + mode
@@ -74,7 +74,7 @@ def _law(good: Array, bad: Array, sample: Array) -> TableLaw:
 
 
 def _ratio(good: Array, bad: Array, sample: Array, j: int, dtype) -> Array:
-    """p(j) / p(j - 1)."""
+    """Return p(j) / p(j - 1)."""
     first = jnp.maximum(good - (j - 1), 0).astype(dtype)
     second = jnp.maximum(sample - (j - 1), 0).astype(dtype)
     return first * second / (j * jnp.maximum(bad - sample + j, 1).astype(dtype))
@@ -89,7 +89,7 @@ _sample = table_sampler(_smallest)
 
 
 def _from_block(block: tuple[Array, Array], good: Array, bad: Array, sample: Array) -> Array:
-    """Draws from a 64-bit block per lane; all arguments have one rank."""
+    """Draw from a 64-bit block per lane; all arguments have one rank."""
     drawn = _sample(*block, good, bad, sample)  # rarer kind in the smaller part
     rarer = jnp.minimum(good, bad)
     drawn = jnp.where(2 * sample > good + bad, rarer - drawn, drawn)
@@ -104,20 +104,20 @@ def hypergeometric(
     sample: Int[Array, "*lanes"] | int,
     round: int = 0,
 ) -> Int[Array, "*lanes"]:
-    """How many good ones are among `sample` items taken without replacement.
+    """Draw the number of good items among `sample` items taken without replacement.
 
-    A lane's draw depends on its row-major index and its own arguments only.
+    The draw of a lane depends only on its row-major index and its own arguments.
 
     Args:
       keys: the chain's random numbers for this generation.
-      purpose: whose stream to use.
-      good: number of good items.
-      bad: number of bad items; good + bad at most `MAX_POPULATION`.
-      sample: how many are taken, 0 .. good + bad.
-      round: which round of the stream to use, for several calls in a generation.
+      purpose: stream to use, a `Purpose`.
+      good: [*lanes], numbers of good items.
+      bad: [*lanes], numbers of bad items; good + bad at most `MAX_POPULATION`.
+      sample: [*lanes], numbers of items taken, 0 .. good + bad.
+      round: repetition of the stream, 0 .. 255, for several calls in a generation.
 
     Returns:
-      int32 draws of the broadcast shape.
+      int32 numbers of good items of the broadcast shape, 0 .. min(good, sample).
     """
     good, bad, sample = (jnp.asarray(x, jnp.int32) for x in (good, bad, sample))
     shape = jnp.broadcast_shapes(good.shape, bad.shape, sample.shape)
@@ -140,16 +140,16 @@ def multivariate_hypergeometric(
     counts: Int[Array, " state"],
     sample: Int[Array, ""] | int,
 ) -> Int[Array, " state"]:
-    """How often each state occurs among `sample` items taken without replacement.
+    """Draw how often each state occurs among `sample` items taken without replacement.
 
     Args:
       keys: the chain's random numbers for this generation.
-      purpose: whose stream to use; one block for each state but one.
-      counts: items of each state, int32, at most `MAX_POPULATION` together.
-      sample: how many are taken, 0 .. sum of `counts`; may be traced.
+      purpose: stream to use, a `Purpose`; K - 1 blocks for K states.
+      counts: [state], items of each state, int32, at most `MAX_POPULATION` together.
+      sample: number of items taken, 0 .. sum of `counts`; may be traced.
 
     Returns:
-      int32 counts that sum to `sample`, none larger than in `counts`.
+      [state] int32, counts that sum to `sample`, none larger than in `counts`.
     """
     counts = jnp.asarray(counts, jnp.int32)
     total = jnp.asarray(sample, jnp.int32)[None]
@@ -166,10 +166,20 @@ def hypergeometric_proposal(
     score: Float[Array, "..."],
     rounding: Float[Array, "..."],
 ) -> Proposal:
-    """The proposal of a lane whose smallest cell has mean 6 or more, as a function.
+    """Return the proposal of a lane whose smallest cell has mean 6 or more, as a function.
 
-    The smallest cell k, the rarer kind in the smaller part, is drawn with probability
+    The count k of the smallest cell, the rarer kind in the smaller part, is drawn with probability
     proportional to E[weight * acceptance; outcome = k] over scores and roundings.
+
+    Args:
+      good: [...], numbers of good items.
+      bad: [...], numbers of bad items.
+      sample: [...], numbers of items taken.
+      score: [...], standard normal scores.
+      rounding: [...], uniform numbers in [0, 1).
+
+    Returns:
+      A `Proposal` of arrays [...].
     """
     return propose(_smallest(good, bad, sample), score, rounding)
 
@@ -180,5 +190,15 @@ def hypergeometric_quantile(
     sample: Int[Array, "..."],
     uniform: Float[Array, "..."],
 ) -> Int[Array, "..."]:
-    """The smallest cell for a uniform number, where its mean is below 6."""
+    """Return the count of the smallest cell for a uniform number, where its mean is below 6.
+
+    Args:
+      good: [...], numbers of good items.
+      bad: [...], numbers of bad items.
+      sample: [...], numbers of items taken.
+      uniform: [...], uniform numbers in [0, 1).
+
+    Returns:
+      [...] int32, counts of the smallest cell; decreasing in `uniform`.
+    """
     return invert(_smallest(good, bad, sample), uniform)

@@ -1,8 +1,8 @@
-"""Uniform integers by multiplying a 64-bit fraction with their number.
+"""Draw uniform integers by multiplying a 64-bit fraction by their number.
 
-The integer part of fraction * bound is the draw, and what is left is the fraction of the
-next one: while bound^draws <= 2^40 up to six draws share a block. The probability of any of
-them is off by a factor of at most 1 + 2^-24, and 1 + 2^-33 with one draw to a block.
+The integer part of fraction * bound is the draw, and the rest is the fraction of the next draw:
+while bound^draws <= 2^40, up to six draws share a block. The relative error of a probability is
+at most 2^-24, and 2^-33 with one draw per block.
 
 Source: D. Lemire, "Fast random integer generation in an interval", ACM TOMACS 29 (2019).
 """
@@ -16,18 +16,19 @@ from jaxtyping import Array, Int, UInt32
 
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.once import once
+from collapse_jax.utils.check import ArgumentError
 
-_VECTOR = 16  # blocks: no odd ones at the end of a loop
+_VECTOR = 16  # blocks: a multiple of it leaves no remainder in vector loops on CPU
 _HALF = np.uint32(0xFFFF)
 
 
 def _limbs(high: Array, low: Array) -> list[Array]:
-    """A 64-bit fraction as four limbs of 16 bits, lowest first."""
+    """Return a 64-bit fraction as four limbs of 16 bits, lowest first."""
     return [low & _HALF, low >> np.uint32(16), high & _HALF, high >> np.uint32(16)]
 
 
 def _next(limbs: list[Array], bound: int) -> tuple[Array, list[Array]]:
-    """The integer part of fraction * bound, and the fraction; bound <= 2^16."""
+    """Return the integer part of fraction * bound, and the fraction; bound <= 2^16."""
     rest, carry = [], np.uint32(0)
     for limb in limbs:
         product = limb * np.uint32(bound) + carry
@@ -37,7 +38,7 @@ def _next(limbs: list[Array], bound: int) -> tuple[Array, list[Array]]:
 
 
 def _multiply_high(x: Array, y: Array) -> tuple[Array, Array]:
-    """The 64-bit product of two uint32 arrays, as two words."""
+    """Return the 64-bit product of two uint32 arrays, as two words."""
     x_low, x_high, y_low, y_high = x & _HALF, x >> np.uint32(16), y & _HALF, y >> np.uint32(16)
     cross = x_high * y_low + (x_low * y_low >> np.uint32(16))
     middle = x_low * y_high + (cross & _HALF)
@@ -47,7 +48,18 @@ def _multiply_high(x: Array, y: Array) -> tuple[Array, Array]:
 def integer_from_block(
     high: UInt32[Array, "..."], low: UInt32[Array, "..."], bound: Int[Array, "..."]
 ) -> Int[Array, "..."]:
-    """floor(fraction * bound) for the 64-bit fraction of a block; 1 <= bound < 2^31."""
+    """Return floor(fraction * bound) for the 64-bit fraction of a block.
+
+    Source: D. Lemire, ACM TOMACS 29 (2019).
+
+    Args:
+      high: [...] uint32, upper words of the blocks.
+      low: [...] uint32, lower words of the blocks.
+      bound: [...], number of values, 1 <= bound < 2^31; broadcasts against the words.
+
+    Returns:
+      int32 draws of the broadcast shape, 0 .. bound - 1.
+    """
     bound = jnp.asarray(bound).astype(jnp.uint32)
     upper, lower = _multiply_high(high, bound)
     carry, _ = _multiply_high(low, bound)
@@ -55,7 +67,7 @@ def integer_from_block(
 
 
 def _draws_per_block(bound: int) -> int:
-    """How many draws a block is good for; each needs 16 bits, or 32 over half their number."""
+    """Return how many draws share a block: all that satisfy bound^draws <= 2^40, at most six."""
     if bound > 2**16:
         return 1
     return next(draws for draws in range(6, 0, -1) if bound**draws <= 2**40)
@@ -64,19 +76,19 @@ def _draws_per_block(bound: int) -> int:
 def uniform_integers(
     keys: Keys, purpose: int, bound: int | Int[Array, "..."], shape: tuple[int, ...]
 ) -> Int[Array, "..."]:
-    """Uniform draws from 0 .. bound - 1.
+    """Draw uniform integers from 0 .. bound - 1.
 
     Args:
       keys: the chain's random numbers for this generation.
-      purpose: whose stream to use.
-      bound: 1 <= bound < 2^31. An int up to 2^16 puts two to six draws in a block. An array
-        that broadcasts against `shape` takes a block for each draw, with other values; these
-        depend on their row-major index only: a longer first axis leaves the earlier rows as
-        they were.
-      shape: static.
+      purpose: stream to use, a `Purpose`.
+      bound: number of values, 1 <= bound < 2^31. An int up to 2^16 puts two to six draws in
+        a block. An array that broadcasts against `shape` uses a block for each draw, and gives
+        other draws; these depend on their row-major index only: a longer axis 0 leaves the
+        earlier rows unchanged.
+      shape: shape of the draws, static.
 
     Returns:
-      int32 draws.
+      int32 draws of `shape`, 0 .. bound - 1.
 
     Raises:
       ValueError: if `bound` is an int outside [1, 2^31).
@@ -86,7 +98,7 @@ def uniform_integers(
             keys, lambda: integer_from_block(*keys.bits(purpose, shape), jnp.asarray(bound))
         )
     if not 1 <= bound < 2**31:
-        raise ValueError(f"bound={bound} is outside [1, 2^31)")
+        raise ArgumentError(f"bound={bound} is outside [1, 2^31)")
     draws = _draws_per_block(int(bound))
     if draws == 1:
         return once(keys, lambda: integer_from_block(*keys.bits(purpose, shape), jnp.uint32(bound)))
@@ -97,10 +109,10 @@ def uniform_integers(
 
 
 def _columns(keys: Keys, purpose: int, bound: int, draws: int, blocks: int) -> list[Array]:
-    """The first, second, ... draw of each block.
+    """Return draw number 0, 1, ... of each block, one array each.
 
-    They lie side by side in two words, which make one complex number: `once` computes a
-    single array a single time for all its readers.
+    They are adjacent in two words, which make one complex number: `once` computes a single array
+    once for all its readers.
     """
     counts = ((draws + 1) // 2, draws // 2)
     width = 32 // counts[0]  # bits
@@ -110,9 +122,9 @@ def _columns(keys: Keys, purpose: int, bound: int, draws: int, blocks: int) -> l
         words = []
         for count in counts:
             word = jnp.zeros(blocks, jnp.uint32)
-            for place in range(count):
+            for position in range(count):
                 draw, limbs = _next(limbs, bound)
-                word = word | draw << np.uint32(place * width)
+                word = word | draw << np.uint32(position * width)
             words.append(jax.lax.bitcast_convert_type(word, jnp.float32))
         return jax.lax.complex(*words)
 
@@ -120,7 +132,7 @@ def _columns(keys: Keys, purpose: int, bound: int, draws: int, blocks: int) -> l
     columns = []
     for count, part in zip(counts, (packed.real, packed.imag), strict=True):
         word = jax.lax.bitcast_convert_type(part, jnp.uint32)
-        for place in range(count):
-            draw = word >> np.uint32(place * width) & np.uint32(2**width - 1)
+        for position in range(count):
+            draw = word >> np.uint32(position * width) & np.uint32(2**width - 1)
             columns.append(draw.astype(jnp.int32))
     return columns

@@ -1,8 +1,8 @@
-"""What is random in a chain: a function of (chain key, generation, purpose, lane).
+"""Derive the random numbers of a chain from (chain key, generation, purpose, lane).
 
-Nothing random is ever carried from one generation to the next. Two requests get
-the same bits only if all four coordinates agree, because a threefry block is a
-bijection of its counter and chain keys are distinct.
+No random state is carried from one generation to the next. Two requests get the same bits only
+if all four coordinates agree, because a threefry block is a bijection of its counter and chain
+keys are distinct.
 
 Counter of a block::
 
@@ -20,14 +20,15 @@ import numpy as np
 from jaxtyping import Array, Int, Key, UInt32
 
 from collapse_jax.random.threefry import threefry_2x32, unrolled_threefry
+from collapse_jax.utils.check import ArgumentError
 
-MAX_GENERATIONS = 2**24
-_LANES = 2**26
-_KEY_LANE = _LANES - 1
+MAX_GENERATIONS = 2**24  # generations: bits of the counter
+_LANES = 2**26  # lanes of a round: bits of the counter
+_KEY_LANE = _LANES - 1  # lane of `key`, in the last round; `branch` uses those below
 
 
 class Purpose(enum.IntEnum):
-    """Who asks for random numbers; each has a stream of its own.
+    """Purpose of a request for random numbers; each has a stream of its own.
 
     >>> import collapse_jax as cj
     >>> cj.Purpose.DRAW, cj.Purpose(2).name
@@ -51,7 +52,7 @@ class Purpose(enum.IntEnum):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Keys:
-    """The random numbers of one chain in one generation.
+    """Random numbers of one chain in one generation.
 
     Attributes:
       chain: the chain's typed key (threefry), scalar.
@@ -71,7 +72,7 @@ class Keys:
     generation: Int[Array, ""]
 
     def _block(self, purpose: int, lane: Array, rounds: Array) -> tuple[Array, Array]:
-        words = jnp.moveaxis(jax.random.key_data(self.chain), -1, 0)  # of one chain or many
+        words = jnp.moveaxis(jax.random.key_data(self.chain), -1, 0)  # of one chain or of many
         generation = jnp.asarray(self.generation).astype(jnp.uint32)
         counter = (
             generation | (rounds << np.uint32(24)),
@@ -82,22 +83,27 @@ class Keys:
     def bits(
         self, purpose: int, shape: tuple[int, ...], round: int | Int[Array, "..."] = 0
     ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
-        """64 random bits for every element of `shape`, as two uint32 arrays.
+        """Return 64 random bits for every element of `shape`, as two uint32 arrays.
 
-        The bits of an element depend on its row-major index only, so a longer
-        first axis leaves those of the earlier rows as they were.
+        The bits of an element depend on its row-major index only, so a longer axis 0 leaves
+        those of the earlier rows unchanged.
 
         Args:
           purpose: a `Purpose`, or any int in [0, 64).
           shape: static shape with fewer than 2^26 elements for each round in use.
-          round: which of up to 256 independent repetitions, e.g. of a rejection loop.
+          round: one of up to 256 independent repetitions, for example of a rejection loop.
+
+        Returns:
+          The upper and the lower words, uint32 of `shape`.
 
         Raises:
           ValueError: if `shape` has 2^34 elements or more.
         """
         size = math.prod(shape)
         if size >= _LANES * 256:
-            raise ValueError(f"shape={shape} asks for {size} blocks; fewer than 2^34 are allowed")
+            raise ArgumentError(
+                f"shape={shape} asks for {size} blocks; fewer than 2^34 are allowed"
+            )
         index = jnp.zeros(shape, jnp.uint32)
         for axis in range(len(shape)):
             stride = np.uint32(math.prod(shape[axis + 1 :]))
@@ -110,21 +116,40 @@ class Keys:
     def bits_at(
         self, purpose: int, index: Int[Array, "..."]
     ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
-        """The bits that `bits` gives to the elements with these row-major indices.
+        """Return the bits that `bits` gives to the elements with these row-major indices.
 
         Args:
-          purpose: as for `bits`.
-          index: in [0, 2^32); broadcasts against the generation, which may be an array here.
+          purpose: a `Purpose`, or any int in [0, 64).
+          index: [...], indices in [0, 2^32); broadcasts against the generation, which may be an
+            array here.
+
+        Returns:
+          The upper and the lower words, uint32 of the broadcast shape.
         """
         return self._block(purpose, *_lane(jnp.asarray(index).astype(jnp.uint32), jnp.uint32(0)))
 
     def key(self, purpose: int) -> Key[Array, ""]:
-        """An ordinary typed key for ``jax.random`` and user code."""
+        """Return an ordinary typed key for ``jax.random`` and user code.
+
+        Args:
+          purpose: a `Purpose`, or any int in [0, 64).
+
+        Returns:
+          A scalar typed key.
+        """
         block = self._block(purpose, jnp.uint32(_KEY_LANE), jnp.uint32(255))
         return jax.random.wrap_key_data(jnp.stack(block), impl=unrolled_threefry)
 
     def branch(self, purpose: int, number: int | Int[Array, ""]) -> "Keys":
-        """The same generation's keys for the part `number` < 2^20 of a draw made in parts."""
+        """Return the keys of one part of a draw that is made in parts, in the same generation.
+
+        Args:
+          purpose: a `Purpose`, or any int in [0, 64).
+          number: index of the part, in [0, 2^20).
+
+        Returns:
+          `Keys` of the part, with a chain key of its own.
+        """
         lane = np.uint32(_KEY_LANE - 1) - jnp.asarray(number).astype(jnp.uint32)
         block = self._block(purpose, lane, jnp.uint32(255))
         chain = jax.random.wrap_key_data(jnp.stack(block), impl=unrolled_threefry)
@@ -132,10 +157,18 @@ class Keys:
 
 
 def _lane(index: Array, rounds: Array) -> tuple[Array, Array]:
-    """Lane and round of an element: beyond 2^26 elements rounds count on."""
+    """Return lane and round of an element: beyond 2^26 elements the round increases."""
     return index & np.uint32(_LANES - 1), rounds + (index >> np.uint32(26))
 
 
 def chain_key(key: Key[Array, ""], chain: Int[Array, ""]) -> Key[Array, ""]:
-    """The key of chain number `chain` of a study: distinct for every chain."""
+    """Return the key of one chain of a study, distinct for every chain.
+
+    Args:
+      key: the key of the study.
+      chain: number of the chain, in [0, 2^32).
+
+    Returns:
+      A scalar typed key.
+    """
     return jax.random.fold_in(key, chain)

@@ -1,9 +1,9 @@
-"""Multinomial counts, exact, by a binary tree of conditional binomials.
+"""Draw multinomial counts, exactly, by a binary tree of conditional binomials.
 
-The trials of a node are split between its children by a binomial whose weights are the
-sums of the states below them. Sums are built up the tree, pairwise and with their rounding
-errors, so that a branch without weight is given exactly 0 trials and a state of
-probability zero is never drawn.
+The trials of a node are split between its children by a binomial whose weights are the sums of
+the states below them. Sums are built up the tree, pairwise and with their rounding errors, so
+that a branch without weight gets exactly 0 trials and a state of probability zero is never
+drawn.
 
 Source: L. Devroye, "Non-Uniform Random Variate Generation", 1986, chapter XI.1.4.
 """
@@ -27,7 +27,7 @@ _sample = tree_sampler(_split)
 
 
 def _add(first: tuple[Array, ...], second: tuple[Array, ...]) -> tuple[Array, Array]:
-    """Sums, and the rounding errors that they carry."""
+    """Return sums, and the rounding errors that they carry."""
     total = first[0] + second[0]
     large, small = jnp.maximum(first[0], second[0]), jnp.minimum(first[0], second[0])
     return total, (small - (total - large)) + (first[1] + second[1])
@@ -39,17 +39,17 @@ def multinomial(
     n: Int[Array, ""] | int,
     weights: Float[Array, " state"],
 ) -> Int[Array, " state"]:
-    """How often each state occurs in `n` independent draws.
+    """Draw how often each state occurs in `n` independent draws.
 
     Args:
       keys: the chain's random numbers for this generation.
-      purpose: whose stream to use; one block for each state but one.
+      purpose: stream to use, a `Purpose`; K - 1 blocks for K states.
       n: number of draws, 0 .. 2^31 - 1; may be traced.
-      weights: K nonnegative numbers with a positive and finite sum: probabilities need not
-        be normalised.
+      weights: [state], nonnegative with a positive and finite sum: probabilities need not be
+        normalised. Dimensionless.
 
     Returns:
-      int32 counts that sum to `n`, 0 wherever the weight is 0.
+      [state] int32, counts that sum to `n`, 0 wherever the weight is 0.
     """
     weights = jnp.asarray(weights, jnp.result_type(float))
     total = jnp.asarray(n, jnp.int32)[None]

@@ -1,10 +1,9 @@
-"""Standard normal draws by inversion of the tail probability.
+"""Draw standard normal numbers by inversion of the tail probability.
 
-A word of 32 bits chooses a sign and one of 2^31 equally likely tail
-probabilities q = (r + 1/2) / 2^32, r = 0 .. 2^31 - 1; the draw is the normal
-quantile of q. Working from the tail keeps every bit: draws reach 6.34 standard
-deviations in float32, where inverting 2u - 1 stops at 5.42. With x64 a whole
-64-bit block is used and draws reach 9.1.
+A word of 32 bits chooses a sign and one of 2^31 equally likely tail probabilities
+q = (r + 1/2) / 2^32, r = 0 .. 2^31 - 1; the draw is the normal quantile of q. Inversion from the
+tail uses every bit: draws reach 6.34 standard deviations in float32, where inverting 2u - 1 stops
+at 5.42. With x64 a 64-bit block is used and draws reach 9.1.
 
 Source: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
 """
@@ -14,7 +13,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtri
 from jaxtyping import Array, Complex64, Float, Int, UInt32
 
 from collapse_jax.random.keys import Keys
@@ -52,7 +50,15 @@ _TAIL = np.sqrt(2.0) * np.array(
 
 
 def horner(coefficients, x: Array) -> Array:
-    """The polynomial with `coefficients`, highest power first, at `x`."""
+    """Evaluate a polynomial by Horner's method.
+
+    Args:
+      coefficients: [degree + 1], highest power first; entries are numbers or arrays.
+      x: [...], where to evaluate.
+
+    Returns:
+      Values of the polynomial, [...].
+    """
     value = jnp.broadcast_to(coefficients[0], x.shape).astype(x.dtype)
     for coefficient in coefficients[1:]:
         value = value * x + coefficient
@@ -60,10 +66,15 @@ def horner(coefficients, x: Array) -> Array:
 
 
 def normal_from_bits(word: UInt32[Array, "..."]) -> Float[Array, "..."]:
-    """The float32 normal quantile of a 32-bit word.
+    """Return the float32 normal quantile of a 32-bit word.
+
+    Source: M. Giles, GPU Computing Gems, 2011.
 
     Args:
-      word: uint32; the top bit is the sign, the other 31 choose the tail.
+      word: [...] uint32; the top bit is the sign, the other 31 bits choose the tail probability.
+
+    Returns:
+      [...] float32, standard normal, within 6.34 of 0.
     """
     signed = word.astype(jnp.int32)
     magnitude = signed ^ (signed >> 31)
@@ -79,7 +90,17 @@ def normal_from_bits(word: UInt32[Array, "..."]) -> Float[Array, "..."]:
 
 
 def normal_from_block(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Float[Array, "..."]:
-    """The float64 normal quantile of a 64-bit block; needs x64."""
+    """Return the float64 normal quantile of a 64-bit block; needs x64.
+
+    Args:
+      high: [...] uint32; the top bit is the sign.
+      low: [...] uint32.
+
+    Returns:
+      [...] float64, standard normal, within 9.2 of 0.
+    """
+    from jax.scipy.special import ndtri
+
     magnitude = (high & np.uint32(2**31 - 1)).astype(jnp.float64)
     tail = ((low.astype(jnp.float64) + 0.5) * 2.0**-32 + magnitude) * 2.0**-32
     score = -ndtri(tail)
@@ -87,13 +108,16 @@ def normal_from_block(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> 
 
 
 def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Independent N(0, 1) draws in the default float type.
+    """Draw independent N(0, 1) numbers in the default float type.
 
     Args:
       keys: the chain's random numbers for this generation.
-      purpose: whose stream to use.
-      shape: static, with at least one axis. A longer first axis leaves the earlier
-        rows as they were; the last axis is filled two to a block in float32.
+      purpose: stream to use, a `Purpose`.
+      shape: static, with at least one axis. A longer axis 0 leaves the earlier rows unchanged; the
+        last axis takes two draws from a block in float32.
+
+    Returns:
+      Draws of `shape`, dimensionless.
     """
     *rows, width = shape
     if jnp.result_type(float) == jnp.float64:
@@ -103,7 +127,7 @@ def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..
 
 
 def _pairs(keys: Keys, purpose: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The two float32 draws of each block, packed as one complex number for `once`."""
+    """Draw two float32 numbers from each block, packed as one complex number for `once`."""
 
     def pack() -> Array:
         if len(shape) > 1:
@@ -118,7 +142,7 @@ def _pairs(keys: Keys, purpose: int, shape: tuple[int, ...]) -> tuple[Array, Arr
 def _few(
     purpose: int, blocks: int, words: UInt32[Array, "2 ..."], generation: Int[Array, "..."]
 ) -> Complex64[Array, "block ..."]:
-    """The draws of the first blocks of a stream, for arrays with the chain as last axis too."""
+    """Draw from blocks 0 .. blocks - 1 of a stream, also for arrays with the chain as last axis."""
     chain = jax.random.wrap_key_data(jnp.moveaxis(words, 0, -1), impl=unrolled_threefry)
     index = jnp.arange(blocks).reshape(-1, *[1] * (words.ndim - 1))
     return _packed(*Keys(chain, generation).bits_at(purpose, index))
@@ -131,14 +155,17 @@ def _packed(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Complex64[
 def normal_rows(
     keys: Keys, purpose: int, generation: Int[Array, " row"], row: Int[Array, " row"], width: int
 ) -> Float[Array, "row width"]:
-    """Rows of what `normal(keys, purpose, (capacity, width))` gave in any generations.
+    """Return rows of `normal(keys, purpose, (capacity, width))` of any generations again.
 
     Args:
       keys: the chain's random numbers.
-      purpose: whose stream.
-      generation: of each row.
-      row: its index in that draw.
-      width: static.
+      purpose: stream to use, a `Purpose`.
+      generation: [row], generation of each row.
+      row: [row], index of each row in that draw.
+      width: numbers in a row, static.
+
+    Returns:
+      [row, width], the same N(0, 1) numbers, dimensionless.
     """
     past = Keys(keys.chain, generation[:, None])
     if jnp.result_type(float) == jnp.float64:

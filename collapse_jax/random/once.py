@@ -1,4 +1,4 @@
-"""Values that are computed once and then read, however many readers they have."""
+"""Compute an array once, however many readers it has."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,18 @@ from collapse_jax.random.keys import Keys
 
 
 def once(keys: Keys, make: Callable[[], Array]) -> Array:
-    """The array `make()` returns.
+    """Return the array that `make()` returns, computed once.
 
-    On CPU the compiler makes one loop for every array and repeats in it whatever it takes
-    to get there, random bits included. The result of a branch is made before it is read;
-    this branch is always taken, which the compiler cannot know.
+    On CPU the compiler makes one loop for every array and repeats in it the computation of its
+    inputs, random bits included. The result of a branch is computed before it is read, and the
+    compiler cannot know that this branch is always taken.
+
+    Args:
+      keys: the chain's random numbers; the branch depends on their generation.
+      make: a function without arguments that returns one array.
+
+    Returns:
+      The array, of the shape and type that `make` returns.
     """
     shape = jax.eval_shape(make)
 

@@ -1,19 +1,19 @@
-"""Exact draws from the laws of 2x2 tables: a skewed normal, rounded at random, then rejection.
+"""Draw from the laws of 2x2 tables: a skewed normal, rounded at random, then exact rejection.
 
-The binomial and the hypergeometric law share one form. With k in the first cell, every
+The binomial and the hypergeometric law share one form. With k in cell 0, every
 cell i of the table holds k_i = E_i +- (k - mean), and
 
     p(k) = exp(-sum_i D(k_i, E_i)) * sqrt(scale / (2 pi prod_i R(k_i)))
 
 where D(k, E) = k ln(k/E) + E - k and R(k) = (k! e^k / k^k)^2 / (2 pi) (Loader, "Fast and
 accurate computation of binomial probabilities", 2000; here R is one rational function for
-every k >= 0). Nothing in it cancels, so float32 suffices.
+every k >= 0). No term cancels another, so float32 suffices.
 
 A proposal is y = mean + s (z + a (z^2 - 1)), z standard normal (Cornish and Fisher, 1938),
-rounded up with probability frac(y) and down otherwise; the rounding at random makes the law
+rounded up with probability frac(y) and down otherwise. The random rounding makes the law
 insensitive to the rounding of floats. k is accepted with probability proportional to
-p(k) (1 + slope_k (y - k)) / density(y): the tilt integrates to nothing over the triangle of
-the rounding, and flattens the ratio, so that 80 % of the proposals are accepted at mean 6,
+p(k) (1 + slope_k (y - k)) / density(y). The tilt integrates to zero over the triangle of
+the rounding and flattens the ratio, so that 80 % of the proposals are accepted at mean 6,
 90 % at 10 and 99.9 % at 1000. Below a mean of 6 the law is inverted by its sums instead.
 """
 
@@ -29,16 +29,18 @@ from jaxtyping import Array, Float, Int, UInt32
 from collapse_jax.random.normal import horner, normal_from_bits, normal_from_block
 from collapse_jax.random.threefry import threefry_2x32
 
-SMALL_MEAN = 6.0
-# (1 - acceptance) / room is below this polynomial in the squared score, up to 16.
+SMALL_MEAN = 6.0  # of k: smaller means are inverted, larger ones proposed and rejected
+# (1 - acceptance) / room is below this polynomial in the squared score, for squares up to 16;
+# lowest power first.
 SQUEEZE = (1.2, 1.0, 0.1)
-_TILE = 32
-_SPARSE = 64  # the dense loop ends when fewer than one lane in so many is pending
-# P(X > terms) for a mean of 6 is below 2e-8 and 1e-11; all laws here have lighter tails.
+_TILE = 32  # lanes
+_SPARSE = 64  # lanes for each pending one at which the dense loop ends
+# Terms of an inversion. P(X > terms) of a Poisson law with mean 6 is below 2e-8 and 1e-11; all
+# laws here have lighter tails.
 _TERMS = {"float32": 22, "float64": 30}
 
 # R(k) - k - 1/6 = P(k) / Q(k), through the exact values at k = 0, 1, 2, ...: relative
-# errors 4e-9 and 3e-17; both keep Stirling's limit 1 / (72 k). Highest power first.
+# errors 4e-9 and 3e-17; both have Stirling's limit 1 / (72 k). Highest power first.
 _RATIONAL = {
     "float32": (
         [0.013888888888888888, 0.0039233143581825633, 4.6667595927489341e-05],
@@ -70,7 +72,13 @@ _ATANH = np.polyfit(_NODES, (np.arctanh(_NODES**0.5) - _NODES**0.5) / _NODES**1.
 
 
 class Cell(NamedTuple):
-    """One cell of the table: its count at k = mode, its mean, and +1 or -1 as k grows."""
+    """Cell of the table.
+
+    Attributes:
+      at_mode: [...] int32, its count at k = mode.
+      mean: [...], its mean count.
+      sign: +1 or -1, the change of its count as k grows by one.
+    """
 
     at_mode: Int[Array, "..."]
     mean: Float[Array, "..."]
@@ -78,34 +86,64 @@ class Cell(NamedTuple):
 
 
 class TableLaw(NamedTuple):
-    """A law of k, one per lane. `mode + excess` is the mean, to more digits than a float."""
+    """Law of k, one per lane; `mode + excess` is the mean, with more precision than one float.
+
+    Attributes:
+      mode: [...] int32, integer part of the mean.
+      excess: [...], fraction of the mean.
+      spread: [...], scale of the proposal, slightly more than the standard deviation.
+      skewness: [...], of k, dimensionless.
+      scale: [...], the factor of p(k)^2 that the R(k_i) leave out.
+      room: [...], slack: 1 + room is at least the largest p / density.
+      cells: the cells of the table.
+      ratio: function of j that returns p(j) / p(j - 1).
+    """
 
     mode: Int[Array, "..."]
     excess: Float[Array, "..."]
-    spread: Float[Array, "..."]  # of the proposal: slightly more than the standard deviation
+    spread: Float[Array, "..."]
     skewness: Float[Array, "..."]
-    scale: Float[Array, "..."]  # what R(k_i) leave out of p(k)^2
-    room: Float[Array, "..."]  # 1 + room is at least the largest p / density
+    scale: Float[Array, "..."]
+    room: Float[Array, "..."]
     cells: tuple[Cell, ...]
-    ratio: Callable[[int], Array]  # j -> p(j) / p(j - 1)
+    ratio: Callable[[int], Array]
 
     @property
     def is_small(self) -> Array:
-        """Whether to invert. NaN counts as small: there every lane ends."""
+        """Tell whether to invert, [...] bool.
+
+        NaN counts as small, because inversion ends for every lane.
+        """
         return ~(self.mode.astype(self.excess.dtype) + self.excess >= SMALL_MEAN)
 
 
 class Proposal(NamedTuple):
-    """A proposed k, the probability of its rounding, and that of accepting it."""
+    """Proposed k with its probabilities.
+
+    Attributes:
+      outcome: [...] int32, the proposed k.
+      weight: [...], probability of its rounding.
+      acceptance: [...], probability of accepting it.
+      rest: [...], uniform in [0, weight): the part of `rounding` that is not used yet.
+    """
 
     outcome: Int[Array, "..."]
     weight: Float[Array, "..."]
     acceptance: Float[Array, "..."]
-    rest: Float[Array, "..."]  # uniform in [0, weight): what `rounding` has left
+    rest: Float[Array, "..."]
 
 
 def stirling_ratio(count: Float[Array, "..."]) -> Float[Array, "..."]:
-    """R(k) = (k! e^k / k^k)^2 / (2 pi), close to k + 1/6, for any integer k >= 0."""
+    """Return R(k) = (k! e^k / k^k)^2 / (2 pi), close to k + 1/6, for any integer k >= 0.
+
+    Source: Loader 2000, with R as one rational function.
+
+    Args:
+      count: k, [...] float32 or float64.
+
+    Returns:
+      R(k), [...], dimensionless.
+    """
     upper, lower = _RATIONAL[count.dtype.name]
     kind = count.dtype.type
     ratio = horner([kind(c) for c in upper], count) / horner([kind(c) for c in lower], count)
@@ -113,12 +151,12 @@ def stirling_ratio(count: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def _deviance(count: Array, excess: Array, mean: Array, tilt: Array) -> Array:
-    """D(count, mean) with count = mean + excess and tilt = excess / (count + mean)."""
+    """Return D(count, mean) with count = mean + excess and tilt = excess / (count + mean)."""
     positive = jnp.maximum(count, 1)
     if count.dtype == jnp.float64:
         ratio = jnp.maximum(excess / mean, -0.999999)
         return jnp.where(count > 0, count * jnp.log1p(ratio) - excess, mean)
-    # k ln(k/E) = 2 k atanh(tilt): the leading term excess * tilt carries no rounding of E.
+    # k ln(k/E) = 2 k atanh(tilt): the leading term excess * tilt has no rounding error of E.
     square = tilt * tilt
     series = horner(_ATANH.astype(np.float32), square)
     near = excess * tilt + 2 * count * tilt * square * series
@@ -127,27 +165,42 @@ def _deviance(count: Array, excess: Array, mean: Array, tilt: Array) -> Array:
 
 
 def room(mean: Float[Array, "..."]) -> Float[Array, "..."]:
-    """How far p / density rises above 1 at most, for a mean of 6 or more: found numerically."""
+    """Return the slack of a law: how far p / density rises above 1 at most, found numerically.
+
+    Args:
+      mean: [...], mean of k, at least 6.
+
+    Returns:
+      [...], slack, at least 0, dimensionless.
+    """
     kind = mean.dtype.type
     return (kind(1.1) + 1 / mean) / mean + 16 * jnp.finfo(mean.dtype).eps
 
 
-class _Place(NamedTuple):
-    """Where a score lands: a step away from the mode, and how it was rounded."""
+class _Landing(NamedTuple):
+    """Rounded score: a step away from the mode, and how it was rounded.
+
+    Attributes:
+      step: [...], k - mode.
+      offset: [...], y - k.
+      weight: [...], probability of this rounding.
+      rest: [...], uniform in [0, weight).
+    """
 
     step: Float[Array, "..."]
-    offset: Float[Array, "..."]  # y - k
+    offset: Float[Array, "..."]
     weight: Float[Array, "..."]
     rest: Float[Array, "..."]
 
 
-def _place(law: TableLaw, score: Array, rounding: Array) -> _Place:
+def _place(law: TableLaw, score: Array, rounding: Array) -> _Landing:
+    """Map a normal score to an integer step from the mode, rounded at random."""
     bend = law.skewness * score.dtype.type(1 / 6)
     position = law.excess + law.spread * (score + bend * (score * score - 1))
     lower = jnp.floor(position)
     fraction = position - lower
     up = rounding < fraction
-    return _Place(
+    return _Landing(
         step=lower + up,
         offset=jnp.where(up, fraction - 1, fraction),
         weight=jnp.where(up, fraction, 1 - fraction),
@@ -156,16 +209,24 @@ def _place(law: TableLaw, score: Array, rounding: Array) -> _Place:
 
 
 def propose(law: TableLaw, score: Float[Array, "..."], rounding: Float[Array, "..."]) -> Proposal:
-    """One proposal as an explicit function of a normal score and a uniform number.
+    """Return one proposal as an explicit function of a normal score and a uniform number.
 
     The law sampled is p(k) proportional to E[weight * acceptance; outcome = k].
+
+    Args:
+      law: the law of every lane.
+      score: [...], standard normal scores.
+      rounding: [...], uniform numbers in [0, 1).
+
+    Returns:
+      A `Proposal` of arrays [...].
     """
     kind = score.dtype.type
-    place = _place(law, score, rounding)
-    excess = place.step - law.excess
+    landing = _place(law, score, rounding)
+    excess = landing.step - law.excess
     deviance, slope, product, inside = kind(0), kind(0), kind(1), True
     for cell in law.cells:
-        count = cell.at_mode + cell.sign * place.step.astype(jnp.int32)
+        count = cell.at_mode + cell.sign * landing.step.astype(jnp.int32)
         inside &= count >= 0
         count = jnp.maximum(count, 0).astype(score.dtype)
         tilt = cell.sign * excess / (count + cell.mean)
@@ -174,18 +235,26 @@ def propose(law: TableLaw, score: Float[Array, "..."], rounding: Float[Array, ".
         product *= stirling_ratio(count)
     bend = law.skewness * kind(1 / 3)
     height = jnp.exp(kind(0.5) * score * score - deviance) * (1 + bend * score)
-    tilted = 1 + jnp.clip(slope, -1, 1) * place.offset
+    tilted = 1 + jnp.clip(slope, -1, 1) * landing.offset
     acceptance = height * tilted * law.spread * jnp.sqrt(law.scale / product) / (1 + law.room)
     return Proposal(
-        outcome=law.mode + place.step.astype(jnp.int32),
-        weight=place.weight,
+        outcome=law.mode + landing.step.astype(jnp.int32),
+        weight=landing.weight,
         acceptance=jnp.where(inside, acceptance, 0),
-        rest=place.rest,
+        rest=landing.rest,
     )
 
 
 def squeeze(law: TableLaw, score: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A lower bound of the acceptance, which needs no logarithm; useful for large means."""
+    """Return a lower bound of the acceptance that needs no logarithm; useful for large means.
+
+    Args:
+      law: the law of every lane.
+      score: [...], standard normal scores.
+
+    Returns:
+      [...], lower bounds of the acceptance probability; 0 where none is known.
+    """
     kind = score.dtype.type
     square = score * score
     bound = 1 - law.room * (
@@ -195,9 +264,16 @@ def squeeze(law: TableLaw, score: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def invert(law: TableLaw, uniform: Float[Array, "..."]) -> Int[Array, "..."]:
-    """The k with P(X > k) <= uniform < P(X >= k), for means below `SMALL_MEAN`.
+    """Return the k with P(X > k) <= uniform < P(X >= k), for means below `SMALL_MEAN`.
 
-    Weights are relative to p(0), so that P(X > 0) keeps its digits however small it is.
+    Weights are relative to p(0), which preserves the precision of P(X > 0) however small it is.
+
+    Args:
+      law: the law of every lane.
+      uniform: [...], uniform numbers in [0, 1).
+
+    Returns:
+      k, [...] int32.
     """
     terms = _TERMS[uniform.dtype.name]
     ratios = [jnp.maximum(law.ratio(j), 0) for j in range(1, terms + 1)]
@@ -209,8 +285,8 @@ def invert(law: TableLaw, uniform: Float[Array, "..."]) -> Int[Array, "..."]:
     weight = jnp.ones_like(uniform)
     for j, ratio in enumerate(ratios):
         weight = weight * ratio
-        # What is left of the tail holds rounding errors of its head; while the ratios are
-        # below 1/2 it is at most twice its first term.
+        # The remaining tail carries rounding errors of the terms before it; while the ratios
+        # are below 1/2 it is at most twice its largest term.
         tail = jnp.where(ratio < 0.5, jnp.minimum(tail, 2 * weight), tail)
         count = jnp.where((level < tail) & (count == j), j + 1, count)
         tail = tail - weight
@@ -218,13 +294,13 @@ def invert(law: TableLaw, uniform: Float[Array, "..."]) -> Int[Array, "..."]:
 
 
 def _uniform(high: Array, low: Array, dtype: Any) -> Array:
-    """A uniform in (0, 1) of a 64-bit block, with a float's relative precision near 0."""
+    """Return a uniform number in (0, 1) of a 64-bit block, with relative precision near 0."""
     low = (low.astype(dtype) + 0.5) * dtype.type(2.0**-32)
     return (high.astype(dtype) + low) * dtype.type(2.0**-32)
 
 
 def _numbers(high: Array, low: Array, dtype: Any) -> tuple[Array, Array]:
-    """A normal score and a uniform number from a 64-bit block."""
+    """Return a normal score and a uniform number from a 64-bit block."""
     if dtype == jnp.float64:
         block = threefry_2x32((high, low), (jnp.uint32(0), jnp.uint32(1)))
         return normal_from_block(high, low), _uniform(*block, dtype)
@@ -232,21 +308,21 @@ def _numbers(high: Array, low: Array, dtype: Any) -> tuple[Array, Array]:
 
 
 def _quick(law: TableLaw, high: Array, low: Array) -> Array:
-    """The first proposal if the squeeze accepts it, otherwise -1; 0 for lanes to invert.
+    """Return proposal 0 if the squeeze accepts it, otherwise -1; 0 for lanes to invert.
 
-    One output here and in `_attempt`, so that the compiler makes one kernel of it.
+    This function and `_attempt` have one output, so that the compiler makes one kernel of each.
     """
     score, rounding = _numbers(high, low, law.excess.dtype)
-    place = _place(law, score, rounding)
-    accepted = place.rest < place.weight * squeeze(law, score)
-    count = jnp.where(accepted, law.mode + place.step.astype(jnp.int32), -1)
+    landing = _place(law, score, rounding)
+    accepted = landing.rest < landing.weight * squeeze(law, score)
+    count = jnp.where(accepted, law.mode + landing.step.astype(jnp.int32), -1)
     return jnp.where(law.is_small, 0, count)
 
 
 def _attempt(make_law: Callable[..., TableLaw], lanes: list[Array], attempt: Array) -> Array:
-    """Proposal number `attempt` of each lane if it is accepted, otherwise -1.
+    """Return proposal number `attempt` of each lane if it is accepted, otherwise -1.
 
-    Blocks after the first are keyed by it, so a lane needs nothing but its first block.
+    Blocks after block 0 are keyed by it, so a lane needs only its block 0.
     """
     high, low, *parameters = lanes
     block = threefry_2x32((high, low), (attempt, jnp.uint32(0)))
@@ -258,10 +334,10 @@ def _attempt(make_law: Callable[..., TableLaw], lanes: list[Array], attempt: Arr
 
 
 def _finish(make_law: Callable[..., TableLaw], lanes: list[Array], drawn: Array) -> Array:
-    """Repeats the proposals of the lanes below zero until all are accepted.
+    """Repeat the proposals of the lanes below zero until all are accepted.
 
-    While many are, all lanes work; afterwards every tile works on its first one only. How
-    often a lane has tried is counted per lane, so no lane depends on the others.
+    While many lanes are pending, all lanes work; afterwards every tile works only on its pending
+    lane of smallest index. Attempts are counted per lane, so no lane depends on the others.
     """
     shape, size = drawn.shape, drawn.size
 
@@ -276,7 +352,7 @@ def _finish(make_law: Callable[..., TableLaw], lanes: list[Array], drawn: Array)
     drawn, attempt = jax.lax.while_loop(is_dense, dense, (drawn, jnp.uint32(0)))
     lanes = [jnp.broadcast_to(lane, shape).reshape(-1) for lane in lanes]
     tiles = -(-size // _TILE)
-    # Tiles run along the first axis, so that looking for the first is elementwise work.
+    # Tiles run along axis 0, so that the search for a pending lane is elementwise work.
     padding = tiles * _TILE - size
     drawn = jnp.pad(drawn.reshape(-1), (0, padding)).reshape(_TILE, tiles)
     row, column = jnp.arange(_TILE, dtype=jnp.int32), jnp.arange(tiles, dtype=jnp.int32)
@@ -289,23 +365,23 @@ def _finish(make_law: Callable[..., TableLaw], lanes: list[Array], drawn: Array)
         attempts = jnp.where(value < 0, attempts + np.uint32(1), attempt)
         return jnp.where(row[:, None] == first, value, drawn), attempts
 
-    # A lane keeps its own count of attempts only while it is the first of its tile: a lane
-    # that becomes the first starts where the dense loop ended.
+    # A tile counts the attempts of one lane at a time: its next lane starts with the attempt at
+    # which the dense loop ended.
     carry = drawn, jnp.broadcast_to(attempt, tiles)
     drawn, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[0] < 0), sparse, carry)
     return drawn.reshape(-1)[:size].reshape(shape)
 
 
 def table_sampler(make_law: Callable[..., TableLaw]) -> Callable[..., Int[Array, "..."]]:
-    """A sampler over lanes: (high, low, *parameters) -> draws.
+    """Return a sampler over lanes: (high, low, *parameters) -> draws.
 
     Args:
-      make_law: the law of every lane from its parameters.
+      make_law: returns the law of every lane from its parameters.
 
     Returns:
-      A function of a 64-bit block per lane and the parameters. All arguments have one
-      rank; axes of size 1 are broadcast. A lane's draw is a function of its own block and
-      parameters. Under `vmap` all lanes of the batch share one rejection loop.
+      A function of a 64-bit block per lane (two uint32 words) and the parameters. It returns int32
+      draws. All arguments have one rank; axes of size 1 are broadcast. A lane's draw is a function
+      of its own block and parameters. Under `vmap` all lanes of the batch share one rejection loop.
     """
 
     @custom_vmap
@@ -328,7 +404,7 @@ def table_sampler(make_law: Callable[..., TableLaw]) -> Callable[..., Int[Array,
     @sample.def_vmap
     def _batched(axis_size, in_batched, *arguments):
         del axis_size
-        # The batch goes last: it is long, and what chains share is a scalar along it.
+        # The batch is the last axis: it is long, and values that chains share have size 1 on it.
         same_rank = (
             jnp.moveaxis(x, 0, -1) if batched else x[..., None]
             for x, batched in zip(arguments, in_batched, strict=True)

@@ -1,8 +1,8 @@
-"""Uniformly random subsets of slots, without replacement and without a pass over the slots.
+"""Draw uniformly random subsets of slots, without replacement and without a pass over the slots.
 
-Slots are drawn with replacement, sorted, and repeated ones drawn again until all differ.
-Nothing in this depends on which slots they are, so every subset is equally likely. Where
-more than half are to be chosen, those left out are drawn instead.
+Slots are drawn with replacement and sorted, and repeated ones are drawn again until all differ.
+The method treats all slots alike, so every subset is equally likely. Where more than half of the
+slots are to be chosen, the slots left out are drawn instead.
 """
 
 import functools
@@ -15,11 +15,11 @@ from jaxtyping import Array, Int
 from collapse_jax.random.integers import integer_from_block
 from collapse_jax.random.keys import Keys
 
-_NONE = np.int32(2**31 - 1)
+_NONE = np.int32(2**31 - 1)  # no slot; sorts behind all slots
 
 
 def _distinct(keys: Keys, purpose: int, total: Array, size: Array, capacity: int) -> Array:
-    """`size` <= total / 2 different slots in increasing order, then `_NONE`."""
+    """Draw `size` <= total / 2 different slots in increasing order, followed by `_NONE`."""
     used = jnp.arange(capacity) < size
     bound = jnp.maximum(total, 1).astype(jnp.uint32)
 
@@ -49,17 +49,17 @@ def random_subset(
     size: int | Int[Array, ""],
     capacity: int,
 ) -> Int[Array, " slot"]:
-    """`size` of the slots 0 .. total - 1, in increasing order.
+    """Draw `size` of the slots 0 .. total - 1, in increasing order.
 
     Args:
       keys: the chain's random numbers for this generation.
-      purpose: whose stream to use.
+      purpose: stream to use, a `Purpose`.
       total: number of slots, < 2^31 - 1; may be traced.
-      size: 0 .. total; may be traced.
-      capacity: static, at least `size`.
+      size: number of slots drawn, 0 .. total; may be traced.
+      capacity: length of the result, static, at least `size`.
 
     Returns:
-      int32 [capacity]: the first `size` are the chosen slots, the others any number in
+      [capacity] int32: entries 0 .. size - 1 are the slots drawn, the others any number in
       0 .. total - 1.
     """
     total, size = jnp.asarray(total, jnp.int32), jnp.asarray(size, jnp.int32)
@@ -70,8 +70,8 @@ def random_subset(
         slots = jnp.arange(2 * capacity, dtype=jnp.int32)  # total < 2 size
         left_out = jnp.zeros(2 * capacity, bool).at[few].set(True, mode="drop")
         chosen = ~left_out & (slots < total)
-        place = jnp.where(chosen, jnp.cumsum(chosen) - 1, 2 * capacity)
-        return jnp.zeros(capacity, jnp.int32).at[place].set(slots, mode="drop")
+        position = jnp.where(chosen, jnp.cumsum(chosen) - 1, 2 * capacity)
+        return jnp.zeros(capacity, jnp.int32).at[position].set(slots, mode="drop")
 
     chosen = jax.lax.cond(is_few, lambda: few, others)
     return jnp.where(jnp.arange(capacity) < size, chosen, 0)

@@ -1,9 +1,8 @@
-"""Threefry-2x32 with its twenty rounds written out, as a jax PRNG implementation.
+"""Implement Threefry-2x32 with its twenty rounds written out, as a jax PRNG.
 
-The bits are those of jax's default generator (``jax.random.key(seed)``). On CPU
-jax lowers that generator as a rolled loop which the compiler cannot fuse or
-vectorise across; written out, the same function is several times faster and
-becomes part of the kernel that consumes it.
+The bits are those of jax's default generator (``jax.random.key(seed)``). On CPU jax compiles
+that generator as a rolled loop which the compiler cannot fuse or vectorise across; written out,
+the same function is several times faster and becomes part of the kernel that consumes its bits.
 
 Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11.
 """
@@ -18,9 +17,11 @@ import numpy as np
 from jax.extend.random import define_prng_impl
 from jaxtyping import Array, Key, UInt32
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = np.uint32(0x1BD11BDA)
-_WORD = 2**32
+from collapse_jax.utils.check import ArgumentError
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # bits, of Salmon et al.
+_PARITY = np.uint32(0x1BD11BDA)  # constant of Salmon et al.
+_WORD = 2**32  # values of a word
 
 
 def _rotate_left(x: Array, distance: int) -> Array:
@@ -30,7 +31,9 @@ def _rotate_left(x: Array, distance: int) -> Array:
 def threefry_2x32(
     key: tuple[Array, Array], counter: tuple[Array, Array]
 ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
-    """Twenty rounds of Threefry-2x32: a bijection of 64-bit counters for every key.
+    """Compute twenty rounds of Threefry-2x32: a bijection of 64-bit counters for every key.
+
+    Source: Salmon et al., SC11.
 
     Args:
       key: two uint32 words, broadcast against the counter.
@@ -51,7 +54,7 @@ def threefry_2x32(
 
 
 def _multiply_wide(x: Array, constant: int) -> tuple[Array, Array]:
-    """The 64-bit product of a uint32 array and a constant below 2^32, as two words."""
+    """Return the 64-bit product of a uint32 array and a constant below 2^32, as two words."""
     low, high = np.uint32(constant & 0xFFFF), np.uint32(constant >> 16)
     x_low, x_high = x & np.uint32(0xFFFF), x >> np.uint32(16)
     cross = x_low * high
@@ -62,7 +65,7 @@ def _multiply_wide(x: Array, constant: int) -> tuple[Array, Array]:
 
 
 def _row_major(index: list[Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The 64-bit position of the elements `index` of an array of `shape`, as two words."""
+    """Return the 64-bit row-major index of elements `index` of an array, as two words."""
     high = low = jnp.zeros_like(index[0]) if index else jnp.zeros((), jnp.uint32)
     wide = math.prod(shape) > _WORD
     for axis, position in enumerate(index):
@@ -117,10 +120,13 @@ unrolled_threefry: Any = define_prng_impl(
 
 
 def key_words(key: int | Key[Array, ""]) -> tuple[int, int]:
-    """The two 32-bit words of a key, from an int or a typed threefry key; compiles nothing.
+    """Return the two 32-bit words of a key, from an int or a typed threefry key; compiles nothing.
 
     Args:
       key: an int in [0, 2^64), or the scalar result of ``jax.random.key``.
+
+    Returns:
+      The upper and the lower word, ints in [0, 2^32).
 
     Raises:
       ValueError: for a float, a bool, a batch of keys, a raw uint32 array, or a
@@ -129,23 +135,32 @@ def key_words(key: int | Key[Array, ""]) -> tuple[int, int]:
     remedy = "pass an int such as key=0 or a scalar key from jax.random.key"
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         if not 0 <= key < 2**64:
-            raise ValueError(f"key={key} is outside [0, 2^64); {remedy}")
+            raise ArgumentError(f"key={key} is outside [0, 2^64); {remedy}")
         return int(key) >> 32, int(key) & 0xFFFFFFFF
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise ValueError(f"key={key!r} is not a random key; {remedy}")
+        raise ArgumentError(f"key={key!r} is not a random key; {remedy}")
     if key.shape != ():
-        raise ValueError(f"key has shape {key.shape}; one chain study takes one key: {remedy}")
+        raise ArgumentError(f"key has shape {key.shape}; one chain study takes one key: {remedy}")
     name = str(jax.random.key_impl(key))
     if name not in ("fry", "ufry", "threefry2x32", "unrolled_threefry2x32"):
-        raise ValueError(f"key uses the generator {name!r}, not 'threefry2x32'; {remedy}")
+        raise ArgumentError(f"key uses the generator {name!r}, not 'threefry2x32'; {remedy}")
     high, low = np.asarray(jax.random.key_data(key)).tolist()
     return high, low
 
 
 def as_key(key: int | Key[Array, ""]) -> Key[Array, ""]:
-    """A typed key of the unrolled generator, with the bits of `key_words`.
+    """Return a typed key of the unrolled generator, with the bits of `key_words`.
 
     The stream is that of jax's own threefry under the same bits.
+
+    Args:
+      key: an int in [0, 2^64), or the scalar result of ``jax.random.key``.
+
+    Returns:
+      A scalar typed key.
+
+    Raises:
+      ValueError: if `key` is neither, see `key_words`.
     """
     words = jnp.asarray(np.array(key_words(key), np.uint32))
     return jax.random.wrap_key_data(words, impl=unrolled_threefry)

@@ -1,9 +1,9 @@
-"""Counts of many states from draws between two, down a complete binary tree.
+"""Draw counts of many states from splits between two, down a complete binary tree.
 
 Node i has the children 2 i + 1 and 2 i + 2; the K leaves, nodes K - 1 .. 2 K - 2, are the
-states. Each inner node splits its count between its children by one draw. Nodes are taken
-a tile at a time, the same program for every tile: it is compiled once, whatever K is. What is
-drawn does not depend on the tiles.
+states. Each inner node splits its count between its children by one draw. Nodes are processed
+one tile at a time by one program, which is compiled once for all K. The draws do not depend on
+the tiles.
 
 Source: L. Devroye, "Non-Uniform Random Variate Generation", 1986, chapter XI.1.4.
 """
@@ -17,8 +17,8 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
-_TILE, _SMALL_TILE = 8, 2
-_MANY = 16  # inner nodes; fewer fill large tiles badly, as the first levels of a tree do
+_TILE, _SMALL_TILE = 8, 2  # nodes
+_MANY = 16  # inner nodes; fewer fill large tiles badly, as the top levels of a tree do
 
 Split = Callable[[tuple[Array, Array], Array, list[Array], list[Array]], Array]
 
@@ -26,10 +26,18 @@ Split = Callable[[tuple[Array, Array], Array, list[Array], list[Array]], Array]
 def accumulate(
     leaves: tuple[Array, ...], add: Callable[[tuple[Array, ...], tuple[Array, ...]], Any]
 ) -> tuple[Array, ...]:
-    """Values of all 2 K - 1 nodes, each inner one made by `add` from its children's."""
+    """Return values of all 2 K - 1 nodes, each inner one made by `add` from those of its children.
+
+    Args:
+      leaves: arrays of values of the states, [K, ...] each.
+      add: add(first, second), the values of parents from those of their two children.
+
+    Returns:
+      Arrays of values of the nodes, [2 K - 1, ...] each, root at index 0.
+    """
     nodes, begin = leaves, len(leaves[0]) - 1
     while begin > 0:
-        first = begin // 2  # the first node whose children are all known
+        first = begin // 2  # the smallest node whose children are all known
         children = [x[2 * first + 1 - begin : begin + 1] for x in nodes]
         sums = add(tuple(x[0::2] for x in children), tuple(x[1::2] for x in children))
         nodes = tuple(jnp.concatenate(pair) for pair in zip(sums, nodes, strict=True))
@@ -38,7 +46,7 @@ def accumulate(
 
 
 def _starts(num_inner: int, tile: int) -> list[int]:
-    """First nodes of the tiles; a tile begins where every parent has been split."""
+    """Return the initial node of each tile; a tile begins where every parent has been split."""
     starts = [0]
     while (done := min(2 * starts[-1] + 1, starts[-1] + tile)) < num_inner:
         starts.append(done)
@@ -46,16 +54,18 @@ def _starts(num_inner: int, tile: int) -> list[int]:
 
 
 def tree_sampler(split: Split) -> Callable[..., Int[Array, " state"]]:
-    """A sampler of counts: (high, low, total, *nodes) -> counts.
+    """Return a sampler of counts: (high, low, total, *nodes) -> counts.
+
+    Source: L. Devroye, "Non-Uniform Random Variate Generation", 1986, chapter XI.1.4.
 
     Args:
-      split: split(block, count, first, second) -> how much of `count` goes to the first
-        child, for lanes; `first` and `second` are the children's values of each of `nodes`.
-        A count of zero must give zero, whatever the values.
+      split: split(block, count, first, second) returns the part of `count` that the left child
+        gets, for lanes; `first` and `second` are the values of each of `nodes` at the left and
+        the right child. A count of zero must give zero for all values.
 
     Returns:
-      A function of two words per inner node [K - 1], the total [1], and values of all nodes
-      [2 K - 1]. Under `vmap` the chains are the lanes.
+      A function of two uint32 words per inner node [K - 1], the total [1] and values of all nodes
+      [2 K - 1]. It returns int32 counts [K]. Under `vmap` the chains are the lanes.
     """
 
     @custom_vmap
@@ -68,8 +78,8 @@ def tree_sampler(split: Split) -> Callable[..., Int[Array, " state"]]:
         counts = jnp.zeros((2 * (num_inner + tile) + 1, *batch), jnp.int32)
         counts = counts.at[0].set(total[0])
 
-        def one_tile(place: Array, counts: Array) -> Array:
-            start = starts[place]
+        def one_tile(index: Array, counts: Array) -> Array:
+            start = starts[index]
             block = [jax.lax.dynamic_slice_in_dim(x, start, tile) for x in padded]
             here = jax.lax.dynamic_slice_in_dim(counts, start, tile)
             pairs = [jax.lax.dynamic_slice_in_dim(x, 2 * start + 1, 2 * tile) for x in values]

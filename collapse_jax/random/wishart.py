@@ -1,8 +1,8 @@
-"""Wishart draws on the log scale, by Bartlett's decomposition.
+"""Draw Wishart scatters on the log scale, by Bartlett's decomposition.
 
 If rows are M independent draws from N(mean, L L^T), their scatter about the sample
 mean is L A A^T L^T with A lower triangular, A_jj^2 ~ chi2_{M-1-j} for j = 0 .. dim-1
-and standard normals below the diagonal. For M - 1 < dim only the first M - 1 columns
+and standard normals below the diagonal. For M - 1 < dim only columns 0 .. M - 2
 of A exist: the scatter is singular, its factor a trapezoid.
 
 Source: Bartlett 1934; Anderson, An Introduction to Multivariate Statistical Analysis, 7.2.
@@ -19,11 +19,16 @@ from collapse_jax.utils import log_cholesky
 def log_bartlett(
     scores: Float[Array, "dim ..."], size: int | Int[Array, "..."]
 ) -> Float[Array, "dim ..."]:
-    """ln(A_jj / sqrt(M)) for j = 0 .. dim-1, -inf where M - 1 <= j.
+    """Return ln(A_jj / sqrt(M)) for j = 0 .. dim-1, -inf where M - 1 <= j.
+
+    Source: Bartlett 1934; Anderson, section 7.2.
 
     Args:
-      scores: standard normal draws, one per diagonal entry.
-      size: number of rows M >= 2, an int or a traced integer.
+      scores: [dim, ...], standard normal scores, one per diagonal entry.
+      size: [...], number of rows M >= 2, an int or a traced integer.
+
+    Returns:
+      [dim, ...], nats.
     """
     column = np.arange(len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
     dof = size - 1 - column
@@ -32,7 +37,14 @@ def log_bartlett(
 
 
 def number_of_scores(dim: int) -> int:
-    """How many standard normal scores the moments of one sample take."""
+    """Return how many standard normal scores the moments of one sample take.
+
+    Args:
+      dim: number of dimensions, at least 1.
+
+    Returns:
+      Number of scores: dim for the mean, dim for the diagonal, dim (dim - 1) / 2 below it.
+    """
     return 2 * dim + dim * (dim - 1) // 2
 
 
@@ -43,7 +55,23 @@ def sample_moments(
     log_scale: Float[Array, "dim ..."],
     factor: Float[Array, "dim dim ..."],
 ) -> tuple[Array, Array, Array]:
-    """Mean, log scales and factor of a sample, for arrays with the chain as last axis too."""
+    """Draw mean, log scales and factor of a sample from N(mean, L L^T), covariance with divisor M.
+
+    The chain may be the last axis of every array.
+
+    Source: Bartlett 1934; Anderson, section 7.2.
+
+    Args:
+      size: [...], number of rows M >= 2, an int or a traced integer.
+      scores: [score, ...], `number_of_scores(dim)` standard normal scores.
+      mean: [dim, ...], in the unit of the rows.
+      log_scale: [dim, ...], ln of the column scales of L, nats.
+      factor: [dim, dim, ...], unit lower triangular, dimensionless.
+
+    Returns:
+      Mean [dim, ...], log scales [dim, ...] and factor [dim, dim, ...] of the sample, in the
+      units of the arguments.
+    """
     dim, dtype = len(mean), scores.dtype
     root = np.sqrt(size) if isinstance(size, int) else jnp.sqrt(jnp.maximum(size, 1))
     step = jnp.exp(log_scale) * scores[:dim] / jnp.asarray(root, dtype)
@@ -68,7 +96,16 @@ def colour(
     log_scale: Float[Array, " dim"],
     factor: Float[Array, "dim dim"],
 ) -> tuple[Float[Array, "row dim"], Float[Array, ""]]:
-    """Rows L z / exp(top) and the log scale `top` of their frame, the largest of L."""
+    """Return rows L z / exp(top) and the log scale `top` of their frame, the largest of L.
+
+    Args:
+      scores: z, [row, dim], standard normal scores.
+      log_scale: [dim], ln of the column scales of L, nats.
+      factor: [dim, dim], unit lower triangular, dimensionless.
+
+    Returns:
+      Rows [row, dim], in units of exp(top), and `top`, scalar, nats; 0 if all scales are zero.
+    """
     top = jnp.max(log_scale)
     top = jnp.where(top > -jnp.inf, top, 0)
     scaled = factor * jnp.exp(log_scale - top)

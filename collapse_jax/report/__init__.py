@@ -1,4 +1,4 @@
-"""Pages of one run and of many."""
+"""Write HTML pages about one run, and about a reproduction of many."""
 
 from collapse_jax.report.reproduction import Study, write_reproduction
 from collapse_jax.report.run import write_report

@@ -1,4 +1,4 @@
-"""A page of texts by generation, each continuing the same prompt."""
+"""Build the page that shows, by generation, how models continue the same prompts."""
 
 import dataclasses
 import html
@@ -21,11 +21,11 @@ _LEAD = (
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A prompt, and what models made of it.
+    """A prompt with the continuations by several models.
 
     Attributes:
       prompt: original text.
-      texts: generation of the model, its continuation, the perplexity of that.
+      texts: for each model its generation, its continuation and the continuation's perplexity.
     """
 
     prompt: str
@@ -33,7 +33,15 @@ class Example:
 
 
 def continuations_page(examples: Sequence[Example], title: str) -> str:
-    """HTML that needs nothing beside itself."""
+    """Build a self-contained page of examples.
+
+    Args:
+      examples: in the order of the page.
+      title: headline, as plain text.
+
+    Returns:
+      HTML.
+    """
     body = "\n".join([_LEAD, *map(_section, examples)])
     return page(title, body, style=_STYLE, width="46rem")
 

@@ -1,4 +1,4 @@
-"""Pieces of reports as HTML: sentences, tables, figures, statements, what is folded away."""
+"""Build the parts of reports in HTML: paragraphs, tables, statements, figures, folded JSON."""
 
 import base64
 import html
@@ -10,7 +10,7 @@ from typing import Any
 from collapse_jax.plots.style import DPI
 from collapse_jax.results.statements import Statement
 
-_INCH = 104  # CSS pixels, for figures: those of two panels fill the page
+_INCH = 104  # CSS pixels per inch of a figure, so that two panels fill the width of the page
 STYLE = """h1 { margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 figure { margin: 1.2rem 0; overflow-x: auto; }
 figcaption { font-size: .9rem; opacity: .75; }
@@ -35,12 +35,26 @@ details { margin: .6rem 0; } .lead { opacity: .8; }
 
 
 def paragraphs(sentences: Sequence[str]) -> str:
-    """A paragraph each."""
+    """Wrap every sentence in a paragraph.
+
+    Args:
+      sentences: plain text, which is escaped.
+
+    Returns:
+      HTML.
+    """
     return "\n".join(f'<p class="lead">{html.escape(text)}</p>' for text in sentences)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells, the first row being the header; nothing for no rows."""
+    """Build a table.
+
+    Args:
+      rows: rows of cells in plain text; the first row is the header.
+
+    Returns:
+      HTML, empty without rows.
+    """
     if not rows:
         return ""
     header, *body = ([html.escape(str(cell)) for cell in row] for row in rows)
@@ -48,32 +62,61 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table>{_head(header)}<tbody>{lines}</tbody></table></div>'
 
 
-def statements(those: Sequence[Statement]) -> str:
-    """A table of statements of the literature, what was found, and verdicts; nothing for none."""
-    if not those:
+def statements(items: Sequence[Statement]) -> str:
+    """Build a table of verdicts, statements of the literature and results of this run.
+
+    Args:
+      items: one statement per row.
+
+    Returns:
+      HTML, empty without statements.
+    """
+    if not items:
         return ""
     lines = "".join(
         f"<tr><td>{verdict(one)}</td><td>{html.escape(one.claim)} "
         f"<small>({html.escape(one.source)})</small></td><td>{html.escape(one.found)}</td></tr>"
-        for one in those
+        for one in items
     )
     head = _head(["verdict", "literature", "this run"])
     return f'<div class="wide"><table class="statements">{head}<tbody>{lines}</tbody></table></div>'
 
 
 def verdict(statement: Statement) -> str:
-    """Its word, with a sign beside it."""
+    """Build the verdict of a statement: a word, to which the style adds a sign.
+
+    Args:
+      statement: with the word "agrees", "differs" or "undecided".
+
+    Returns:
+      HTML.
+    """
     word = statement.verdict
     return f'<span class="verdict {word}">{word}</span>'
 
 
 def figures(files: Mapping[str, Path]) -> str:
-    """PNG files by caption, inside the page."""
+    """Embed figures in the page.
+
+    Args:
+      files: PNG files by caption.
+
+    Returns:
+      HTML with the data of the files.
+    """
     return "\n".join(_figure(caption, file) for caption, file in files.items())
 
 
 def folded(title: str, content: Mapping[str, Any]) -> str:
-    """JSON that is shown on request."""
+    """Build a folded section that shows JSON on request.
+
+    Args:
+      title: of the section, as plain text.
+      content: JSON-able.
+
+    Returns:
+      HTML.
+    """
     text = html.escape(json.dumps(content, indent=1))
     return f"<details><summary>{html.escape(title)}</summary><pre>{text}</pre></details>"
 
@@ -84,7 +127,7 @@ def _head(cells: Sequence[str]) -> str:
 
 def _figure(caption: str, file: Path) -> str:
     data = file.read_bytes()
-    pixels = int.from_bytes(data[16:20], "big")  # where PNG has its width
+    pixels = int.from_bytes(data[16:20], "big")  # PNG stores the width in these bytes
     text, encoded = html.escape(caption), base64.b64encode(data).decode()
     return (
         f'<figure><img alt="{text}" width="{round(pixels / DPI * _INCH)}" '

@@ -1,4 +1,4 @@
-"""What all pages have in common: one file that needs nothing beside itself."""
+"""Build a self-contained HTML page, the common template of all reports."""
 
 import html
 from string import Template
@@ -20,12 +20,15 @@ $body
 
 
 def page(title: str, body: str, *, style: str, width: str) -> str:
-    """A page of HTML.
+    """Build a page.
 
     Args:
-      title: text.
+      title: headline, as plain text.
       body: HTML below the headline.
-      style: CSS that it needs.
-      width: the widest that lines become, in CSS.
+      style: CSS for the body.
+      width: maximal width of lines, a CSS length.
+
+    Returns:
+      The HTML document.
     """
     return _PAGE.substitute(title=html.escape(title), body=body, style=style, width=width)

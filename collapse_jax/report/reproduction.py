@@ -1,4 +1,4 @@
-"""report.html of `collapse reproduce`: every study beside what the literature says, on one page."""
+"""Write report.html of `collapse reproduce`: all studies and their verdicts on one page."""
 
 import dataclasses
 import html
@@ -17,18 +17,18 @@ _STYLE = """h2 { border-top: 1px solid #8884; padding-top: 1.4rem; }
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What the page shows of a study.
+    """A study, as the page shows it.
 
     Attributes:
-      name: of its experiment.
+      name: of the experiment.
       title: headline.
-      sentences: what was run and found, in words.
-      statements: of the literature, beside what was found.
-      table: rows of cells, the first row being the header.
+      sentences: the setting and the findings, in words.
+      statements: of the literature, with the findings of this run.
+      table: rows of cells; the first row is the header.
       figures: PNG files by caption.
-      config: what was run.
-      provenance: with what.
-      seconds: that it took here, or None where that is not known.
+      config: settings of the run.
+      provenance: versions, devices, key and commit of the run.
+      seconds: wall time, or None if it was not recorded.
     """
 
     name: str
@@ -45,16 +45,19 @@ class Study:
 def write_reproduction(
     path: Path, *, title: str, sentences: Sequence[str], studies: Sequence[Study]
 ) -> Path:
-    """Write the page: all verdicts first, then a section for each study.
+    """Write the page: an overview of all verdicts, then a section for each study.
 
     Args:
       path: the file to write.
       title: headline.
-      sentences: below it.
-      studies: in their order.
+      sentences: below the headline, a paragraph each.
+      studies: in the order of the page.
 
     Returns:
       `path`.
+
+    Raises:
+      OSError: if a figure cannot be read or the page cannot be written.
     """
     counts = Counter(one.verdict for study in studies for one in study.statements)
     verdicts = ", ".join(f"{counts[word]} {word}" for word in ("agrees", "differs", "undecided"))

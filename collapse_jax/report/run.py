@@ -1,4 +1,4 @@
-"""report.html of a run: one page that needs nothing beside itself."""
+"""Write report.html of a run, a self-contained page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,20 +20,23 @@ def write_report(
     provenance: Mapping[str, Any],
     statements: Sequence[Statement] = (),
 ) -> Path:
-    """Write a page with the figures inside it.
+    """Write a page with embedded figures.
 
     Args:
       path: the file to write.
       title: headline.
-      sentences: what was run and found, in words.
-      table: rows of cells, the first row being the header.
+      sentences: the setting and the findings, in words.
+      table: rows of cells; the first row is the header.
       figures: PNG files by caption.
-      config: what was run.
-      provenance: with what.
-      statements: of the literature, beside what was found.
+      config: settings of the run.
+      provenance: versions, devices, key and commit of the run.
+      statements: of the literature, with the findings of this run.
 
     Returns:
       `path`.
+
+    Raises:
+      OSError: if a figure cannot be read or the page cannot be written.
     """
     path = Path(path)
     body = [
@@ -41,7 +44,7 @@ def write_report(
         fragments.statements(statements),
         fragments.table(table),
         fragments.figures(figures),
-        "<h2>Where it comes from</h2>",
+        "<h2>Configuration and provenance</h2>",
         fragments.folded("Configuration", config),
         fragments.folded("Provenance", provenance),
     ]

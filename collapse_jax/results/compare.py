@@ -1,4 +1,4 @@
-"""Simulated means against exact expectations."""
+"""Compare simulated means with exact expectations."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ class TheoryComparison(tuple[Row, ...]):
 
     @property
     def largest(self) -> float:
-        """The largest standardized difference, by absolute value."""
+        """Return the largest standardized difference, by absolute value."""
         return max(abs(row.standardized) for row in self)
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class TheoryComparison(tuple[Row, ...]):
 def compare_with_theory(
     records: Records, generations: Sequence[int] | None = None
 ) -> TheoryComparison:
-    """Hold what was simulated against `records.theory`.
+    """Compare simulated means and variances with `records.theory`.
 
     >>> import collapse_jax as cj
     >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
@@ -93,36 +93,38 @@ def compare_with_theory(
     """
     recorded = records["generation"]
     if generations is None:
-        places = np.unique(np.linspace(0, len(recorded) - 1, _FEW).round().astype(int))
+        indices = np.unique(np.linspace(0, len(recorded) - 1, _FEW).round().astype(int))
     else:
         missing = sorted(set(generations) - set(recorded.tolist()))
         if missing:
             allowed = f"generation {missing[0]} is not recorded"
             raise check.fail("generations", list(generations), allowed, "pass recorded ones")
-        places = np.searchsorted(recorded, np.asarray(generations))
-    rows = [row for name in sorted(records.theory) for row in _rows(records, name, places)]
+        indices = np.searchsorted(recorded, np.asarray(generations))
+    rows = [
+        row for name in sorted(map(str, records.theory)) for row in _rows(records, name, indices)
+    ]
     if not rows:
-        known = ", ".join(records.theory) or "none"
+        known = ", ".join(map(str, records.theory)) or "none"
         allowed = f"no recorded variable has a known expectation (known: {known})"
-        shown = check.Shown(f"Records of {', '.join(records.variables)}")
+        shown = check.Shown(f"Records of {', '.join(map(str, records.variables))}")
         raise check.fail("records", shown, allowed, "see theory/ for what is known")
     return TheoryComparison(rows)
 
 
-def _rows(records: Records, name: str, places: np.ndarray) -> Iterator[Row]:
+def _rows(records: Records, name: str, indices: np.ndarray) -> Iterator[Row]:
     exact = records.theory[name].values
-    for place in places:
-        found = _mean_and_error(records, name, int(place))
+    for recorded in indices:
+        found = _mean_and_error(records, name, int(recorded))
         if found is None:
             return
         for index in np.ndindex(exact.shape[1:]):
             mean, error = (float(value[index]) for value in found)
             label = f"{name}[{', '.join(map(str, index))}]" if index else name
-            expectation = float(exact[(place, *index)])
+            expectation = float(exact[(recorded, *index)])
             gap = mean - expectation
             yield Row(
                 label,
-                int(records["generation"][place]),
+                int(records["generation"][recorded]),
                 mean,
                 mean - 1.96 * error,
                 mean + 1.96 * error,
@@ -132,20 +134,20 @@ def _rows(records: Records, name: str, places: np.ndarray) -> Iterator[Row]:
 
 
 def _mean_and_error(
-    records: Records, name: str, place: int
+    records: Records, name: str, recorded: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Mean over chains and its standard error, or None if that is not recorded."""
+    """Return the mean over chains and its standard error, or None if that is not recorded."""
     number = records.config["num_chains"]
     if f"{name}_mean" in records.variables and f"{name}_std" in records.variables:
-        mean, std = (records[f"{name}_{part}"][place] for part in ("mean", "std"))
+        mean, std = (records[f"{name}_{part}"][recorded] for part in ("mean", "std"))
         return np.asarray(mean), np.asarray(std) / math.sqrt(number)
-    values = _values(records, name, place)
+    values = _values(records, name, recorded)
     if values is None:
         return None
     values = np.asarray(values)
     present = np.sum(~np.isnan(values), axis=0)
     mean = np.asarray(np.nanmean(values, axis=0, dtype=np.float64))
-    # What is finer than one chain that differs, or than rounding, cannot be told.
+    # Differences finer than one chain, or than rounding, are not resolved.
     if values.dtype.kind == "f":
         least = np.finfo(np.float32).eps * np.nanmax(np.abs(values), axis=0)
     else:
@@ -154,15 +156,16 @@ def _mean_and_error(
     return mean, np.maximum(spread / np.sqrt(present), least)
 
 
-def _values(records: Records, name: str, place: int) -> np.ndarray | None:
-    """A quantity of every chain, [chain, ...]: a variable, or what follows from one."""
+def _values(records: Records, name: str, recorded: int) -> np.ndarray | None:
+    """Return a quantity of every chain, [chain, ...]: a variable, or derived from one."""
     variables = records.variables
     if name in variables:
-        return variables[name].values[place] if "chain" in variables[name].dims else None
+        return records[name][recorded] if "chain" in variables[name].dims else None
     if name == "variance" and "log_std" in variables:
-        return np.exp(2 * np.asarray(records["log_std"][place], np.float64))
+        return np.exp(2 * np.asarray(records["log_std"][recorded], np.float64))
     base = name.removesuffix("_variance")
     if base != name and base in variables and base in records.theory:
-        gaps = np.asarray(records[base][place], np.float64) - records.theory[base].values[place]
+        gaps = np.asarray(records[base][recorded], np.float64)
+        gaps = gaps - records.theory[base].values[recorded]
         return gaps**2
     return None

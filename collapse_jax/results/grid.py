@@ -1,16 +1,21 @@
 """Many runs, one for each point of a grid, as one result with the grid's axes as dimensions."""
 
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from collapse_jax.results.provenance import describe
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records, concat_datasets, dataset_of
 from collapse_jax.utils import check, memory
 
+if TYPE_CHECKING:
+    import xarray
+
 Point = tuple[int, ...]
+_FILL = {"f": np.nan, "i": -1}  # of a failed point, by kind of dtype; False or 0 otherwise
 
 
 class Grid:
@@ -39,63 +44,51 @@ class Grid:
                 raise check.fail(f"axes[{path!r}]", values, allowed, "pass a list of values")
         self.axes = {path: list(values) for path, values in axes.items()}
         self.shape = tuple(len(values) for values in self.axes.values())
+        self.names = axis_names(self.axes)
         self.failures: dict[Point, str] = {}
-        self._variables: dict[str, Variable] = {}
-        self._earlier: Mapping[str, Variable] = {}
-        self._expected: dict[Point, Records] = {}
-        self._coordinates: dict[str, Variable] = {}
+        self._datasets: dict[Point, xarray.Dataset] = {}
+        self._theories: dict[Point, Any] = {}  # of a point, a function that makes its dataset
         self._settings: tuple[dict[str, Any], dict[str, Any]] | None = None
         if earlier is not None:
-            self._continue(earlier)
-
-    @property
-    def names(self) -> list[str]:
-        """Name of the dimension of each axis."""
-        short = [path.rsplit(".", maxsplit=1)[-1] for path in self.axes]
-        return [
-            name if short.count(name) == 1 else path
-            for name, path in zip(short, self.axes, strict=True)
-        ]
+            self._resume(earlier)
 
     @property
     def points(self) -> list[Point]:
-        """The points to run: all, or those that failed before."""
-        return list(self.failures) or list(itertools.product(*map(range, self.shape)))
+        """Return the points to run: all, or those that failed before."""
+        return list(self.failures) or self._all_points
+
+    @property
+    def _all_points(self) -> list[Point]:
+        return list(itertools.product(*map(range, self.shape)))
 
     def values(self, point: Point) -> dict[str, Any]:
-        """The value on each axis, by path."""
+        """Return the value on each axis, by path."""
         pairs = zip(self.axes.items(), point, strict=True)
-        return {path: values[place] for (path, values), place in pairs}
+        return {path: values[index] for (path, values), index in pairs}
 
     def label(self, point: Point) -> str:
-        """The point in words."""
+        """Return the point in words."""
         return ", ".join(f"{path}={value}" for path, value in self.values(point).items())
 
     def add(self, point: Point, records: Records) -> None:
-        """Keep the records of a point.
+        """Take the records of a point.
+
+        Args:
+          point: an index along every axis.
+          records: of the run at that point.
 
         Raises:
           ValueError: if they differ in shape from the earlier ones, or do not fit in memory.
         """
-        variables = dict(self._without_axes(records.variables))
-        coordinates = dict(self._without_axes(records.coordinates))
-        event = coordinates.pop("first_event", None)
-        if event is not None:
-            variables["first_event"] = event
-        if not self._variables:
-            needed = sum(variable.values.nbytes for variable in variables.values())
-            memory.check({"records of the grid": needed * int(np.prod(self.shape))})
-            self._variables = {name: self._room(one) for name, one in variables.items()}
-            self._coordinates = coordinates
-            self._settings = records.config, records.provenance
-        if self._variables.keys() != variables.keys():
-            shown = sorted(self._variables.keys() ^ variables.keys())
-            allowed = "every point must record the same variables"
-            raise check.fail("variables of a point", shown, allowed, "choose another axis")
-        _check_same_shape(self._variables, variables)
-        for name, one in variables.items():
-            self._variables[name].values[(..., *point)] = one.values
-        self._expected[point] = Records({}, {}, {}, {}, None, records.expected)
+        dataset = self._without_axes(records.dataset)
+        if not self._datasets:
+            number = int(np.prod(self.shape))
+            memory.check({"records of the grid": dataset.nbytes * number})
+        for known in itertools.islice(self._datasets.values(), 1):
+            _check_same(known, dataset)
+        self._settings = self._settings or (records.config, records.provenance)
+        self._datasets[point] = dataset
+        self._theories[point] = lambda: records.theory
         self.failures.pop(point, None)
 
     def fail(self, point: Point, error: BaseException) -> None:
@@ -103,20 +96,16 @@ class Grid:
         self.failures[point] = f"{type(error).__name__}: {' '.join(str(error).split())}"
 
     def records(self) -> Records:
-        """Everything so far.
+        """Return everything so far.
 
         Raises:
           ValueError: if no point succeeded, with the first error.
         """
         if self._settings is None:
             point, reason = next(iter(self.failures.items()))
-            raise ValueError(f"every point of the grid failed; at {self.label(point)}: {reason}")
-        variables = dict(self._variables)
-        coordinates = dict(self._coordinates)
-        if "first_event" in variables:
-            coordinates["first_event"] = variables.pop("first_event")
-        for name, values in zip(self.names, self.axes.values(), strict=True):
-            coordinates[name] = Variable((name,), _coordinate(values))
+            raise check.ArgumentError(
+                f"every point of the grid failed; at {self.label(point)}: {reason}"
+            )
         config = {
             **self._settings[0],
             "axes": {path: describe(values) for path, values in self.axes.items()},
@@ -125,36 +114,55 @@ class Grid:
                 for point, reason in sorted(self.failures.items())
             ],
         }
-        return Records(variables, coordinates, config, self._settings[1], None, self._theory)
+        source = self._stacked(self._datasets)
+        theory = functools.partial(self._theory, dict(self._theories))
+        return Records(source, config, self._settings[1], None, theory)
 
-    def _theory(self) -> dict[str, Variable]:
-        """The curves of every point; not every point has every curve."""
-        table = {name: Variable(one.dims, one.values.copy()) for name, one in self._earlier.items()}
-        for point, records in self._expected.items():
-            for name, one in self._without_axes(records.theory):
-                if name not in table:
-                    table[name] = self._room(one)
-                table[name].values[(..., *point)] = one.values
-        return table
+    def _theory(self, theories: Mapping[Point, Any]) -> "xarray.Dataset":
+        """Return the curves of every point; not every point has every curve."""
+        found = {point: self._without_axes(make()) for point, make in theories.items()}
+        templates: dict[Any, Any] = {}
+        for dataset in found.values():
+            templates.update(dataset.data_vars)
+        if not templates:
+            return dataset_of({}, {})
+        whole = {}
+        for point, dataset in found.items():
+            lacking = {name: one for name, one in templates.items() if name not in dataset}
+            whole[point] = dataset.assign({name: _filled(one) for name, one in lacking.items()})
+        return self._stacked(whole)
 
-    def _room(self, one: Variable) -> Variable:
-        """NaN, -1 or False in the shape of a variable and the grid; points lie whole in memory."""
-        fill = {"f": np.nan, "i": -1}.get(one.values.dtype.kind, 0)
-        values = np.full((*self.shape, *one.values.shape), fill, one.values.dtype)
-        last = range(-len(self.shape), 0)
-        values = np.moveaxis(values, range(len(self.shape)), last)
-        return Variable((*one.dims, *self.names), values, one.attributes)
+    def _stacked(self, parts: Mapping[Point, "xarray.Dataset"]) -> "xarray.Dataset":
+        """Return one dataset whose last dimensions are the axes; failed points are filled."""
+        import pandas
 
-    def _without_axes(self, table: Mapping[str, Variable]) -> Iterator[tuple[str, Variable]]:
-        """Without dimensions of length one that are axes of the grid, and their coordinates."""
-        for name, one in table.items():
-            if name in self.names and one.dims == (name,):
-                continue
-            places = tuple(k for k, dim in enumerate(one.dims) if dim in self.names)
-            dims = tuple(dim for dim in one.dims if dim not in self.names)
-            yield name, Variable(dims, np.squeeze(one.values, places), one.attributes)
+        filler = _filled(next(iter(parts.values())))
+        level = {point: parts.get(point, filler) for point in self._all_points}
+        indices = [
+            pandas.Index(_coordinate(values), name=name)
+            for name, values in zip(self.names, self.axes.values(), strict=True)
+        ]
+        for index in reversed(indices):
+            shorter: dict[Point, list[xarray.Dataset]] = {}
+            for point, dataset in level.items():
+                shorter.setdefault(point[:-1], []).append(dataset)
+            level = {point: concat_datasets(some, index) for point, some in shorter.items()}
+        stacked = level[()].transpose(..., *self.names)
+        is_event = "first_event" in stacked
+        return stacked.set_coords("first_event") if is_event else stacked
 
-    def _continue(self, earlier: Records) -> None:
+    def _without_axes(self, dataset: "xarray.Dataset") -> "xarray.Dataset":
+        """Return a dataset without dimensions of one entry that are axes of the grid.
+
+        `first_event`, which differs from point to point, is a variable.
+        """
+        dims = [name for name in self.names if dataset.sizes.get(name) == 1]
+        squeezed = dataset.squeeze(dims, drop=True) if dims else dataset
+        is_event = "first_event" in squeezed.coords
+        return squeezed.reset_coords("first_event") if is_event else squeezed
+
+    def _resume(self, earlier: Records) -> None:
+        """Take the points of an earlier run that have not failed."""
         described = {path: describe(values) for path, values in self.axes.items()}
         if earlier.config.get("axes") != described:
             allowed = "the records are those of another grid"
@@ -164,30 +172,58 @@ class Grid:
             raise check.fail("earlier", "records", allowed, "there is nothing to run again")
         for failure in earlier.config["failures"]:
             self.failures[tuple(failure["point"])] = failure["error"]
-        self._variables = {
-            name: Variable(one.dims, one.values.copy()) for name, one in earlier.variables.items()
-        }
-        self._earlier = earlier.theory
-        self._coordinates = {
-            name: one for name, one in earlier.coordinates.items() if name not in self.names
-        }
-        if "first_event" in self._coordinates:
-            event = self._coordinates.pop("first_event")
-            self._variables["first_event"] = Variable(event.dims, event.values.copy())
+        for point in self._all_points:
+            if point not in self.failures:
+                self._datasets[point] = self._at(earlier.dataset, point)
+                theory = functools.partial(self._at, earlier.theory, point)
+                self._theories[point] = theory
         self._settings = earlier.config, earlier.provenance
 
+    def _at(self, dataset: "xarray.Dataset", point: Point) -> "xarray.Dataset":
+        """Return the part of a grid's dataset that belongs to a point."""
+        where = dict(zip(self.names, point, strict=True))
+        there = {name: index for name, index in where.items() if name in dataset.dims}
+        return self._without_axes(dataset.isel(there, drop=True))
 
-def _check_same_shape(table: Mapping[str, Variable], news: Mapping[str, Variable]) -> None:
-    for name, one in news.items():
-        known = table[name].values.shape[: one.values.ndim]
-        if one.values.shape != known:
-            shown = check.Shown(f"array of shape {one.values.shape}")
-            allowed = f"at other points it has shape {known}"
-            raise check.fail(name, shown, allowed, "choose another axis or other metrics")
+
+def axis_names(axes: Mapping[str, Any]) -> list[str]:
+    """Return the name of the dimension of each axis of a grid.
+
+    Args:
+      axes: by path; the name is the path's last part, or the path where that is not unique.
+    """
+    short = [path.rsplit(".", maxsplit=1)[-1] for path in axes]
+    pairs = zip(short, axes, strict=True)
+    return [name if short.count(name) == 1 else path for name, path in pairs]
+
+
+def _filled(dataset: Any) -> Any:
+    """Return NaN, -1 or False in the shapes of a dataset or an array."""
+
+    def filled(one: Any) -> Any:
+        return one.copy(data=np.full(one.shape, _FILL.get(one.dtype.kind, 0), one.dtype))
+
+    if hasattr(dataset, "data_vars"):
+        return dataset.assign({name: filled(one) for name, one in dataset.data_vars.items()})
+    return filled(dataset)
+
+
+def _check_same(known: "xarray.Dataset", other: "xarray.Dataset") -> None:
+    """Refuse records with other variables or shapes."""
+    if known.data_vars.keys() != other.data_vars.keys():
+        shown = sorted(map(str, known.data_vars.keys() ^ other.data_vars.keys()))
+        allowed = "every point must record the same variables"
+        raise check.fail("variables of a point", shown, allowed, "choose another axis")
+    for name, one in other.data_vars.items():
+        shape = known[name].shape
+        if one.shape != shape:
+            shown = check.Shown(f"array of shape {one.shape}")
+            allowed = f"at other points it has shape {shape}"
+            raise check.fail(str(name), shown, allowed, "choose another axis or other metrics")
 
 
 def _coordinate(values: Sequence[Any]) -> np.ndarray:
-    """Numbers as they are, anything else in words."""
+    """Return numbers as they are, anything else in words."""
     if all(isinstance(value, int | float | np.number) for value in values):
         return np.array(values)
     return np.array([value if isinstance(value, str) else str(describe(value)) for value in values])

@@ -1,33 +1,53 @@
-"""What a run measured: named arrays with coordinates, where they come from, how to go on."""
+"""`Records`: one labelled dataset, its theory, where it comes from, and what continues the run."""
 
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from collapse_jax.results import saved
 from collapse_jax.results.run_state import RunState, StateFile
-from collapse_jax.results.variable import Variable
+from collapse_jax.results.summary import html_of, text_of
 from collapse_jax.store.directory import is_run, save
-from collapse_jax.store.files import Content
+from collapse_jax.store.files import Content, damaged
+from collapse_jax.utils.check import ArgumentError
+
+if TYPE_CHECKING:
+    import xarray
+
+Table = Mapping[str, tuple[tuple[str, ...], Any, Mapping[str, Any]]]
+"""dims, values and attributes of variables by name, as `xarray.Dataset` takes them."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+def dataset_of(variables: Table, coordinates: Table) -> "xarray.Dataset":
+    """Return a dataset without copying any values.
+
+    Args:
+      variables: dims, values and attributes by name.
+      coordinates: likewise.
+    """
+    import xarray
+
+    return xarray.Dataset(dict(variables), dict(coordinates))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Records:
-    """The result of `simulate`.
+    """The result of `simulate`: one ``xarray.Dataset`` with its provenance.
 
-    Attributes:
-      variables: data by name; dims ("generation", "chain", ...) come first unless reduced.
-      coordinates: "generation", "chain", "first_event" (generation of absorption or of
-        status > 0, -1 if none; along "chain"), "quantile", "code", "state".
+    ``records["log_std"]`` is a NumPy array, ``records.dataset`` the dataset with dims
+    ("generation", "chain", ...), units and long names, ``records.plot()`` the family's figure.
+
+    Args:
+      source: the dataset, or a function that makes it when it is first asked for.
       config: the chain and the arguments of the run, as JSON-able values.
       provenance: versions, dtype, device, key, time, git commit.
       state: what continues the run.
-      expected: what `theory` shows, or a function that computes it when it is asked for.
+      expected: exact expectations as a dataset, or a function that computes it, or None.
       missing: ids (first, last) of chains that a run on disk has not finished.
 
     >>> import tempfile
@@ -45,59 +65,102 @@ class Records:
     True
     """
 
-    variables: Mapping[str, Variable]
-    coordinates: Mapping[str, Variable]
+    source: Any
     config: dict[str, Any]
     provenance: dict[str, Any]
     state: RunState | None = None
-    expected: Mapping[str, Variable] | Callable[[], Mapping[str, Variable]] = dataclasses.field(
-        default_factory=dict
-    )
+    expected: Any = None
     missing: tuple[tuple[int, int], ...] = ()
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        """The values of a variable or coordinate."""
-        for table in (self.variables, self.coordinates):
-            if name in table:
-                return table[name].values
-        known = ", ".join([*self.variables, *self.coordinates])
-        raise KeyError(f"no variable {name!r}; there are {known}")
+    @functools.cached_property
+    def dataset(self) -> "xarray.Dataset":
+        """Return the variables and coordinates; config and provenance are JSON in its attributes.
+
+        Of a run on disk the values are read as they are used.
+        """
+        dataset: Any = self.source() if callable(self.source) else self.source
+        for name in ("config", "provenance"):
+            dataset.attrs[name] = json.dumps(getattr(self, name))
+        return dataset
 
     @functools.cached_property
-    def theory(self) -> Mapping[str, Variable]:
-        """Exact expectations by name of variable, as far as they are known.
+    def theory(self) -> "xarray.Dataset":
+        """Return exact expectations by name of variable, as far as they are known.
 
         NAME_variance is the variance of NAME over chains; in one dimension "variance" is
         E sigma^2. dims ("generation", ...) without "chain". Empty if nothing is known.
         """
-        return self.expected() if callable(self.expected) else self.expected
+        found: Any = self.expected() if callable(self.expected) else self.expected
+        return dataset_of({}, {}) if found is None else found
 
-    @functools.cached_property
-    def dataset(self) -> Any:
-        """An ``xarray.Dataset``; config and provenance are JSON in its attributes.
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """Return the data variables of the dataset, ``xarray.DataArray`` by name."""
+        return self.dataset.data_vars  # pyright: ignore
 
-        Of a run on disk it is lazy: values are read as they are used.
+    @property
+    def coordinates(self) -> Mapping[str, Any]:
+        """Return the coordinates of the dataset, ``xarray.DataArray`` by name.
+
+        "generation", "chain", "first_event" (generation of absorption or of status > 0, -1 if
+        none; along "chain"), "quantile", "code", "state".
         """
-        import xarray
+        return self.dataset.coords  # pyright: ignore
 
-        if isinstance(self.variables, saved.StoredTable):
-            return xarray.open_zarr(self.variables.path, chunks=None, mask_and_scale=False)
-        attributes = {
-            "config": json.dumps(self.config),
-            "provenance": json.dumps(self.provenance),
-        }
-        variables, coordinates = (
-            {name: (one.dims, one.values, one.attributes) for name, one in table.items()}
-            for table in (self.variables, self.coordinates)
-        )
-        return xarray.Dataset(variables, coordinates, attributes)
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return the values of a variable or coordinate.
+
+        Raises:
+          KeyError: if there is none of this name.
+          ValueError: if its file is damaged.
+        """
+        if name not in self.dataset.variables:
+            known = ", ".join(map(str, self.dataset.variables))
+            raise KeyError(f"no variable {name!r}; there are {known}")
+        try:
+            return self.dataset[name].values
+        except (ValueError, OSError) as error:
+            reason = f"it cannot be read ({' '.join(str(error).split())[:100]})"
+            path = self.dataset.encoding.get("source", "records")
+            raise damaged(Path(path) / name, reason, "load the run again") from error
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a variable or coordinate of this name."""
+        return name in self.dataset.variables
+
+    def __repr__(self) -> str:
+        """Return a summary: what was run and what was recorded."""
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        """Return the summary for a notebook."""
+        return html_of(self)
+
+    @property
+    def plot(self) -> Any:
+        """Return a callable that draws the family's own figure, ``records.plot()``."""
+        from collapse_jax.plots.records import RecordsPlot
+
+        return RecordsPlot(self.dataset, self.theory)
+
+    def to_netcdf(self, path: str | Path) -> Path:
+        """Write the dataset as a NetCDF file that ``xarray.open_dataset`` reads.
+
+        Args:
+          path: the file.
+
+        Returns:
+          `path`.
+        """
+        self.dataset.to_netcdf(path)
+        return Path(path)
 
     def save(
         self, path: str | Path, *, overwrite: bool = False, preserve: Collection[str] = ()
     ) -> Path:
         """Write a run directory: config.json, provenance.json, records.zarr, state/, ...
 
-        It is there whole or not at all, and a journal has the checksum of every file.
+        It exists as a whole or not at all, and a journal has the checksum of every file.
         ``xarray.open_zarr(path / "records.zarr")`` reads the records.
 
         Args:
@@ -118,10 +181,10 @@ class Records:
         return path
 
     def _contents(self) -> dict[str, Content]:
-        """The files of a run directory."""
+        """Return the files of a run directory."""
         variables, coordinates = map(saved.arrays, (self.variables, self.coordinates))
-        contents = saved.frame(self.config, self.provenance, variables, coordinates)
-        contents |= saved.theory_files(self.theory, self.coordinates)
+        contents = saved.run_files(self.config, self.provenance, variables, coordinates)
+        contents |= saved.theory_files(self.theory)
         if self.state is not None:
             content = self.state.contents()
             pattern = StateFile.pattern(0, self.state.generation)
@@ -130,131 +193,149 @@ class Records:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a run directory, also of a run that goes on; every file is checked first.
+        """Read a run directory, also of a run that has not ended; every file is checked first.
 
         Variables are read from disk when they are first asked for.
+
+        Args:
+          path: the run directory.
 
         Raises:
           ValueError: if `path` is no run directory or a file of it is damaged, naming it.
         """
         path = Path(path)
         if not is_run(path):
-            raise ValueError(
-                f"path={str(path)!r} is not allowed: it is no run directory (config.json and "
+            raise ArgumentError(
+                f"path={str(path)!r} is not allowed: it is not a run directory (config.json and "
                 "records.zarr are missing); pass what Records.save or `collapse run --out` made"
             )
         return cls(**saved.read(path)._asdict())
 
     @classmethod
     def concatenate(cls, parts: Sequence["Records"]) -> "Records":
-        """One result from runs of the same chain.
+        """Join runs of the same chain into one result.
 
         Runs with the same generations and different chains are joined along "chain",
         runs with the same chains and later generations along "generation".
+
+        Args:
+          parts: in the order in which they are joined.
 
         Raises:
           ValueError: if they do not fit together, naming what differs, or are reduced.
         """
         if not parts:
-            raise ValueError("parts=[] is not allowed: there is nothing to join; pass Records")
-        first, *rest = parts
-        result = first
-        for other in rest:
-            result = _join(result, other)
-        return result
+            raise ArgumentError("parts=[] is not allowed: there is nothing to join; pass Records")
+        return functools.reduce(_join, parts)
 
 
-class IncompleteError(ValueError):
+class IncompleteError(ArgumentError):
     """A run of several processes of which some have not made their chains."""
 
 
 def check_complete(parts: Sequence[Records]) -> None:
     """Refuse runs with missing chains.
 
+    Args:
+      parts: the runs.
+
     Raises:
       IncompleteError: naming the chains.
     """
     for part in parts:
         if part.missing:
-            listed = ", ".join(f"{first} to {last}" for first, last in part.missing)
-            raise IncompleteError(f"chains {listed} are missing; `collapse resume` makes them")
+            listed = ", ".join(f"{low} to {high}" for low, high in part.missing)
+            raise IncompleteError(f"chains {listed} are missing; run `collapse resume`")
 
 
 def _check_replaceable(path: Path, overwrite: bool, preserve: Collection[str]) -> None:
-    """Refuse to replace what is no run, or is not to be replaced.
+    """Refuse to replace anything but a run, and a run only if asked to.
 
     Raises:
       ValueError: naming the path.
     """
     if not overwrite:
-        raise ValueError(
+        raise ArgumentError(
             f"path={str(path)!r} is not allowed: it exists; pass another path or overwrite=True"
         )
     others = path.is_dir() and {one.name for one in path.iterdir()} - set(preserve)
     if not is_run(path) and (not path.is_dir() or others):
-        raise ValueError(
-            f"path={str(path)!r} is not allowed: it is no run directory and will not be "
+        raise ArgumentError(
+            f"path={str(path)!r} is not allowed: it is not a run directory and will not be "
             "replaced; pass another path"
         )
 
 
 def _join(left: Records, right: Records) -> Records:
+    """Return both along the dimension in which they differ."""
     if left.variables.keys() != right.variables.keys():
-        names = sorted(left.variables.keys() ^ right.variables.keys())
-        raise ValueError(f"parts differ in their variables {names}; join runs of the same metrics")
+        names = sorted(map(str, left.variables.keys() ^ right.variables.keys()))
+        raise ArgumentError(
+            f"parts differ in their variables {names}; join runs of the same metrics"
+        )
     if left.config.get("chain") != right.config.get("chain"):
-        raise ValueError("parts differ in their chain; join runs of the same chain")
+        raise ArgumentError("parts differ in their chain; join runs of the same chain")
     if "chain" not in left.coordinates or "chain" not in right.coordinates:
-        raise ValueError("parts are reduced over chains; run all chains in one call of simulate")
+        raise ArgumentError("parts are reduced over chains; run all chains in one call of simulate")
     same_generations = np.array_equal(left["generation"], right["generation"])
     same_chains = np.array_equal(left["chain"], right["chain"])
     if same_generations and np.intersect1d(left["chain"], right["chain"]).size == 0:
-        return _along("chain", left, right, None, left.expected)
+        return _along("chain", left, right)
     if same_chains and left["generation"][-1] < right["generation"][0]:
-
-        def expected() -> dict[str, Variable]:
-            return {
-                name: _concatenate("generation", curve, right.theory[name])
-                for name, curve in left.theory.items()
-                if name in right.theory
-            }
-
-        return _along("generation", left, right, right.state, expected)
-    raise ValueError(
+        return _along("generation", left, right)
+    raise ArgumentError(
         "parts overlap: they must have the same generations and different chains, or the same "
         "chains and later generations; use first_chain= or state="
     )
 
 
-def _concatenate(dim: str, one: Variable, other: Variable) -> Variable:
-    """Both along a dimension; the second where they do not have it."""
-    if dim not in one.dims:
-        return other
-    axis = one.dims.index(dim)
-    return Variable(one.dims, np.concatenate([one.values, other.values], axis), one.attributes)
-
-
-def _along(
-    dim: str,
-    left: Records,
-    right: Records,
-    state: RunState | None,
-    expected: Mapping[str, Variable] | Callable[[], Mapping[str, Variable]],
-) -> Records:
-    names = left.variables.keys()
+def _along(dim: str, left: Records, right: Records) -> Records:
+    """Return both along a dimension; later generations have the later state."""
     config = dict(left.config)
+    number = "num_chains" if dim == "chain" else "num_generations"
+    config[number] = right.config[number]
+    expected, state = left.expected, None
     if dim == "chain":
-        config["num_chains"] = left.config["num_chains"] + right.config["num_chains"]
+        config[number] += left.config[number]
     else:
-        config["num_generations"] = right.config["num_generations"]
-    return Records(
-        {name: _concatenate(dim, left.variables[name], right.variables[name]) for name in names},
-        {
-            name: _concatenate(dim, coordinate, right.coordinates[name])
-            for name, coordinate in left.coordinates.items()
-        },
-        config,
-        left.provenance,
-        state,
-        expected,
+        expected = functools.partial(_later_theory, left, right)
+        state = right.state
+    source = concat_datasets([left.dataset, right.dataset], dim)
+    return Records(source, config, left.provenance, state, expected)
+
+
+def _later_theory(left: Records, right: Records) -> "xarray.Dataset":
+    names = [name for name in left.theory.data_vars if name in right.theory]
+    return concat_datasets([left.theory[names], right.theory[names]], "generation")
+
+
+def concat_datasets(parts: Sequence["xarray.Dataset"], dim: Any) -> "xarray.Dataset":
+    """Join datasets along a dimension, an existing one or a new one, which comes first.
+
+    Along an existing dimension, variables without it are those of the last part.
+
+    Args:
+      parts: with the same variables.
+      dim: a name, or a ``pandas.Index`` with a value for each part.
+    """
+    import xarray
+
+    is_old = isinstance(dim, str) and dim in parts[0].dims
+    joined = xarray.concat(
+        list(parts),
+        dim,
+        data_vars="minimal" if is_old else "all",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
     )
+    if is_old:
+        last = parts[-1].variables
+        joined = joined.assign(
+            {name: last[name] for name in joined.data_vars if dim not in joined[name].dims}
+        )
+        joined = joined.assign_coords(
+            {name: last[name] for name in joined.coords if dim not in joined[name].dims}
+        )
+    return joined

@@ -1,4 +1,4 @@
-"""Means, deviations, quantiles, histograms and survival over chains, without keeping the chains.
+"""Reduce chains to means, deviations, quantiles, histograms and survival.
 
 On the device each block of 256 chains is reduced to a count, a mean and a sum of
 squared deviations, so that float32 never adds more than 256 numbers. The host merges
@@ -18,32 +18,32 @@ from jaxtyping import Array, Bool, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.utils import check
+from collapse_jax.utils.status import Status
 
 BLOCK = 256
 QUANTILE_CHAINS = 16_384
-NUM_CODES = 4
 Histograms = tuple[tuple[str, tuple[float, ...]], ...]  # a mapping that can be hashed
 
 
 @config
 class Reduce:
-    """What to keep of each variable instead of one value per chain.
+    """Statistics over chains that are recorded instead of one value per chain.
 
     Args:
-      mean: whether to keep `<variable>_mean`.
-      std: whether to keep `<variable>_std` (divisor: the number of chains).
+      mean: whether to record `<variable>_mean`.
+      std: whether to record `<variable>_std` (divisor: the number of chains).
       quantiles: levels in [0, 1] of `<variable>_quantile`, from the first 16,384
         chains; () for none.
       histograms: edges by variable, such as {"log_std": np.linspace(-3, 1, 41)}; finite and
         increasing. `<variable>_histogram` has the number of chains in each of the intervals
         below the first edge, from one to the next, and from the last on, along
         `<variable>_bin`, a coordinate with their lower ends, of which the first is -inf.
-      survival: whether to keep `survival`, the share of chains that have neither been
+      survival: whether to record `survival`, the share of chains that have neither been
         absorbed nor a status > 0 up to a generation.
 
     Raises:
       ValueError: for a level outside [0, 1], edges that do not increase, or if nothing is
-        kept.
+        recorded.
 
     >>> import collapse_jax as cj
     >>> reduce = cj.Reduce(std=False, quantiles=[0.5], histograms={"log_std": [-2, -1, 0]})
@@ -62,8 +62,8 @@ class Reduce:
         if isinstance(self.quantiles, (str, bytes)) or not np.iterable(self.quantiles):
             raise check.fail("Reduce.quantiles", self.quantiles, "it must be a sequence", remedy)
         levels = tuple(
-            check.number(f"Reduce.quantiles[{place}]", level, 0, 1, remedy)
-            for place, level in enumerate(self.quantiles)
+            check.number(f"Reduce.quantiles[{index}]", level, 0, 1, remedy)
+            for index, level in enumerate(self.quantiles)
         )
         for name in ("mean", "std", "survival"):
             allowed = "it must be True or False"
@@ -71,19 +71,19 @@ class Reduce:
         histograms = _check_histograms(self.histograms)
         if not (self.mean or self.std or levels or histograms or self.survival):
             raise check.fail(
-                "Reduce", check.Shown("nothing"), "something must be kept", "leave mean=True"
+                "Reduce", check.Shown("nothing"), "something must be recorded", "leave mean=True"
             )
         object.__setattr__(self, "quantiles", levels)
         object.__setattr__(self, "histograms", histograms)
 
     @property
     def edges(self) -> Histograms:
-        """Histograms as pairs of a variable and its edges."""
+        """Return histograms as pairs of a variable and its edges."""
         return cast("Histograms", self.histograms)
 
 
 def _check_histograms(given: Any) -> Histograms:
-    """Edges by variable, as a tuple of pairs."""
+    """Return edges by variable, as a tuple of pairs."""
     remedy = "pass edges by variable such as histograms={'log_std': [-2, -1, 0]}"
     try:
         table = dict(given)
@@ -109,10 +109,10 @@ class Blocks(NamedTuple):
 def reduce_blocks(
     values: Mapping[str, Array], valid: Bool[Array, " chain"], histograms: Histograms
 ) -> dict[str, Blocks | Array]:
-    """Statistics of variables [chain, ...] in blocks of 256 chains: [block, ...] each.
+    """Reduce variables [chain, ...] to statistics of blocks of 256 chains, [block, ...] each.
 
     "status" becomes the number of chains with each code, [block, code], and a variable with
-    a histogram has one of all chains beside its statistics, [1, bin, ...]. As long as every
+    a histogram has one of all chains in addition, [1, bin, ...]. As long as every
     chain is valid, runs and has a value, nothing is masked in a block.
     """
     counts = {
@@ -134,27 +134,27 @@ def reduce_blocks(
             mean = sums[name] / BLOCK
             squares = jnp.sum((value - mean[:, None]) ** 2, axis=1)
             result[name] = Blocks(jnp.full(mean.shape, BLOCK, jnp.int32), mean, squares)
-        codes = jnp.array([BLOCK] + [0] * (NUM_CODES - 1), jnp.int32)
+        codes = jnp.array([BLOCK] + [0] * (len(Status) - 1), jnp.int32)
         return result | {"status": jnp.tile(codes, (valid.size // BLOCK, 1))}
 
     def masked() -> dict[str, Blocks | Array]:
         result = {name: _masked(value, valid) for name, value in blocks.items()}
         codes = jnp.where(valid, values["status"], -1).reshape(-1, BLOCK, 1)
-        statuses = jnp.sum(codes == jnp.arange(NUM_CODES), axis=1, dtype=jnp.int32)
+        statuses = jnp.sum(codes == jnp.arange(len(Status)), axis=1, dtype=jnp.int32)
         return result | {"status": statuses}
 
     return counts | jax.lax.cond(clean, unmasked, masked)
 
 
 def histogram_name(name: str) -> str:
-    """The histogram of a variable."""
+    """Return the name of the histogram of a variable."""
     return f"{name}_histogram"
 
 
 def _count(
     values: Array, valid: Bool[Array, " chain"], edges: Sequence[float]
 ) -> Int[Array, "bin ..."]:
-    """Chains in each interval between edges, and beyond the first and the last."""
+    """Count chains in each interval between edges, and beyond the first and the last."""
     values = values.astype(jnp.result_type(float))
     mask = valid.reshape(-1, *[1] * (values.ndim - 1)) & ~jnp.isnan(values)
     beyond = [jnp.sum(mask & (values >= edge), axis=0, dtype=jnp.int32) for edge in edges]
@@ -163,7 +163,7 @@ def _count(
 
 
 def _masked(blocks: Array, valid: Bool[Array, " chain"]) -> Blocks:
-    """The same for chains that are valid and have a value."""
+    """Reduce blocks over the chains that are valid and have a value."""
     mask = valid.reshape(-1, BLOCK, *[1] * (blocks.ndim - 2)) & ~jnp.isnan(blocks)
     count = jnp.sum(mask, axis=1, dtype=jnp.int32)
     mean = jnp.sum(jnp.where(mask, blocks, 0), axis=1) / jnp.maximum(count, 1)
@@ -172,7 +172,7 @@ def _masked(blocks: Array, valid: Bool[Array, " chain"]) -> Blocks:
 
 
 def merge_blocks(blocks: Blocks, axis: int) -> Blocks:
-    """One block from many along `axis`, in float64 on the host."""
+    """Merge blocks along `axis` into one, in float64 on the host."""
     count = np.asarray(blocks.count, np.float64)
     mean = np.asarray(blocks.mean, np.float64)
     total = np.sum(count, axis=axis)
@@ -201,13 +201,13 @@ HostRecords = dict[str, dict[str, Any]]  # "raw" and "blocks", by variable, [rec
 def to_host(
     records: Mapping[str, Any], count: int, chains: slice, reduce: Reduce | None
 ) -> HostRecords:
-    """What is kept of the first `count` records of a call, on the host.
+    """Copy what a run keeps of the first `count` records of a call to the host.
 
     Args:
       records: of the compiled program, [record, chain or block, ...].
       count: how many of them are set.
-      chains: places among all chains of the run; the rest of the batch pads it.
-      reduce: None to keep every chain, else the chains that quantiles are taken of.
+      chains: indices among all chains of the run; the rest of the batch pads it.
+      reduce: None for every chain, otherwise statistics and the chains for quantiles.
     """
     host = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], dict(records))
     size = chains.stop - chains.start
@@ -219,51 +219,66 @@ def to_host(
 
 
 def join(pieces: Sequence[HostRecords]) -> HostRecords:
-    """The records of successive calls."""
+    """Concatenate the records of successive calls."""
     if len(pieces) == 1:
         return pieces[0]
     return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
 
 
-def reduced(
-    reduce: Reduce, batches: Sequence[HostRecords]
-) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
-    """Values by name of a run whose batches, in the order of their chains, kept these.
+class Statistic(NamedTuple):
+    """A statistic over chains.
 
-    Values are [record, ...]; beside them the axis that each adds after "generation".
+    Attributes:
+      values: [record, ...].
+      kind: "mean", "std", "quantile", "histogram" or "count", the end of its name.
+      dims: names of the axes between "generation" and the variable's own.
     """
-    result: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {}
+
+    values: np.ndarray
+    kind: str
+    dims: tuple[str, ...] = ()
+
+
+def reduced(reduce: Reduce, batches: Sequence[HostRecords]) -> dict[str, Statistic]:
+    """Return the statistics of a run by name.
+
+    Args:
+      reduce: which ones.
+      batches: what each batch recorded, in the order of their chains.
+    """
+    result: dict[str, Statistic] = {}
     blocks = [batch["blocks"] for batch in batches]
     histograms = {histogram_name(name): f"{name}_bin" for name, _ in reduce.edges}
     for name, axis in histograms.items():
         total = np.sum([batch[name] for batch in blocks], axis=0)
-        result[name] = total, (axis,)
+        result[name] = Statistic(total, "histogram", (axis,))
     for name in blocks[0].keys() - {"status"} - histograms.keys():
         parts = zip(*(batch[name] for batch in blocks), strict=True)
         merged = merge_blocks(Blocks(*(np.stack(part) for part in parts)), axis=0)
         empty = merged.count == 0
         if reduce.mean:
-            result[f"{name}_mean"] = np.where(empty, np.nan, merged.mean), ()
+            result[f"{name}_mean"] = Statistic(np.where(empty, np.nan, merged.mean), "mean")
         if reduce.std:
             variance = merged.squares / np.maximum(merged.count, 1)
-            result[f"{name}_std"] = np.where(empty, np.nan, np.sqrt(variance)), ()
+            std = np.where(empty, np.nan, np.sqrt(variance))
+            result[f"{name}_std"] = Statistic(std, "std")
         if reduce.quantiles:
             sample = np.concatenate([batch["raw"][name] for batch in batches if batch["raw"]], 1)
             values = _quantiles(sample, reduce.quantiles)
-            result[f"{name}_quantile"] = values, ("quantile",)
+            result[f"{name}_quantile"] = Statistic(values, "quantile", ("quantile",))
     codes = np.sum([batch["status"] for batch in blocks], axis=0)
-    result["status_count"] = codes, ("code",)
+    result["status_count"] = Statistic(codes, "count", ("code",))
     return dict(sorted(result.items()))
 
 
 def survival(first_event: np.ndarray, generations: np.ndarray) -> np.ndarray:
-    """Share of chains whose first event (-1: none) is after each generation."""
+    """Return the share of chains whose first event (-1: none) is after each generation."""
     events = np.sort(first_event[first_event >= 0])
     return 1 - np.searchsorted(events, generations, side="right") / len(first_event)
 
 
 def _quantiles(sample: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Quantiles of [record, chain, ...] along chain, NaN left out: [record, level, ...]."""
+    """Return quantiles of [record, chain, ...] along chain without NaN: [record, level, ...]."""
     values = sample.astype(np.float64)
     if np.isnan(values).any():
         return _quantiles_without_nan(values, levels)
@@ -272,9 +287,9 @@ def _quantiles(sample: np.ndarray, levels: Sequence[float]) -> np.ndarray:
 
 def _quantiles_without_nan(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     result = np.full((len(values), len(levels), *values.shape[2:]), np.nan)
-    for place in np.ndindex(len(values), *values.shape[2:]):
-        column = values[(place[0], slice(None), *place[1:])]
+    for index in np.ndindex(len(values), *values.shape[2:]):
+        column = values[(index[0], slice(None), *index[1:])]
         column = column[~np.isnan(column)]
         if column.size:
-            result[(place[0], slice(None), *place[1:])] = np.quantile(column, levels)
+            result[(index[0], slice(None), *index[1:])] = np.quantile(column, levels)
     return result

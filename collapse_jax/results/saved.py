@@ -1,47 +1,18 @@
-"""What lies in a run directory, and the way back to names, arrays and numbers."""
+"""Write and read what a run directory holds: names, arrays and numbers."""
 
+import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from collapse_jax.results.run_state import RunState, StateFile
-from collapse_jax.results.variable import Variable
-from collapse_jax.store.arrays import Array, array_names, group_files, read_array
+from collapse_jax.store.arrays import Array, group_files
 from collapse_jax.store.directory import RECORDS, THEORY, is_begun, is_run, verify
-from collapse_jax.store.files import Content, StoreError, content_of, damaged
+from collapse_jax.store.files import Content, StoreError, content_of
 from collapse_jax.store.journal import Ledger
-
-
-class StoredTable(Mapping[str, Variable]):
-    """Variables of a group on disk, read when they are first asked for."""
-
-    def __init__(self, path: Path, dims: Mapping[str, tuple[str, ...]]) -> None:
-        self.path = path
-        self._dims = dims
-        self._read: dict[str, Variable] = {}
-
-    def __getitem__(self, name: str) -> Variable:
-        if name not in self._read:
-            dims = self._dims[name]
-            try:
-                values = read_array(self.path, name)
-            except ValueError as error:
-                reason = f"it cannot be read ({' '.join(str(error).split())[:100]})"
-                raise damaged(self.path / name, reason, "load the run again") from error
-            self._read[name] = Variable(dims, values)
-        return self._read[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._dims
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._dims)
-
-    def __len__(self) -> int:
-        return len(self._dims)
 
 
 class Layout(NamedTuple):
@@ -54,27 +25,35 @@ class Layout(NamedTuple):
 class Parts(NamedTuple):
     """The fields of `Records`."""
 
-    variables: Mapping[str, Variable]
-    coordinates: Mapping[str, Variable]
+    source: Any
     config: dict[str, Any]
     provenance: dict[str, Any]
     state: RunState | None
-    expected: Mapping[str, Variable]
+    expected: Any
     missing: tuple[tuple[int, int], ...]
 
 
-def arrays(table: Mapping[str, Variable]) -> dict[str, Array]:
-    """Variables as arrays to be written."""
-    return {name: Array.of(one.dims, np.asarray(one.values)) for name, one in table.items()}
+def arrays(table: Mapping[Any, Any]) -> dict[str, Array]:
+    """Return data arrays of a dataset as arrays to write."""
+    return {
+        str(name): Array.of(tuple(map(str, one.dims)), _writable(one.values), one.attrs)
+        for name, one in table.items()
+    }
 
 
-def frame(
+def _writable(values: Any) -> np.ndarray:
+    """Return texts with one width, as NumPy holds them, and anything else unchanged."""
+    values = np.asarray(values)
+    return np.array(values.tolist()) if values.dtype.kind in "OT" else values
+
+
+def run_files(
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
     variables: Mapping[str, Array],
     coordinates: Mapping[str, Array],
 ) -> dict[str, Content]:
-    """config.json, provenance.json and records.zarr, with the values that are known."""
+    """Return config.json, provenance.json and records.zarr, with the values that are known."""
     both = {"config": config, "provenance": provenance}
     texts = {f"{name}.json": json.dumps(one, indent=1) + "\n" for name, one in both.items()}
     attributes = {name: json.dumps(one) for name, one in both.items()}
@@ -82,19 +61,31 @@ def frame(
     return {name: content_of([text.encode()]) for name, text in texts.items()} | records
 
 
-def theory_files(
-    theory: Mapping[str, Variable], coordinates: Mapping[str, Variable]
-) -> dict[str, Content]:
-    """theory.zarr, if anything is known, with the coordinates it needs."""
-    if not theory:
+def theory_files(theory: Any) -> dict[str, Content]:
+    """Return theory.zarr, if anything is known.
+
+    Args:
+      theory: a dataset of expectations.
+    """
+    if not theory.data_vars:
         return {}
-    used = {dim for one in theory.values() for dim in one.dims}
-    needed = {name: coordinates[name] for name in sorted(used & coordinates.keys())}
-    return group_files(THEORY, arrays(theory) | arrays(needed), list(needed))
+    coordinates = arrays(theory.coords)
+    return group_files(THEORY, arrays(theory.data_vars) | coordinates, list(coordinates))
+
+
+def open_dataset(path: Path) -> Any:
+    """Return the dataset of a group on disk, whose values are read when they are used."""
+    import xarray
+
+    dataset = xarray.open_zarr(path, chunks=None, mask_and_scale=False, decode_times=False)
+    texts = {name: one for name, one in dataset.coords.items() if one.dtype.kind in "OT"}
+    # StringDType, as zarr reads it, to NumPy's own.
+    plain = {name: (one.dims, np.array(one.values.tolist())) for name, one in texts.items()}
+    return dataset.assign_coords(plain)
 
 
 def read(path: Path) -> Parts:
-    """Everything in a run directory, checked against its journal.
+    """Read everything in a run directory, checked against its journal.
 
     Raises:
       StoreError: naming the file that is not as it was left.
@@ -103,37 +94,30 @@ def read(path: Path) -> Parts:
 
 
 def read_parts(path: Path, ledger: Ledger) -> Parts:
-    """The same of a directory that is known to be whole."""
+    """Read a run directory that is known to be whole."""
     config = json.loads((path / "config.json").read_text())
     provenance = json.loads((path / "provenance.json").read_text())
     for name in ("compile_seconds", "run_seconds"):
         spent = [event[name] for event in ledger.events if name in event]
         provenance |= {name: sum(spent)} if spent else {}
-    variables, coordinates = _tables(path / RECORDS)
-    theory = _tables(path / THEORY)[0] if (path / THEORY).is_dir() else {}
+    source = functools.partial(open_dataset, path / RECORDS)
+    has_theory = (path / THEORY).is_dir()
+    theory = functools.partial(open_dataset, path / THEORY) if has_theory else None
     last = last_states(ledger.files).values()
     has_state = ledger.is_finished and last
     state = RunState.load([path / one.name for one in last]) if has_state else None
     missing = missing_chains(ledger, config)
-    return Parts(variables, coordinates, config, provenance, state, theory, missing)
-
-
-def _tables(path: Path) -> tuple[StoredTable, StoredTable]:
-    """Variables and coordinates of a group."""
-    dims, names = array_names(path)
-    variables = {name: one for name, one in dims.items() if name not in names}
-    coordinates = {name: one for name, one in dims.items() if name in names}
-    return StoredTable(path, variables), StoredTable(path, coordinates)
+    return Parts(source, config, provenance, state, theory, missing)
 
 
 def layout_of(ledger: Ledger) -> Layout | None:
-    """How a run is cut into files; None if it was saved in one piece."""
+    """Return how a run is cut into files; None if it was saved in one piece."""
     found = [event["layout"] for event in ledger.events if "layout" in event]
     return Layout(*found[-1]) if found else None
 
 
 def layout_at(path: Path) -> Layout | None:
-    """The layout of the run at `path`; None if there is none yet.
+    """Return the layout of the run at `path`; None if there is none yet.
 
     Raises:
       StoreError: if something else is there.
@@ -149,18 +133,18 @@ def layout_at(path: Path) -> Layout | None:
 
 
 def is_stored(path: Path) -> bool:
-    """Whether a run was kept at `path` while it was made."""
+    """Tell whether a run was written to `path` while it was made."""
     return is_run(path) and layout_of(Ledger.read(path)) is not None
 
 
 def last_states(files: Iterable[str]) -> dict[int, StateFile]:
-    """The latest state of every batch that has one, among the files of a run."""
+    """Return the latest state of every batch that has one, among the files of a run."""
     found = sorted(filter(None, map(StateFile.parse, files)))
     return {one.batch: one for one in found}
 
 
 def missing_chains(ledger: Ledger, config: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
-    """First and last id of every range of chains that is not finished."""
+    """Return first and last id of every range of chains that is not finished."""
     layout = layout_of(ledger)
     if layout is None or ledger.is_finished:
         return ()

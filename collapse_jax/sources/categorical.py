@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from collapse_jax.config import config
-from collapse_jax.core.corpus import Counts, Samples, Size, expand, prefix_weights
+from collapse_jax.core.corpus import Counts, Labels, Size, expand, prefix_weights
 from collapse_jax.core.source import CountsSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
@@ -59,7 +59,7 @@ class Categorical(CountsSource):
         """Multinomial counts."""
         return Counts(multinomial(keys, Purpose.SOURCE, size, self.law))
 
-    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
         """Labels in sorted order, which is as good as any: rows are exchangeable."""
         labels = expand(self.draw_counts(keys, size).counts, capacity)
-        return Samples(labels, prefix_weights(size, capacity))
+        return Labels(labels, prefix_weights(size, capacity))

@@ -1,6 +1,6 @@
-"""Which rows of finite data make a corpus."""
+"""Choose the rows of finite data that make a corpus."""
 
-import dataclasses
+from typing import TypeVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Int
@@ -10,35 +10,35 @@ from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.subset import random_subset
 
+Held = TypeVar("Held", bound=Samples)
+
 
 def is_all(total: int, size: Size, with_replacement: bool) -> bool:
-    """Whether a corpus of a size is the data itself, in order."""
+    """Tell whether a corpus of a size is the data itself, in order."""
     return isinstance(size, int) and size == total and not with_replacement
 
 
-def draw_rows(
-    keys: Keys, data: Samples, size: Size, capacity: int, with_replacement: bool
-) -> Samples:
-    """A corpus of chosen rows; with the size of the data the data, in order.
+def draw_rows(keys: Keys, data: Held, size: Size, capacity: int, with_replacement: bool) -> Held:
+    """Draw a corpus of rows; one of the size of the data is the data, in order.
 
     Args:
       keys: random numbers of the generation.
       data: all rows, in as many slots.
       size: rows of the corpus, may be traced.
       capacity: static, at least `size`.
-      with_replacement: whether fewer rows than there are come with replacement, too.
+      with_replacement: whether fewer rows than exist are drawn with replacement, too.
     """
     total = data.rows.shape[0]
     if is_all(total, size, with_replacement):
         return data.with_capacity(capacity, capacity == total)
     rows = data.rows[_choose(keys, total, size, capacity, with_replacement)]
-    return dataclasses.replace(data, rows=rows, weights=prefix_weights(size, capacity))
+    return data.with_rows(rows, prefix_weights(size, capacity))
 
 
 def _choose(
     keys: Keys, total: int, size: Size, capacity: int, with_replacement: bool
 ) -> Int[Array, " slot"]:
-    """Places of the chosen rows, in the first `size` slots; more than there are come again."""
+    """Draw the indices of rows, [slot]; the first `size` count. More than exist are repeated."""
     again = uniform_integers(keys, Purpose.SOURCE, total, (capacity,))
     if with_replacement or (isinstance(size, int) and size > total):
         return again

@@ -14,8 +14,9 @@ from jaxtyping import Array, Float
 from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import (
     Counts,
+    Labels,
     Moments,
-    Samples,
+    Rows,
     Size,
     expand,
     moments_of,
@@ -178,10 +179,10 @@ class EmpiricalLabels(CountsSource):
             return Counts(counts)
         return Counts(subset() if size < self.total else more())
 
-    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
         """Labels in sorted order."""
         labels = expand(self.draw_counts(keys, size).counts, capacity)
-        return Samples(labels, prefix_weights(size, capacity))
+        return Labels(labels, prefix_weights(size, capacity))
 
 
 @config
@@ -227,13 +228,13 @@ class EmpiricalRows(MomentsSource):
         """Rows chosen with replacement."""
         return replace_fields(self, with_replacement=True)
 
-    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
         """Chosen rows; with size n the data, in order."""
         dtype = jnp.result_type(float)
         rows, location, top = (
             jnp.asarray(part, dtype) for part in (self.rows, self.location, self.top)
         )
-        data = Samples(rows, None, location, top)
+        data = Rows(rows, None, location, top)
         return draw_rows(keys, data, size, capacity, self.with_replacement)
 
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:

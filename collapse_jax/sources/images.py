@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import Samples, Size
+from collapse_jax.core.corpus import Rows, Size
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys
 from collapse_jax.sources import image_files
@@ -106,9 +106,9 @@ class Images(AbstractSource):
         """Images chosen with replacement."""
         return replace_fields(self, with_replacement=True)
 
-    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
         """Chosen images; with size n the data, in order."""
-        data = Samples(jnp.asarray(self.images))
+        data = Rows.of_rows(jnp.asarray(self.images), len(self.images))
         return draw_rows(keys, data, size, capacity, self.with_replacement)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from collapse_jax.config import config
-from collapse_jax.core.corpus import Moments, Samples, Size, draw_moments, prefix_weights
+from collapse_jax.core.corpus import Moments, Rows, Size, draw_moments, prefix_weights
 from collapse_jax.core.source import MomentsSource, Truth
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.normal import normal
@@ -71,12 +71,12 @@ class Normal(MomentsSource):
         scores = normal(keys, Purpose.SOURCE, (number_of_scores(self.row_dim),))
         return draw_moments(scores, mean, log_scale, factor, size)
 
-    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
         """Rows, in the frame of the law."""
         mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
         scores = normal(keys, Purpose.SOURCE, (capacity, self.row_dim))
         rows, top = colour(scores, log_scale, factor)
-        return Samples(rows, prefix_weights(size, capacity), mean, top)
+        return Rows(rows, prefix_weights(size, capacity), mean, top)
 
 
 def check_covariance(name: str, value: Any, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

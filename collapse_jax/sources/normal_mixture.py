@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.config import config
-from collapse_jax.core.corpus import Moments, Samples, Size, draw_moments, expand, prefix_weights
+from collapse_jax.core.corpus import Moments, Rows, Size, draw_moments, expand, prefix_weights
 from collapse_jax.core.source import MomentsSource, Truth
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
@@ -103,7 +103,7 @@ class NormalMixture(MomentsSource):
         assert pooled is not None
         return dataclasses.replace(pooled, num_rows=jnp.asarray(size, jnp.int32))
 
-    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
         """Rows in the frame of the whole mixture."""
         truth = self.truth
         top = jnp.max(truth.log_scale)
@@ -112,7 +112,7 @@ class NormalMixture(MomentsSource):
         factors = jnp.asarray(self.factors) * jnp.exp(jnp.asarray(self.log_scales)[:, None] - top)
         centres = (jnp.asarray(self.means) - truth.mean) * jnp.exp(-top)
         rows = centres[component] + jnp.einsum("rij,rj->ri", factors[component], scores)
-        return Samples(rows.astype(scores.dtype), prefix_weights(size, capacity), truth.mean, top)
+        return Rows(rows.astype(scores.dtype), prefix_weights(size, capacity), truth.mean, top)
 
 
 def _truth(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Truth:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from collapse_jax.config import config, static
-from collapse_jax.core.corpus import Samples, Size
+from collapse_jax.core.corpus import Rows, Size
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
@@ -58,7 +58,7 @@ class Sampler(AbstractSource):
         """Length of a row."""
         return self.dim
 
-    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
         """Rows in the frame of absolute coordinates."""
         rows = self.function(keys.key(Purpose.SOURCE), capacity).astype(jnp.result_type(float))
-        return Samples.of_rows(rows, size)
+        return Rows.of_rows(rows, size)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import Samples, Size
+from collapse_jax.core.corpus import Labels, Size
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys
 from collapse_jax.sources.choice import draw_rows
@@ -82,9 +82,9 @@ class TokenBlocks(AbstractSource):
         """Blocks chosen with replacement."""
         return replace_fields(self, with_replacement=True)
 
-    def draw(self, keys: Keys, size: Size, capacity: int) -> Samples:
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
         """Chosen blocks; with size n the data, in order."""
-        data = Samples(jnp.asarray(self.train))
+        data = Labels(jnp.asarray(self.train))
         return draw_rows(keys, data, size, capacity, self.with_replacement)
 
 

@@ -1,4 +1,5 @@
-"""Run directories: files that are there whole or not at all, and a journal that vouches for them.
+"""Store runs in directories: atomic files, and a journal with the checksum of each.
 
-files -> journal -> arrays -> directory; nothing here knows what a chain is.
+The modules build on each other in the order files, journal, arrays, directory. None of them
+depends on chains.
 """

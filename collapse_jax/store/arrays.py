@@ -1,9 +1,9 @@
-"""Zarr groups (format 3) as files that are written and checked one by one.
+"""Write and read Zarr groups (format 3), one file per chunk.
 
-A chunk is the little-endian bytes of the array and their CRC-32C, uncompressed: numbers of
-chains do not compress. Integers fill with -1 and floats with NaN, so that a chunk that is
-not there never reads as data. Written without the zarr package, whose import takes longer
-than many a run; read by it, as by any program that knows the format.
+A chunk holds the little-endian bytes of the array and their CRC-32C, uncompressed, because
+records of chains hardly compress. The fill value is -1 for integers and NaN for floats, so that
+a missing chunk never reads as data. Writing does not use the zarr package, whose import takes
+longer than many runs; reading does, and any other Zarr reader works too.
 """
 
 import dataclasses
@@ -20,7 +20,14 @@ from collapse_jax.store.files import Content, content_of, damaged, ended_by_crc
 
 
 def pieces_of(arrays: Iterable[np.ndarray]) -> list[bytes | np.ndarray]:
-    """What such a file holds."""
+    """Encode arrays in NPY format, one after the other, for `content_of`.
+
+    Args:
+      arrays: of any shapes and dtypes, without object dtypes.
+
+    Returns:
+      The pieces of the file: header and elements of each array.
+    """
     pieces: list[bytes | np.ndarray] = []
     for array in arrays:
         header, whole = io.BytesIO(), np.asarray(array, order="C")
@@ -31,27 +38,39 @@ def pieces_of(arrays: Iterable[np.ndarray]) -> list[bytes | np.ndarray]:
 
 
 def read_arrays(file: BinaryIO) -> Iterator[np.ndarray]:
-    """The arrays in such a file."""
+    """Read the arrays of a file that holds the pieces of `pieces_of`.
+
+    Args:
+      file: open at the first array.
+
+    Yields:
+      The arrays in their order.
+
+    Raises:
+      ValueError: if an array is not in NPY format, or holds pickled objects.
+    """
     size = os.fstat(file.fileno()).st_size
     while file.tell() < size:
         yield np.lib.format.read_array(file, allow_pickle=False)
 
 
+# By kind of dtype: no count is -1 and no recorded float is meant to be NaN.
 _FILL = {"f": "NaN", "i": -1, "b": False, "u": 0, "U": ""}
-_CODECS = {"bytes", "crc32c", "vlen-utf8"}
-_FOREIGN = "it was not written by this library; do not open it"
+_CODECS = {"bytes", "crc32c", "vlen-utf8"}  # others may run code when they are read
+_FOREIGN = "this library does not write such files; do not open it"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Array:
-    """One array of a group.
+    """An array of a group, as it is declared in the metadata.
 
     Attributes:
       dims: a name for every axis.
-      shape: its shape.
-      dtype: of its elements.
+      shape: of the whole array.
+      dtype: of the elements.
       chunks: shape of a chunk.
-      values: what to write now; None leaves every chunk to be written later.
+      values: elements to write with the metadata; None if the chunks are written later.
+      attributes: such as units, JSON-able.
     """
 
     dims: tuple[str, ...]
@@ -59,11 +78,24 @@ class Array:
     dtype: np.dtype
     chunks: tuple[int, ...]
     values: np.ndarray | None = None
+    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, dims: tuple[str, ...], values: np.ndarray) -> Self:
-        """An array that is written now, in one chunk."""
-        return cls(dims, values.shape, values.dtype, values.shape, values)
+    def of(
+        cls, dims: tuple[str, ...], values: np.ndarray, attributes: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return an array that is written together with the metadata, in one chunk.
+
+        Args:
+          dims: a name for every axis.
+          values: the elements.
+          attributes: such as its units, JSON-able.
+
+        Returns:
+          The array, with one chunk of the shape of `values`.
+        """
+        shape = values.shape
+        return cls(dims, shape, values.dtype, shape, values, dict(attributes or {}))
 
 
 def group_files(
@@ -72,13 +104,16 @@ def group_files(
     coordinates: Sequence[str] = (),
     attributes: Mapping[str, Any] | None = None,
 ) -> dict[str, Content]:
-    """The files of a group: metadata, and the chunks of arrays that have values.
+    """Return the files of a group: the metadata, and the chunks of arrays that have values.
 
     Args:
-      path: relative name of the group.
+      path: name of the group, relative to the run directory.
       arrays: by name.
-      coordinates: names of arrays that are coordinates.
-      attributes: JSON-able, of the group.
+      coordinates: names of the arrays that are coordinates.
+      attributes: of the group, JSON-able.
+
+    Returns:
+      Contents by name relative to the run directory.
     """
     also = {"coordinates": " ".join(coordinates)} if coordinates else {}
     metadata = {name: _metadata(one) for name, one in arrays.items()}
@@ -96,8 +131,8 @@ def group_files(
     for name, one in arrays.items():
         contents[f"{path}/{name}/zarr.json"] = _json(metadata[name])
         if one.values is not None and one.values.size:
-            place = [0] * len(one.shape)
-            contents[f"{path}/{chunk_name(name, place)}"] = chunk([one.values], one.chunks)
+            index = [0] * len(one.shape)
+            contents[f"{path}/{chunk_name(name, index)}"] = chunk([one.values], one.chunks)
     return contents
 
 
@@ -114,7 +149,7 @@ def _metadata(one: Array) -> dict[str, Any]:
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "fill_value": _FILL[one.dtype.kind],
         "codecs": [{"name": "vlen-utf8", "configuration": {}}] if is_text else numbers,
-        "attributes": {},
+        "attributes": dict(one.attributes),
         "dimension_names": list(one.dims),
         "storage_transformers": [],
     }
@@ -124,15 +159,30 @@ def _json(content: Any) -> Content:
     return content_of([json.dumps(content, indent=1).encode() + b"\n"])
 
 
-def chunk_name(array: str, place: Sequence[int]) -> str:
-    """File of a chunk, relative to its group; all of an array lie in one directory."""
-    return f"{array}/{'.'.join(['c', *map(str, place)])}"
+def chunk_name(array: str, index: Sequence[int]) -> str:
+    """Name the file of a chunk; all chunks of an array are in one directory.
+
+    Args:
+      array: name of the array.
+      index: of the chunk, one number per axis.
+
+    Returns:
+      The name relative to the group.
+    """
+    return f"{array}/{'.'.join(['c', *map(str, index)])}"
 
 
 def chunk(parts: Sequence[np.ndarray], shape: Sequence[int]) -> Content:
-    """A chunk of arrays that follow one another on the first axis; filled up where they end.
+    """Join arrays along the first axis into one chunk, padded with the fill value.
 
-    Their memory is used, not copied, if it is a whole chunk in C order.
+    Arrays that make up a whole chunk and are in C order are referenced, not copied.
+
+    Args:
+      parts: arrays of one dtype; one array of texts is encoded by itself.
+      shape: of the chunk.
+
+    Returns:
+      The content of the chunk's file.
     """
     if parts[0].dtype.kind == "U":
         return content_of(list(_texts(parts[0])))
@@ -149,7 +199,7 @@ def chunk(parts: Sequence[np.ndarray], shape: Sequence[int]) -> Content:
 
 
 def _texts(values: np.ndarray) -> Iterator[bytes]:
-    """The number of texts, and each after its length."""
+    """Yield the number of texts, then each text after its length: the vlen-utf8 codec."""
     texts = [text.encode() for text in values.ravel().tolist()]
     yield len(texts).to_bytes(4, "little")
     for text in texts:
@@ -157,45 +207,40 @@ def _texts(values: np.ndarray) -> Iterator[bytes]:
 
 
 def read_chunk(path: Path, dtype: np.dtype, shape: Sequence[int]) -> np.ndarray:
-    """The values of a chunk of numbers."""
+    """Read a chunk of numbers without checking its checksum.
+
+    Args:
+      path: file of the chunk.
+      dtype: of the elements.
+      shape: of the chunk.
+
+    Returns:
+      The elements, of that dtype and shape.
+    """
     little = np.dtype(dtype).newbyteorder("<")
     values = np.frombuffer(path.read_bytes()[:-4], little).reshape(tuple(shape))
     return values.astype(dtype, copy=False)
 
 
-def read_array(path: Path, name: str) -> np.ndarray:
-    """All values of an array of a group."""
-    import zarr
-
-    array: Any = zarr.open_group(path, mode="r")[name]
-    values = np.asarray(array[...])
-    return np.array(values.tolist()) if values.dtype.kind in "TO" else values
-
-
-def array_names(path: Path) -> tuple[dict[str, tuple[str, ...]], set[str]]:
-    """Dims of the arrays of a group by name, and which of them are coordinates."""
-    group = json.loads((path / "zarr.json").read_text())
-    arrays = group["consolidated_metadata"]["metadata"]
-    dims = {name: tuple(one["dimension_names"]) for name, one in arrays.items()}
-    return dims, set(group["attributes"].get("coordinates", "").split()) & dims.keys()
-
-
 def check_metadata(path: Path) -> None:
-    """Refuse metadata that asks for more than reading plain numbers and texts.
+    """Check that metadata asks for no more than reading plain numbers and texts.
+
+    Args:
+      path: a zarr.json.
 
     Raises:
-      StoreError: naming the file.
+      StoreError: if it is no JSON or names another codec.
     """
     try:
         found = set(_codecs(json.loads(path.read_text())))
     except (ValueError, RecursionError):
-        raise damaged(path, "it is no JSON", _FOREIGN) from None
+        raise damaged(path, "it is not valid JSON", _FOREIGN) from None
     if strange := found - _CODECS:
         raise damaged(path, f"it asks for the codec {sorted(map(str, strange))[0]!r}", _FOREIGN)
 
 
 def _codecs(metadata: Any) -> Iterator[Any]:
-    """Names of all codecs, and of anything else that zarr would look up by name."""
+    """Yield the names of all codecs, and of anything else that zarr looks up by name."""
     if isinstance(metadata, dict):
         for key, value in metadata.items():
             if key == "codecs":

@@ -1,4 +1,4 @@
-"""A run directory: checked before it is believed, and written so that nothing is lost."""
+"""Create, check, write and replace run directories, so that a crash loses no finished file."""
 
 import contextlib
 import shutil
@@ -17,23 +17,36 @@ from collapse_jax.store.unfinished_work import WORK
 
 RECORDS, THEORY = "records.zarr", "theory.zarr"
 _COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)
-_BESIDE = ("command.json", "parts", "corpora", "figures", "report.html", "lock", STATE, WORK, FIRST)
+_KNOWN = ("command.json", "parts", "corpora", "figures", "report.html", "lock", STATE, WORK, FIRST)
 _AGAIN = "start again in a new directory, or take the file from a backup"
-_MOST_READS = 5  # of a run that goes on
+_MOST_READS = 5  # attempts to read a run while other processes write it
 
 Contents = Mapping[str, Content]
 
 
 def is_run(path: Path) -> bool:
-    """Whether a directory looks like a run."""
+    """Tell whether a directory looks like a run.
+
+    Args:
+      path: the directory, which need not exist.
+
+    Returns:
+      True if it contains a config and records; nothing is checked.
+    """
     return (path / "config.json").is_file() and (path / RECORDS).is_dir()
 
 
 def is_begun(path: Path) -> bool:
-    """Whether a run is there, or was there; False for nothing and an empty directory.
+    """Tell whether a directory holds a run, complete or not.
+
+    Args:
+      path: the directory, which need not exist.
+
+    Returns:
+      True for a run; False if the directory is missing, empty, or holds only what `begin` allows.
 
     Raises:
-      StoreError: if something else is there, or a run whose journal is lost.
+      StoreError: if it holds something else, or a run without its journal.
     """
     with files.store_errors(path):
         names = {one.name for one in path.iterdir()} if path.exists() else set()
@@ -41,27 +54,27 @@ def is_begun(path: Path) -> bool:
         return True
     if names & {"config.json", RECORDS}:
         raise damaged(path / FIRST, "it is missing or empty", _AGAIN)
-    if strange := {one for one in names if one.split("-")[0] not in _BESIDE}:
+    if strange := {one for one in names if one.split("-")[0] not in _KNOWN}:
         raise files.StoreError(
-            f"{path} is not allowed: it exists and is no run directory (there is "
+            f"{path} is not allowed: it exists and is not a run directory (it contains "
             f"{min(strange)!r}); pass another path"
         )
     return False
 
 
 def begin(path: Path, contents: Callable[[], Contents], layout: Sequence[int]) -> None:
-    """Make the directory of a run that is to be continued, unless it is there.
+    """Create the directory of a run that is written step by step, unless it exists.
 
-    A line of the journal decides: its files count from then on, and whoever opens the
-    directory for writing puts them in place should a crash prevent it here.
+    The run exists from its first journal line on. If a crash follows before the files of that
+    line are renamed, the next writer renames them.
 
     Args:
-      path: the directory, which may hold the command of a run and its parts.
-      contents: what is known before the first generation, by relative name.
-      layout: how the run is cut into files.
+      path: the directory, which may already hold the command of a run and its parts.
+      contents: makes the files that are known before generation 0, by relative name.
+      layout: number of chains and of records in a file of records.
 
     Raises:
-      StoreError: if something else is there.
+      StoreError: if the directory holds something else, or cannot be written.
     """
     if is_begun(path):
         return
@@ -76,14 +89,14 @@ def begin(path: Path, contents: Callable[[], Contents], layout: Sequence[int]) -
 
 
 def _stage(path: Path, contents: Contents) -> dict[str, Entry]:
-    """Write files below state/, to be put in place once the journal names them."""
+    """Write files below state/; `_put_in_place` renames them once the journal names them."""
     staged = path / STATE / files.temporary_name()
     staged.mkdir()
     return _fill(staged, contents)
 
 
 def _fill(root: Path, contents: Contents) -> dict[str, Entry]:
-    """Write files into a directory that nobody knows yet, and make them last."""
+    """Write files into a temporary directory and fsync them."""
     for name, content in contents.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         files.write_new(root / name, content)
@@ -94,13 +107,17 @@ def _fill(root: Path, contents: Contents) -> dict[str, Entry]:
 def save(
     path: Path, contents: Callable[[], Contents], *, replace: bool, preserve: Collection[str] = ()
 ) -> None:
-    """A whole run, in a directory that is there with all its content or not at all.
+    """Write a complete run atomically: the directory appears with all its content.
 
     Args:
-      path: the directory, which must not exist or be empty unless it is to be replaced.
-      contents: its files by relative name.
-      replace: whether to remove a run that is there.
-      preserve: names in it that stay; the rest is then replaced one by one, the journal last.
+      path: the directory; without `replace` it must be missing or empty.
+      contents: makes the files, by relative name.
+      replace: whether to remove an existing run.
+      preserve: names in an existing run that stay; then its other files are replaced one by
+        one, the journal last.
+
+    Raises:
+      StoreError: if the directory is not empty and not to be replaced, or cannot be written.
     """
     with files.store_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,16 +141,19 @@ def save(
 
 
 def remove(path: Path) -> None:
-    """Remove a run directory that nobody writes.
+    """Remove a run directory.
+
+    Args:
+      path: the directory.
 
     Raises:
-      StoreError: if it is none, or another process writes it.
+      StoreError: if it is not a run directory, or another process writes it.
     """
     marks = ("config.json", "command.json", FIRST)
     is_ours = path.is_dir() and any((path / name).is_file() for name in marks)
     if not is_ours and (not path.is_dir() or any(path.iterdir())):
         raise files.StoreError(
-            f"{path} is not allowed: it is no run directory and will not be replaced; "
+            f"{path} is not allowed: it is not a run directory and will not be replaced; "
             "pass another path"
         )
     with contextlib.ExitStack() as stack:
@@ -143,7 +163,7 @@ def remove(path: Path) -> None:
 
 
 def _replace(path: Path, new: Path, preserve: Collection[str]) -> None:
-    """The content of `new` in place of all that is in `path` but for what is kept."""
+    """Replace all of `path`, except the preserved names, by the content of `new`."""
     old = [one.name for one in path.iterdir() if one.name not in preserve]
     for name in sorted(old, key=lambda name: name != FIRST):
         one = path / name
@@ -155,13 +175,19 @@ def _replace(path: Path, new: Path, preserve: Collection[str]) -> None:
 
 
 def verify(root: Path) -> Ledger:
-    """Check every file of a run against its journals; a run that goes on may be read.
+    """Check every file of a run against its journals, also while other processes write it.
+
+    Args:
+      root: the run directory.
+
+    Returns:
+      The sum of the journals.
 
     Raises:
-      StoreError: for the first file that is not as the run left it, and what to do.
+      StoreError: naming the first file that differs from what the run wrote, and a remedy.
     """
     if FIRST not in set(files.files_below(root)):
-        remedy = "it is no run directory, or has lost its journal: start again in a new one"
+        remedy = "if this is a run directory, take the journal from a backup or start a new run"
         raise damaged(root / FIRST, "it is missing", remedy)
     ledger = _checked(root, _MOST_READS)
     if not ledger.files:
@@ -172,19 +198,34 @@ def verify(root: Path) -> Ledger:
 
 
 def unlisted_files(root: Path, ledger: Ledger) -> list[str]:
-    """Files that no journal knows, where only the run writes."""
+    """List files that no journal names, in the parts of the directory that only runs write.
+
+    Args:
+      root: the run directory.
+      ledger: the sum of its journals.
+
+    Returns:
+      Relative names, without temporary files and what a crash left of removed ones.
+    """
     found = [name for name in files.files_below(root) if name.split("/")[0] in _COVERED]
     unknown = [name for name in found if name not in ledger.files and not files.is_temporary(name)]
     return [name for name in unknown if (name, files.entry_of(root / name)) not in ledger.dead]
 
 
 def unexpected_file(path: Path) -> files.StoreError:
-    """The error for a file that somebody else put into a run, to be raised by the caller."""
-    return damaged(path, "this run did not write it", "remove it, and see who put it there")
+    """Build the error for a file that the run did not write; the caller raises it.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The error.
+    """
+    return damaged(path, "this run did not write it", "remove it and find out what made it")
 
 
 def _checked(root: Path, reads: int) -> Ledger:
-    """The journals and all files; read again where another process has gone on meanwhile."""
+    """Read the journals and check all files; repeat if a journal grew in the meantime."""
     before = [(path, path.stat().st_size) for path in journals(root)]
     try:
         ledger = Ledger.read(root)
@@ -209,7 +250,7 @@ def _check_files(root: Path, ledger: Ledger) -> None:
 
 
 class Writer:
-    """A run directory that this process writes.
+    """A run directory that is open for writing, see `writing`.
 
     Attributes:
       path: the directory.
@@ -223,25 +264,35 @@ class Writer:
         self._lock = threading.Lock()
 
     def stage(self, contents: Contents) -> list[Staged]:
-        """Write contents, whose memory may then be used again, for `add`."""
+        """Write contents to temporary files for `add`; their memory is free afterwards.
+
+        Args:
+          contents: by relative name; "{crc}" in a name is replaced by the checksum.
+
+        Returns:
+          The staged files, in the order of `contents`.
+
+        Raises:
+          StoreError: if a file cannot be written, for example because the disk is full.
+        """
         return files.stage(self.path, contents)
 
     def add(
         self, event: str, staged: Sequence[Staged], removed: Iterable[str] = (), **more: Any
     ) -> dict[str, Entry]:
-        """Publish files and write a line that says so; then drop the files that they replace.
+        """Publish staged files, append a journal line, then delete the files they replace.
 
         Args:
-          event: what happened, for the reader of the journal.
-          staged: files that are written.
-          removed: files that are not needed any more.
-          more: what the line says beside.
+          event: name of the event in the journal.
+          staged: files of `stage`.
+          removed: names of files that are no longer needed.
+          more: further JSON-able values of the line.
 
         Returns:
-          The files that were added.
+          Size and checksum of the staged files, by relative name.
 
         Raises:
-          StoreError: if another file is in the way, or the disk is full.
+          StoreError: if a name is taken by other content, or the disk is full.
         """
         written = files.publish(self.path, staged)
         with self._lock:
@@ -257,15 +308,18 @@ class Writer:
         return written
 
     def rebuild(self, contents: Contents, removed: Iterable[str], layout: Sequence[int]) -> None:
-        """Replace what was known when the directory was made.
+        """Replace the files that `begin` wrote, to extend the run.
 
-        A line of the journal decides: before it the old files count, after it the new ones,
-        which `writing` puts in place should a crash prevent it here.
+        The journal line switches from the old files to the new ones. If a crash follows before
+        the new files are renamed, the next writer renames them.
 
         Args:
-          contents: the new files by relative name.
-          removed: files that count no more; those that are built again may be among them.
-          layout: how the run is cut into files now.
+          contents: the new files, by relative name.
+          removed: names of the old files; names in `contents` may be among them.
+          layout: number of chains and of records in a file of the extended run.
+
+        Raises:
+          StoreError: if the directory cannot be written.
         """
         with files.store_errors(self.path), self._lock:
             new = _stage(self.path, contents)
@@ -276,7 +330,14 @@ class Writer:
         self.refresh()
 
     def refresh(self) -> Ledger:
-        """Read what other processes have written since."""
+        """Read the journals again, for files of other processes.
+
+        Returns:
+          The sum of the journals, whose files are then in `files`.
+
+        Raises:
+          StoreError: if a journal is damaged.
+        """
         with self._lock:
             ledger = Ledger.read(self.path)
             self.files = dict(ledger.files)
@@ -285,14 +346,17 @@ class Writer:
 
 @contextlib.contextmanager
 def writing(path: Path, process: tuple[int, int]) -> Iterator[Writer]:
-    """Open a run directory for writing: locked, checked and rid of what a crash left.
+    """Open a run directory for writing: lock it, check it and remove what a crash left.
 
     Args:
       path: the run directory.
-      process: index and number of processes.
+      process: index of this process and number of processes.
+
+    Yields:
+      The writer, valid within the block.
 
     Raises:
-      StoreError: if another process writes, or anything is damaged; nothing is changed then.
+      StoreError: if another process writes the run, or a file is damaged; then no file changes.
     """
     with locked(path, process):
         with exclusive(path):
@@ -304,7 +368,7 @@ def writing(path: Path, process: tuple[int, int]) -> Iterator[Writer]:
 
 
 def _put_in_place(root: Path) -> None:
-    """Move staged files that the journal names to where they belong, if nothing is there."""
+    """Rename staged files that the journal names, unless their names are taken."""
     names = [name for name in files.files_below(root, STATE) if files.is_temporary(name)]
     staged = [name for name in names if name.count("/") > 1]
     ledger = Ledger.read(root) if staged else None

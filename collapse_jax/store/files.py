@@ -1,7 +1,7 @@
-"""Files that are there whole or not at all.
+"""Write files atomically: after a power cut a file is complete or absent.
 
-Content goes to a temporary name, is synced, and is renamed; the directory is synced after
-that. A power cut leaves the old state or the new one, never half of a file.
+Content goes to a temporary name and is fsynced; then the file is renamed and its directory
+fsynced.
 """
 
 import contextlib
@@ -19,32 +19,51 @@ from typing import NamedTuple
 import google_crc32c
 import numpy as np
 
+from collapse_jax.utils.check import ArgumentError
+
 STATE = "state"
 _TEMPORARY = "tmp-"
-_FEW, _AT_ONCE = 3, 8  # files to be synced one by one, and together
+_FEW = 3  # files; below this number starting threads costs more than concurrency saves
+_AT_ONCE = 8  # concurrent fsyncs, which a disk merges into fewer flushes
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class StoreError(ValueError):
+class StoreError(ArgumentError):
     """A run directory that cannot be read or written as it is."""
 
 
 class Entry(NamedTuple):
-    """What the journal knows of a file's content."""
+    """The size and checksum of a file, as the journal records them.
+
+    Attributes:
+      size: in bytes.
+      crc: 16 hexadecimal digits, see `content_of`.
+    """
 
     size: int
     crc: str
 
 
 class Content(NamedTuple):
-    """What a file is to hold: pieces, of which arrays are contiguous, and their checksum."""
+    """The content of a file to be written.
+
+    Attributes:
+      pieces: written one after the other; arrays must be contiguous.
+      entry: size and checksum of all pieces together.
+    """
 
     pieces: Sequence[bytes | np.ndarray]
     entry: Entry
 
 
 class Staged(NamedTuple):
-    """A file whose content is written, and whose name is not there yet."""
+    """A file that is written under a temporary name and not published yet.
+
+    Attributes:
+      name: the final name, relative to the run directory.
+      temporary: where the content is.
+      entry: size and checksum.
+    """
 
     name: str
     temporary: Path
@@ -52,44 +71,76 @@ class Staged(NamedTuple):
 
 
 def damaged(path: Path, what: str, remedy: str) -> StoreError:
-    """The error for a file that is not as it was left, to be raised by the caller."""
+    """Build the error for a file that differs from what the run wrote; the caller raises it.
+
+    Args:
+      path: the file.
+      what: the difference, a clause such as "it is missing".
+      remedy: what the user can do, an imperative clause.
+
+    Returns:
+      The error.
+    """
     return StoreError(f"{path} is damaged: {what}; {remedy}")
 
 
 @contextlib.contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Turns what the operating system refuses into one line that names the file.
+    """Convert an OSError of the block into a StoreError of one line.
+
+    Args:
+      path: the file to name in the message.
+
+    Yields:
+      None.
 
     Raises:
-      StoreError: for an OSError inside.
+      StoreError: if the block raises an OSError.
     """
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        remedy = "look at its permissions and at the disk, and go on"
+        remedy = "check its permissions and the disk, then repeat the command"
         if error.errno in _FULL:
-            remedy = "free some space and go on; what was written is kept"
+            remedy = "free some space and repeat the command; files already written stay valid"
         raise StoreError(f"{path} cannot be used: {reason}; {remedy}") from error
 
 
 def entry_of(path: Path) -> Entry:
-    """Size and checksum of a regular file, which is not followed if it is a link."""
+    """Compute size and checksum of a regular file.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The entry that a journal has for this content.
+
+    Raises:
+      StoreError: if the file is a symbolic link or cannot be read.
+    """
     with store_errors(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return content_of([]).entry
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
             data = np.frombuffer(memory, np.uint8)
             entry = content_of([data]).entry
-            del data  # or else it could not be closed
+            del data  # the memory map cannot be closed while an array refers to it
             return entry
 
 
 def content_of(pieces: Sequence[bytes | np.ndarray]) -> Content:
-    """Pieces with their checksum: the CRC-32C of all but the last four bytes, and these.
+    """Compute size and checksum of pieces.
 
-    They stand by themselves because a CRC of data that end in their own CRC, as chunks do,
-    is the same for all data.
+    The checksum is the CRC-32C of all bytes except the last four, followed by these four in
+    hexadecimal. A CRC over all bytes would not do: for data that end in their own CRC, such as
+    Zarr chunks, it is the same constant.
+
+    Args:
+      pieces: bytes and contiguous arrays.
+
+    Returns:
+      The pieces together with their entry.
     """
     size = sum(len(_bytes(one)) for one in pieces)
     left, value, tail = max(0, size - 4), 0, b""
@@ -101,7 +152,14 @@ def content_of(pieces: Sequence[bytes | np.ndarray]) -> Content:
 
 
 def ended_by_crc(arrays: Sequence[np.ndarray]) -> Content:
-    """Arrays, one after the other, and the CRC-32C of them."""
+    """Return the content of arrays, followed by their CRC-32C in four little-endian bytes.
+
+    Args:
+      arrays: contiguous.
+
+    Returns:
+      The content, checksummed in one pass over the memory.
+    """
     value = functools.reduce(google_crc32c.extend, map(_bytes, arrays), 0)
     tail, size = value.to_bytes(4, "little"), sum(one.nbytes for one in arrays)
     return Content([*arrays, tail], _entry(size + 4, value, tail))
@@ -112,20 +170,23 @@ def _entry(size: int, value: int, tail: bytes) -> Entry:
 
 
 def _bytes(piece: bytes | np.ndarray) -> np.ndarray:
-    """The memory of a piece as bytes."""
+    """View the memory of a piece as bytes."""
     is_array = isinstance(piece, np.ndarray)
     return piece.reshape(-1).view(np.uint8) if is_array else np.frombuffer(piece, np.uint8)
 
 
 def stage(root: Path, contents: Mapping[str, Content]) -> list[Staged]:
-    """Write contents to temporary files, to be published below `root`.
+    """Write contents to temporary files, for `publish`.
 
     Args:
       root: a run directory.
-      contents: by relative name; "{crc}" in a name becomes the checksum of the content.
+      contents: by relative name; "{crc}" in a name is replaced by the checksum of the content.
+
+    Returns:
+      The staged files, in the order of `contents`.
 
     Raises:
-      StoreError: if the disk is full, say.
+      StoreError: if a file cannot be written, for example because the disk is full.
     """
     staged = []
     with store_errors(root):
@@ -144,15 +205,19 @@ def stage(root: Path, contents: Mapping[str, Content]) -> list[Staged]:
 
 
 def publish(root: Path, staged: Sequence[Staged]) -> dict[str, Entry]:
-    """Give staged files their names, once their content is on the disk.
+    """Fsync staged files and rename them to their final names.
 
-    A file is never replaced by another content.
+    An existing file with the same content stays; one with other content is never replaced.
+
+    Args:
+      root: the run directory.
+      staged: files of `stage`; their temporary files are gone afterwards, even on errors.
 
     Returns:
       Size and checksum by relative name.
 
     Raises:
-      StoreError: if another file is there, or the disk is full.
+      StoreError: if a name is taken by other content, or the disk is full.
     """
     try:
         with store_errors(root):
@@ -172,7 +237,15 @@ def publish(root: Path, staged: Sequence[Staged]) -> dict[str, Entry]:
 
 
 def write_new(path: Path, content: Content) -> None:
-    """Write a file that is not there yet."""
+    """Write a new file, without fsync.
+
+    Args:
+      path: of the file.
+      content: its pieces are written one after the other.
+
+    Raises:
+      OSError: if the file exists or cannot be written.
+    """
     with path.open("xb", buffering=0) as file:
         for one in content.pieces:
             left = memoryview(_bytes(one))  # pyright: ignore[reportArgumentType]
@@ -186,17 +259,35 @@ def _discard(staged: Sequence[Staged]) -> None:
 
 
 def temporary_name() -> str:
-    """A name that nothing else has; whoever finds such a file may remove it."""
+    """Choose a random name for a temporary file, which any later writer may remove.
+
+    Returns:
+      The name, without a directory.
+    """
     return f"{_TEMPORARY}{secrets.token_hex(8)}"
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a relative name is temporary, or below such a directory."""
+    """Tell whether a file is temporary.
+
+    Args:
+      name: relative to the run directory.
+
+    Returns:
+      True for names of `temporary_name` in state/, and for everything below such a name.
+    """
     return re.fullmatch(rf"{STATE}/{_TEMPORARY}[0-9a-f]{{16}}(/.*)?", name) is not None
 
 
 def make_directories(path: Path) -> list[Path]:
-    """Make a directory and its parents; those that have a new entry."""
+    """Create a directory and its parents.
+
+    Args:
+      path: the directory.
+
+    Returns:
+      The directories that got a new entry, which are to be fsynced.
+    """
     if path.is_dir():
         return []
     changed = make_directories(path.parent)
@@ -205,18 +296,25 @@ def make_directories(path: Path) -> list[Path]:
 
 
 def _check_content(path: Path, entry: Entry) -> None:
-    """Refuse a file that is not the one to be written.
+    """Check that an existing file has the content that would be written.
 
     Raises:
-      StoreError: naming the file.
+      StoreError: if it is no regular file or has other content.
     """
     if path.is_symlink() or not path.is_file() or entry_of(path) != entry:
-        remedy = "move it out of the run directory, see who made it, and go on"
-        raise damaged(path, "another content is in the way of what the run writes", remedy)
+        remedy = "move it out of the run directory, find out what made it, and resume the run"
+        raise damaged(path, "it holds other content than the run writes there", remedy)
 
 
 def sync(paths: Sequence[Path]) -> None:
-    """Make files and directories last; several at a time, as a disk likes it."""
+    """Fsync files and directories, eight at a time if there are three or more.
+
+    Args:
+      paths: existing files and directories.
+
+    Raises:
+      OSError: if one cannot be fsynced.
+    """
     if len(paths) < _FEW:
         for path in paths:
             _sync_one(path)
@@ -238,15 +336,29 @@ def _sync_one(path: Path) -> None:
 
 
 def sync_tree(root: Path) -> None:
-    """Make every file and directory below `root` last."""
+    """Fsync a directory and all files and directories below it.
+
+    Args:
+      root: the directory.
+
+    Raises:
+      StoreError: if it contains a symbolic link or a special file.
+    """
     sync([Path(path) for path, _, _ in os.walk(root)] + [root / name for name in files_below(root)])
 
 
 def files_below(root: Path, directory: str = "") -> Iterator[str]:
-    """Relative paths of all files below a directory of `root`.
+    """List all files below a directory.
+
+    Args:
+      root: the paths are relative to this directory.
+      directory: where to start, relative to `root`.
+
+    Yields:
+      Relative paths, sorted within each directory.
 
     Raises:
-      StoreError: for a symbolic link or anything else that is no file and no directory.
+      StoreError: if there is a symbolic link or a special file.
     """
     with store_errors(root / directory):
         entries = sorted(os.scandir(root / directory), key=lambda entry: entry.name)
@@ -258,6 +370,5 @@ def files_below(root: Path, directory: str = "") -> Iterator[str]:
             yield relative
         else:
             what = "a symbolic link" if entry.is_symlink() else "no regular file"
-            raise damaged(
-                root / relative, f"it is {what}", "a run has none; remove it, and see who made it"
-            )
+            remedy = "a run contains none; remove it and find out what made it"
+            raise damaged(root / relative, f"it is {what}", remedy)

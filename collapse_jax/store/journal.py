@@ -1,8 +1,8 @@
-"""An append-only journal: which files a run has written, and what is in them.
+"""Record in an append-only journal which files a run has written, with their checksums.
 
-A line is JSON with the size and checksum of every file that was added or removed, and a
-digest of itself and all lines before it. The last line counts once its end is on disk; a
-journal that ends in the middle of a line was cut there by a crash.
+A line is a JSON object with the size and checksum of every added or removed file, and a digest
+of this and all earlier lines. A line is valid once its newline is on disk; a journal that ends
+within a line was cut there by a crash.
 """
 
 import collections
@@ -25,23 +25,37 @@ _LOST = "take the journal from a backup, or start again in a new directory"
 
 
 def journal_name(process: int) -> str:
-    """Each process of a run has a journal of its own."""
+    """Name the journal of a process; every process of a run writes its own.
+
+    Args:
+      process: index of the process.
+
+    Returns:
+      The file name.
+    """
     return FIRST if process == 0 else f"journal-{process}.jsonl"
 
 
 def journals(root: Path) -> list[Path]:
-    """Every journal of a run directory."""
+    """List the journals of a run directory.
+
+    Args:
+      root: the run directory.
+
+    Returns:
+      Their paths, sorted.
+    """
     return sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name))
 
 
 @dataclasses.dataclass(frozen=True)
 class Ledger:
-    """What the journals of a run say together, in whatever order they were written.
+    """The sum of all journals of a run, independent of the order of their lines.
 
     Attributes:
-      files: what is in every file that is there.
-      dead: earlier contents of files, which may still lie about after a crash.
-      events: the lines without files.
+      files: size and checksum of every file of the run, by relative name.
+      dead: name, size and checksum of removed files, some of which may remain after a crash.
+      events: the lines in the order of their time, without their files.
     """
 
     files: Mapping[str, Entry]
@@ -50,30 +64,36 @@ class Ledger:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all that the present config asks for is there."""
+        """Tell whether the run is complete for its current config."""
         present = self.files["config.json"].crc if "config.json" in self.files else None
         return any(event.get("finished", "") == present for event in self.events)
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Read every journal.
+        """Read every journal of a run.
+
+        Args:
+          root: the run directory.
+
+        Returns:
+          The sum of the journals.
 
         Raises:
-          StoreError: naming journal and line for anything that a crash does not explain.
+          StoreError: naming journal and line if a journal has a defect that no crash explains.
         """
         count: collections.Counter[tuple[str, Entry]] = collections.Counter()
         events = []
         for path in journals(root):
-            for place, line in enumerate(_lines(path).lines):
+            for index, line in enumerate(_lines(path).lines):
                 for key, change in (("added", 1), ("removed", -1)):
                     for name, (size, crc) in line.pop(key, {}).items():
-                        _check_path(path, place, name)
+                        _check_path(path, index, name)
                         count[name, Entry(size, crc)] += change
                 events.append(line)
         files: dict[str, Entry] = {}
         for (name, entry), number in count.items():
             if number > 0 and name in files:
-                what = "the journals give it two contents"
+                what = "the journals list it with two different contents"
                 raise damaged(root / name, what, _LOST)
             if number > 0:
                 files[name] = entry
@@ -82,7 +102,14 @@ class Ledger:
 
 
 class Journal:
-    """The end of one journal, open for appending."""
+    """A journal to append lines to.
+
+    Args:
+      path: the journal; created by the first line.
+
+    Raises:
+      StoreError: if an existing journal is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -96,10 +123,16 @@ class Journal:
         removed: Mapping[str, Entry] | None = None,
         **more: Any,
     ) -> None:
-        """Write a line and see it on the disk.
+        """Append a line and fsync it.
+
+        Args:
+          event: name of what happened.
+          added: size and checksum of new files, by relative name.
+          removed: size and checksum of files that are no longer part of the run.
+          more: further JSON-able values of the line.
 
         Raises:
-          StoreError: if the disk refuses it; the journal is then as it was.
+          StoreError: if the line cannot be written; the journal is then unchanged.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
         line: dict[str, Any] = {"time": now, "event": event, **more}
@@ -115,7 +148,7 @@ class Journal:
             store_errors(self._path),
             open(os.open(self._path, flags, 0o644), "r+b", buffering=0) as file,
         ):
-            file.truncate(self._size)  # what a crash left of a line
+            file.truncate(self._size)  # a crash may have left part of a line
             file.seek(self._size)
             try:
                 if file.write(text) != len(text):
@@ -135,7 +168,7 @@ def _digest(previous: str, line: Mapping[str, Any]) -> str:
 
 
 class _Lines(NamedTuple):
-    """The whole lines of a journal, the digest of the last, and their size in bytes."""
+    """The complete lines of a journal, the digest of the last, and their size in bytes."""
 
     lines: list[dict[str, Any]]
     digest: str
@@ -145,10 +178,11 @@ class _Lines(NamedTuple):
 def _lines(path: Path) -> _Lines:
     with store_errors(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         content = file.read()
-    whole = content.rstrip(b"\0")  # of blocks that were allotted and not written
+    # A crash may leave blocks that were allocated and never written: zeros at the end.
+    whole = content.rstrip(b"\0")
     whole = whole[: whole.rfind(b"\n") + 1]
     lines, digest = [], ""
-    for place, text in enumerate(whole.splitlines()):
+    for index, text in enumerate(whole.splitlines()):
         try:
             line = json.loads(text)
             given = line.pop("digest")
@@ -156,13 +190,13 @@ def _lines(path: Path) -> _Lines:
             line, given = {}, None
         digest = _digest(digest, line)
         if digest != given:
-            raise damaged(path, f"line {place + 1} or one before it was changed", _LOST)
+            raise damaged(path, f"line {index + 1} or an earlier one was changed", _LOST)
         lines.append(line)
     return _Lines(lines, digest, len(whole))
 
 
-def _check_path(journal: Path, place: int, name: str) -> None:
+def _check_path(journal: Path, index: int, name: str) -> None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or str(path) != name or "\\" in name:
-        what = f"line {place + 1} names {name!r}, which is no file inside the run directory"
-        raise damaged(journal, what, "do not use this run: somebody made it up")
+        what = f"line {index + 1} names {name!r}, which is not inside the run directory"
+        raise damaged(journal, what, "do not use this run: this library writes no such line")

@@ -1,4 +1,4 @@
-"""`Store`: where a run goes and which part of it this process makes."""
+"""Describe where a run is stored and which part of it this process simulates."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,23 +7,23 @@ from typing import Any, Self
 
 from collapse_jax.utils import check
 
-_MOST_PROCESSES = 2**20
+_MOST_PROCESSES = 2**20  # far more than any cluster has; refuses a mistyped count
 
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """A run directory, for ``simulate(store=...)``; a plain path is one with nothing else said.
+    """A run directory, for ``simulate(store=...)``; a plain path stands for the defaults.
 
     Args:
-      path: the directory; made if it is not there, continued if it is.
-      process: index and number of the processes that share the run, (0, 1) if there is one.
-        Each runs a range of chains of its own.
-      extend: whether more chains or generations than the run was made for are allowed.
+      path: the directory; created if it does not exist, resumed if it does.
+      process: index and number of the processes that share the run, (0, 1) for one process.
+        Each simulates its own range of chains.
+      extend: whether the run may get more chains or generations than it was made with.
       notes: JSON-able values, added to the run's config.
-      seconds: the longest time between two states on disk; a crash costs no more than that.
+      seconds: longest time between two checkpoints, in seconds; a crash loses at most that.
 
     Raises:
-      ValueError: for a bad argument.
+      ValueError: if an argument is out of range or of another type.
 
     >>> import collapse_jax as cj
     >>> cj.Store("runs/large", process=(0, 4)).process
@@ -37,7 +37,9 @@ class Store:
     seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        check.instance("store", self.path, (str, Path), "it must be a path", "pass 'runs/a', say")
+        check.instance(
+            "store", self.path, (str, Path), "it must be a path", "pass a path such as 'runs/a'"
+        )
         remedy = "pass (index, count) such as process=(0, 2)"
         if not isinstance(self.process, (tuple, list)) or len(self.process) != 2:
             raise check.fail("Store.process", self.process, "it must be a pair", remedy)
@@ -46,21 +48,38 @@ class Store:
         check.instance("Store.extend", self.extend, bool, "it must be True or False", "pass a bool")
         check.number("Store.seconds", self.seconds, 0, 1e9, "pass seconds=30")
         if self.extend and count > 1:
-            remedy = "extend with one process, stop it, and go on with many"
-            raise check.fail("Store.extend", True, "several processes cannot do it", remedy)
+            remedy = "extend with one process, stop it, then resume with several"
+            raise check.fail("Store.extend", True, "several processes cannot extend", remedy)
         object.__setattr__(self, "path", Path(self.path))
         object.__setattr__(self, "process", (index, count))
 
     @classmethod
     def of(cls, value: Any) -> Self | None:
-        """None, a store, or the store that a path stands for."""
+        """Convert the argument ``store=`` of `simulate`.
+
+        Args:
+          value: a `Store`, a path or None.
+
+        Returns:
+          The store of a path; a `Store` and None are returned unchanged.
+
+        Raises:
+          ValueError: if it is none of these.
+        """
         return value if value is None or isinstance(value, cls) else cls(value)
 
     @property
     def directory(self) -> Path:
-        """The path as a `Path`."""
+        """Return the path as a `Path`."""
         return Path(self.path)
 
     def part(self, name: str) -> Self:
-        """The store of one of several runs that make up a study."""
+        """Return the store of one of the runs that make up a study.
+
+        Args:
+          name: of the run within the study.
+
+        Returns:
+          The store, in the directory parts/name of this one.
+        """
         return dataclasses.replace(self, path=self.directory / "parts" / name)

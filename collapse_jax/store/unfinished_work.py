@@ -1,4 +1,4 @@
-"""Unfinished work of a chain: files that a crash leaves whole, each replaced by the next."""
+"""Checkpoint the unfinished work of a chain, such as training, in files that survive a crash."""
 
 import re
 import shutil
@@ -15,21 +15,32 @@ _NAME = re.compile(r"(\d{6,})-(\w+)-([0-9a-f]{16})\.npy")
 
 
 class UnfinishedWork:
-    """A folder of the unfinished work of one chain.
+    """A folder with checkpoints of the unfinished work of one chain.
 
-    A file has generation, name and checksum in its name. One that does not agree with its
-    checksum is removed, and its work is done again. Work of the generation before is kept:
-    the state after it may not be on the disk yet.
+    The name of a file holds generation, name of the work and checksum. A file that disagrees
+    with its checksum is removed, and the work is done again. Files of the previous generation
+    stay, since the chain's state after that generation may not be on disk yet.
 
     Args:
-      folder: made on first use.
+      folder: created by the first `save`.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, generation: int, name: str) -> Sequence[np.ndarray] | None:
-        """The arrays kept under a name, None if there are none."""
+    def load(self, generation: int, name: str) -> Sequence[np.ndarray] | None:
+        """Read the last checkpoint of a piece of work; remove damaged and outdated files.
+
+        Args:
+          generation: of the work.
+          name: of the work.
+
+        Returns:
+          The arrays of the last `save`, or None without an undamaged one.
+
+        Raises:
+          StoreError: if a file cannot be read.
+        """
         found = None
         for path in self._paths():
             parts = _NAME.fullmatch(path.name)
@@ -45,11 +56,16 @@ class UnfinishedWork:
         with found.open("rb") as file:
             return list(read_arrays(file))
 
-    def keep(self, generation: int, name: str, arrays: Sequence[np.ndarray]) -> None:
-        """Write arrays, then remove what was kept under that name before.
+    def save(self, generation: int, name: str, arrays: Sequence[np.ndarray]) -> None:
+        """Write a checkpoint, then remove the earlier one of the same work.
+
+        Args:
+          generation: of the work.
+          name: of the work, in letters, digits and underscores.
+          arrays: the checkpoint.
 
         Raises:
-          StoreError: if the disk is full, say.
+          StoreError: if it cannot be written, for example because the disk is full.
         """
         kind = f"{generation:06d}-{name}-"
         before = [path for path in self._paths() if path.name.startswith(kind)]
@@ -68,7 +84,7 @@ class UnfinishedWork:
             one.unlink()
 
     def clear(self) -> None:
-        """Remove the folder."""
+        """Remove the folder with all checkpoints."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:

@@ -1,8 +1,8 @@
-"""For tests: rules that your own classes must keep, and assertions about random results.
+"""Test user-defined classes against the rules of chains, and random results against laws.
 
 `check_family`, `check_policy` and `check_source` name the rule that a class breaks. The
-statistical assertions state how often they are wrong and what they detect. Hypothesis
-strategies are in `collapse_jax.testing.strategies`.
+statistical assertions state their false-fail rate and their smallest detectable effect.
+Hypothesis strategies are in `collapse_jax.testing.strategies`.
 """
 
 from collapse_jax.testing.families import check_family

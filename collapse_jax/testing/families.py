@@ -1,4 +1,4 @@
-"""`check_family`: whether a family of one's own keeps the rules that chains rely on."""
+"""Check that a user-defined family follows the rules that chains rely on."""
 
 import dataclasses
 from typing import Any
@@ -11,6 +11,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import Samples
 from collapse_jax.core.family import AbstractFamily
 from collapse_jax.core.source import AbstractSource
+from collapse_jax.core.state import InitialGeneration
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.policies import Replace
 from collapse_jax.random.keys import Keys
@@ -26,9 +27,9 @@ from collapse_jax.testing.rules import (
     single_key,
 )
 
-_MANY = 64  # times num_samples: rows of a refit
-_CHAINS = 256
-_SHARE = 0.25  # of a standard deviation: how far a refit may be off on average
+_MANY = 64  # rows of a refit, as a multiple of num_samples
+_CHAINS = 256  # number of refits; their mean has a noise of 1/16 standard deviation
+_SHARE = 0.25  # allowed mean error of a refit, in standard deviations: four times that noise
 
 
 def check_family(
@@ -40,36 +41,36 @@ def check_family(
     exchangeable: bool = True,
     key: int = 0,
 ) -> list[str]:
-    """Check that a family keeps the rules, on a source whose rows it models.
+    """Check that a family follows the rules, on a source whose rows it models.
 
     "traceable"      jax can trace every method.
-    "shapes"         params, corpus and status keep structure, shapes and dtypes.
-    "deterministic"  the same keys give the same bits: nothing is random but by `keys`.
-    "size"           `draw` returns as many rows as asked for, static or traced.
+    "shapes"         params, corpus and status preserve structure, shapes and dtypes.
+    "deterministic"  the same keys give the same bits: all randomness comes from `keys`.
+    "size"           `draw` returns as many rows as requested, by a static or traced size.
     "randomness"     another chain or generation gets other rows.
-    "weights"        slots of weight 0 never matter (families whose corpus is `Samples`).
-    "order"          nor does the order of rows, to 1 % of a variable's spread.
+    "weights"        slots of weight 0 have no influence (families whose corpus is `Samples`).
+    "order"          the order of rows has no influence, to 1 % of a variable's spread.
     "variables"      `measure` returns arrays with names for their axes.
-    "status"         a code of 0 to 3; a model of status 0 has no NaN, not even one fitted to
-                     equal rows.
+    "status"         the status is 0, 1, 2 or 3; with status 0 no variable is NaN, also in a fit
+                     to equal rows.
     "chains"         a chain is the same to the bit in a smaller run.
-    "consistency"    a model refitted to very many of its own rows is itself: on average over
-                     256 chains each finite float variable moves by less than a quarter of its
-                     standard deviation at `num_samples` rows.
+    "consistency"    a model refitted to very many of its own rows stays the same: on average
+                     over 256 chains each finite float variable moves by less than a quarter of
+                     its standard deviation at `num_samples` rows.
 
     Args:
       family: the family.
-      source: original rows for it.
+      source: of original rows for the family.
       num_samples: rows of a corpus.
-      consistent: whether "consistency" applies; not for smoothing, shrinkage, biased sampling.
-      exchangeable: whether "order" applies; not for fits that go through the rows in turn.
-      key: of all random numbers.
+      consistent: whether "consistency" applies; False for smoothing, shrinkage, biased sampling.
+      exchangeable: whether "order" applies; False for fits that process the rows sequentially.
+      key: seed of all random numbers.
 
     Returns:
-      The rules that were checked.
+      Names of the rules that were checked.
 
     Raises:
-      BrokenRuleError: naming the first rule that is broken.
+      BrokenRuleError: naming the first broken rule.
     """
     chain = Chain(family, source, Replace(num_samples))
     checker = _Checker(chain, num_samples, key)
@@ -93,7 +94,7 @@ def check_family(
 
 
 class _Checker:
-    """One method per rule."""
+    """The checks, one method per rule."""
 
     def __init__(self, chain: Chain, size: int, key: int) -> None:
         self._chain = chain
@@ -116,7 +117,7 @@ class _Checker:
         self._params = self._family.fit(keys_of(self._key, 0), self._corpus, None, None).params
 
     def _refit_shapes(self) -> Any:
-        """Shapes of the params of a fit that follows another."""
+        """Return the shapes of the params of a fit that follows another."""
 
         def refit(chain_key: Any) -> Any:
             keys = Keys(chain_key, jnp.int32(0))
@@ -134,9 +135,11 @@ class _Checker:
         return self._first_of(self._params, self._corpus)
 
     def _first_of(self, params: Any, corpus: Any) -> Any:
-        """Generation 0 as a chain keeps it for this family."""
-        corpus = corpus if self._family.uses_first_corpus else None
-        return (params, corpus) if self._family.uses_first else None
+        """Return generation 0 as a chain retains it for this family."""
+        needs = self._family.needs
+        if not (needs.generation0 or needs.generation0_corpus):
+            return None
+        return InitialGeneration(params, corpus if needs.generation0_corpus else None)
 
     def _draw(self, keys: Any, size: Any, capacity: int) -> Any:
         return self._family.draw(keys, self._params, size, capacity, self._first())
@@ -145,7 +148,7 @@ class _Checker:
         return self._family.measure(params, corpus, self._chain.source, self._first())
 
     def _fitted(self, corpus: Any) -> dict[str, np.ndarray]:
-        """The variables of a fit to a corpus."""
+        """Return the variables of a fit to a corpus."""
 
         def run(given: Any) -> Any:
             fit = self._family.fit(keys_of(self._key, 0), given, None, None)
@@ -176,7 +179,7 @@ class _Checker:
             rows = jnp.where(empty.reshape(shape), junk, padded.rows)
             found.append(self._fitted(dataclasses.replace(padded, rows=rows)))
         if not same_bits(*found):
-            detail = "what stands in slots of weight 0 changed the fit; use corpus.weights"
+            detail = "rows in slots of weight 0 changed the fit; use corpus.weights"
             raise BrokenRuleError("weights", detail)
 
     def order(self) -> None:
@@ -189,7 +192,7 @@ class _Checker:
             pair = value.astype(np.float64), other[name].astype(np.float64)
             gap = np.abs(np.subtract(*pair, out=np.zeros(value.shape), where=pair[0] != pair[1]))
             if np.any(gap > 0.01 * spread.get(name, 0) + 1e-4 * (1 + np.abs(value))):
-                detail = f"{name} changed when the rows were turned round"
+                detail = f"{name} changed when the order of rows was reversed"
                 raise BrokenRuleError("order", detail)
 
     def variables(self) -> None:
@@ -199,12 +202,15 @@ class _Checker:
                 "variables", "measure must return a dict of arrays that is not empty"
             )
         for name, value in found.items():
-            axes = self._family.axes.get(name, ())
+            quantity = self._family.quantities.get(name)
+            axes = () if quantity is None else quantity.dims
             if name == "status":
-                raise BrokenRuleError("variables", "'status' is a name of the engine's own")
+                raise BrokenRuleError(
+                    "variables", "'status' is reserved for the engine; use another name"
+                )
             if not hasattr(value, "ndim") or value.ndim != len(axes):
                 shown = getattr(value, "shape", type(value).__name__)
-                detail = f"{name} is {shown} and has names for {len(axes)} axes; see `axes`"
+                detail = f"{name} is {shown} and `axes` names {len(axes)} axes; name every axis"
                 raise BrokenRuleError("variables", detail)
 
     def status(self) -> None:
@@ -217,12 +223,12 @@ class _Checker:
             code = int(fit.status)
             if code not in (0, 1, 2, 3):
                 raise BrokenRuleError(
-                    "status", f"{name}: {code} is no status; it must be 0, 1, 2 or 3"
+                    "status", f"{name}: {code} is not a status; it must be 0, 1, 2 or 3"
                 )
             values = self._measures(fit.params, corpus)
             bad = [name for name, value in values.items() if np.any(_is_nan(value))]
             if code == 0 and bad:
-                detail = f"{name}: {bad[0]} is NaN though the status says ok (0); return 1 or 2"
+                detail = f"{name}: {bad[0]} is NaN although the status is 0 (ok); return 1 or 2"
                 raise BrokenRuleError("status", detail)
 
     def chains(self) -> None:
@@ -238,9 +244,9 @@ class _Checker:
         return {name: np.std(value, axis=0) for name, value in values.items()}
 
     def _refits(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Float variables of fits to `num_samples` rows, and of refits to many rows of each.
+        """Return float variables of fits to `num_samples` rows, and of refits to many rows of each.
 
-        Without infinite ones, such as the log of model 0's distance from itself.
+        Infinite variables are left out, such as the log of model 0's distance from itself.
         """
         family, many = self._family, _MANY * self._size
 
@@ -277,7 +283,7 @@ class _Checker:
                 detail = (
                     f"refitted to {_MANY * self._size:,} rows of the model, {name} moves by "
                     f"{np.max(np.abs(drift)):.3g} on average, its standard deviation being "
-                    f"{np.max(spread):.3g}; fit and draw must be of one law"
+                    f"{np.max(spread):.3g}; fit and draw must describe the same law"
                 )
                 raise BrokenRuleError("consistency", detail)
 

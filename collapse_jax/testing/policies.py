@@ -1,4 +1,4 @@
-"""`check_policy`: whether a policy of one's own keeps the rules that chains rely on."""
+"""Check that a user-defined policy follows the rules that chains rely on."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from collapse_jax.testing.rules import (
     single_key,
 )
 
-_LAW = np.array([0.4, 0.3, 0.0, 0.2, 0.1])  # a state that no row may be in
+_LAW = np.array([0.4, 0.3, 0.0, 0.2, 0.1])  # state 2 has probability zero
 
 
 def check_policy(
@@ -34,29 +34,30 @@ def check_policy(
     num_generations: int = 4,
     key: int = 0,
 ) -> list[str]:
-    """Check that a policy keeps the rules, by default for states and for real rows.
+    """Check that a policy follows the rules, by default for states and for real rows.
 
     "traceable"      jax can trace `init` and `next`.
-    "shapes"         corpus and memory keep structure, shapes and dtypes.
+    "shapes"         corpus and memory preserve structure, shapes and dtypes.
     "deterministic"  the same keys give the same bits.
     "sizes"          D_g holds `size(g)` rows, or all rows so far (fewer where a verifier
                      refuses), in at most `capacity` slots.
-    "rows"           no row is in a state of probability zero, no real row is NaN.
+    "rows"           no row is in a state of probability zero, and real rows are finite.
     "randomness"     another chain gets another corpus.
     "chains"         a chain is the same to the bit in a smaller run.
 
     Args:
       policy: the policy, for runs of `num_generations`.
-      family: what is fitted; None for `Discrete` with labels and `Gaussian` with rows.
-      source: its original rows; None where `family` is.
-      num_generations: how many generations are made.
-      key: of all random numbers.
+      family: to fit to the corpora; None for `Discrete` with labels and `Gaussian` with rows.
+      source: of original rows for `family`; both or neither are None.
+      num_generations: number of generations to simulate.
+      key: seed of all random numbers.
 
     Returns:
-      The rules that were checked.
+      Names of the rules that were checked.
 
     Raises:
-      BrokenRuleError: naming the first rule that is broken.
+      BrokenRuleError: naming the first broken rule.
+      ValueError: if the policy does not fit `num_generations`.
     """
     policy.validate(num_generations)
     states, normal = Categorical(_LAW), Normal(0.0, 1.0)
@@ -72,7 +73,7 @@ def check_policy(
 
 
 def _check(chain: Chain, num_generations: int, key: int) -> None:
-    """Every rule, on one chain."""
+    """Check every rule on one chain."""
     chain_key = single_key(key, 0)
     start = shapes(lambda given: chain.init(given, num_generations), chain_key)
     after = shapes(chain.step, chain_key, jnp.int32(1), start)
@@ -102,12 +103,12 @@ def _check_corpus(chain: Chain, generation: int, corpus: Any, num_generations: i
     sizes = chain.policy.sizes(num_generations)
     found, size, pool = int(corpus.size), int(sizes[generation]), int(sizes[: generation + 1].sum())
     if found not in (size, pool) and not (chain.policy.verifier is not None and found < pool):
-        detail = f"D_{generation} holds {found} rows, size({generation}) says {size}"
+        detail = f"D_{generation} holds {found} rows; size({generation}) is {size}"
         raise BrokenRuleError("sizes", detail)
     if isinstance(corpus, Samples):
         room = chain.policy.capacity(num_generations)
         if corpus.capacity > room:
-            detail = f"D_{generation} has {corpus.capacity} slots, `capacity` says {room}"
+            detail = f"D_{generation} has {corpus.capacity} slots; `capacity` is {room}"
             raise BrokenRuleError("sizes", detail)
         rows = np.asarray(corpus.rows)[np.asarray(corpus.full_weights()) > 0]
     elif hasattr(corpus, "counts"):

@@ -1,4 +1,4 @@
-"""Rules that classes of a user's own must keep, and what is common to checking them."""
+"""Provide the checks that `check_family`, `check_policy` and `check_source` share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,11 @@ from collapse_jax.random.threefry import as_key
 
 
 class BrokenRuleError(AssertionError):
-    """A rule that a class does not keep, by name.
+    """The error for a class that breaks a rule.
+
+    Args:
+      rule: name of the rule, also the attribute `rule`.
+      detail: how the class breaks the rule.
 
     >>> import jax.numpy as jnp
     >>> import collapse_jax as cj
@@ -32,17 +36,45 @@ class BrokenRuleError(AssertionError):
 
 
 def keys_of(key: int, chain: int, generation: int = 0) -> Keys:
-    """The random numbers of a chain in a generation."""
+    """Return the random numbers of a chain in a generation.
+
+    Args:
+      key: seed of the run.
+      chain: index of the chain.
+      generation: index of the generation.
+
+    Returns:
+      The keys that a chain passes to families, policies and sources.
+    """
     return Keys(single_key(key, chain), jnp.int32(generation))
 
 
 def single_key(key: int, chain: int) -> Key[Array, ""]:
-    """The key of a chain."""
+    """Return the key of a chain.
+
+    Args:
+      key: seed of the run.
+      chain: index of the chain.
+
+    Returns:
+      A typed jax key.
+    """
     return chain_key(as_key(key), jnp.int32(chain))
 
 
 def shapes(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Shapes of what a function returns; it must be traceable by jax."""
+    """Trace a function and return the shapes of its result.
+
+    Args:
+      function: to trace.
+      arguments: of the function.
+
+    Returns:
+      The result as a pytree of shapes and dtypes.
+
+    Raises:
+      BrokenRuleError: for rule "traceable", if jax cannot trace the function.
+    """
     try:
         return jax.eval_shape(function, *arguments)
     except Exception as error:
@@ -51,7 +83,17 @@ def shapes(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def require_same_shapes(rule: str, one: Any, other: Any, what: str) -> None:
-    """Two pytrees of shapes must have one structure, and leaves of one shape and dtype."""
+    """Check that two pytrees have equal structure, and leaves of equal shapes and dtypes.
+
+    Args:
+      rule: name of the rule.
+      one: pytree of shapes, before.
+      other: pytree of shapes, after.
+      what: cause of the change, for the message.
+
+    Raises:
+      BrokenRuleError: if they differ.
+    """
     if jax.tree.structure(one) != jax.tree.structure(other):
         raise BrokenRuleError(rule, f"{what} changes its structure")
     for before, after in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
@@ -61,21 +103,41 @@ def require_same_shapes(rule: str, one: Any, other: Any, what: str) -> None:
 
 
 def require_deterministic(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns, the same bits whenever it is traced."""
+    """Trace and run a function twice, and check that both results have the same bits.
+
+    Args:
+      function: to run.
+      arguments: of the function.
+
+    Returns:
+      The result.
+
+    Raises:
+      BrokenRuleError: for rule "deterministic", if the results differ.
+    """
 
     def trace() -> Any:
-        return jax.jit(lambda *given: function(*given))(*arguments)  # a new function each time
+        # A new function each time, since jit would reuse the trace of an old one.
+        return jax.jit(lambda *given: function(*given))(*arguments)
 
     one, other = trace(), trace()
     if not same_bits(one, other):
         raise BrokenRuleError(
-            "deterministic", "equal arguments gave different results; take all chance from keys"
+            "deterministic", "equal arguments gave different results; use only `keys`"
         )
     return one
 
 
 def same_bits(one: Any, other: Any) -> bool:
-    """Whether all leaves are equal, NaN to NaN."""
+    """Tell whether all leaves of two pytrees have the same bits.
+
+    Args:
+      one: pytree of arrays.
+      other: pytree of the same structure.
+
+    Returns:
+      True if they have.
+    """
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     return all(np.array_equal(_bits(first), _bits(second)) for first, second in pairs)
 
@@ -88,7 +150,15 @@ def _bits(leaf: Any) -> np.ndarray:
 
 
 def require_size(draw: Callable[[Any, int], AbstractCorpus], number: int) -> None:
-    """draw(size, capacity) must hold `size` rows, whether that is static or traced."""
+    """Check that `draw(size, capacity)` returns `size` rows, for a static and a traced size.
+
+    Args:
+      draw: function to check.
+      number: largest size, rows.
+
+    Raises:
+      BrokenRuleError: for rule "size", if there are other rows or too many slots.
+    """
     few = max(number - 3, 1)
     for size in (number, few):
         for name, made in (
@@ -96,15 +166,24 @@ def require_size(draw: Callable[[Any, int], AbstractCorpus], number: int) -> Non
             ("traced", jax.jit(lambda n: draw(n, number))(jnp.int32(size))),
         ):
             if int(made.size) != size:
-                detail = f"{size} rows were asked for (size {name}), {int(made.size)} came"
+                detail = f"{size} rows were requested (size {name}), {int(made.size)} returned"
                 raise BrokenRuleError("size", detail)
             if isinstance(made, Samples) and made.capacity > number:
-                detail = f"capacity {number} was allowed, {made.capacity} slots came"
+                detail = f"capacity {number} was requested, {made.capacity} slots returned"
                 raise BrokenRuleError("size", detail)
 
 
 def require_random(draw: Callable[[Keys], Any], key: int, what: str) -> None:
-    """Other chains and other generations must get other numbers."""
+    """Check that other chains and generations get other random numbers.
+
+    Args:
+      draw: function of `Keys`.
+      key: seed of the run.
+      what: name of the result, for the message.
+
+    Raises:
+      BrokenRuleError: for rule "randomness", if two results are equal.
+    """
     program = jax.jit(draw)
     base = program(keys_of(key, 0, 1))
     for name, keys in (("chain", keys_of(key, 1, 1)), ("generation", keys_of(key, 0, 2))):

@@ -1,4 +1,4 @@
-"""`check_source`: whether a source of one's own keeps the rules that chains rely on."""
+"""Check that a user-defined source follows the rules that chains rely on."""
 
 from typing import Any
 
@@ -20,30 +20,30 @@ from collapse_jax.testing.rules import (
 )
 from collapse_jax.testing.statistics import FALSE_FAIL, frequency_evidence, same_law_evidence
 
-_CHAINS = 4000
+_CHAINS = 4000  # draws per statistical test
 
 
 def check_source(source: AbstractSource, *, num_rows: int = 50, key: int = 0) -> list[str]:
-    """Check that a source keeps the rules.
+    """Check that a source follows the rules.
 
     "traceable"      jax can trace `draw`.
     "deterministic"  the same keys give the same bits.
-    "size"           `draw` returns as many rows as asked for, static or traced.
+    "size"           `draw` returns as many rows as requested, by a static or traced size.
     "kind"           rows are finite vectors of `row_dim`, or labels below `num_states`.
-    "randomness"     another chain or generation gets other rows (but for all of finite data).
+    "randomness"     another chain or generation gets other rows (except all of finite data).
     "law"            counts, labels and `law` agree, or moments and drawn rows: tests with
                      false-fail rate 1e-9 at 4,000 chains.
 
     Args:
       source: the source.
       num_rows: rows of a draw.
-      key: of all random numbers.
+      key: seed of all random numbers.
 
     Returns:
-      The rules that were checked.
+      Names of the rules that were checked.
 
     Raises:
-      BrokenRuleError: naming the first rule that is broken.
+      BrokenRuleError: naming the first broken rule.
 
     >>> import jax.numpy as jnp
     >>> import collapse_jax as cj
@@ -83,7 +83,7 @@ def _check_kind(source: AbstractSource, samples: Samples) -> None:
     rows = np.asarray(samples.absolute_rows)
     if (source.num_states is None) == (source.row_dim is None):
         raise BrokenRuleError(
-            "kind", "exactly one of num_states (labels) and row_dim (vectors) is set"
+            "kind", "set exactly one of num_states (labels) and row_dim (vectors)"
         )
     if source.num_states is not None:
         labels = rows.dtype.kind == "i" and rows.ndim == 1
@@ -99,7 +99,7 @@ def _check_kind(source: AbstractSource, samples: Samples) -> None:
 
 
 def _over_chains(function: Any, key: int, first: int = 0) -> Any:
-    """What a function of keys gives for many chains."""
+    """Evaluate a function of keys for many chains."""
     chains = first + jnp.arange(_CHAINS)
     return jax.jit(jax.vmap(lambda c: function(keys_of(key, c))))(chains)
 
@@ -148,9 +148,9 @@ def _check_moments(source: MomentsSource, num_rows: int, key: int) -> None:
     for name, (one, other) in pairs.items():
         both = [np.asarray(value, np.float64) for value in (one, other)]
         if not all(np.all(np.isfinite(value)) for value in both):
-            continue  # fewer rows than axes
+            continue  # with fewer rows than axes the determinant is 0
         if np.ptp(np.concatenate(both)) < 1e-4 * (1 + np.max(np.abs(both[0]))):
-            continue  # all of finite data: no chance in it
+            continue  # all of finite data, without randomness
         evidence = same_law_evidence(both[0], both[1])
         if evidence.p_value < FALSE_FAIL:
             detail = f"draw and draw_moments differ in {name}: {evidence.message}"

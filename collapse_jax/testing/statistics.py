@@ -1,4 +1,4 @@
-"""Statistical tests with a stated false-fail rate and a smallest detectable effect."""
+"""Test random results, with a stated false-fail rate and smallest detectable effect."""
 
 import math
 from collections.abc import Callable
@@ -7,20 +7,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 FALSE_FAIL = 1e-9
-"""Of one assertion: a suite of a thousand fails by chance once in a million runs."""
+"""Probability that one assertion fails by chance: once in a million runs of a thousand."""
 POWER = 0.99
-_FEWEST = 1000
-_FEWEST_EXPECTED = 10
+"""Probability with which the smallest detectable effect fails an assertion."""
+_FEWEST = 1000  # draws; with fewer the asymptotic laws of the statistics are inaccurate
+_FEWEST_EXPECTED = 10  # draws per cell, for the asymptotic law of chi-square
 
 
 class Evidence(NamedTuple):
-    """What independent draws say of a claim.
+    """The evidence of independent draws about a claim.
 
     Attributes:
-      p_value: chance of data as far off as these if the claim is right.
-      draws: how many draws it rests on.
-      detectable: the smallest effect that fails with probability 0.99.
-      effect: what `detectable` measures.
+      p_value: probability of data at least as extreme if the claim is true.
+      draws: number of draws.
+      detectable: smallest effect that fails with probability 0.99.
+      effect: the quantity that `detectable` measures.
       message: the finding in words.
 
     >>> import numpy as np
@@ -40,7 +41,17 @@ class Evidence(NamedTuple):
     message: str
 
     def check(self, false_fail: float) -> float:
-        """`detectable`, or AssertionError if the claim is refused at this rate."""
+        """Assert that the claim is not refused.
+
+        Args:
+          false_fail: probability of refusing a true claim.
+
+        Returns:
+          `detectable`.
+
+        Raises:
+          AssertionError: if the p-value is below `false_fail`.
+        """
         if not self.p_value >= false_fail:
             raise AssertionError(f"{self.message} (false-fail rate {false_fail:g})")
         return self.detectable
@@ -62,7 +73,18 @@ def _draws(values: Any) -> np.ndarray:
 
 
 def mean_evidence(values: Any, expected: float, false_fail: float = FALSE_FAIL) -> Evidence:
-    """Whether independent draws have this expectation: a z-test.
+    """Test whether independent draws have an expectation, by a z-test.
+
+    Args:
+      values: [draw], at least 1,000 of them.
+      expected: the expectation.
+      false_fail: rate at which `detectable` and the message are given.
+
+    Returns:
+      The evidence; the effect is the bias of the mean, in the unit of `values`.
+
+    Raises:
+      AssertionError: if there are too few draws, or one is not finite.
 
     >>> import numpy as np
     >>> from collapse_jax.testing import mean_evidence
@@ -90,7 +112,18 @@ def mean_evidence(values: Any, expected: float, false_fail: float = FALSE_FAIL) 
 def law_evidence(
     values: Any, cdf: Callable[[np.ndarray], np.ndarray], false_fail: float = FALSE_FAIL
 ) -> Evidence:
-    """Whether draws have a continuous law with this distribution function (Kolmogorov).
+    """Test whether draws have a continuous law, by Kolmogorov's test.
+
+    Args:
+      values: [draw], at least 1,000 of them.
+      cdf: the distribution function, of arrays.
+      false_fail: rate at which `detectable` and the message are given.
+
+    Returns:
+      The evidence; the effect is a gap between distribution functions, in [0, 1].
+
+    Raises:
+      AssertionError: if there are too few draws, or one is not finite.
 
     >>> import numpy as np
     >>> from collapse_jax.testing import law_evidence
@@ -107,7 +140,18 @@ def law_evidence(
 
 
 def same_law_evidence(one: Any, other: Any, false_fail: float = FALSE_FAIL) -> Evidence:
-    """Whether two independent samples have one law (Kolmogorov and Smirnov).
+    """Test whether two independent samples have the same law, by Kolmogorov and Smirnov's test.
+
+    Args:
+      one: [draw], at least 1,000 of them.
+      other: [draw], at least 1,000 of them.
+      false_fail: rate at which `detectable` and the message are given.
+
+    Returns:
+      The evidence; the effect is a gap between distribution functions, in [0, 1].
+
+    Raises:
+      AssertionError: if there are too few draws, or one is not finite.
 
     >>> import numpy as np
     >>> from collapse_jax.testing import same_law_evidence
@@ -128,7 +172,7 @@ def _distance_evidence(distance: float, share: float, draws: int, false_fail: fl
 
     root = math.sqrt(share)
     critical = float(special.kolmogi(false_fail)) / root
-    # Massart's bound on how far below the true distance the observed one may lie.
+    # Massart's inequality bounds how far the observed distance may lie below the true one.
     return Evidence(
         p_value=float(special.kolmogorov(distance * root)),
         draws=draws,
@@ -139,10 +183,21 @@ def _distance_evidence(distance: float, share: float, draws: int, false_fail: fl
 
 
 def frequency_evidence(counts: Any, probabilities: Any, false_fail: float = FALSE_FAIL) -> Evidence:
-    """Whether cells were hit with these probabilities: Pearson's chi-square.
+    """Test whether cells were hit with given probabilities, by Pearson's chi-square test.
 
-    Cells that expect fewer than 10 draws are taken together; one hit where the
-    probability is zero refuses the claim.
+    Cells with fewer than 10 expected draws are merged. A single hit where the probability is
+    zero refuses the claim.
+
+    Args:
+      counts: [cell], hits, at least 1,000 in total.
+      probabilities: [cell], proportional to the probabilities.
+      false_fail: rate at which `detectable` and the message are given.
+
+    Returns:
+      The evidence; the effect is the root mean square of relative deviations.
+
+    Raises:
+      AssertionError: if there are too few draws.
 
     >>> from collapse_jax.testing import frequency_evidence
     >>> frequency_evidence([5_020, 4_980], [0.5, 0.5]).p_value > 0.5
@@ -183,10 +238,10 @@ def assert_mean(values: Any, expected: float, *, false_fail: float = FALSE_FAIL)
       values: [draw], at least 1,000 of them, of a law whose mean is nearly normal at that
         number.
       expected: the expectation.
-      false_fail: chance of failing though the expectation is right.
+      false_fail: probability of failing although the expectation is right.
 
     Returns:
-      The smallest bias that is caught with probability 0.99.
+      The smallest bias that is detected with probability 0.99, in the unit of `values`.
 
     Raises:
       AssertionError: if the mean is too far away, or there are too few draws.
@@ -194,7 +249,7 @@ def assert_mean(values: Any, expected: float, *, false_fail: float = FALSE_FAIL)
     >>> import numpy as np
     >>> from collapse_jax.testing import assert_mean
     >>> draws = np.random.default_rng(0).normal(size=10_000)
-    >>> round(assert_mean(draws, 0.0), 3)  # it would have caught this much
+    >>> round(assert_mean(draws, 0.0), 3)  # the smallest detectable effect
     0.084
     """
     return mean_evidence(values, expected, false_fail).check(false_fail)
@@ -208,10 +263,10 @@ def assert_law(
     Args:
       values: [draw], at least 1,000.
       cdf: the distribution function, of arrays.
-      false_fail: chance of failing though the law is right.
+      false_fail: probability of failing although the law is right.
 
     Returns:
-      The gap between distribution functions that is caught with probability 0.99.
+      The gap between distribution functions that is detected with probability 0.99, in [0, 1].
 
     Raises:
       AssertionError: if the gap is too large, or there are too few draws.
@@ -220,22 +275,22 @@ def assert_law(
     >>> from collapse_jax.testing import assert_law
     >>> from scipy import special
     >>> draws = np.random.default_rng(0).normal(size=10_000)
-    >>> round(assert_law(draws, special.ndtr), 3)  # it would have caught this much
+    >>> round(assert_law(draws, special.ndtr), 3)  # the smallest detectable effect
     0.048
     """
     return law_evidence(values, cdf, false_fail).check(false_fail)
 
 
 def assert_same_law(one: Any, other: Any, *, false_fail: float = FALSE_FAIL) -> float:
-    """Assert that two independent samples have one law, by Kolmogorov and Smirnov's test.
+    """Assert that two independent samples have the same law, by Kolmogorov and Smirnov's test.
 
     Args:
       one: [draw], at least 1,000.
       other: [draw], at least 1,000.
-      false_fail: chance of failing though the laws agree; less if values are tied.
+      false_fail: probability of failing although the laws agree; smaller if values are tied.
 
     Returns:
-      The gap between distribution functions that is caught with probability 0.99.
+      The gap between distribution functions that is detected with probability 0.99, in [0, 1].
 
     Raises:
       AssertionError: if the gap is too large, or there are too few draws.
@@ -243,7 +298,7 @@ def assert_same_law(one: Any, other: Any, *, false_fail: float = FALSE_FAIL) -> 
     >>> import numpy as np
     >>> from collapse_jax.testing import assert_same_law
     >>> draws, others = np.random.default_rng(0).normal(size=(2, 10_000))
-    >>> round(assert_same_law(draws, others), 3)  # it would have caught this much
+    >>> round(assert_same_law(draws, others), 3)  # the smallest detectable effect
     0.068
     """
     return same_law_evidence(one, other, false_fail).check(false_fail)
@@ -253,18 +308,18 @@ def assert_frequencies(counts: Any, probabilities: Any, *, false_fail: float = F
     """Assert that cells were hit with these probabilities, by Pearson's chi-square test.
 
     Args:
-      counts: [cell], hits, at least 1,000 in all.
+      counts: [cell], hits, at least 1,000 in total.
       probabilities: [cell].
-      false_fail: chance of failing though the probabilities are right.
+      false_fail: probability of failing although the probabilities are right.
 
     Returns:
-      The root mean square of relative deviations that is caught with probability 0.99.
+      The root mean square of relative deviations that is detected with probability 0.99.
 
     Raises:
       AssertionError: if the deviation is too large, or there are too few draws.
 
     >>> from collapse_jax.testing import assert_frequencies
-    >>> round(assert_frequencies([5_020, 4_980], [0.5, 0.5]), 3)  # it would have caught this much
+    >>> round(assert_frequencies([5_020, 4_980], [0.5, 0.5]), 3)  # the smallest detectable effect
     0.084
     """
     return frequency_evidence(counts, probabilities, false_fail).check(false_fail)

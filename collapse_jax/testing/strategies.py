@@ -1,8 +1,8 @@
-"""Hypothesis strategies: laws, sources, families, policies, schedules, corpora, whole chains.
+"""Provide Hypothesis strategies for laws, sources, families, policies, corpora and chains.
 
-Sizes come from short menus, since every new shape is a new compilation; numbers are drawn
-freely. All values are dyadic and of order one, so that sums of a few of them carry no
-rounding and a failing example prints well.
+Sizes come from short lists, since every new shape is compiled; values vary freely. All values
+are dyadic and of order one, so that sums of a few of them are exact and failing examples are
+readable.
 
 >>> from hypothesis import given
 >>> from collapse_jax.testing import strategies
@@ -29,32 +29,63 @@ from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing
 from collapse_jax.sources import Categorical, Empirical, Normal
 
 STATES = (2, 3, 5)
+"""Numbers of states."""
 SHAPES = ((5, 1), (6, 3))
+"""Shapes [row, dim] of tables of rows."""
 SIZES = (2, 7)
+"""Rows of a corpus of `Fresh`."""
 
 _moments_of = jax.jit(moments_of)
 
 
 def seeds() -> st.SearchStrategy[int]:
-    """Keys for `simulate`. Never put a statistical tolerance behind a drawn seed."""
+    """Draw keys of `simulate`.
+
+    Do not combine drawn keys with statistical tolerances: Hypothesis searches for failures.
+
+    Returns:
+      A strategy of ints in [0, 2^31).
+    """
     return st.integers(0, 2**31 - 1)
 
 
 def numbers(largest: float = 8.0) -> st.SearchStrategy[float]:
-    """Multiples of 1/64 in [-largest, largest]."""
+    """Draw multiples of 1/64 in [-largest, largest].
+
+    Args:
+      largest: bound of the absolute value.
+
+    Returns:
+      A strategy of floats.
+    """
     most = int(64 * largest)
     return st.integers(-most, most).map(lambda n: n / 64)
 
 
 def tables(shapes: tuple[tuple[int, ...], ...] = SHAPES) -> st.SearchStrategy[np.ndarray]:
-    """float32 rows [row, dim] of `numbers`."""
+    """Draw float32 tables [row, dim] of `numbers`.
+
+    Args:
+      shapes: to choose from.
+
+    Returns:
+      A strategy of arrays.
+    """
     return st.sampled_from(shapes).flatmap(
         lambda shape: arrays.arrays(np.float32, shape, elements=numbers())
     )
 
 
 def laws(num_states: int | None = None, *, positive: bool = False) -> st.SearchStrategy[np.ndarray]:
-    """Probability vectors [state] in float64, with zeros unless `positive`."""
+    """Draw probability vectors [state] in float64.
+
+    Args:
+      num_states: number of states; None for 2, 3 or 5.
+      positive: whether all probabilities are positive.
+
+    Returns:
+      A strategy of arrays, each with sum 1.
+    """
     states = st.sampled_from(STATES) if num_states is None else st.just(num_states)
     weights = st.integers(1 if positive else 0, 64)
     return (
@@ -65,7 +96,14 @@ def laws(num_states: int | None = None, *, positive: bool = False) -> st.SearchS
 
 
 def shares(num: int) -> st.SearchStrategy[tuple[float, ...]]:
-    """`num` shares that sum to 1, each a multiple of 1/16 of it."""
+    """Draw shares that are multiples of 1/16 and sum to 1.
+
+    Args:
+      num: number of shares.
+
+    Returns:
+      A strategy of tuples of floats.
+    """
     cuts = st.lists(st.integers(0, 16), min_size=num - 1, max_size=num - 1).map(sorted)
     return cuts.map(lambda c: tuple(np.diff([0, *c, 16]) / 16))
 
@@ -73,19 +111,41 @@ def shares(num: int) -> st.SearchStrategy[tuple[float, ...]]:
 def schedules(
     num_generations: int, sizes: tuple[int, ...] = (2, 3, 8)
 ) -> st.SearchStrategy[int | tuple[int, ...]]:
-    """Sizes of corpora: one number, or M_0 .. M_G."""
+    """Draw sizes of corpora: one number, or M_0 .. M_G.
+
+    Args:
+      num_generations: last generation G.
+      sizes: rows of a corpus, to choose from.
+
+    Returns:
+      A strategy of ints and tuples of G + 1 ints.
+    """
     length = num_generations + 1
     size = st.sampled_from(sizes)
     return size | st.lists(size, min_size=length, max_size=length).map(tuple)
 
 
 def categoricals(num_states: int | None = None) -> st.SearchStrategy[Categorical]:
-    """Sources of labels."""
+    """Draw sources of labels.
+
+    Args:
+      num_states: number of states; None for 2, 3 or 5.
+
+    Returns:
+      A strategy of `Categorical`.
+    """
     return laws(num_states).map(Categorical)
 
 
 def normals(dim: int | None = None) -> st.SearchStrategy[Normal]:
-    """Normal sources, their covariance of any rank, the zero matrix included."""
+    """Draw normal sources, with covariances of any rank including 0.
+
+    Args:
+      dim: number of dimensions; None for 1 or 2.
+
+    Returns:
+      A strategy of `Normal`.
+    """
     dims = st.sampled_from((1, 2)) if dim is None else st.just(dim)
 
     def covariance(root: np.ndarray) -> Any:
@@ -103,24 +163,47 @@ def normals(dim: int | None = None) -> st.SearchStrategy[Normal]:
 
 
 def empirical_labels(num_rows: int = 7, num_states: int = 3) -> st.SearchStrategy[Any]:
-    """Finite data of labels."""
+    """Draw sources of finite labels.
+
+    Args:
+      num_rows: number of labels.
+      num_states: number of states, at most 10.
+
+    Returns:
+      A strategy of `Empirical`.
+    """
     rows = arrays.arrays(np.int32, num_rows, elements=st.integers(0, num_states - 1))
     names = tuple("abcdefghij"[:num_states])
     return rows.map(lambda labels: Empirical(labels, names=names))
 
 
 def empirical_rows(shape: tuple[int, int] = (7, 1)) -> st.SearchStrategy[Any]:
-    """Finite data of real rows."""
+    """Draw sources of finite real rows.
+
+    Args:
+      shape: [row, dim].
+
+    Returns:
+      A strategy of `Empirical`.
+    """
     return arrays.arrays(np.float64, shape, elements=numbers()).map(Empirical)
 
 
 def sources() -> st.SearchStrategy[AbstractSource]:
-    """Any source."""
+    """Draw sources of any kind above.
+
+    Returns:
+      A strategy of sources.
+    """
     return st.one_of(categoricals(), normals(), empirical_labels(), empirical_rows())
 
 
 def discretes() -> st.SearchStrategy[Discrete]:
-    """Discrete families, smoothed, tempered or cut, that resolve any source of labels."""
+    """Draw `Discrete`: smoothed, tempered or truncated, for any labels.
+
+    Returns:
+      A strategy of `Discrete`.
+    """
     return st.builds(
         Discrete,
         smoothing=st.sampled_from((0.0, 0.5, 1.0)),
@@ -132,7 +215,14 @@ def discretes() -> st.SearchStrategy[Discrete]:
 
 
 def gaussians(dim: int | None = None) -> st.SearchStrategy[Gaussian]:
-    """Gaussian families."""
+    """Draw `Gaussian`, both estimators, with and without sampling bias.
+
+    Args:
+      dim: number of dimensions; None for 1 or 2.
+
+    Returns:
+      A strategy of `Gaussian`.
+    """
     return st.builds(
         Gaussian,
         st.sampled_from((1, 2)) if dim is None else st.just(dim),
@@ -142,12 +232,23 @@ def gaussians(dim: int | None = None) -> st.SearchStrategy[Gaussian]:
 
 
 def families() -> st.SearchStrategy[Discrete | Gaussian]:
-    """Any family of the library."""
+    """Draw `Discrete` and `Gaussian` families.
+
+    Returns:
+      A strategy of families.
+    """
     return st.one_of(discretes(), gaussians())
 
 
 def mixings(num_samples: int = 8) -> st.SearchStrategy[Mixing]:
-    """Every kind of mixing policy, with constant shares."""
+    """Draw `Mixing` of every kind, with constant shares.
+
+    Args:
+      num_samples: rows of a corpus.
+
+    Returns:
+      A strategy of `Mixing`.
+    """
     return st.builds(
         lambda share, **given: Mixing(num_samples, *share, **given),
         shares(3),
@@ -158,7 +259,14 @@ def mixings(num_samples: int = 8) -> st.SearchStrategy[Mixing]:
 
 
 def policies(num_generations: int = 3) -> st.SearchStrategy[AbstractPolicy]:
-    """Any policy of the library, with one size or a schedule."""
+    """Draw policies, with one size or a schedule.
+
+    Args:
+      num_generations: last generation of a run.
+
+    Returns:
+      A strategy of policies.
+    """
     sizes = schedules(num_generations)
     return st.one_of(
         sizes.map(Replace),
@@ -170,7 +278,15 @@ def policies(num_generations: int = 3) -> st.SearchStrategy[AbstractPolicy]:
 
 
 def counts(num_states: int | None = None, largest: int = 1000) -> st.SearchStrategy[Counts]:
-    """Corpora of counts, none of them empty."""
+    """Draw corpora of counts, none of them empty.
+
+    Args:
+      num_states: number of states; None for 2, 3 or 5.
+      largest: largest count of a state.
+
+    Returns:
+      A strategy of `Counts`.
+    """
     states = st.sampled_from(STATES) if num_states is None else st.just(num_states)
     return (
         states.flatmap(lambda k: arrays.arrays(np.int32, k, elements=st.integers(0, largest)))
@@ -180,22 +296,47 @@ def counts(num_states: int | None = None, largest: int = 1000) -> st.SearchStrat
 
 
 def samples(shapes: tuple[tuple[int, ...], ...] = SHAPES) -> st.SearchStrategy[Samples]:
-    """Corpora of real rows, every slot full."""
+    """Draw corpora of real rows, with every slot in use.
+
+    Args:
+      shapes: [row, dim], to choose from.
+
+    Returns:
+      A strategy of `Samples`.
+    """
     return tables(shapes).map(lambda rows: Samples.of_rows(jnp.asarray(rows), len(rows)))
 
 
 def moments(dim: int = 1) -> st.SearchStrategy[Moments]:
-    """Corpora of moments, each that of some rows."""
+    """Draw corpora of moments, computed from rows.
+
+    Args:
+      dim: number of dimensions.
+
+    Returns:
+      A strategy of `Moments`.
+    """
     return samples(((5, dim),)).map(_moments_of)
 
 
 def corpora() -> st.SearchStrategy[Counts | Samples | Moments]:
-    """Any corpus."""
+    """Draw corpora of any kind above.
+
+    Returns:
+      A strategy of corpora.
+    """
     return st.one_of(counts(), samples(), moments())
 
 
 def chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
-    """Families, sources and policies that fit each other."""
+    """Draw chains of a family, source and policy that fit each other.
+
+    Args:
+      num_generations: last generation of a run.
+
+    Returns:
+      A strategy of `Chain`.
+    """
     discrete = st.builds(Chain, discretes(), categoricals(), policies(num_generations))
     normal = st.sampled_from((1, 2)).flatmap(
         lambda d: st.builds(Chain, gaussians(d), normals(d), policies(num_generations))

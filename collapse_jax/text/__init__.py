@@ -1,4 +1,4 @@
-"""Texts as blocks of tokens, for chains of language models."""
+"""Load texts as blocks of tokens for chains of language models."""
 
 from typing import NamedTuple
 
@@ -15,14 +15,15 @@ __all__ = ["Texts", "Tokenizer", "load_texts"]
 
 
 class Texts(NamedTuple):
-    """Blocks of tokens.
+    """Blocks of tokens of a text, by split.
 
     Attributes:
-      train: the first blocks of the training text.
-      validation: of the validation text.
-      test: of the test text.
-      tokenizer: that made them.
-      fingerprint: SHA-256 of the text, the tokenizer and the way blocks are cut.
+      train: tokens of the training set, [block, token].
+      validation: tokens of the validation set, [block, token].
+      test: tokens of the test set, [block, token].
+      tokenizer: tokenizer of all three.
+      fingerprint: SHA-256 of the text, the tokenizer and the rule that cuts blocks, as 64
+        hexadecimal digits.
     """
 
     train: Int32[np.ndarray, "block token"]
@@ -42,30 +43,39 @@ def load_texts(
     num_blocks: int | None = None,
     remainder: str = "batch",
 ) -> Texts:
-    """A text, tokenized line by line and cut into blocks.
+    """Load a text, tokenize it line by line and cut it into blocks.
 
-    Blank lines are lines, too. Every line starts with the token that the tokenizer puts
-    first, if it does: bpe puts OPT's `</s>`. All blocks are kept in the user's cache (the
-    environment variable COLLAPSE_JAX_CACHE names another folder), so that this is done once.
+    Blank lines count as lines. A line starts with the token that its tokenizer prepends, which
+    for bpe is OPT's `</s>`. All blocks are written to a cache on disk, so that a text is
+    tokenized once. The environment variable COLLAPSE_JAX_CACHE sets the folder; the default
+    is $XDG_CACHE_HOME/collapse_jax, or ~/.cache/collapse_jax.
 
     Args:
-      name: pydoc (the help on Python's syntax and types that every Python has; needs no
-        network, differs between versions of Python), wikitext2 (raw WikiText-2 from the
-        Hugging Face hub, by `datasets`), or a folder of text files: train*.txt, valid*.txt
-        (or dev*.txt) and test*.txt, beside which other files are left alone; or documents,
-        of which in the order of names two in ten are held out for validation and test.
-      tokenizer: bpe (byte-level pairs, trained on the training lines, with OPT's special
-        tokens), or a folder or hub id of one of `transformers`, without remote code.
-      revision: of a tokenizer on the hub.
-      vocab_size: tokens of bpe; there are fewer if the text has no more pairs.
-      block_size: tokens of a block.
-      num_blocks: the first so many blocks of every split only, None for all.
-      remainder: tokens that fill no block are dropped from every "batch" of 1000 lines in
-        four shards, as the paper's code does, or once at the "end".
+      name: one of three kinds of text.
+
+        - "pydoc": the help on syntax and types in the running Python. It needs no network and
+          differs between versions of Python.
+        - "wikitext2": raw WikiText-2 from the Hugging Face hub, loaded by `datasets`.
+        - a folder of text files. With files train*.txt, valid*.txt (or dev*.txt) and
+          test*.txt these are the splits, and other files are ignored. Without such names
+          each file is a document: of every ten in the order of names, one is for
+          validation and one for the test set.
+      tokenizer: "bpe" (byte-pair encoding trained on the training lines, with OPT's special
+        tokens), or the folder or hub id of a tokenizer of `transformers`. No remote code is
+        run.
+      revision: commit, tag or branch of a tokenizer on the hub; None for "main".
+      vocab_size: number of tokens of bpe, >= 260; a short text may give fewer.
+      block_size: tokens per block, >= 2.
+      num_blocks: number of blocks of each split to return, from its start; None for all.
+      remainder: where tokens that fill no block are dropped: in every "batch" of 1,000 lines
+        in four shards, as in the code of Shumailov et al. (2024), or once at the "end".
+
+    Returns:
+      Blocks int32 [block, token] of the three splits, their tokenizer and a fingerprint.
 
     Raises:
-      ValueError: for any other value, for a text or tokenizer that cannot be loaded, or a
-        split without a block, with what to do.
+      ValueError: if an argument is out of range, a text or tokenizer cannot be loaded, or a
+        split fills no block.
     """
     check.integer("block_size", block_size, 2)
     check.integer("vocab_size", vocab_size, SMALLEST)
@@ -73,14 +83,14 @@ def load_texts(
         check.integer("num_blocks", num_blocks, 1)
     check.choice("remainder", remainder, REMAINDERS)
     if revision is not None and tokenizer == BPE:
-        raise check.fail("revision", revision, "bpe is trained here", "leave it out")
+        raise check.fail("revision", revision, "bpe has no revisions", "leave it out")
     documents = load_documents(str(name))
-    known = load_tokenizer(str(tokenizer), documents.train, vocab_size, revision)
-    fingerprint = cache.fingerprint_of(documents, known.serialized, block_size, remainder)
+    loaded = load_tokenizer(str(tokenizer), documents.train, vocab_size, revision)
+    fingerprint = cache.fingerprint_of(documents, loaded.serialized, block_size, remainder)
     blocks = cache.cached(
         fingerprint,
         lambda: {
-            split: cut_blocks(known.encode_lines(lines), block_size, remainder)
+            split: cut_blocks(loaded.encode_lines(lines), block_size, remainder)
             for split, lines in documents._asdict().items()
         },
     )
@@ -88,5 +98,5 @@ def load_texts(
         if not len(found):
             allowed = f"an empty split: the text for {split} fills no block"
             raise check.fail("block_size", block_size, allowed, "pass a smaller one or more text")
-    kept = {split: found[:num_blocks] for split, found in blocks.items()}
-    return Texts(**kept, tokenizer=known, fingerprint=fingerprint)
+    selected = {split: found[:num_blocks] for split, found in blocks.items()}
+    return Texts(**selected, tokenizer=loaded, fingerprint=fingerprint)

@@ -1,4 +1,4 @@
-"""Tokens of lines, cut into blocks of one length."""
+"""Cut the tokens of lines into blocks of equal length."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int32
 
 REMAINDERS = ("batch", "end")
+"""Rules for tokens that fill no block, see `cut_blocks`."""
 
 
 def cut_blocks(
@@ -17,16 +18,19 @@ def cut_blocks(
     batch_lines: int = 1000,
     num_shards: int = 4,
 ) -> Int32[np.ndarray, "block token"]:
-    """Join lines, cut what is joined, and drop what is left over.
+    """Join lines, cut the tokens into blocks, and drop those that fill no block.
 
     Args:
       lines: tokens of every line.
-      block_size: tokens of a block.
-      remainder: what is left over is dropped once at the "end"; or from every "batch" of
-        lines, as `datasets.map(batched=True, num_proc=num_shards)` has it, whose shards are
-        cut into batches each for itself (the paper's code).
-      batch_lines: lines of a batch, the last of a shard may have fewer.
-      num_shards: contiguous parts of all lines, as equal as can be.
+      block_size: tokens per block.
+      remainder: where tokens are dropped: once at the "end"; or in every "batch" of lines, as
+        in `datasets.map(batched=True, num_proc=num_shards)`, which cuts each shard into
+        batches separately (the code of Shumailov et al. 2024).
+      batch_lines: number of lines in a batch; the last of a shard may have fewer.
+      num_shards: number of contiguous parts of the lines, whose sizes differ by at most one.
+
+    Returns:
+      Blocks of tokens, int32 [block, token], in the order of lines.
     """
     batches = [lines]
     if remainder == "batch":
@@ -39,6 +43,7 @@ def cut_blocks(
 
 
 def _batches(total: int, batch_lines: int, num_shards: int) -> Iterator[slice]:
+    """Return the ranges of lines of all batches."""
     length, longer = divmod(total, num_shards)
     for shard in range(num_shards):
         start = shard * length + min(shard, longer)

@@ -1,7 +1,8 @@
-"""Arrays kept in the user's cache under a fingerprint of what they are made of.
+"""Cache arrays on disk under a fingerprint of their ingredients.
 
-A file is whole or not there: it is written under a temporary name and renamed. One that
-cannot be read is made again, and where nothing can be written nothing is kept.
+A file is either complete or missing, because it is written under a temporary name and renamed.
+Arrays whose file is damaged are computed again. Where the disk cannot be written, nothing is
+cached.
 """
 
 import contextlib
@@ -15,45 +16,59 @@ from typing import Any
 
 import numpy as np
 
-_VERSION = 1  # to be changed when the same ingredients make other arrays
+from collapse_jax.utils.check import ArgumentError
+
+_VERSION = 1  # part of fingerprints: increase it when equal ingredients give other arrays
 Arrays = Mapping[str, np.ndarray]
 
 
 def fingerprint_of(*ingredients: Any) -> str:
-    """SHA-256 of lists, strings and numbers."""
+    """Hash lists, strings and numbers.
+
+    Args:
+      ingredients: values that JSON can express.
+
+    Returns:
+      SHA-256 as 64 hexadecimal digits (32 bytes).
+    """
     return hashlib.sha256(json.dumps([_VERSION, *ingredients]).encode()).hexdigest()
 
 
 def cached(fingerprint: str, make: Callable[[], Arrays]) -> Arrays:
-    """The arrays of a fingerprint, made unless they are kept.
+    """Read the arrays of a fingerprint, or compute and write them.
 
     Args:
-      fingerprint: of all that they depend on.
-      make: called if they are not there.
+      fingerprint: hash of everything that the arrays depend on.
+      make: function that computes the arrays if they cannot be read.
+
+    Returns:
+      Arrays of numbers by name, as returned by `make`.
     """
-    with contextlib.suppress(Exception):  # damage has many forms
+    with contextlib.suppress(Exception):  # NumPy and zip raise many types for damaged files
         return _read(_path(fingerprint))
     arrays = make()
-    with contextlib.suppress(OSError, RuntimeError):  # no permission, no room, no home
+    with contextlib.suppress(OSError, RuntimeError):  # no permission, disk full, no home folder
         _write(_path(fingerprint), arrays)
     return arrays
 
 
 def _path(fingerprint: str) -> Path:
-    """In $COLLAPSE_JAX_CACHE, or in the folder that a user has for caches."""
+    """Return the file of a fingerprint in $COLLAPSE_JAX_CACHE or the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     root = os.environ.get("COLLAPSE_JAX_CACHE") or f"{base}/collapse_jax"
     return Path(root).expanduser() / "texts" / f"{fingerprint}.npz"
 
 
 def _read(path: Path) -> Arrays:
+    """Return the arrays of a file, after a check of its checksums."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         if archive.zip.testzip() is not None:
-            raise ValueError(path)
+            raise ArgumentError(path)
         return {name: archive[name] for name in archive.files}
 
 
 def _write(path: Path, arrays: Arrays) -> None:
+    """Write a file under a temporary name, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"tmp-{secrets.token_hex(8)}")
     try:

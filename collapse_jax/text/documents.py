@@ -1,6 +1,6 @@
-"""Lines of text for training, validation and test: from Python, the hub, or a folder.
+"""Read lines of text for training, validation and test from Python, the hub, or a folder.
 
-A line keeps its line break; one of blanks only is the empty string, as in WikiText.
+A line includes its line break; a line of blanks becomes the empty string, as in WikiText.
 """
 
 import io
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from collapse_jax.utils import check
 
-_TENTH = 10  # one document of so many for validation, and one for test
-_FEWEST = 3  # documents that can be split
+_PERIOD = 10  # documents of which one is for validation and one for the test set
+_FEWEST = 3  # documents: one for each split
 _SPLIT_OF = {"train": "train", "test": "test"} | dict.fromkeys(
     ("valid", "validation", "val", "dev"), "validation"
 )
@@ -22,7 +22,13 @@ _OFFLINE = "pass pydoc, which needs no network, or a folder of text files"
 
 
 class Documents(NamedTuple):
-    """Lines by split."""
+    """Lines of text by split.
+
+    Attributes:
+      train: lines of the training set.
+      validation: lines of the validation set.
+      test: lines of the test set.
+    """
 
     train: Sequence[str]
     validation: Sequence[str]
@@ -30,10 +36,16 @@ class Documents(NamedTuple):
 
 
 def load_documents(name: str) -> Documents:
-    """The text that `load_texts` describes.
+    """Read a text.
+
+    Args:
+      name: "pydoc", "wikitext2" or a folder, see `load_texts`.
+
+    Returns:
+      Lines of the three splits, a number of strings each.
 
     Raises:
-      ValueError: if it cannot be read or a split of it is empty, with what to do.
+      ValueError: if the text cannot be read or a split is empty.
     """
     if name == "pydoc":
         documents = _pydoc()
@@ -52,44 +64,53 @@ def load_documents(name: str) -> Documents:
 
 
 def first_line(error: Exception) -> str:
-    """What a library says, in short."""
+    """Shorten the message of a library to one line.
+
+    Args:
+      error: exception of the library.
+
+    Returns:
+      Line 1 of the message, a number of at most 100 characters; without a message the name of
+      the exception.
+    """
     return str(error).splitlines()[0][:100] if str(error) else type(error).__name__
 
 
 def _as_lines(text: Iterable[str]) -> list[str]:
+    """Return the lines, with lines of blanks as empty strings."""
     return [line if line.strip() else "" for line in text]
 
 
 def _split(documents: Sequence[Sequence[str]]) -> Documents:
-    """Two documents of every ten held out, or two of all if there are fewer."""
-    period = min(len(documents), _TENTH)
+    """Split documents: the last two of every ten, or of all if fewer, validate and test."""
+    period = min(len(documents), _PERIOD)
     parts: tuple[list[str], ...] = ([], [], [])
-    for place, lines in enumerate(documents):
-        parts[max(0, place % period - (period - _FEWEST))].extend(lines)
+    for index, lines in enumerate(documents):
+        parts[max(0, index % period - (period - _FEWEST))].extend(lines)
     return Documents(*parts)
 
 
 def _pydoc() -> Documents:
-    """The help on Python's syntax and types, of the Python that runs; in order of topics."""
+    """Return the running Python's help on syntax and types, in the order of topics."""
     from pydoc_data.topics import topics
 
     return _split([_as_lines(io.StringIO(topics[name])) for name in sorted(topics)])
 
 
 def _wikitext(name: str) -> Documents:
-    """The hub's copy; what is in the cache is found without a network."""
+    """Return the hub's copy; a cached one is found without a network."""
     import datasets
 
     try:
         splits: Any = datasets.load_dataset("Salesforce/wikitext", "wikitext-2-raw-v1")
-    except Exception as error:  # connection, offline mode and cache have errors of their own
-        allowed = f"it is neither cached nor can the hub be reached ({first_line(error)})"
+    except Exception as error:  # connection, offline mode and cache raise unrelated types
+        allowed = f"it is not cached and the hub cannot be reached ({first_line(error)})"
         raise check.fail("texts", name, allowed, _OFFLINE) from None
     return Documents(*(_as_lines(splits[split]["text"][:]) for split in Documents._fields))
 
 
 def _folder(path: Path) -> Documents:
-    """Files that are named after splits, or documents to be split, in the order of names."""
+    """Return the files named after splits, or split all files, in the order of names."""
     files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".txt")
     named: dict[str, list[Path]] = {split: [] for split in Documents._fields}
     for file in files:
@@ -102,7 +123,7 @@ def _folder(path: Path) -> Documents:
         return Documents(*map(list, parts))
     if len(missing) < len(named):
         allowed = f"it has files named after splits, and none for {' and '.join(missing)}"
-        remedy = "name files train*.txt, valid*.txt and test*.txt, or none of them so"
+        remedy = "name files train*.txt, valid*.txt and test*.txt, or use none of these names"
         raise check.fail("texts", str(path), allowed, remedy)
     if len(files) < _FEWEST:
         allowed = f"it holds {len(files)} text files (*.txt), at least {_FEWEST} are needed"
@@ -112,10 +133,11 @@ def _folder(path: Path) -> Documents:
 
 
 def _read(file: Path) -> list[str]:
+    """Return the lines of a file."""
     try:
         with file.open(encoding="utf-8-sig") as text:
             return _as_lines(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
-        remedy = "save it as UTF-8 text, or move it away"
+        remedy = "save it as UTF-8 text, or move it to another folder"
         raise check.fail("texts", str(file), f"{file.name}: {reason}", remedy) from None

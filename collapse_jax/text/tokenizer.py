@@ -1,4 +1,4 @@
-"""Tokenizers: byte-pair encoding trained on the text, or one of the Hugging Face hub."""
+"""Train a byte-pair tokenizer on a text, or load one from a folder or the Hugging Face hub."""
 
 import dataclasses
 import json
@@ -10,20 +10,22 @@ from collapse_jax.text.documents import first_line
 from collapse_jax.utils import check
 
 BPE = "bpe"
-_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # OPT's, with its ids
-_FIRST = "</s>"  # what OPT puts before every text
-_NAMES = {"bos_token": _FIRST, "eos_token": _FIRST, "pad_token": "<pad>", "unk_token": "<unk>"}
-SMALLEST = len(_SPECIAL) + 256  # a token for every byte
+"""Name of the tokenizer that is trained on the text."""
+_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # with the ids 0 to 3, as in OPT
+_BOS = "</s>"  # begins every text in OPT
+_NAMES = {"bos_token": _BOS, "eos_token": _BOS, "pad_token": "<pad>", "unk_token": "<unk>"}
+SMALLEST = len(_SPECIAL) + 256
+"""Smallest number of tokens of bpe: the special ones and one for every byte."""
 _BACKEND = "pass a tokenizer that the library `tokenizers` can run, or bpe"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tokenizer:
-    """Text to tokens and back.
+    """Tokenizer that converts text to tokens and back.
 
     Attributes:
-      backend: a `tokenizers.Tokenizer`.
-      special: names of special tokens, as `transformers` has them in tokenizer_config.json.
+      backend: the `tokenizers.Tokenizer` that does the work.
+      special: special tokens by their names in the tokenizer_config.json of `transformers`.
     """
 
     backend: Any = dataclasses.field(repr=False)
@@ -31,27 +33,41 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Number of ids: one more than the largest."""
+        """Return the number of token ids: the largest plus one."""
         return 1 + max(self.backend.get_vocab(with_added_tokens=True).values())
 
     @property
     def serialized(self) -> str:
-        """All that decides its tokens, as JSON."""
+        """Return, as JSON, everything that its tokens depend on."""
         return self.backend.to_str()
 
     def encode_lines(self, lines: Sequence[str]) -> list[list[int]]:
-        """Tokens of every line, with those that the tokenizer puts around a text."""
+        """Convert lines to tokens.
+
+        Args:
+          lines: lines of text.
+
+        Returns:
+          Token ids of each line, with those that the tokenizer adds around a text.
+        """
         return [encoding.ids for encoding in self.backend.encode_batch_fast(lines)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of tokens, special ones included."""
+        """Convert tokens to text.
+
+        Args:
+          ids: token ids, integers.
+
+        Returns:
+          The text, with special tokens by name.
+        """
         return self.backend.decode([int(token) for token in ids], skip_special_tokens=False)
 
     def save(self, folder: Any) -> None:
-        """Write tokenizer.json and tokenizer_config.json, as transformers reads them.
+        """Write the tokenizer.json and tokenizer_config.json of transformers.
 
         Args:
-          folder: made if need be; its files of these names are replaced.
+          folder: created if missing; existing files with these names are replaced.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,22 +80,25 @@ class Tokenizer:
 def load_tokenizer(
     name: str, lines: Iterable[str], vocab_size: int, revision: str | None
 ) -> Tokenizer:
-    """The tokenizer that `load_texts` describes.
+    """Train or load a tokenizer.
 
     Args:
-      name: bpe, or a folder or hub id.
-      lines: that bpe is trained on.
-      vocab_size: of bpe.
-      revision: on the hub.
+      name: "bpe", or a folder or hub id.
+      lines: lines of text on which bpe is trained.
+      vocab_size: number of tokens of bpe.
+      revision: commit, tag or branch on the hub; None for "main".
+
+    Returns:
+      The tokenizer, without truncation or padding to a number of tokens.
 
     Raises:
-      ValueError: if it cannot be loaded, with what to do.
+      ValueError: if the tokenizer cannot be loaded, or is implemented in Python only.
     """
     return _train(lines, vocab_size) if name == BPE else _fetch(name, revision)
 
 
 def _train(lines: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Byte-level pairs, most frequent first, with OPT's special tokens and its `</s>` first."""
+    """Train byte-level BPE with OPT's special tokens, and `</s>` before every text."""
     from tokenizers import Tokenizer as Backend
     from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
@@ -94,21 +113,21 @@ def _train(lines: Iterable[str], vocab_size: int) -> Tokenizer:
     )
     backend.train_from_iterator(lines, trainer)
     backend.post_processor = processors.TemplateProcessing(
-        single=f"{_FIRST} $A", special_tokens=[(_FIRST, _SPECIAL.index(_FIRST))]
+        single=f"{_BOS} $A", special_tokens=[(_BOS, _SPECIAL.index(_BOS))]
     )
     return Tokenizer(backend, _NAMES)
 
 
 def _fetch(name: str, revision: str | None) -> Tokenizer:
-    """What is in the hub's cache is found without a network; no remote code is run."""
+    """Load a tokenizer; a cached one is found without a network, and no remote code runs."""
     from transformers import AutoTokenizer
 
     try:
         found: Any = AutoTokenizer.from_pretrained(
             name, revision=revision or "main", trust_remote_code=False
         )
-    except Exception as error:  # of many kinds: network, cache, files
-        allowed = f"it cannot be loaded, from here or the hub ({first_line(error)})"
+    except Exception as error:  # network, cache and files raise unrelated types
+        allowed = f"it cannot be loaded from a folder or the hub ({first_line(error)})"
         remedy = "check the name and the network, pass a folder with its files, or bpe"
         raise check.fail("tokenizer", name, allowed, remedy) from None
     if not found.is_fast:

@@ -1,19 +1,20 @@
-"""Simulation of the ancestral dual: absorption times and support without the chain itself.
+"""Simulate the ancestral dual: absorption times and support sizes without the chain.
 
-The number of ancestors A_0 = M, A_1, ... is a Markov chain that only falls. Its transition
-law is a table; while all lineages keep parents of their own, the time until some share one
-is geometric. A chain is done after about 100 jumps for M = 1000, where the rows themselves
-need thousands of generations.
+The number of ancestors A_0 = M, A_1, ... is a Markov chain that never rises. Its transition
+law is a table, and the time during which all lineages have distinct parents is geometric. One
+draw takes about 100 jumps for M = 1000; a simulation of the rows takes thousands of generations.
 
-Absorption. If R is the length of the first run of equal rows among independent rows of p_0,
-then P(A_g <= R) = E sum_i p_i^A_g = P(D_g holds a single state), so the first g with
+Absorption. Let R be the length of the initial run of equal rows among independent rows of p_0.
+Then P(A_g <= R) = E sum_i p_i^A_g = P(D_g holds a single state), so the smallest g with
 A_g <= R has exactly the law of the absorption time.
 
-Support. Given A_g, the states of D_g are those of A_g independent rows of p_0. For each
-generation the law is exact; over generations of one chain it is not that of a forward
+Support. Given A_g, the states of D_g are those of A_g independent rows of p_0. The law of each
+single generation is exact. The joint law over the generations of a chain is not that of a forward
 chain, whose ancestors differ from generation to generation.
 
-Probabilities are compared with 53 random bits.
+Uniform numbers have 53 random bits.
+
+Source: Cannings, Adv. Appl. Probab. 6 (1974).
 """
 
 import functools
@@ -32,20 +33,20 @@ from collapse_jax.theory.occupancy import rows_of
 from collapse_jax.utils import check
 
 _HOLD, _JUMP, _RUN, _FIRST, _FOUNDERS = range(5)  # streams of random numbers
-_LARGEST = 20_000
-_BISECTIONS = 10  # no row of so many lineages has 2^10 entries
-_BATCH = 4096
-_ELEMENTS = 2**23  # of a batch
+_LARGEST = 20_000  # rows of a corpus: the table then takes 90 MiB
+_BISECTIONS = 10  # a row of the table has fewer than 2^10 entries up to _LARGEST lineages
+_BATCH = 4096  # chains a call: its compiled program serves every number of chains
+_ELEMENTS = 2**23  # entries of the arrays of one call, 64 MiB in float64
 
 
 class _Transitions(NamedTuple):
-    """Where a number of lineages jumps to, as the distribution functions of all rows in turn.
+    """Transition law of the number of lineages: distribution functions of all rows, concatenated.
 
     Attributes:
       begin: [a + 1], the row of a is cumulative[begin[a] : begin[a + 1]].
-      first: [a], the number of parents that the row begins with.
-      log_stay: [a], ln P(a | a).
-      cumulative: P(j parents or fewer | a lineages, fewer parents than that).
+      first: [a], the smallest number of parents in the row.
+      log_stay: [a], ln P(a | a), nats.
+      cumulative: P(j parents or fewer | a lineages, fewer than a parents).
     """
 
     begin: Any
@@ -56,7 +57,7 @@ class _Transitions(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def _transitions(size: int) -> _Transitions:
-    """The table for corpora of `size` rows."""
+    """Return the table for corpora of `size` rows."""
     first, stay, parts = [0], [1.0], [np.ones(1)]
     for lineages, row in enumerate(rows_of(size, size)):
         if lineages == 0:
@@ -79,20 +80,25 @@ def absorption_times(
     num_chains: int,
     first_chain: int = 0,
 ) -> np.ndarray:
-    """Numbers of fits until a single state is left, [chain], under Replace.
+    """Draw the number of fits until a single state is left, for every chain, under Replace.
 
-    Draws with the law that forward chains have, several hundred times faster; chain c is
-    the same whatever the number of chains. `ancestors.mean_absorption_time` is their mean.
+    The law is that of forward chains; a draw is several hundred times faster. Chain c is the same
+    for every number of chains. `ancestors.mean_absorption_time` is the mean.
+
+    Source: the ancestral dual of Cannings, Adv. Appl. Probab. 6 (1974).
 
     Args:
-      probabilities: p_0.
-      num_samples: M, of every corpus, at most 20,000.
-      key: an int or a typed threefry key.
-      num_chains: how many draws.
-      first_chain: id of the first.
+      probabilities: p_0, [state], probabilities with sum 1.
+      num_samples: M, rows of every corpus, 1 .. 20,000.
+      key: an int in [0, 2^64) or a scalar typed threefry key.
+      num_chains: number of chains, at least 1.
+      first_chain: id of the first chain, at least 0.
+
+    Returns:
+      [chain] int64, numbers of fits, at least 1.
 
     Raises:
-      ValueError: for a bad argument.
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import ancestor_chains, ancestors
     >>> times = ancestor_chains.absorption_times([0.5, 0.5], 10, key=0, num_chains=4000)
@@ -116,26 +122,31 @@ def support_sizes(
     num_chains: int,
     first_chain: int = 0,
 ) -> np.ndarray:
-    """Numbers of states present in D_g, [generation, chain], under Replace.
+    """Draw the number of states present in D_g, for every chain, under Replace.
 
-    Each generation has the law of forward chains, see the module. Chain c is the same
-    whatever the number of chains. `ancestors.expected_support_size` is the mean.
+    Each single generation has the law of forward chains, see the module. Chain c is the same for
+    every number of chains. `ancestors.expected_support_size` is the mean.
+
+    Source: the ancestral dual of Cannings, Adv. Appl. Probab. 6 (1974).
 
     Args:
-      probabilities: p_0.
-      num_samples: M, of every corpus, at most 20,000.
-      generations: which g, in rising order.
-      key: an int or a typed threefry key.
-      num_chains: how many chains.
-      first_chain: id of the first.
+      probabilities: p_0, [state], probabilities with sum 1.
+      num_samples: M, rows of every corpus, 1 .. 20,000.
+      generations: [generation], indices g >= 0 in increasing order.
+      key: an int in [0, 2^64) or a scalar typed threefry key.
+      num_chains: number of chains, at least 1.
+      first_chain: id of the first chain, at least 0.
+
+    Returns:
+      [generation, chain] integers, numbers of states, 1 .. K.
 
     Raises:
-      ValueError: for a bad argument.
+      ValueError: if an argument is outside its range, or `generations` does not increase.
     """
     law, size = law_of(probabilities), _size(num_samples)
     wanted = [check.integer("generations", g, 0) for g in generations]
     if not wanted or wanted != sorted(set(wanted)):
-        raise check.fail("generations", wanted, "they must rise", "pass e.g. [0, 10, 100]")
+        raise check.fail("generations", wanted, "they must increase", "pass e.g. [0, 10, 100]")
     arguments = (_transitions(size), _cumulative(law), np.array(wanted))
     batch = max(1, min(_BATCH, _ELEMENTS // (size + len(law))))
     return _many(_support, arguments, key, num_chains, first_chain, batch).T
@@ -164,7 +175,7 @@ def _many(
     first_chain: int,
     width: int,
 ) -> np.ndarray:
-    """`one` of every chain, `width` at a time, in double precision."""
+    """Return `one` of every chain in float64, computed `width` chains at a time."""
     number = check.integer("num_chains", num_chains, 1)
     start = check.integer("first_chain", first_chain, 0)
     ids = np.arange(start, start + number, dtype=np.uint32)
@@ -173,27 +184,27 @@ def _many(
         base, arguments = as_key(key), jax.device_put(arguments)
         for begin in range(0, number, width):
             part = ids[begin : begin + width]
-            whole = np.resize(part, width)  # the last one filled up
+            whole = np.resize(part, width)  # the last part is padded, so that all have one shape
             parts.append(np.asarray(_batch(one, base, whole, arguments))[: len(part)])
     return np.concatenate(parts)
 
 
 def _fraction(keys: Keys, purpose: int, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
-    """Uniform on [0, 1): multiples of 2^-53."""
+    """Draw uniform numbers in [0, 1): multiples of 2^-53."""
     high, low = keys.bits(purpose, shape)
     word = (high.astype(jnp.uint64) << np.uint64(32)) | low.astype(jnp.uint64)
     return (word >> np.uint64(11)).astype(jnp.float64) * 2.0**-53
 
 
 def _geometric(keys: Keys, purpose: int, log_again: Float[Array, ""]) -> Int[Array, ""]:
-    """Trials up to the first failure, each a success with probability exp(log_again)."""
+    """Count trials up to the first failure, each a success with probability exp(log_again)."""
     again = jnp.log(1 - _fraction(keys, purpose)) / log_again
     again = jnp.where(log_again < 0, jnp.minimum(again, 2.0**62), 2.0**62)
     return 1 + again.astype(jnp.int64)
 
 
 def _jump(table: _Transitions, keys: Keys, lineages: Int[Array, ""]) -> Int[Array, ""]:
-    """The number of parents of lineages that are known to share some."""
+    """Draw the number of parents of lineages that are known to share at least one parent."""
     fraction = _fraction(keys, _JUMP)
     start, low = table.begin[lineages], table.begin[lineages]
     high = table.begin[lineages + 1] - 1
@@ -208,14 +219,14 @@ def _jump(table: _Transitions, keys: Keys, lineages: Int[Array, ""]) -> Int[Arra
 def _step(
     key: Key[Array, ""], table: _Transitions, number: Int[Array, ""], lineages: Int[Array, ""]
 ) -> tuple[Array, Array]:
-    """How long the lineages stay as many, and how many are left then."""
+    """Draw how many generations the number of lineages lasts, and the next number."""
     keys = Keys(key, number)
     hold = _geometric(keys, _HOLD, table.log_stay[lineages])
     return hold, _jump(table, keys, lineages)
 
 
 def _start(table: _Transitions) -> tuple[Array, Array, Array]:
-    """Number of the step, generation, lineages."""
+    """Return the initial step number, generation and number of lineages."""
     return jnp.int64(1), jnp.int64(0), jnp.int64(len(table.first) - 1)
 
 
@@ -265,5 +276,5 @@ def _support(
 
 
 def _state(cumulative: Float[Array, " state"], fraction: Float[Array, "..."]) -> Int[Array, "..."]:
-    """The state of a row of p_0; one of probability zero is never found."""
+    """Return the state of a row of p_0; a state of probability zero is never returned."""
     return jnp.searchsorted(cumulative, fraction, side="right")

@@ -1,14 +1,14 @@
-"""Exact laws of discrete chains under Replace, by the ancestors of their rows.
+"""Compute exact laws of discrete chains under Replace by the ancestors of their rows.
 
-Trace the rows of D_g back to D_0: a lineages have j distinct parents with the law of
-`parents`, and A_g, the number of ancestors in D_0, knows nothing of the states. The
-ancestors are independent rows of p_0, so that for every p_0
+Trace the rows of D_g back to D_0: the number of distinct parents of a lineages has the law of
+`occupancy`, and the number of ancestors A_g in D_0 is independent of the states. The ancestors
+are independent rows of p_0, so for every p_0
 
     P(state i missing from D_g) = E (1 - p_i)^A_g,    P(D_g holds state i only) = E p_i^A_g.
 
-With a share gamma of each corpus drawn anew from p_0 (row by row), a lineage ends in p_0
-with probability gamma in each generation, and A counts the ended ones too. Sizes M_0 .. M_G
-may differ. Model g is fitted to D_g, which is n = g + 1 draws away from p_0.
+If a share gamma of each corpus is drawn from p_0 (row by row), a lineage ends in p_0 with
+probability gamma in each generation, and A counts the ended lineages too. Sizes M_0 .. M_G
+may differ. Model g is fitted to D_g and is the result of n = g + 1 fits.
 
 Source: Cannings, Adv. Appl. Probab. 6 (1974); Ewens, Mathematical Population Genetics,
 section 3.2. Rounding and truncation leave errors below 1e-12 of the largest value.
@@ -28,16 +28,24 @@ _Add = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 _BLOCK = 2**14  # states at a time: a block stays in the cache
 _COLUMNS = 128  # generations, or probabilities, in one sweep over the lineages
-_LARGEST = 5000
+_LARGEST = 5000  # rows of a corpus: bounds the time and the memory of tables
 
 
 def expected_support_size(probabilities: Law, sizes: Sizes, gamma: Share = 0.0) -> np.ndarray:
-    """E (states present in D_g), g = 0 .. G: sum_i 1 - E (1 - p_i)^A_g.
+    """Return E (states present in D_g), g = 0 .. G: sum_i 1 - E (1 - p_i)^A_g.
+
+    Source: the ancestral dual, Cannings, Adv. Appl. Probab. 6 (1974).
 
     Args:
-      probabilities: p_0, up to about 10^6 states.
-      sizes: M_0 .. M_G; with `gamma` at most 5,000 each.
-      gamma: share of D_1 .. D_G that is drawn anew from p_0, one number or G.
+      probabilities: p_0, [state], probabilities with sum 1; up to about 10^6 states.
+      sizes: M_0 .. M_G, [generation], rows; at most 5,000 each where `gamma` > 0.
+      gamma: share of D_1 .. D_G drawn from p_0, one number or [G], in [0, 1], dimensionless.
+
+    Returns:
+      [G + 1] float64, expected number of states, 1 .. K.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> import numpy as np
     >>> from collapse_jax.theory import ancestors
@@ -56,16 +64,26 @@ def expected_surviving_mass(
     gamma: Share = 0.0,
     within: np.ndarray | None = None,
 ) -> np.ndarray:
-    """E (mass under p_0 of the states present in D_g), g = 0 .. G.
+    """Return E (mass under p_0 of the states present in D_g), g = 0 .. G.
 
-    1 minus it is what can never return under Replace. The models' own mass of a set of
-    states, such as the variable `tail_mass`, keeps its expectation instead.
+    The expectation is sum_i p_i (1 - E (1 - p_i)^A_g). The rest of p_0 is lost for ever under
+    Replace. In contrast, the models' own mass of a set of states, such as the variable
+    `tail_mass`, has a constant expectation.
+
+    Source: the ancestral dual, Cannings, Adv. Appl. Probab. 6 (1974).
 
     Args:
-      probabilities: p_0.
-      sizes: M_0 .. M_G; with `gamma` at most 5,000 each.
-      gamma: share of D_1 .. D_G that is drawn anew from p_0, one number or G.
-      within: a mask of states to which the mass is restricted, e.g. a tail of p_0.
+      probabilities: p_0, [state], probabilities with sum 1.
+      sizes: M_0 .. M_G, [generation], rows; at most 5,000 each where `gamma` > 0.
+      gamma: share of D_1 .. D_G drawn from p_0, one number or [G], in [0, 1], dimensionless.
+      within: [state] bool, the states to which the mass is restricted, such as a tail of p_0;
+        None for all.
+
+    Returns:
+      [G + 1] float64, expected probability mass in [0, 1].
+
+    Raises:
+      ValueError: if an argument is outside its range, or `within` is not a mask of the states.
 
     >>> from collapse_jax.theory import ancestors
     >>> ancestors.expected_surviving_mass([0.9, 0.1], [10] * 3).round(4).tolist()
@@ -75,17 +93,27 @@ def expected_surviving_mass(
     mask = np.ones(len(law), bool) if within is None else np.asarray(within)
     if mask.shape != law.shape or mask.dtype != bool:
         allowed = f"it must be a mask of shape {law.shape}"
-        raise check.fail("within", check.Shown(f"shape {mask.shape}"), allowed, "pass booleans")
+        raise check.fail(
+            "within", check.Shown(f"shape {mask.shape}"), allowed, "pass one bool for each state"
+        )
     return _present(law, law * mask, counts_of(sizes), gamma)
 
 
 def absorption_probability(probabilities: Law, sizes: Sizes, gamma: Share = 0.0) -> np.ndarray:
-    """P(D_g holds a single state), g = 0 .. G: E sum_i p_i^A_g.
+    """Return P(D_g holds a single state), g = 0 .. G: E sum_i p_i^A_g.
+
+    Source: the ancestral dual, Cannings, Adv. Appl. Probab. 6 (1974).
 
     Args:
-      probabilities: p_0.
-      sizes: M_0 .. M_G; with `gamma` at most 5,000 each.
-      gamma: share of D_1 .. D_G that is drawn anew from p_0, one number or G.
+      probabilities: p_0, [state], probabilities with sum 1.
+      sizes: M_0 .. M_G, [generation], rows; at most 5,000 each where `gamma` > 0.
+      gamma: share of D_1 .. D_G drawn from p_0, one number or [G], in [0, 1], dimensionless.
+
+    Returns:
+      [G + 1] float64, probabilities.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import ancestors
     >>> ancestors.absorption_probability([0.5, 0.5], [2] * 4).tolist()
@@ -100,9 +128,21 @@ def absorption_probability(probabilities: Law, sizes: Sizes, gamma: Share = 0.0)
 
 
 def mean_absorption_time(probabilities: Law, num_samples: int) -> float:
-    """Mean number n of fits until a single state is left, every corpus of `num_samples` rows.
+    """Return the mean number of fits until a single state is left, with M rows in every corpus.
 
     E T = 1 + sum over g >= 0 of P(D_g holds several states), by one triangular solve.
+
+    Source: the ancestral dual, Cannings, Adv. Appl. Probab. 6 (1974).
+
+    Args:
+      probabilities: p_0, [state], probabilities with sum 1.
+      num_samples: M, rows of every corpus, at least 1.
+
+    Returns:
+      Mean number of fits, at least 1.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import ancestors
     >>> ancestors.mean_absorption_time([0.5, 0.5], 2)
@@ -123,17 +163,33 @@ def mean_absorption_time(probabilities: Law, num_samples: int) -> float:
 
 
 class AncestorLaw(NamedTuple):
-    """P(A_g = a) as probabilities[g, a], and a bound on the mass that a row lacks."""
+    """Law of the number of ancestors of D_g, for every generation.
+
+    Attributes:
+      probabilities: [g, a], P(A_g = a) for g = 0 .. G and a = 0 .. M.
+      truncation: largest probability mass that a row lacks.
+    """
 
     probabilities: np.ndarray
     truncation: float
 
 
 def ancestor_law(num_samples: int, num_generations: int) -> AncestorLaw:
-    """The law of the number of ancestors in D_0 of the rows of D_g, g = 0 .. G.
+    """Return the law of the number of ancestors in D_0 of the rows of D_g, g = 0 .. G.
+
+    A_0 = M, and A_{g+1} given A_g has the occupancy law of `occupancy.rows_of`.
+
+    Source: Cannings, Adv. Appl. Probab. 6 (1974).
+
+    Args:
+      num_samples: M, rows of every corpus, 1 .. 5,000.
+      num_generations: G, number of generations after D_0, at least 0.
+
+    Returns:
+      An `AncestorLaw`: probabilities [G + 1, M + 1], and the probability mass left out.
 
     Raises:
-      ValueError: if num_samples is above 5,000.
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import ancestors
     >>> ancestors.ancestor_law(2, 3).probabilities.tolist()
@@ -149,21 +205,21 @@ def ancestor_law(num_samples: int, num_generations: int) -> AncestorLaw:
         for lineages in np.flatnonzero(law[generation] > 0):
             first, row = rows[lineages]
             law[generation + 1, first : first + len(row)] += law[generation, lineages] * row
-        # What is left out of all generations together stays below 1e-13.
+        # The mass left out of all generations together stays below 1e-13.
         law[generation + 1, law[generation + 1] < 1e-25] = 0
     return AncestorLaw(law, float(np.max(np.abs(1 - law.sum(axis=1)))))
 
 
 def _distinct(law: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different probabilities of p_0, and how many states have each."""
+    """Return the different probabilities of p_0, and the number of states with each."""
     values, number = np.unique(law[law > 0], return_counts=True)
     return values, number.astype(np.float64)
 
 
 def _present(law: np.ndarray, weights: np.ndarray, sizes: np.ndarray, gamma: Share) -> np.ndarray:
-    """E sum of the weights of the states present."""
-    values, place = np.unique(law, return_inverse=True)
-    total = np.bincount(place, weights)
+    """Return E (sum of the weights of the states present), g = 0 .. G."""
+    values, index = np.unique(law, return_inverse=True)
+    total = np.bincount(index, weights)
     values, total = values[total > 0], total[total > 0]
     shares = share_of("gamma", gamma, len(sizes) - 1)
     if np.any(shares > 0):
@@ -172,7 +228,7 @@ def _present(law: np.ndarray, weights: np.ndarray, sizes: np.ndarray, gamma: Sha
 
 
 def _presence(law: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
-    """sum_i w_i (1 - (1 - p_i)^a) for a = 0 .. most, as sums of positive terms.
+    """Return sum_i w_i (1 - (1 - p_i)^a) for a = 0 .. most, as sums of positive terms.
 
     With a = s b + c it is sum_i w_i (1 - q_i^{s b}) + sum_i w_i q_i^{s b} (1 - q_i^c),
     q = 1 - p: two products of tables with about sqrt(most) rows.
@@ -186,7 +242,7 @@ def _presence(law: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
 
 
 def _power_sums(law: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
-    """sum_i w_i p_i^a for a = 0 .. most."""
+    """Return sum_i w_i p_i^a for a = 0 .. most."""
 
     def add(coarse: np.ndarray, fine: np.ndarray, w: np.ndarray) -> np.ndarray:
         return (np.exp(coarse) * w) @ np.exp(fine).T
@@ -195,7 +251,7 @@ def _power_sums(law: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
 
 
 def _sums(logs: np.ndarray, weights: np.ndarray, most: int, add: _Add) -> np.ndarray:
-    """Sums over states for a = 0 .. most, with a ln x made from coarse and fine multiples."""
+    """Return sums over states for a = 0 .. most: a ln x is a coarse plus a fine multiple."""
     stride = math.isqrt(most) + 1
     table = np.zeros((stride, stride))
     steps = np.arange(stride)[:, None]
@@ -208,7 +264,7 @@ def _sums(logs: np.ndarray, weights: np.ndarray, most: int, add: _Add) -> np.nda
 
 
 def _expectation(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """E f(A_g), g = 0 .. G, of f(a) = values[a], a = 0 .. M_0.
+    """Return E f(A_g), g = 0 .. G, of f(a) = values[a], a = 0 .. M_0.
 
     h_0 = f, and h_{g+1}(a) = sum_j P(j | a) h_g(j) with the M_g rows of D_g as parents, is
     the expectation given a rows of D_{g+1}. Generations with equally many parents share
@@ -228,7 +284,7 @@ def _expectation(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def _sweep(column: np.ndarray, parents: int, children: int, generations: int) -> np.ndarray:
-    """h [a, k] for k = 0 .. generations steps, each from `parents` rows."""
+    """Return h [a, k] for k = 0 .. generations steps, each from `parents` rows."""
     from scipy.signal import lfilter
 
     table = np.zeros((max(parents, children) + 1, generations + 1))
@@ -238,7 +294,7 @@ def _sweep(column: np.ndarray, parents: int, children: int, generations: int) ->
         if end <= lineages:
             table[lineages, 1:] = row @ table[first:end, :-1]
             continue
-        # All lineages may have parents of their own, and h_k(a) needs h_{k-1}(a).
+        # All lineages may have distinct parents, so h_k(a) needs h_{k-1}(a).
         fewer, stay = row[:-1] @ table[first : end - 1, :-1], row[-1]
         start = [stay * table[lineages, 0]]
         table[lineages, 1:], _ = lfilter([1.0], [1.0, -stay], fewer, zi=start)
@@ -246,7 +302,7 @@ def _sweep(column: np.ndarray, parents: int, children: int, generations: int) ->
 
 
 def _founders(x: np.ndarray, sizes: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-    """E x^A_g, [x, g], where lineages end in p_0 with probability gamma per generation."""
+    """Return E x^A_g, [x, g], where lineages end in p_0 with probability gamma a generation."""
     remedy = "simulate the chain itself for more"
     check.integer("largest of sizes with gamma > 0", int(np.max(sizes)), 1, _LARGEST, remedy=remedy)
     return np.concatenate(
@@ -266,7 +322,7 @@ def _founders_of_block(x: np.ndarray, sizes: np.ndarray, gamma: np.ndarray) -> n
             alive[lineages] = row @ table[first : first + len(row)]
         table = np.empty_like(alive)
         for lineages, (first, row) in enumerate(binomial_rows(1 - share, int(children))):
-            last = first + len(row) - 1  # of the lineages that go on
+            last = first + len(row) - 1  # most lineages that may continue
             ended = powers[lineages - last : lineages - first + 1][::-1]
             table[lineages] = row @ (ended * alive[first : last + 1])
         results.append(table[children])

@@ -1,4 +1,4 @@
-"""Published bounds on the loss of states, with their validity. The exact laws are elsewhere."""
+"""Compute published bounds on the loss of states; the exact laws are in `ancestors`."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from collapse_jax.utils import check
 
 
 def _survival_exponents(num_fits: int) -> np.ndarray:
-    """t_1 = 1, t_{k+1} = 1 - exp(-t_k), for k = 1 .. n."""
+    """Return t_1 = 1, t_{k+1} = 1 - exp(-t_k), for k = 1 .. n."""
     exponents = [1.0]
     for _ in range(check.integer("num_fits", num_fits, 1) - 1):
         exponents.append(-np.expm1(-exponents[-1]))
@@ -17,13 +17,25 @@ def _survival_exponents(num_fits: int) -> np.ndarray:
 def suresh_survival_bounds(
     probability: float, num_samples: int, num_fits: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds on P(a state of this probability is alive after n = 1 .. num_fits fits).
+    """Return bounds on P(a state of this probability is alive after n fits), n = 1 .. num_fits.
 
-    1 - exp(-M p t_n) <= P <= 1 - (1 - 3 M p^2 - 3 n p) exp(-M p t_n), under Replace. The
-    upper one says something only while 3 M p^2 + 3 n p < 1, and is 1 beyond; the exact
-    value is 1 - E (1 - p)^A_g, g = n - 1, of `ancestors`.
+    1 - exp(-M p t_n) <= P <= 1 - (1 - 3 M p^2 - 3 n p) exp(-M p t_n) under Replace, with
+    t_1 = 1 and t_{n+1} = 1 - exp(-t_n). The upper bound is informative only while
+    3 M p^2 + 3 n p < 1, and is 1 beyond. The exact value is 1 - E (1 - p)^A_g, g = n - 1,
+    of `ancestors`.
 
     Source: Suresh et al., arXiv 2412.17646.
+
+    Args:
+      probability: p, of the state under p_0, in [0, 1].
+      num_samples: M, rows of every corpus, at least 1.
+      num_fits: number of fits, at least 1.
+
+    Returns:
+      Lower and upper bounds, [num_fits] float64 each, probabilities.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import bounds
     >>> low, high = bounds.suresh_survival_bounds(0.001, 1000, 3)
@@ -39,10 +51,23 @@ def suresh_survival_bounds(
 
 
 def poisson_survival(rate: float, num_samples: int, num_fits: int) -> np.ndarray:
-    """P(rate still positive) of the Poisson chain after n = 1 .. num_fits fits, exactly.
+    """Return P(rate still positive) of the Poisson chain after n = 1 .. num_fits fits, exactly.
 
-    Each model estimates a Poisson rate from M rows of the last: 1 - exp(-M rate t_n)
-    (Suresh et al., arXiv 2412.17646).
+    Each model estimates a Poisson rate from M rows of the previous model: 1 - exp(-M rate t_n),
+    with t_1 = 1 and t_{n+1} = 1 - exp(-t_n).
+
+    Source: Suresh et al., arXiv 2412.17646.
+
+    Args:
+      rate: Poisson rate of the truth, mean of a row, at least 0.
+      num_samples: M, rows of every corpus, at least 1.
+      num_fits: number of fits, at least 1.
+
+    Returns:
+      [num_fits] float64, probabilities.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import bounds
     >>> bounds.poisson_survival(0.01, 100, 3).round(4).tolist()
@@ -56,11 +81,23 @@ def poisson_survival(rate: float, num_samples: int, num_fits: int) -> np.ndarray
 def heterozygosity_survival_bound(
     probabilities: Law, num_samples: int, num_fits: int
 ) -> np.ndarray:
-    """An upper bound on P(several states are left) after n = 1 .. num_fits fits.
+    """Return an upper bound on P(several states are left) after n = 1 .. num_fits fits.
 
-    A corpus of M rows that is not absorbed has H >= 2 (M - 1) / M^2, so by Markov's
-    inequality P <= H_0 (1 - 1/M)^n M^2 / (2 (M - 1)): geometric, and 1 where that is more.
-    The way in which Seddik et al., arXiv 2404.05090, prove total collapse. M >= 2.
+    A corpus of M rows that is not absorbed has H >= 2 (M - 1) / M^2, so by Markov's inequality
+    P <= H_0 (1 - 1/M)^n M^2 / (2 (M - 1)): geometric, and 1 where the right side is larger.
+
+    Source: the proof of total collapse by Seddik et al., arXiv 2404.05090, follows the same steps.
+
+    Args:
+      probabilities: p_0, [state], probabilities with sum 1.
+      num_samples: M, rows of every corpus, at least 2.
+      num_fits: number of fits, at least 1.
+
+    Returns:
+      [num_fits] float64, bounds on a probability, in [0, 1].
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import bounds
     >>> bounds.heterozygosity_survival_bound([0.5, 0.5], 10, 60)[[0, 29, 59]].round(4).tolist()
@@ -76,20 +113,30 @@ def heterozygosity_survival_bound(
 def partly_synthetic_distance(
     first_model: Law, num_samples: int, num_original: int, num_fits: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far models drift from the first where its N real rows are always kept.
+    """Return how far models drift from model 1 where its N real rows stay in every corpus.
 
-    Model n is fitted to the N real rows, whose frequencies are `first_model`, and n_syn new
-    rows of model n - 1. With a = n_syn / (N + n_syn), given the first model, exactly
+    Model n is fitted to the N real rows, whose frequencies are p_1, and to n_syn new rows of
+    model n - 1. With a = n_syn / (N + n_syn), given model 1, exactly
 
         E |p_{n+1} - p_1|^2 = a^2 [(1 - 1/n_syn) E |p_n - p_1|^2 + (1 - |p_1|^2) / n_syn],
 
-    which stays below a^2 (1 - |p_1|^2) / (n_syn (1 - a^2)): kept data bound the drift.
-
-    Returns:
-      E |p_n - p_1|^2 for n = 1 .. num_fits, and the bound sqrt(s E |p_n - p_1|^2) on the
-      expected sum of |p_n - p_1|, s the number of states present in p_1 (Cauchy-Schwarz).
+    which stays below a^2 (1 - |p_1|^2) / (n_syn (1 - a^2)): the real rows bound the drift.
 
     Source: the partially synthetic setting of Seddik et al., arXiv 2404.05090.
+
+    Args:
+      first_model: p_1, [state], probabilities with sum 1.
+      num_samples: n_syn, synthetic rows of every corpus, at least 1.
+      num_original: N, real rows of every corpus, at least 0.
+      num_fits: number of fits, at least 1.
+
+    Returns:
+      E |p_n - p_1|^2 for n = 1 .. num_fits, [num_fits] float64, squared probabilities; and the
+      bound sqrt(s E |p_n - p_1|^2) on the expected sum of |p_n - p_1|, [num_fits] float64, with s
+      the number of states present in p_1 (Cauchy-Schwarz).
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import bounds
     >>> squared, bound = bounds.partly_synthetic_distance([0.5, 0.5], 10, 10, 50)

@@ -1,4 +1,4 @@
-"""What theory functions accept, in one line each."""
+"""Check the arguments of theory functions and convert them to arrays."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,18 @@ Share = Sequence[float] | np.ndarray | float
 
 
 def sizes_of(sizes: Sizes, least: int = 1) -> np.ndarray:
-    """M_0 .. M_G as float64."""
+    """Return M_0 .. M_G as float64.
+
+    Args:
+      sizes: [generation], numbers of rows.
+      least: smallest number of rows allowed.
+
+    Returns:
+      [generation] float64, numbers of rows.
+
+    Raises:
+      ValueError: if `sizes` is empty, is not one-dimensional or has a number below `least`.
+    """
     values = np.asarray(sizes, np.float64)
     if values.ndim != 1 or values.size == 0 or not np.min(values) >= least:
         allowed = f"it must be a sequence of numbers >= {least}"
@@ -21,15 +32,38 @@ def sizes_of(sizes: Sizes, least: int = 1) -> np.ndarray:
 
 
 def counts_of(sizes: Sizes) -> np.ndarray:
-    """M_0 .. M_G as integers."""
+    """Return M_0 .. M_G as integers.
+
+    Args:
+      sizes: [generation], whole numbers of rows, at least 1.
+
+    Returns:
+      [generation] int64, numbers of rows.
+
+    Raises:
+      ValueError: if `sizes` is empty, is not one-dimensional or has a number that is not a
+        positive whole one.
+    """
     values = sizes_of(sizes)
     if np.any(values != np.round(values)):
-        raise check.fail("sizes", values.tolist(), "rows are counted", "pass whole numbers")
+        raise check.fail(
+            "sizes", values.tolist(), "they must be whole numbers of rows", "round them"
+        )
     return values.astype(np.int64)
 
 
 def law_of(probabilities: Law) -> np.ndarray:
-    """p_0 as float64, summing to 1."""
+    """Return p_0 as float64, with sum 1.
+
+    Args:
+      probabilities: [state], non-negative, with sum 1 to within 1e-6, dimensionless.
+
+    Returns:
+      [state] float64, the probability of each state.
+
+    Raises:
+      ValueError: if `probabilities` is not one-dimensional, or is no law.
+    """
     law = np.asarray(probabilities, np.float64)
     if law.ndim != 1 or law.size == 0 or not np.all(law >= 0) or abs(law.sum() - 1) > 1e-6:
         shown = law.tolist() if law.size <= 8 else check.Shown(f"array of shape {law.shape}")
@@ -39,11 +73,23 @@ def law_of(probabilities: Law) -> np.ndarray:
 
 
 def share_of(name: str, share: Share, length: int) -> np.ndarray:
-    """A share in [0, 1] for each of `length` generations, from one number or as many."""
+    """Return a share for each of `length` generations, from one number or from `length` numbers.
+
+    Args:
+      name: name of the argument, for error messages.
+      share: one number or [length], in [0, 1], dimensionless.
+      length: number of generations after D_0.
+
+    Returns:
+      [length] float64, shares in [0, 1], dimensionless.
+
+    Raises:
+      ValueError: if the number of shares is neither 1 nor `length`, or a share is outside [0, 1].
+    """
     values = np.asarray(share, np.float64)
     if values.ndim > 1 or (values.ndim == 1 and len(values) != length):
-        allowed = f"{length} generations after the first need one number or {length}"
-        raise check.fail(name, values.tolist(), allowed, "pass one for each of D_1 .. D_G")
+        allowed = f"it must be one number or {length}, one for each of D_1 .. D_G"
+        raise check.fail(name, values.tolist(), allowed, "pass one number for all")
     if not np.all((values >= 0) & (values <= 1)):
         raise check.fail(name, values.tolist(), "it must lie in [0, 1]", "pass a share of rows")
     return np.broadcast_to(values, (length,))

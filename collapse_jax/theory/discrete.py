@@ -1,8 +1,8 @@
-"""Closed forms of discrete chains: haploid Wright-Fisher, and with a fresh share.
+"""Compute closed forms of discrete chains: haploid Wright-Fisher, also with a fresh share.
 
-`sizes` are M_0 .. M_G; results are for models 0 .. G, model g being the result of n = g + 1
-draws. They need an unbiased fit (no smoothing) and unbiased sampling. What has no closed
-form is in `ancestors` and `enumeration`, exact as well.
+`sizes` are M_0 .. M_G; results are for models 0 .. G, and model g is the result of n = g + 1
+fits. The formulas need an unbiased fit (no smoothing) and unbiased sampling. Quantities without
+a closed form are in `ancestors` and `enumeration`, also exact.
 
 Source: Ewens, Mathematical Population Genetics, chapter 3.
 """
@@ -21,13 +21,29 @@ def expected_heterozygosity(
     gamma: Share = 0.0,
     allocation: str = "multinomial",
 ) -> np.ndarray:
-    """E H_g, H = 1 - sum p^2, where a share gamma of D_1 .. D_G is drawn anew from p_0.
+    """Return E H_g, H = 1 - sum p^2, where a share gamma of D_1 .. D_G is drawn from p_0.
 
-    Two rows of a corpus are distinct with chance 1 - 1/M, and then differ by the laws that
+    Two rows of a corpus are distinct with probability 1 - 1/M, and then differ by the laws that
     they were drawn from. Multinomial: E H' = (1 - 1/M) [(1-gamma)^2 E H + (1 - (1-gamma)^2)
     H_0]. Fixed (exactly gamma M original rows): E H' = (1-gamma) (1-gamma-1/M) E H +
-    [gamma (gamma-1/M) + 2 gamma (1-gamma)] H_0. Without fresh rows H_0 prod (1 - 1/M_i).
-    Neither holds where rows of D_0 are kept.
+    [gamma (gamma-1/M) + 2 gamma (1-gamma)] H_0. Without fresh rows: H_0 prod (1 - 1/M_i).
+    Neither holds where rows of D_0 are reused.
+
+    Source: Ewens, Mathematical Population Genetics, chapter 3; the process with a fresh share
+    is equation (1) of Shumailov et al., Nature 631 (2024), with beta = 0.
+
+    Args:
+      probabilities: p_0, [state], probabilities with sum 1.
+      sizes: M_0 .. M_G, [generation], rows, at least 1.
+      gamma: share of D_1 .. D_G drawn from p_0, one number or [G], in [0, 1], dimensionless.
+      allocation: "multinomial", each row is original with probability gamma, or "fixed", exactly
+        gamma M rows are.
+
+    Returns:
+      [G + 1] float64, expected heterozygosity in [0, 1), dimensionless.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import discrete
     >>> discrete.expected_heterozygosity([0.5, 0.5], [10] * 3).round(4).tolist()
@@ -51,7 +67,23 @@ def expected_heterozygosity(
 
 
 def accumulate_expected_heterozygosity(probabilities: Law, sizes: Sizes) -> np.ndarray:
-    """E H_g under Accumulate, generation i adding M_i rows: H_0 prod (1 - M_i / N_i^2).
+    """Return E H_g under Accumulate, generation i adding M_i rows: H_0 prod (1 - M_i / N_i^2).
+
+    N_i = M_0 + .. + M_i. The factors are those of the normal variance under the MLE, see
+    `gaussian_accumulation.accumulate_expected_variance`.
+
+    Source: the setting is that of Gerstgrasser et al., arXiv 2404.01413, and Kazdan et al.,
+    arXiv 2410.16713.
+
+    Args:
+      probabilities: p_0, [state], probabilities with sum 1.
+      sizes: M_0 .. M_G, [generation], rows, at least 1.
+
+    Returns:
+      [G + 1] float64, expected heterozygosity in [0, 1), dimensionless.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import discrete
     >>> discrete.accumulate_expected_heterozygosity([0.5, 0.5], [10] * 3).round(4).tolist()
@@ -62,7 +94,19 @@ def accumulate_expected_heterozygosity(probabilities: Law, sizes: Sizes) -> np.n
 
 
 def variance_of_probability(probabilities: Law, sizes: Sizes) -> np.ndarray:
-    """Var p_i under Replace, [generation, state]: p_i (1 - p_i) (1 - prod (1 - 1/M_j)).
+    """Return Var p_i under Replace: p_i (1 - p_i) (1 - prod_j (1 - 1/M_j)).
+
+    Source: Ewens, Mathematical Population Genetics, chapter 3.
+
+    Args:
+      probabilities: p_0, [state], probabilities with sum 1.
+      sizes: M_0 .. M_G, [generation], rows, at least 1.
+
+    Returns:
+      [G + 1, state] float64, variance of a probability, in [0, 1/4].
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import discrete
     >>> discrete.variance_of_probability([0.5, 0.5], [10] * 2).round(4).tolist()
@@ -73,7 +117,17 @@ def variance_of_probability(probabilities: Law, sizes: Sizes) -> np.ndarray:
 
 
 def missing_probability(probability: Law | float, num_samples: int) -> np.ndarray:
-    """P(a state is missing from one corpus of M rows): (1 - q)^M; its eventual loss has 1 - q.
+    """Return P(a state is missing from one corpus of M rows): (1 - q)^M.
+
+    The probability 1 - q in the paper (Shumailov et al., Nature 631, 2024) is that of the state's
+    eventual loss.
+
+    Args:
+      probability: q, of any shape, in [0, 1].
+      num_samples: M, rows of the corpus, at least 1.
+
+    Returns:
+      float64 of the shape of `probability`, probabilities.
 
     >>> from collapse_jax.theory import discrete
     >>> discrete.missing_probability([0.01, 0.1], num_samples=100).round(6).tolist()
@@ -84,10 +138,22 @@ def missing_probability(probability: Law | float, num_samples: int) -> np.ndarra
 
 
 def diffusion_absorption_time(probabilities: Law, num_samples: int) -> float:
-    """-2 M sum (1 - p_i) ln(1 - p_i), the diffusion's mean number of fits to absorption.
+    """Return -2 M sum (1 - p_i) ln(1 - p_i), the diffusion's mean number of fits to absorption.
 
     An approximation: for large M it exceeds the exact `ancestors.mean_absorption_time` by
     about (ln M) / 3 and a constant.
+
+    Source: Ewens, Mathematical Population Genetics, chapter 3.
+
+    Args:
+      probabilities: p_0, [state], probabilities with sum 1.
+      num_samples: M, rows of every corpus, at least 1.
+
+    Returns:
+      Mean number of fits, at least 0.
+
+    Raises:
+      ValueError: if `probabilities` is no law.
 
     >>> from collapse_jax.theory import discrete
     >>> discrete.diffusion_absorption_time([0.5, 0.5], 100) / 100  # 2 ln 2
@@ -99,7 +165,18 @@ def diffusion_absorption_time(probabilities: Law, num_samples: int) -> float:
 
 
 def eigenvalues(num_samples: int) -> np.ndarray:
-    """lambda_j = M! / ((M - j)! M^j), j = 0 .. M, of the chain of counts under Replace.
+    """Return lambda_j = M! / ((M - j)! M^j), j = 0 .. M, of the chain of counts under Replace.
+
+    Source: Ewens, Mathematical Population Genetics, chapter 3.
+
+    Args:
+      num_samples: M, rows of every corpus, at least 1.
+
+    Returns:
+      [M + 1] float64, eigenvalues in [0, 1] in decreasing order, dimensionless.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import discrete
     >>> discrete.eigenvalues(3).round(4).tolist()
@@ -110,7 +187,19 @@ def eigenvalues(num_samples: int) -> np.ndarray:
 
 
 def eigenvalue_multiplicities(num_samples: int, num_states: int) -> list[int]:
-    """C(K + j - 2, j) of each of `eigenvalues`, so that 1 has multiplicity K (K >= 2).
+    """Return C(K + j - 2, j), the multiplicity of each of `eigenvalues`; 1 has multiplicity K.
+
+    Source: Ewens, Mathematical Population Genetics, chapter 3.
+
+    Args:
+      num_samples: M, rows of every corpus, at least 1.
+      num_states: K, number of states, at least 2.
+
+    Returns:
+      List of M + 1 multiplicities, exact integers, for j = 0 .. M.
+
+    Raises:
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import discrete
     >>> discrete.eigenvalue_multiplicities(3, num_states=3)

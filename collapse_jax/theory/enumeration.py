@@ -1,10 +1,11 @@
-"""Chains of counts as Markov chains on all their states: exact for small M and K.
+"""Treat chains of counts as Markov chains on all their states: exact for small M and K.
 
-Everything that a discrete chain can do, with no closed form needed: the law of the counts
-of every generation, the chance of absorption in each state, and how long it takes. For two
-states up to M = 1,000, for three or four as long as the C(M + K - 1, K - 1) vectors of counts
-fit in a matrix. Nothing is computed through logarithms: entries are right to 1e-14 of
-themselves.
+No closed form is needed for the law of the counts of every generation, the probability of
+absorption in each state, and the time to absorption. Two states are possible up to M = 1,000,
+three or four as long as the C(M + K - 1, K - 1) vectors of counts fit in a matrix. Nothing is
+computed through logarithms: the relative error of an entry is at most 1e-14.
+
+Source: the haploid Wright-Fisher model, Ewens, Mathematical Population Genetics, chapter 3.
 """
 
 import functools
@@ -16,29 +17,29 @@ import numpy as np
 from collapse_jax.theory.checks import Law, law_of
 from collapse_jax.utils import check
 
-_MOST_VECTORS = 3000
-_MOST_ROWS = 1000  # so that binomial coefficients are floats
+_MOST_VECTORS = 3000  # vectors of counts: the matrix then takes 72 MB
+_MOST_ROWS = 1000  # rows of a corpus: binomial coefficients must fit in a float64
 
 
 class EnumeratedChain:
-    """The chain of counts of D_0, D_1, ... under Replace, or with a fresh share.
+    """Chain of counts of D_0, D_1, ... under Replace or with a fresh share, as a Markov chain.
 
-    Row by row, D_{g+1} is drawn from (1 - gamma) q + gamma p_0, with q = (counts +
-    smoothing) / (M + K smoothing) model g. D_0 is drawn from p_0.
+    Each row of D_{g+1} is drawn independently from (1 - gamma) q + gamma p_0, with model g
+    q = (counts + smoothing) / (M + K smoothing). D_0 is drawn from p_0.
 
     Args:
-      probabilities: p_0, [state].
-      num_samples: M, of every corpus.
-      gamma: share of original rows, drawn anew, in [0, 1].
-      smoothing: added to every count by the fit.
+      probabilities: p_0, [state], probabilities with sum 1.
+      num_samples: M, rows of every corpus, 1 .. 1,000.
+      gamma: share of rows drawn from p_0, in [0, 1], dimensionless.
+      smoothing: count that the fit adds to every state, in rows, at least 0.
 
     Attributes:
-      counts: the states, [vector, state].
-      transition: [from, to].
-      start: the law of D_0, [vector].
+      counts: [vector, state], the vectors of counts, in rows.
+      transition: [from, to], transition probabilities between vectors of counts.
+      start: [vector], probabilities of the vectors of D_0.
 
     Raises:
-      ValueError: for more than 3,000 vectors of counts, or 1,000 rows.
+      ValueError: if an argument is outside its range, or there are more than 3,000 vectors.
 
     >>> from collapse_jax.theory.enumeration import EnumeratedChain
     >>> chain = EnumeratedChain([0.75, 0.25], 2)
@@ -72,7 +73,14 @@ class EnumeratedChain:
         self.start = _multinomial(self.counts, law[None])[0]
 
     def laws(self, num_generations: int) -> np.ndarray:
-        """P(counts of D_g), [generation, vector], g = 0 .. G."""
+        """Return P(counts of D_g), g = 0 .. G.
+
+        Args:
+          num_generations: G, number of generations after D_0, at least 0.
+
+        Returns:
+          [G + 1, vector] float64, probabilities; each row sums to 1.
+        """
         laws = [self.start]
         for _ in range(num_generations):
             laws.append(laws[-1] @ self.transition)
@@ -81,7 +89,15 @@ class EnumeratedChain:
     def expectation(
         self, function: Callable[[np.ndarray], np.ndarray], num_generations: int
     ) -> np.ndarray:
-        """E f(D_g), g = 0 .. G; `function` maps [vector, state] counts to [vector] or more."""
+        """Return E f(D_g), g = 0 .. G.
+
+        Args:
+          function: f, maps counts [vector, state] to values [vector] or [vector, ...].
+          num_generations: G, number of generations after D_0, at least 0.
+
+        Returns:
+          [G + 1] or [G + 1, ...] float64, in the unit of f.
+        """
         return self.laws(num_generations) @ function(self.counts)
 
     @functools.cached_property
@@ -90,34 +106,46 @@ class EnumeratedChain:
 
     @functools.cached_property
     def _transient(self) -> np.ndarray:
-        """I - Q of the vectors from which the chain goes on."""
-        go_on = ~self._absorbing
+        """Return I - Q, [from, to], of the vectors that are not absorbing."""
+        is_transient = ~self._absorbing
         if not np.any(self._absorbing):
             allowed = "with fresh rows or smoothing the chain is never absorbed"
-            raise check.fail("chain", check.Shown("EnumeratedChain"), allowed, "ask for its laws")
-        moves = self.transition[np.ix_(go_on, go_on)]
+            raise check.fail("chain", check.Shown("EnumeratedChain"), allowed, "use laws() instead")
+        moves = self.transition[np.ix_(is_transient, is_transient)]
         np.fill_diagonal(moves, 0)
-        # The chance to leave as a sum: 1 - P(stay) would lose its digits.
-        leaves = moves.sum(axis=1) + self.transition[np.ix_(go_on, ~go_on)].sum(axis=1)
+        # The probability of leaving is a sum: 1 - P(stay) would lose its digits.
+        leaves = moves.sum(axis=1) + self.transition[np.ix_(is_transient, ~is_transient)].sum(
+            axis=1
+        )
         return np.diag(leaves) - moves
 
     @property
     def absorption_probabilities(self) -> np.ndarray:
-        """P(the chain ends in state i), [state]; p_0 itself under Replace."""
-        go_on = ~self._absorbing
-        ends = np.linalg.solve(self._transient, self.transition[np.ix_(go_on, ~go_on)])
-        reached = self.start[go_on] @ ends + self.start[~go_on]
-        return reached @ (self.counts[~go_on] > 0)
+        """Return P(the chain ends in state i), [state], probabilities; equal to p_0 under Replace.
+
+        Raises:
+          ValueError: if no state is absorbing.
+        """
+        is_transient = ~self._absorbing
+        ends = np.linalg.solve(
+            self._transient, self.transition[np.ix_(is_transient, ~is_transient)]
+        )
+        reached = self.start[is_transient] @ ends + self.start[~is_transient]
+        return reached @ (self.counts[~is_transient] > 0)
 
     @property
     def mean_absorption_time(self) -> float:
-        """Mean number n of fits until a single state is left."""
+        """Return the mean number n of fits until a single state is left, at least 1.
+
+        Raises:
+          ValueError: if no state is absorbing.
+        """
         steps = np.linalg.solve(self._transient, np.ones(len(self._transient)))
         return float(1 + self.start[~self._absorbing] @ steps)
 
 
 def _compositions(total: int, parts: int) -> np.ndarray:
-    """All vectors of `parts` counts with this sum, [vector, part]."""
+    """Return all vectors of `parts` counts with sum `total`, [vector, part]."""
     if parts == 1:
         return np.array([[total]])
     smaller = [_compositions(total - first, parts - 1) for first in range(total + 1)]
@@ -125,7 +153,7 @@ def _compositions(total: int, parts: int) -> np.ndarray:
 
 
 def _multinomial(counts: np.ndarray, laws: np.ndarray) -> np.ndarray:
-    """P(counts) under each of the laws, [law, vector]."""
+    """Return P(counts) under each of the laws, [law, vector]."""
     factorial = [math.factorial(n) for n in range(int(counts[0].sum()) + 1)]
     orders = [factorial[-1] // math.prod(factorial[n] for n in row) for row in counts.tolist()]
     chances = np.array(orders, np.float64) * np.ones((len(laws), 1))

@@ -1,13 +1,13 @@
-"""Exact moments of Gaussian chains under Replace with a normal truth, in any dimension.
+"""Compute exact moments of Gaussian chains under Replace with a normal truth, in any dimension.
 
-`sizes` are M_0 .. M_G; results are for models 0 .. G, model g being the result of
-n = g + 1 fits. Variances are relative to the truth's, sigma_0 = 1; where that matters in
-several dimensions, relative to Sigma_0. With a sampling bias lambda rows are drawn from
-N(mu, lambda Sigma); D_0 is real, so generation g has had g biased draws.
+`sizes` are M_0 .. M_G; results are for models 0 .. G, and model g is the result of n = g + 1
+fits. Variances are relative to the truth's, sigma_0 = 1; in several dimensions covariances are
+relative to Sigma_0. With a sampling bias lambda, rows are drawn from N(mu, lambda Sigma). D_0 is
+real, so generation g has had g biased draws.
 
-Valid for every M_i >= 2 (log determinants: M_i > dim), whether the run is long or short.
+The formulas hold for every M_i >= 2 (log determinants: M_i > dim) and every length of a run.
 Do not compare E sigma^2 with an average over chains at large n: its relative variance,
-`relative_variance_of_variance`, grows geometrically; log moments do not have that fault.
+`relative_variance_of_variance`, grows geometrically. Compare log moments instead.
 
 Sources: Shumailov et al., Nature 631 (2024), Theorem 3.1 and supplement, with the Author
 Correction; Anderson, An Introduction to Multivariate Statistical Analysis, section 7.5;
@@ -17,10 +17,21 @@ Alemohammad et al., arXiv 2307.01850, for the sampling bias.
 import numpy as np
 
 from collapse_jax.theory.checks import Sizes, sizes_of
+from collapse_jax.utils.check import ArgumentError
 
 
 def divisor_of(sizes: np.ndarray, estimator: str) -> np.ndarray:
-    """What scatters are divided by: M - 1 ("unbiased") or M ("mle").
+    """Return the divisor of sums of squares: M - 1 ("unbiased") or M ("mle").
+
+    Args:
+      sizes: M, of any shape, rows.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+
+    Returns:
+      Divisors of the shape of `sizes`, numbers of rows.
+
+    Raises:
+      ValueError: if the estimator has another name.
 
     >>> import numpy as np
     >>> from collapse_jax.theory import gaussian
@@ -29,23 +40,38 @@ def divisor_of(sizes: np.ndarray, estimator: str) -> np.ndarray:
     """
     divisors = {"unbiased": sizes - 1, "mle": sizes}
     if estimator not in divisors:
-        raise ValueError(
+        raise ArgumentError(
             f"estimator={estimator!r} is not allowed: it must be 'unbiased' or 'mle'; pass one"
         )
     return divisors[estimator]
 
 
 def _halves(sizes: np.ndarray, dim: int) -> np.ndarray:
-    """(M - j) / 2 for j = 1 .. dim: half the degrees of freedom of Bartlett's diagonal."""
+    """Return (M - j) / 2, j = 1 .. dim: half the degrees of freedom of Bartlett's diagonal."""
     return (sizes[:, None] - 1 - np.arange(dim)) / 2
 
 
 def _log_biases(sizes: np.ndarray, sampling_bias: float) -> np.ndarray:
+    """Return g ln lambda, g = 0 .. G, nats."""
     return np.arange(len(sizes)) * np.log(sampling_bias)
 
 
 def expected_log_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
-    """E ln sigma_g^2: sum_i psi((M_i - 1)/2) + ln 2 - ln(divisor_i), and g ln lambda.
+    """Return E ln sigma_g^2 = sum_i [psi((M_i - 1)/2) + ln 2 - ln(divisor_i)] + g ln lambda.
+
+    Source: Shumailov et al., Nature 631 (2024), supplement; Alemohammad et al.,
+    arXiv 2307.01850, for the sampling bias.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      [G + 1] float64, expected log of the variance relative to sigma_0^2, nats.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.expected_log_variance([100] * 3, "unbiased").round(5).tolist()
@@ -55,7 +81,20 @@ def expected_log_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1
 
 
 def variance_of_log_variance(sizes: Sizes) -> np.ndarray:
-    """Var ln sigma_g^2, for both estimators and any bias: sum_i psi_1((M_i - 1)/2).
+    """Return Var ln sigma_g^2 = sum_i psi_1((M_i - 1)/2).
+
+    It is the same for both estimators and every sampling bias.
+
+    Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 7.5.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+
+    Returns:
+      [G + 1] float64, variance of a log variance, nats squared.
+
+    Raises:
+      ValueError: if a size is below 2.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.variance_of_log_variance([100] * 3).round(5).tolist()
@@ -67,7 +106,24 @@ def variance_of_log_variance(sizes: Sizes) -> np.ndarray:
 def expected_log_determinant(
     sizes: Sizes, estimator: str, dim: int, sampling_bias: float = 1.0
 ) -> np.ndarray:
-    """E ln(det Sigma_g / det Sigma_0); -inf from the first M_i <= dim on.
+    """Return E ln(det Sigma_g / det Sigma_0); -inf as soon as a size M_i <= dim has occurred.
+
+    It is sum_i [sum_j psi((M_i - j)/2) + d ln 2 - d ln(divisor_i)] + g d ln lambda, j = 1 .. d.
+
+    Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 7.5;
+    Alemohammad et al., arXiv 2307.01850, for the sampling bias.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      dim: d, number of dimensions, at least 1.
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      [G + 1] float64, expected log of the determinant relative to det Sigma_0, nats.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.expected_log_determinant([10, 10, 3], "mle", dim=3).round(4).tolist()
@@ -85,7 +141,21 @@ def expected_log_determinant(
 
 
 def variance_of_log_determinant(sizes: Sizes, dim: int) -> np.ndarray:
-    """Var ln det Sigma_g, for both estimators: sum_i sum_j psi_1((M_i - j)/2), M_i > dim.
+    """Return Var ln det Sigma_g = sum_i sum_j psi_1((M_i - j)/2), j = 1 .. dim.
+
+    It is the same for both estimators and every sampling bias.
+
+    Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 7.5.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least dim + 1.
+      dim: number of dimensions, at least 1.
+
+    Returns:
+      [G + 1] float64, variance of a log determinant, nats squared.
+
+    Raises:
+      ValueError: if a size is `dim` or less.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.variance_of_log_determinant([10, 10], dim=3).round(4).tolist()
@@ -100,7 +170,23 @@ def variance_of_log_determinant(sizes: Sizes, dim: int) -> np.ndarray:
 def expected_standard_deviation(
     sizes: Sizes, estimator: str, sampling_bias: float = 1.0
 ) -> np.ndarray:
-    """E sigma_g: prod sqrt(2 / divisor_i) Gamma(M_i/2) / Gamma((M_i - 1)/2), lambda^(g/2).
+    """Return E sigma_g.
+
+    It is lambda^(g/2) prod_i sqrt(2 / divisor_i) Gamma(M_i/2) / Gamma((M_i - 1)/2).
+
+    Source: Shumailov et al., Nature 631 (2024), supplement; Alemohammad et al.,
+    arXiv 2307.01850, for the sampling bias.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      [G + 1] float64, expected standard deviation in units of sigma_0.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.expected_standard_deviation([2, 2], "mle").round(4).tolist()  # pi ** -0.5, ...
@@ -115,7 +201,23 @@ def expected_standard_deviation(
 
 
 def expected_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
-    """E sigma_g^2, and the factor of Sigma_0 in E Sigma_g: lambda^g prod (M_i - 1)/divisor_i.
+    """Return E sigma_g^2 = lambda^g prod_i (M_i - 1) / divisor_i.
+
+    In several dimensions it is the factor of Sigma_0 in E Sigma_g.
+
+    Source: Shumailov et al., Nature 631 (2024), supplement; Alemohammad et al.,
+    arXiv 2307.01850, for the sampling bias.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      [G + 1] float64, expected variance in units of sigma_0^2.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.expected_variance([10] * 3, "mle", sampling_bias=1.5).round(4).tolist()
@@ -127,7 +229,18 @@ def expected_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) 
 
 
 def relative_variance_of_variance(sizes: Sizes) -> np.ndarray:
-    """Var sigma_g^2 / (E sigma_g^2)^2, for both estimators: prod (1 + 2/(M_i - 1)) - 1.
+    """Return Var sigma_g^2 / (E sigma_g^2)^2 = prod_i (1 + 2/(M_i - 1)) - 1, for both estimators.
+
+    Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 7.5.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+
+    Returns:
+      [G + 1] float64, relative variance, dimensionless.
+
+    Raises:
+      ValueError: if a size is below 2.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.relative_variance_of_variance([101] * 3).round(6).tolist()
@@ -137,9 +250,23 @@ def relative_variance_of_variance(sizes: Sizes) -> np.ndarray:
 
 
 def mean_squared_error(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
-    """E (mu_g - mu_0)^2, on every axis: sum_i Var(a row of D_i) / M_i.
+    """Return E (mu_g - mu_0)^2 on every axis: sum_i Var(a row of D_i) / M_i.
 
-    Unbiased without sampling bias: sum 1/M_i. MLE: 1 - E sigma_g^2, so bounded.
+    Unbiased without sampling bias: sum 1/M_i. MLE without it: 1 - E sigma_g^2, which is bounded.
+
+    Source: Shumailov et al., Nature 631 (2024), supplement; Alemohammad et al.,
+    arXiv 2307.01850, for the sampling bias.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      [G + 1] float64, expected squared error of the mean in units of sigma_0^2.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.mean_squared_error([100] * 3, "unbiased").round(4).tolist()
@@ -153,7 +280,19 @@ def mean_squared_error(sizes: Sizes, estimator: str, sampling_bias: float = 1.0)
 
 
 def variance_of_a_draw(sizes: Sizes, estimator: str) -> np.ndarray:
-    """Variance of one row of model g over all chains: 1 + sum 1/M_i (unbiased), 1 (MLE).
+    """Return the variance of a row of model g over all chains: 1 + sum 1/M_i (unbiased), 1 (MLE).
+
+    Source: Shumailov et al., Nature 631 (2024), supplement.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+
+    Returns:
+      [G + 1] float64, variance of a row in units of sigma_0^2.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.variance_of_a_draw([100] * 3, "unbiased").round(4).tolist()
@@ -167,10 +306,24 @@ def variance_of_a_draw(sizes: Sizes, estimator: str) -> np.ndarray:
 def expected_wasserstein2_squared(
     sizes: Sizes, estimator: str, sampling_bias: float = 1.0
 ) -> np.ndarray:
-    """E W2^2(model g, truth) in one dimension: E (mu - mu_0)^2 + E sigma^2 + 1 - 2 E sigma.
+    """Return E W2^2(model g, truth), dim 1: E (mu - mu_0)^2 + E sigma^2 + 1 - 2 E sigma.
 
-    Tends to 2 under the MLE: it does not diverge. Unbounded under the unbiased estimator
-    unless sum 1/M_i is finite, to first order (3/2) sum 1/M_i.
+    Under the MLE the limit is 2: no divergence. Under the unbiased estimator the expectation is
+    unbounded unless sum 1/M_i is finite; to first order it is (3/2) sum 1/M_i.
+
+    Source: Shumailov et al., Nature 631 (2024), Theorem 3.1 and supplement; Alemohammad et al.,
+    arXiv 2307.01850, for the sampling bias.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      [G + 1] float64, expected squared 2-Wasserstein distance in units of sigma_0^2.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.expected_wasserstein2_squared([10] * 1000, "mle")[[0, 9, 999]].round(4).tolist()
@@ -182,7 +335,18 @@ def expected_wasserstein2_squared(
 
 
 def first_order_wasserstein2_squared(sizes: Sizes) -> np.ndarray:
-    """(3/2) sum 1/M_i, the paper's expansion of E W2^2 (unbiased), valid while it is small.
+    """Return (3/2) sum 1/M_i, the expansion of E W2^2 (unbiased), valid while the value is small.
+
+    Source: Shumailov et al., Nature 631 (2024), supplement.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+
+    Returns:
+      [G + 1] float64, squared 2-Wasserstein distance in units of sigma_0^2.
+
+    Raises:
+      ValueError: if a size is below 2.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.first_order_wasserstein2_squared([100] * 3).round(4).tolist()
@@ -192,7 +356,19 @@ def first_order_wasserstein2_squared(sizes: Sizes) -> np.ndarray:
 
 
 def first_order_log_variance(sizes: Sizes, estimator: str) -> np.ndarray:
-    """The expansion of E ln sigma_g^2 for large M_i: -sum 1/M_i (unbiased), -2 sum 1/M_i (MLE).
+    """Return E ln sigma_g^2 for large M_i: -sum 1/M_i (unbiased), -2 sum 1/M_i (MLE).
+
+    The leading term of `expected_log_variance`, without sampling bias.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+
+    Returns:
+      [G + 1] float64, log of the variance relative to sigma_0^2, nats.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.first_order_log_variance([100] * 3, "mle").round(4).tolist()
@@ -206,11 +382,22 @@ def first_order_log_variance(sizes: Sizes, estimator: str) -> np.ndarray:
 def kernel_density_expected_variance(
     bandwidth: float, num_samples: int, num_generations: int
 ) -> np.ndarray:
-    """E s_g^2 of kernel density chains, s^2 the variance of D_g with divisor M.
+    """Return E s_g^2 of kernel density chains, s^2 the variance of D_g with divisor M.
 
     Rows of D_{g+1} are rows of D_g plus a kernel's noise of variance bandwidth^2:
-    E s_0^2 = 1 - 1/M, E s_{g+1}^2 = (1 - 1/M)(E s_g^2 + bandwidth^2), whose limit
+    E s_0^2 = 1 - 1/M, E s_{g+1}^2 = (1 - 1/M)(E s_g^2 + bandwidth^2). The limit
     (M - 1) bandwidth^2 may exceed the truth's variance.
+
+    Args:
+      bandwidth: standard deviation of the kernel, in units of sigma_0.
+      num_samples: M, rows of every corpus, at least 1.
+      num_generations: G, number of generations after D_0, at least 0.
+
+    Returns:
+      [G + 1] float64, expected variance in units of sigma_0^2.
+
+    Raises:
+      ValueError: if `num_samples` is below 1.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.kernel_density_expected_variance(0.5, 10, 200)[[0, 1, 200]].round(4).tolist()

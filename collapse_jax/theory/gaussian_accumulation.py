@@ -1,7 +1,7 @@
-"""Exact moments of Gaussian chains that keep or add data, with a normal truth.
+"""Compute exact moments of Gaussian chains that accumulate data or draw fresh data.
 
-Variances are relative to the truth's; results are for models 0 .. G, model g being the
-result of n = g + 1 fits, and hold on every axis in several dimensions. With the MLE and
+The truth is normal. Variances are relative to the truth's; results are for models 0 .. G, model g
+is the result of n = g + 1 fits, and they hold on every axis in several dimensions. With the MLE and
 without sampling bias E sigma^2 + E (mu - mu_0)^2 = 1 in each of these regimes.
 
 Sources: Gerstgrasser et al., arXiv 2404.01413; Kazdan et al., arXiv 2410.16713, for
@@ -17,10 +17,22 @@ from collapse_jax.theory.gaussian import divisor_of
 
 
 def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
-    """E sigma_g^2 under Accumulate, generation i adding M_i rows, N_i = M_0 + .. + M_i.
+    """Return E sigma_g^2 under Accumulate, generation i adding M_i rows, N_i = M_0 + .. + M_i.
 
     MLE: prod (1 - M_i / N_i^2); with one size M it tends to sin(pi/sqrt(M)) / (pi/sqrt(M)).
     Unbiased: prod over i >= 1 of 1 - M_i / (N_i (N_i - 1)). Both stay above 0.
+
+    Source: Gerstgrasser et al., arXiv 2404.01413; Kazdan et al., arXiv 2410.16713.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+
+    Returns:
+      [G + 1] float64, expected variance in units of sigma_0^2.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> pooled.accumulate_expected_variance([100] * 10_000, "mle")[[0, 1, -1]].round(4).tolist()
@@ -37,7 +49,19 @@ def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
 
 
 def accumulate_mean_squared_error(sizes: Sizes, estimator: str) -> np.ndarray:
-    """E (mu_g - mu_0)^2 under Accumulate: sum of E sigma_{i-1}^2 M_i / N_i^2.
+    """Return E (mu_g - mu_0)^2 under Accumulate: sum_i E sigma_(i-1)^2 M_i / N_i^2, sigma_(-1) = 1.
+
+    Source: Gerstgrasser et al., arXiv 2404.01413; Kazdan et al., arXiv 2410.16713.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+
+    Returns:
+      [G + 1] float64, expected squared error of the mean in units of sigma_0^2.
+
+    Raises:
+      ValueError: if a size is below 2 or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> pooled.accumulate_mean_squared_error([100] * 3, "mle").round(6).tolist()
@@ -49,7 +73,12 @@ def accumulate_mean_squared_error(sizes: Sizes, estimator: str) -> np.ndarray:
 
 
 class MomentErrors(NamedTuple):
-    """E sigma_g^2 and E (mu_g - mu_0)^2 of models 0 .. G, relative to the truth's variance."""
+    """Expected moments of models 0 .. G, in units of the truth's variance.
+
+    Attributes:
+      variance: [G + 1], E sigma_g^2.
+      squared_error: [G + 1], E (mu_g - mu_0)^2.
+    """
 
     variance: np.ndarray
     squared_error: np.ndarray
@@ -62,7 +91,7 @@ def fresh_share_moments(
     allocation: str = "multinomial",
     sampling_bias: float = 1.0,
 ) -> MomentErrors:
-    """Moments where a share gamma of D_1 .. D_G is drawn anew from p_0 and pooled.
+    """Return moments where a share gamma of D_1 .. D_G is drawn from p_0 and pooled with the rest.
 
     With v = E sigma^2, V = E (mu - mu_0)^2 and s = gamma + (1-gamma) lambda v, the variance
     of a row about its own law's mean: V' = c V + s / M, c = E (share of the model's rows)^2,
@@ -70,6 +99,22 @@ def fresh_share_moments(
     (s + (1-gamma) V - V') times 1 (MLE) or M / (M - 1). Holds for Mixing with beta = 0 and
     original="distribution", and for Fresh, whose allocation is "fixed" with gamma = n_real /
     (n_real + n_syn). gamma = 0 is Replace.
+
+    Source: the process is equation (1) of Shumailov et al., Nature 631 (2024), with beta = 0.
+
+    Args:
+      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      gamma: share of D_1 .. D_G drawn from p_0, one number or [G], in [0, 1], dimensionless.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      allocation: "multinomial", each row is original with probability gamma, or "fixed", exactly
+        gamma M rows are.
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      `MomentErrors`, [G + 1] float64 each, in units of sigma_0^2.
+
+    Raises:
+      ValueError: if a size is below 2, a share is outside [0, 1] or the estimator has another name.
 
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> moments = pooled.fresh_share_moments([100] * 1000, 0.1, "mle", "fixed")
@@ -96,24 +141,46 @@ def fresh_share_moments(
 def weighted_fresh_error(
     weight: np.ndarray | float, num_samples: int, num_original: int, *, refit: bool
 ) -> np.ndarray:
-    """The stationary E (mu - mu_0)^2 where new real rows have a total weight in the fit.
+    """Return the stationary E (mu - mu_0)^2 where new real rows have a total weight in the fit.
 
-    mean = weight * (mean of num_original real rows) + (1 - weight) * (mean of num_samples
-    rows of the last model). With known variance V = (w^2 / n_real + (1-w)^2 / n_syn) /
-    (1 - (1-w)^2), smallest at `best_fresh_weight`. With the variance fitted by weighted
-    maximum likelihood E sigma^2 = 1 - V, so that 1 - (1-w)^2 (1 - 1 / n_syn) is the divisor.
+    mean = w * (mean of n_real real rows) + (1 - w) * (mean of n_syn rows of the previous model).
+    With known variance V = (w^2 / n_real + (1-w)^2 / n_syn) / (1 - (1-w)^2), smallest at
+    `best_fresh_weight`. With the variance fitted by weighted maximum likelihood
+    E sigma^2 = 1 - V, so the divisor is 1 - (1-w)^2 (1 - 1 / n_syn).
+
+    Source: He et al., arXiv 2502.18049.
+
+    Args:
+      weight: w, of any shape, in (0, 1], dimensionless.
+      num_samples: n_syn, synthetic rows of every corpus, at least 1.
+      num_original: n_real, new real rows of every corpus, at least 1.
+      refit: whether the variance is fitted too; if not, it is known.
+
+    Returns:
+      float64 of the shape of `weight`, expected squared error in units of sigma_0^2.
 
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> pooled.weighted_fresh_error([0.5, 0.618, 0.7], 200, 200, refit=False).round(6).tolist()
     [0.003333, 0.00309, 0.003187]
     """
     w = np.asarray(weight, np.float64)
-    kept = (1 - w) ** 2 * (1 - (1 / num_samples if refit else 0))
-    return (w**2 / num_original + (1 - w) ** 2 / num_samples) / (1 - kept)
+    inherited = (1 - w) ** 2 * (1 - (1 / num_samples if refit else 0))
+    return (w**2 / num_original + (1 - w) ** 2 / num_samples) / (1 - inherited)
 
 
 def best_fresh_weight(num_samples: int, num_original: int) -> float:
-    """(sqrt(r^2 + 4 r) - r) / 2 with r = n_real / n_syn: 0.618 at r = 1.
+    """Return (sqrt(r^2 + 4 r) - r) / 2 with r = n_real / n_syn: 0.618 at r = 1.
+
+    This weight minimizes `weighted_fresh_error` with known variance.
+
+    Source: He et al., arXiv 2502.18049.
+
+    Args:
+      num_samples: n_syn, synthetic rows of every corpus, at least 1.
+      num_original: n_real, new real rows of every corpus, at least 1.
+
+    Returns:
+      Weight of the real rows in (0, 1), dimensionless.
 
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> round(pooled.best_fresh_weight(200, 200), 4)

@@ -1,10 +1,11 @@
-"""How many distinct parents the rows of a corpus have: the occupancy law, row by row.
+"""Compute the occupancy law, row by row: the number of distinct parents of the rows of a corpus.
 
-Each of a rows of D_{g+1} copies one of the M rows of D_g, uniformly and independently. The
-number j of rows that are copied has the law P_M(j | a) = C(M, j) j! S(a, j) / M^a, S the
-Stirling numbers of the second kind, which overflow; adding one row at a time does not:
-P(j | a+1) = P(j | a) j/M + P(j-1 | a) (1 - (j-1)/M). (Johnson and Kotz, Urn Models and Their
-Application, 1977, section 3.1.)
+Each of the a rows of D_{g+1} copies one of the M rows of D_g, uniformly and independently. The
+number j of copied rows has the law P_M(j | a) = C(M, j) j! S(a, j) / M^a, with S the Stirling
+numbers of the second kind. Stirling numbers overflow; adding one row at a time does not:
+P(j | a+1) = P(j | a) j/M + P(j-1 | a) (1 - (j-1)/M).
+
+Source: Johnson and Kotz, Urn Models and Their Application, 1977, section 3.1.
 """
 
 from collections.abc import Iterator
@@ -12,33 +13,58 @@ from typing import NamedTuple
 
 import numpy as np
 
-_NEGLIGIBLE = 1e-25  # dropped at both ends of a row
+_NEGLIGIBLE = 1e-25  # probability; smaller ones at both ends of a row change no float64 result
 
 
 class Law(NamedTuple):
-    """P(first + k | a) = probabilities[k]; all other numbers of parents are negligible."""
+    """Law of a number on consecutive integers; the probability of all other numbers is negligible.
+
+    Attributes:
+      first: smallest number of the law.
+      probabilities: [k], the probability of first + k.
+    """
 
     first: int
     probabilities: np.ndarray
 
 
 def rows_of(num_parents: int, num_children: int) -> Iterator[Law]:
-    """P_M(. | a) for a = 0 .. num_children; later rows overwrite the arrays of earlier ones."""
+    """Generate P_M(. | a) for a = 0 .. num_children.
+
+    Source: Johnson and Kotz, Urn Models and Their Application, 1977, section 3.1.
+
+    Args:
+      num_parents: M, rows of the parents' corpus, at least 1.
+      num_children: largest a, rows of the children's corpus, at least 0.
+
+    Returns:
+      Iterator over num_children + 1 laws of the number of parents. Later laws overwrite the
+      arrays of earlier ones: copy what is needed longer.
+    """
     taken = np.arange(num_parents + 2) / num_parents
     return _grow(taken, 1 - taken, num_parents, num_children)
 
 
 def binomial_rows(probability: float, num_trials: int) -> Iterator[Law]:
-    """The binomial law of 0 .. num_trials trials, built and cut in the same way."""
+    """Generate the binomial laws of a = 0 .. num_trials trials, truncated like those of `rows_of`.
+
+    Args:
+      probability: of a success, in [0, 1].
+      num_trials: largest a, number of trials, at least 0.
+
+    Returns:
+      Iterator over num_trials + 1 laws of the number of successes. Later laws overwrite the
+      arrays of earlier ones: copy what is needed longer.
+    """
     chance = np.full(num_trials + 2, probability)
     return _grow(1 - chance, chance, num_trials, num_trials)
 
 
 def _grow(stay: np.ndarray, rise: np.ndarray, most: int, num_rows: int) -> Iterator[Law]:
-    """Laws of a chain on 0 .. most that starts at 0 and stays or rises by one.
+    """Generate the laws of a chain on 0 .. most that starts at 0 and stays or rises by one.
 
-    Probabilities below 1e-25 at either end are left out, and with them less than 1e-19 of
-    a row for up to 10^5 steps.
+    Probabilities below 1e-25 at either end are left out, together less than 1e-19 of a row for
+    up to 10^5 steps.
     """
     now, after = np.zeros(most + 2), np.zeros(most + 2)
     low, high = 0, 1  # now[low:high] is the row

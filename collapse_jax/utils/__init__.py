@@ -1,1 +1,1 @@
-"""Helpers that know nothing of chains: checks, memory, progress, linear algebra."""
+"""Provide helpers that need no chain: checks, memory, progress, linear algebra."""

@@ -1,4 +1,4 @@
-"""Adam, exact in its first steps."""
+"""Scale gradients as in Adam, with bias corrections that are exact from step 1."""
 
 import math
 from typing import Any
@@ -10,13 +10,24 @@ from jaxtyping import Array
 
 
 def scale_by_adam(first: float = 0.9, second: float = 0.999, epsilon: float = 1e-8) -> Any:
-    """`optax.scale_by_adam` with exact corrections of bias.
+    """Return `optax.scale_by_adam` with exact bias corrections.
 
-    In float32 1 - 0.999^t is off by 1e-5 at t = 1, and a step of Adam with it.
+    In float32 1 - 0.999^t has a relative error of 1e-5 at t = 1, and so has a step of Adam.
+
+    Source: Kingma and Ba, arXiv 1412.6980.
+
+    Args:
+      first: decay of the mean of gradients, in (0, 1), dimensionless.
+      second: decay of the mean of squared gradients, in (0, 1), dimensionless.
+      epsilon: added to the root of the mean square, in the unit of the gradients.
+
+    Returns:
+      An `optax.GradientTransformation` whose state is `optax.ScaleByAdamState`.
     """
 
     def init(params: Any) -> optax.ScaleByAdamState:
-        mean, square = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))  # to be donated
+        # Two buffers, so that each can be donated.
+        mean, square = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
         return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), mean, square)
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:

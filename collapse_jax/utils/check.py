@@ -11,23 +11,34 @@ import numpy as np
 MAX_SIZE = 2**31 - 1
 
 
+class ArgumentError(ValueError):
+    """A bad argument: one line that names argument, value, what is allowed and the remedy."""
+
+
 class Shown(str):
     """A description of a value, printed without quotes."""
 
     def __repr__(self) -> str:
-        """The text itself."""
+        """Return the text."""
         return str(self)
 
 
-def fail(name: str, value: Any, allowed: str, remedy: str) -> ValueError:
-    """The error for a bad argument, to be raised by the caller."""
+def fail(name: str, value: Any, allowed: str, remedy: str) -> ArgumentError:
+    """Return the error for a bad argument, to be raised by the caller.
+
+    Args:
+      name: of the argument, with its class.
+      value: as given.
+      allowed: a clause that says what is allowed.
+      remedy: a clause that says what to do.
+    """
     shown = repr(value)
     shown = shown if len(shown) <= 60 else f"<{type(value).__name__} {shown[:40]}...>"
-    return ValueError(f"{name}={' '.join(shown.split())} is not allowed: {allowed}; {remedy}")
+    return ArgumentError(f"{name}={' '.join(shown.split())} is not allowed: {allowed}; {remedy}")
 
 
 def integer(name: str, value: Any, low: int, high: int = MAX_SIZE, remedy: str = "") -> int:
-    """`value` as an int in [low, high]; bools and floats are refused."""
+    """Return `value` as an int in [low, high]; bools and floats are refused."""
     remedy = remedy or f"pass an int such as {name.rsplit('.', maxsplit=1)[-1]}={max(low, 1)}"
     try:
         if isinstance(value, (bool, np.bool_)):
@@ -41,7 +52,7 @@ def integer(name: str, value: Any, low: int, high: int = MAX_SIZE, remedy: str =
 
 
 def number(name: str, value: Any, low: float, high: float, remedy: str, *, open_low=False) -> float:
-    """`value` as a finite float in [low, high], or (low, high] if `open_low`."""
+    """Return `value` as a finite float in [low, high], or (low, high] if `open_low`."""
     bracket = "(" if open_low else "["
     allowed = f"it must be a finite number in {bracket}{low:g}, {high:g}]"
     try:
@@ -57,7 +68,7 @@ def number(name: str, value: Any, low: float, high: float, remedy: str, *, open_
 
 
 def choice(name: str, value: Any, options: Sequence[str]) -> str:
-    """`value`, one of `options`."""
+    """Return `value` if it is one of `options`."""
     if not isinstance(value, str) or value not in options:
         listed = ", ".join(repr(option) for option in options)
         raise fail(name, value, f"it must be one of {listed}", "pass one of these")
@@ -65,7 +76,7 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
 
 
 def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np.ndarray:
-    """`value` as a finite float64 array with `ndim` axes and at least one element."""
+    """Return `value` as a finite float64 array with `ndim` axes and at least one element."""
     axes = (ndim,) if isinstance(ndim, int) else ndim
     try:
         result = np.array(value, dtype=np.float64)
@@ -78,9 +89,9 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np
         )
     bad = np.flatnonzero(~np.isfinite(result))
     if bad.size:
-        place = [int(axis) for axis in np.unravel_index(bad[0], result.shape)]
+        index = [int(axis) for axis in np.unravel_index(bad[0], result.shape)]
         shown = float(result.flat[bad[0]])
-        raise fail(f"{name}{place if place else ''}", shown, "values must be finite", remedy)
+        raise fail(f"{name}{index if index else ''}", shown, "values must be finite", remedy)
     result.setflags(write=False)
     return result
 
@@ -88,7 +99,7 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np
 def instance(
     name: str, value: Any, kind: type | tuple[type, ...], allowed: str, remedy: str
 ) -> Any:
-    """`value`, an instance of `kind`."""
+    """Return `value` if it is an instance of `kind`."""
     if not isinstance(value, kind):
         raise fail(name, value, allowed, remedy)
     return value

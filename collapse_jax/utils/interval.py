@@ -1,4 +1,4 @@
-"""The mean over chains, and how well it is known."""
+"""Estimate means over chains and their confidence intervals."""
 
 from typing import NamedTuple
 
@@ -7,21 +7,36 @@ from jaxtyping import Float
 
 
 class Interval(NamedTuple):
-    """A mean over chains and its 95 % t interval, NaN where there are too few values."""
+    """Mean over chains and its 95 % t interval, mean +- half_width; NaN where values are too few.
+
+    Attributes:
+      mean: [...], in the unit of the values.
+      half_width: [...], in the unit of the values, at least 0.
+    """
 
     mean: Float[np.ndarray, "..."]
     half_width: Float[np.ndarray, "..."]
 
 
 def mean_over_chains(values: Float[np.ndarray, "... chain"]) -> Interval:
-    """Over the finite values of the last axis: none has no mean, one no interval."""
+    """Average the finite values of the last axis and estimate the precision of the mean.
+
+    Source: Student's t interval at confidence 95 %.
+
+    Args:
+      values: [..., chain], in any unit; values that are not finite are ignored.
+
+    Returns:
+      `Interval` of arrays [...], in the unit of `values`. The mean is NaN without finite values,
+      the half width is NaN with fewer than two.
+    """
     from scipy.special import stdtrit
 
     is_there = np.isfinite(values)
     counts = is_there.sum(axis=-1)
     number = np.where(counts > 0, counts, np.nan)
-    freedom = np.where(counts > 1, counts - 1, np.nan)
+    dof = np.where(counts > 1, counts - 1, np.nan)
     mean = np.where(is_there, values, 0).sum(axis=-1) / number
     squares = np.where(is_there, values - mean[..., None], 0) ** 2
-    error = np.sqrt(squares.sum(axis=-1) / freedom / number)
-    return Interval(mean, stdtrit(freedom, 0.975) * error)
+    error = np.sqrt(squares.sum(axis=-1) / dof / number)
+    return Interval(mean, stdtrit(dof, 0.975) * error)

@@ -1,8 +1,8 @@
-"""Covariances as triangular factors with their scales on the log scale.
+"""Represent covariances by triangular factors with scales on the log scale.
 
 covariance = L L^T, L = factor @ diag(exp(log_scale)), factor unit lower triangular.
-A scale of exactly zero is log_scale = -inf; its column of `factor` is that of the
-identity. Nothing here ever squares a scale.
+A scale of exactly zero is log_scale = -inf, and its column of `factor` is that of the
+identity. Covariances are added without squaring a scale, so tiny scales do not underflow.
 """
 
 import jax
@@ -11,20 +11,34 @@ import numpy as np
 from jaxtyping import Array, Float
 
 LogFactor = tuple[Array, Array]  # log_scale [dim], factor [dim, dim]
-_LARGEST_SUM = 32  # terms of a product that is written out
+_LARGEST_SUM = 32  # terms of a product that is written out; longer ones are one einsum
 
 
 def safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """exp(x) with exp(nan) = 0: a scale relative to a scale that is zero is zero."""
+    """Return exp(x) with exp(nan) = 0: a zero scale relative to a zero scale is zero.
+
+    Args:
+      x: [...], log scales, nats.
+
+    Returns:
+      [...], scales, at least 0, dimensionless.
+    """
     return jnp.exp(jnp.where(jnp.isnan(x), -jnp.inf, x))
 
 
 def product(
     left: Float[Array, "row inner ..."], right: Float[Array, "inner column ..."]
 ) -> Float[Array, "row column ..."]:
-    """The matrix product, for arrays with the chain as last axis too.
+    """Return the matrix product, also of arrays with the chain as last axis.
 
-    Small ones are written out as a sum, which becomes one loop over the chains.
+    Small products are written out as a sum, which compiles to one loop over the chains.
+
+    Args:
+      left: [row, inner, ...].
+      right: [inner, column, ...], with the same trailing axes or ones that broadcast.
+
+    Returns:
+      [row, column, ...], in the product of the units.
     """
     inner = left.shape[1]
     if inner > _LARGEST_SUM:
@@ -36,12 +50,29 @@ def product(
 
 
 def scaled_factor(log_scale: Float[Array, " dim"], factor: Float[Array, "dim dim"]) -> Array:
-    """L itself, on the linear scale; columns of tiny scale underflow to zero."""
+    """Return L on the linear scale; columns of tiny scale underflow to zero.
+
+    Args:
+      log_scale: [dim], ln of the column scales, nats.
+      factor: [dim, dim], unit lower triangular, dimensionless.
+
+    Returns:
+      [dim, dim], L = factor @ diag(exp(log_scale)), in the unit of the rows.
+    """
     return factor * jnp.exp(log_scale)
 
 
 def add_covariances(left: LogFactor, right: LogFactor, gap: Float[Array, " dim"]) -> LogFactor:
-    """The factor of L1 L1^T + L2 L2^T + gap gap^T."""
+    """Return the factor of L1 L1^T + L2 L2^T + gap gap^T.
+
+    Args:
+      left: log_scale [dim] in nats and factor [dim, dim] of L1.
+      right: log_scale [dim] in nats and factor [dim, dim] of L2.
+      gap: [dim], a vector in the unit of the rows.
+
+    Returns:
+      log_scale [dim] in nats and factor [dim, dim] of the sum.
+    """
     log_gap = jnp.log(jnp.abs(gap))
     logs = jnp.stack([left[0], right[0], log_gap])
     if gap.shape == (1,):
@@ -49,7 +80,7 @@ def add_covariances(left: LogFactor, right: LogFactor, gap: Float[Array, " dim"]
         log_scale = top + 0.5 * jnp.log(jnp.sum(safe_exp(2 * (logs - top)), axis=0))
         return jnp.where(top == -jnp.inf, -jnp.inf, log_scale), left[1]
     top = jnp.max(logs)
-    top = jnp.where(jnp.isfinite(top), top, 0)  # brings the largest entry to order one
+    top = jnp.where(jnp.isfinite(top), top, 0)  # the largest entry then has order one
     columns = [
         left[1] * jnp.exp(left[0] - top),
         right[1] * jnp.exp(right[0] - top),
@@ -60,11 +91,18 @@ def add_covariances(left: LogFactor, right: LogFactor, gap: Float[Array, " dim"]
 
 
 def factorize(columns: Float[Array, "dim column"]) -> LogFactor:
-    """The factor of C C^T for a matrix C of columns, without forming the product.
+    """Return the factor of C C^T for a matrix C of columns, without forming the product.
 
-    Modified Gram-Schmidt over the rows of C: as accurate in the triangular factor as
-    Householder's method (Bjorck, BIT 7, 1967), and a row that depends on earlier ones
-    gets a scale of zero wherever it stands.
+    Modified Gram-Schmidt over the rows of C: the triangular factor is as accurate as that of
+    Householder's method. A row that depends on earlier rows gets a scale of zero at its index.
+
+    Source: Bjorck, BIT 7 (1967).
+
+    Args:
+      columns: C, [dim, column], in the unit of the rows.
+
+    Returns:
+      log_scale [dim] in nats and factor [dim, dim] of C C^T.
     """
     dim = len(columns)
     lengths = jnp.sqrt(jnp.sum(columns**2, axis=1))
@@ -88,10 +126,17 @@ def factorize(columns: Float[Array, "dim column"]) -> LogFactor:
 
 
 def factorize_on_host(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same for a positive semi-definite NumPy matrix, in float64.
+    """Return the factor of a positive semi-definite NumPy matrix, in float64.
+
+    Args:
+      covariance: [dim, dim], symmetric, in the squared unit of the rows.
+
+    Returns:
+      log_scale [dim] in nats and factor [dim, dim].
 
     Raises:
-      numpy.linalg.LinAlgError: if a pivot is negative beyond rounding.
+      numpy.linalg.LinAlgError: if a pivot is negative beyond rounding, or is zero while its column
+        is not.
     """
     dim = len(covariance)
     rest = np.array(covariance, np.float64)

@@ -1,6 +1,8 @@
-"""How much memory a run needs, told before it starts."""
+"""Compute how much memory a run needs, before it starts."""
 
+import contextlib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,14 @@ import numpy as np
 
 
 def size_of(shapes: Any) -> int:
-    """Bytes of a pytree of shapes."""
+    """Return the bytes of a pytree of shapes.
+
+    Args:
+      shapes: pytree whose leaves have `shape` and `dtype`.
+
+    Returns:
+      Number of bytes.
+    """
     return sum(
         int(np.prod(leaf.shape, dtype=np.int64)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(shapes)
@@ -18,8 +27,15 @@ def size_of(shapes: Any) -> int:
 
 
 def available() -> int:
-    """Bytes of memory this process may still take."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    """Return the memory that this process may still allocate.
+
+    Returns:
+      Number of bytes, at least 0: the smallest of the machine's memory, what Linux calls
+      available, and the rest of the control group's limit. Without any of them, `sys.maxsize`.
+    """
+    limits = [sys.maxsize]  # Windows reports none of the following
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
@@ -36,13 +52,13 @@ def available() -> int:
 
 
 def check(needs: Mapping[str, int]) -> None:
-    """Refuse a run that will not fit.
+    """Check that a run fits in the available memory.
 
     Args:
-      needs: bytes by what they are for.
+      needs: bytes by purpose.
 
     Raises:
-      ValueError: if their sum exceeds what is available.
+      ValueError: if their sum exceeds the available memory.
     """
     total, limit = sum(needs.values()), available()
     if total > limit:

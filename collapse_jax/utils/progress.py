@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: rate, time left, and compile time apart."""
+"""Show the progress of a run on stderr: rate and time left, without compile time."""
 
 import contextlib
 import time
@@ -7,7 +7,16 @@ from typing import Any, Self
 
 
 class Progress:
-    """Counts chain generations, or points of a grid; draws a bar if it is shown."""
+    """Counter of work done, which draws a bar if it is shown.
+
+    Args:
+      total: amount of work, in `unit`.
+      show: whether to draw a bar on stderr.
+      unit: name of what is counted, such as "generations" (of chains) or "points" (of a grid).
+
+    Attributes:
+      compile_seconds: seconds spent in `compiling`.
+    """
 
     def __init__(self, total: int, show: bool, unit: str = "generations") -> None:
         self._total = total
@@ -21,7 +30,7 @@ class Progress:
 
     @property
     def run_seconds(self) -> float:
-        """Seconds since the start, compilation left out."""
+        """Return the seconds since the start, without compilation."""
         return time.perf_counter() - self._began - self.compile_seconds
 
     def __enter__(self) -> Self:
@@ -29,8 +38,8 @@ class Progress:
         if self._show:
             self._bar = _bar()
             self._bar.start()
-            first = "compiling" if self._unit == "generations" else self._unit
-            self._task = self._bar.add_task(first, total=self._total, rate="")
+            label = "compiling" if self._unit == "generations" else self._unit
+            self._task = self._bar.add_task(label, total=self._total, rate="")
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -39,13 +48,17 @@ class Progress:
 
     @contextlib.contextmanager
     def compiling(self) -> Iterator[None]:
-        """Time that goes to compiling a program (and to generation 0)."""
+        """Count the time inside as compilation (including generation 0)."""
         began = time.perf_counter()
         yield
         self.compile_seconds += time.perf_counter() - began
 
     def advance(self, number: int) -> None:
-        """Note chain generations or points done."""
+        """Add work done and update the bar.
+
+        Args:
+          number: amount of work, in `unit`.
+        """
         self._done += number
         if self._bar is not None:
             rate = self._done / max(self.run_seconds, 1e-9)

@@ -1,4 +1,4 @@
-"""Iterations of many chains, each of which stops when it is done."""
+"""Choose how functions of one chain run on many chains under `jax.vmap`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,15 +11,18 @@ from jaxtyping import Array
 
 
 def sequential_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, computed under `jax.vmap` chain by chain on CPU.
+    """Return `function`, computed under `jax.vmap` chain by chain on CPU.
 
-    A loop over a batch goes on until its slowest chain is done. Where one chain's rows
-    fill the processor's vectors, chains are better taken one after the other: then no
-    iteration is wasted, and a chain is computed as if it were alone. Accelerators take all
-    chains at once; there a chain that is done waits for the others, unchanged.
+    A loop over a batch runs until its slowest chain is done. Where the rows of one chain fill the
+    vector units of a CPU, chains run sequentially: no iteration is wasted, and each chain is
+    computed as if it were alone. Accelerators run all chains at once; there a chain that is done
+    waits, unchanged.
 
     Args:
-      function: takes pytrees of arrays and returns a pytree of arrays, for one chain.
+      function: takes pytrees of arrays of one chain and returns a pytree of arrays.
+
+    Returns:
+      A function with the same arguments and results.
     """
 
     @custom_vmap
@@ -43,14 +46,17 @@ def sequential_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chains_last(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, computed under `jax.vmap` on arrays whose last axis is the chain.
+    """Return `function`, computed under `jax.vmap` on arrays whose last axis is the chain.
 
-    The compiler's loops run along the last axis. Rows of a small matrix fill the
-    processor's vectors badly, chains fill them.
+    Compiled loops run along the last axis. The rows of a small matrix do not fill the vector units
+    of a CPU; chains do.
 
     Args:
-      function: takes arrays and returns a pytree of them. It must also accept arrays with
-        one more axis at their end, all of the same length or 1, which it leaves there.
+      function: takes arrays of one chain and returns a pytree of arrays. It must also accept arrays
+        with one more axis at the end, each of the number of chains or 1, and preserve this axis.
+
+    Returns:
+      A function with the same arguments and results.
     """
 
     @custom_vmap
@@ -73,5 +79,5 @@ def chains_last(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _in_this_order(array: Array) -> Array:
-    """The array with its last axis side by side in memory, which moving an axis alone is not."""
+    """Return the array with its last axis contiguous in memory, unlike after `jnp.moveaxis`."""
     return with_layout_constraint(array, Layout(major_to_minor=tuple(range(array.ndim))))

@@ -1,1 +1,1 @@
-"""Whether the library is right: checks with known error rates, for `collapse verify`."""
+"""Check the library against exact laws, with known error rates, for `collapse verify`."""

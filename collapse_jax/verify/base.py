@@ -1,4 +1,4 @@
-"""What a check is, what it finds, and how a suite shares its false alarms among them."""
+"""Define checks, their claims and their results."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -12,25 +12,30 @@ LANES = ("quick", "full")
 
 @dataclasses.dataclass(frozen=True)
 class Exact:
-    """A claim without chance: the largest error, and what is allowed."""
+    """A deterministic claim.
+
+    Attributes:
+      error: the largest error that was found.
+      allowed: the largest error that passes, in the unit of `error`.
+    """
 
     error: float
     allowed: float
 
     @property
     def passed(self) -> bool:
-        """Whether the error is allowed; a NaN never is."""
+        """Tell whether the error is allowed; a NaN never is."""
         return self.error <= self.allowed
 
 
 @dataclasses.dataclass(frozen=True)
 class Draw:
-    """What a check may depend on.
+    """The settings that a check receives.
 
     Attributes:
-      seed: of the run.
+      seed: of every random number.
       lane: "quick", or "full" with more chains.
-      false_alarm: of each statistical claim of the check.
+      false_alarm: probability that a true statistical claim is refused, per claim.
     """
 
     seed: int
@@ -38,7 +43,15 @@ class Draw:
     false_alarm: float
 
     def chains(self, quick: int, full: int) -> int:
-        """The number for this lane."""
+        """Choose the number of chains.
+
+        Args:
+          quick: chains in the quick lane.
+          full: chains in the full lane.
+
+        Returns:
+          The number for this lane.
+        """
         return quick if self.lane == "quick" else full
 
 
@@ -47,15 +60,15 @@ Claims = Iterator[tuple[str, Exact | Evidence]]
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One law that is held against a simulation, or one identity.
+    """A law or an identity that simulations or formulas are compared with.
 
     Attributes:
-      name: what is checked.
-      layer: how.
-      law: the claim, with its formula or reference.
+      name: the subject, in words.
+      layer: kind of evidence.
+      law: the statement that is checked, with its formula or reference.
       claims: number of statistical claims; 0 for an identity.
-      lanes: where it runs.
-      run: makes the claims one by one.
+      lanes: the lanes in which the check runs.
+      run: yields the claims with their names.
     """
 
     name: str
@@ -67,16 +80,29 @@ class Check:
 
 
 class Registry(list[Check]):
-    """Checks in the order in which they are written."""
+    """The checks of a module, in the order of its functions."""
 
     def add(
         self, layer: Layer, *, claims: int = 0, lanes: tuple[str, ...] = LANES
     ) -> Callable[[Callable[[Draw], Claims]], Callable[[Draw], Claims]]:
-        """Make a check of a function, whose name says what and whose docstring which law."""
+        """Return a decorator that registers a function as a check.
+
+        The function's name becomes the name of the check, and its docstring, without
+        "Check that", the law. It takes a `Draw` and yields named claims.
+
+        Args:
+          layer: kind of evidence.
+          claims: number of statistical claims that the function yields.
+          lanes: the lanes in which the check runs.
+
+        Returns:
+          The decorator, which returns the function unchanged.
+        """
 
         def register(function: Callable[[Draw], Claims]) -> Callable[[Draw], Claims]:
             name = function.__name__.replace("_", " ")
-            law = " ".join((function.__doc__ or "").split()).rstrip(".")
+            words = " ".join((function.__doc__ or "").split())
+            law = words.removeprefix("Check that ").rstrip(".")
             self.append(Check(name, layer, law, claims, lanes, function))
             return function
 
@@ -85,14 +111,14 @@ class Registry(list[Check]):
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What became of a check.
+    """The result of a check.
 
     Attributes:
       check: the check.
-      passed: whether every claim held.
-      findings: by claim.
+      passed: whether every claim holds.
+      findings: evidence by name of the claim.
       seconds: wall time.
-      error: why it could not be run, or None.
+      error: type and message of the exception that ended the check, or None.
     """
 
     check: Check

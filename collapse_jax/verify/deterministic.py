@@ -1,4 +1,4 @@
-"""Identities without chance: laws against enumeration, formulas against quadrature."""
+"""Check identities without randomness: laws by enumeration, formulas by quadrature."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +26,7 @@ def _gap(one: object, other: object) -> float:
 
 @CHECKS.add("deterministic")
 def support_and_absorption(draw: Draw) -> Claims:
-    """Ancestral dual = enumerated Markov chain, gamma 0 and 0.1."""
+    """Check that the ancestral dual equals the enumerated Markov chain, gamma 0 and 0.1."""
     for name, (law, size) in LAWS.items():
         sizes = np.full(G + 1, size)
         for gamma in (0.0, 0.1):
@@ -44,7 +44,7 @@ def support_and_absorption(draw: Draw) -> Claims:
 
 @CHECKS.add("deterministic")
 def absorption_time(draw: Draw) -> Claims:
-    """One triangular solve on the dual = enumeration; ends in i w.p. p_i."""
+    """Check that the dual's mean time equals enumeration; state i absorbs w.p. p_i."""
     for name, (law, size) in LAWS.items():
         chain = EnumeratedChain(law, size)
         time = ancestors.mean_absorption_time(law, size)
@@ -54,7 +54,7 @@ def absorption_time(draw: Draw) -> Claims:
 
 @CHECKS.add("deterministic")
 def heterozygosity_and_variance(draw: Draw) -> Claims:
-    """E H and Var p_i in closed form = enumeration."""
+    """Check that the closed forms of E H and Var p_i equal enumeration."""
     for name, (law, size) in LAWS.items():
         sizes, p_0 = np.full(G + 1, size), np.asarray(law)
         for gamma in (0.0, 0.2):
@@ -70,7 +70,7 @@ def heterozygosity_and_variance(draw: Draw) -> Claims:
 
 @CHECKS.add("deterministic")
 def eigenvalues(draw: Draw) -> Claims:
-    """Lambda_j = M!/((M-j)! M^j) with multiplicity C(K+j-2, j)."""
+    """Check that lambda_j = M!/((M-j)! M^j) has multiplicity C(K+j-2, j)."""
     for law, size in (([0.4, 0.6], 9), ([0.2, 0.3, 0.5], 6)):
         chain = EnumeratedChain(law, size)
         many = discrete.eigenvalue_multiplicities(size, len(law))
@@ -84,7 +84,7 @@ def eigenvalues(draw: Draw) -> Claims:
 
 @CHECKS.add("deterministic")
 def gaussian_moments(draw: Draw) -> Claims:
-    """E ln sigma^2, E sigma, E W2^2 = quadrature over chi-square."""
+    """Check that E ln sigma^2, E sigma and E W2^2 equal quadrature over chi-square."""
     from scipy import integrate, stats
 
     for size in (3, 10, 100):
@@ -113,7 +113,7 @@ def gaussian_moments(draw: Draw) -> Claims:
 
 @CHECKS.add("deterministic")
 def metrics(draw: Draw) -> Claims:
-    """Variables of a model = NumPy in float64."""
+    """Check that the variables of a model equal NumPy in float64."""
     rng = np.random.default_rng(draw.seed)
     law = np.array([0.4, 0.25, 0.2, 0.1, 0.05])
     chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(50))
@@ -143,7 +143,7 @@ def metrics(draw: Draw) -> Claims:
 
 @CHECKS.add("deterministic")
 def laws_of_counts(draw: Draw) -> Claims:
-    """Laws that binomial and hypergeometric draws have, by quadrature = scipy's."""
+    """Check that binomial and hypergeometric draws have scipy's laws, by quadrature."""
     cases = [(100, 0.5), (40, 0.2), (300, 0.04), (10**6, 0.3), (10**6, 1e-5), (10**6, 3e-6)]
     for n, p in cases:
         error = samplers.binomial_error(n, float(np.float32(p)))
@@ -155,7 +155,7 @@ def laws_of_counts(draw: Draw) -> Claims:
 
 @CHECKS.add("deterministic")
 def laws_of_spreads_and_scores(draw: Draw) -> Claims:
-    """Laws that chi-square and normal draws have, as functions of their bits = scipy's."""
+    """Check that chi-square and normal draws, as functions of their bits, have scipy's laws."""
     for dof in (1, 2, 3, 9, 63, 64, 99, 1000, 10**6):
         yield from _law(f"chi-square({dof})", samplers.chi_square_error(dof))
     words = np.random.default_rng(draw.seed).integers(0, 2**31, 100_000)

@@ -1,4 +1,4 @@
-"""What must not change, or must change in a known way, when the problem is changed."""
+"""Check that results stay the same, or change in a known way, when the problem changes."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ LAW = np.array([0.4, 0.25, 0.2, 0.1, 0.05])
 
 
 def _different(one: np.ndarray, other: np.ndarray) -> Exact:
-    """The number of elements whose bits differ; none may."""
+    """Count the elements that differ, NaN being equal to NaN; none may."""
     same = (one == other) | (np.isnan(one) & np.isnan(other) if one.dtype.kind == "f" else False)
     return Exact(float(np.sum(~same)), 0.0)
 
 
 @CHECKS.add("metamorphic")
 def scaling_by_powers_of_two(draw: Draw) -> Claims:
-    """Data times 2^k: means times 2^k, ln sigma + k ln 2, to the bit."""
+    """Check that data times 2^k have means times 2^k, to the bit."""
     rows = np.random.default_rng(draw.seed).normal(size=(30, 2)).astype(np.float32)
 
     def run(scale: float) -> cj.Records:
@@ -37,7 +37,7 @@ def scaling_by_powers_of_two(draw: Draw) -> Claims:
 
 @CHECKS.add("metamorphic")
 def the_same_chain_however_it_is_run(draw: Draw) -> Claims:
-    """Chains of a run = those of a part, of chunks, of a continued run, to the bit."""
+    """Check that chains of a run equal those of a part, of chunks, of a resumed run, to the bit."""
     cases = {
         "Gaussian": (cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10)), "log_std"),
         "Discrete": (
@@ -59,7 +59,7 @@ def the_same_chain_however_it_is_run(draw: Draw) -> Claims:
 
 @CHECKS.add("metamorphic", claims=1)
 def relabelled_states(draw: Draw) -> Claims:
-    """Law of H under a permutation of the states."""
+    """Check that a permutation of the states leaves the law of H unchanged."""
     number = draw.chains(20_000, 200_000)
 
     def run(law: np.ndarray, key: int) -> np.ndarray:
@@ -73,7 +73,7 @@ def relabelled_states(draw: Draw) -> Claims:
 
 @CHECKS.add("metamorphic", claims=1)
 def lumped_states(draw: Draw) -> Claims:
-    """States taken together: the chain of K - 3 states, enumerated."""
+    """Check that two states together, against the rest, follow the enumerated chain of 2 states."""
     size, generation = 30, 4
     chain = cj.Chain(cj.Discrete(), cj.Categorical(LAW), cj.Replace(size))
     records = cj.simulate(
@@ -94,7 +94,7 @@ def lumped_states(draw: Draw) -> Claims:
 
 @CHECKS.add("metamorphic", claims=2)
 def marginals(draw: Draw) -> Claims:
-    """An axis of a chain in 3 dimensions is a chain in 1."""
+    """Check that an axis of a chain in 3 dimensions is a chain in 1."""
     covariance = np.array([[2.0, 0.3, 0.0], [0.3, 1.0, -0.2], [0.0, -0.2, 0.5]])
     source = cj.Normal(np.zeros(3), covariance)
     arguments: Any = {"num_chains": draw.chains(10_000, 100_000), "num_generations": 3, "every": 3}
@@ -119,7 +119,7 @@ def marginals(draw: Draw) -> Claims:
 
 @CHECKS.add("metamorphic", claims=2)
 def only_original_rows(draw: Draw) -> Claims:
-    """Gamma = 1: every generation has the law of model 0."""
+    """Check that with gamma = 1 every generation has the law of model 0."""
     from scipy import stats
 
     size = 12

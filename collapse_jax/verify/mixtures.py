@@ -1,4 +1,4 @@
-"""Gaussian mixtures, where their law is known: one component, and components that never meet."""
+"""Check Gaussian mixtures where their law is known: one component, or components far apart."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ FAR = cj.NormalMixture([0.5, 0.5], [-50.0, 50.0], [1.0, 4.0])
 
 @CHECKS.add("metamorphic", claims=5)
 def one_component_is_a_normal_law(draw: Draw) -> Claims:
-    """GaussianMixture(1, dim) = Gaussian(dim, "mle") in law."""
+    """Check that GaussianMixture(1, dim) equals Gaussian(dim, "mle") in law."""
     for dim, size in ((1, 6), (2, 9)):
         source = cj.Normal(np.ones(dim), 0.5 + np.eye(dim))
         mixture = cj.Chain(cj.GaussianMixture(1, dim), source, cj.Replace(size))
@@ -42,8 +42,8 @@ def one_component_is_a_normal_law(draw: Draw) -> Claims:
 
 @CHECKS.add("monte carlo", claims=4)
 def components_that_never_meet(draw: Draw) -> Claims:
-    """Rows per component: a Wright-Fisher chain. Given n rows, n var is sigma^2 chi^2(n - 1)
-    and mean N(mu, sigma^2 / n)."""
+    """Check that rows per component form a Wright-Fisher chain; given n of them, n var is
+    sigma^2 chi^2(n - 1) and mean N(mu, sigma^2 / n)."""
     from scipy import stats
 
     size, generation = 60, 2

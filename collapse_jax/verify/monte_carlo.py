@@ -1,4 +1,4 @@
-"""Simulations against exact laws: full states, closed forms, innovations."""
+"""Check simulations against exact laws: full states, closed forms, innovations."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ THREE = np.array([0.5, 0.3, 0.2])
 
 
 def _states(draw: Draw, family: cj.Discrete, policy: cj.AbstractPolicy, size: int) -> np.ndarray:
-    """Counts of generations 0 .. 3, [generation, chain, state]."""
+    """Simulate counts of generations 0 .. 3, [generation, chain, state]."""
     records = cj.simulate(
         cj.Chain(family, cj.Categorical(THREE), policy),
         key=draw.seed,
@@ -30,15 +30,15 @@ def _states(draw: Draw, family: cj.Discrete, policy: cj.AbstractPolicy, size: in
 
 
 def _full_states(draw: Draw, family: cj.Discrete, gamma: float = 0.0) -> Claims:
-    """The law of D_3, and the joint law of D_2 and D_3, over all vectors of counts."""
+    """Test the law of D_3, and the joint law of D_2 and D_3, over all vectors of counts."""
     size = 5
     policy = cj.Mixing(size, gamma=gamma) if gamma else cj.Replace(size)
     counts = _states(draw, family, policy, size)
     chain = EnumeratedChain(THREE, size, gamma, float(family.smoothing))
     number = len(chain.counts)
-    place = np.zeros((size + 1, size + 1), int)
-    place[chain.counts[:, 0], chain.counts[:, 1]] = np.arange(number)
-    before, after = (place[counts[g, :, 0], counts[g, :, 1]] for g in (2, 3))
+    index = np.zeros((size + 1, size + 1), int)
+    index[chain.counts[:, 0], chain.counts[:, 1]] = np.arange(number)
+    before, after = (index[counts[g, :, 0], counts[g, :, 1]] for g in (2, 3))
     laws = chain.laws(3)
     hits = np.bincount(after, minlength=number)
     yield "D_3", frequency_evidence(hits, laws[3], draw.false_alarm)
@@ -49,31 +49,31 @@ def _full_states(draw: Draw, family: cj.Discrete, gamma: float = 0.0) -> Claims:
 
 @CHECKS.add("monte carlo", claims=2)
 def states_from_counts(draw: Draw) -> Claims:
-    """Chi-square of all counts, enumerated; multinomial counts."""
+    """Check that multinomial counts have the enumerated law (chi-square over all counts)."""
     yield from _full_states(draw, cj.Discrete(corpus="counts"))
 
 
 @CHECKS.add("monte carlo", claims=2)
 def states_from_labels(draw: Draw) -> Claims:
-    """Chi-square of all counts, enumerated; resampled labels."""
+    """Check that resampled labels have the enumerated law (chi-square over all counts)."""
     yield from _full_states(draw, cj.Discrete(corpus="samples"))
 
 
 @CHECKS.add("monte carlo", claims=2, lanes=("full",))
 def smoothed_states(draw: Draw) -> Claims:
-    """Chi-square of all counts, enumerated; smoothing 0.5."""
+    """Check that counts with smoothing 0.5 have the enumerated law (chi-square)."""
     yield from _full_states(draw, cj.Discrete(smoothing=0.5))
 
 
 @CHECKS.add("monte carlo", claims=2, lanes=("full",))
 def states_with_a_fresh_share(draw: Draw) -> Claims:
-    """Chi-square of all counts, enumerated; a share 0.3 of rows drawn anew."""
+    """Check that counts with a share 0.3 of fresh rows have the enumerated law (chi-square)."""
     yield from _full_states(draw, cj.Discrete(), gamma=0.3)
 
 
 @CHECKS.add("monte carlo", claims=3)
 def heterozygosity(draw: Draw) -> Claims:
-    """E H_n = H_0 (1-1/M)^n, M = 100, resolving 0.6 %."""
+    """Check that E H_n = H_0 (1-1/M)^n, M = 100, resolving 0.6 %."""
     law, size, last = np.full(20, 0.05), 100, 40
     chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(size))
     records = cj.simulate(
@@ -84,14 +84,14 @@ def heterozygosity(draw: Draw) -> Claims:
         every=20,
     )
     expected = discrete.expected_heterozygosity(law, np.full(last + 1, size))
-    for place, g in enumerate(records["generation"]):
-        values = records["heterozygosity"][place] / expected[g]
+    for index, g in enumerate(records["generation"]):
+        values = records["heterozygosity"][index] / expected[g]
         yield f"generation {g}, relative", mean_evidence(values, 1.0, draw.false_alarm)
 
 
 @CHECKS.add("monte carlo", claims=5)
 def support_and_absorption(draw: Draw) -> Claims:
-    """E support and P(absorbed) of the ancestral dual."""
+    """Check that E support and P(absorbed) are those of the ancestral dual."""
     law, size, last = np.array([0.4, 0.3, 0.15, 0.1, 0.04, 0.01]), 30, 60
     chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(size))
     records = cj.simulate(
@@ -104,8 +104,8 @@ def support_and_absorption(draw: Draw) -> Claims:
     sizes = np.full(last + 1, size)
     support = ancestors.expected_support_size(law, sizes)
     absorbed = ancestors.absorption_probability(law, sizes)
-    for place, g in enumerate(records["generation"]):
-        values = records["support_size"][place]
+    for index, g in enumerate(records["generation"]):
+        values = records["support_size"][index]
         found = mean_evidence(values, float(support[g]), draw.false_alarm)
         yield f"support, generation {g}", found
     found = mean_evidence(records["is_absorbed"][-1], float(absorbed[last]), draw.false_alarm)
@@ -114,7 +114,7 @@ def support_and_absorption(draw: Draw) -> Claims:
 
 @CHECKS.add("monte carlo", claims=6)
 def sizes_by_generation(draw: Draw) -> Claims:
-    """Other sizes in each generation: E H, E ln sigma^2, E (mu - mu_0)^2; rows in slots."""
+    """Check that E H, E ln sigma^2 and E (mu - mu_0)^2 hold for sizes that vary by generation."""
     sizes = (12, 5, 40, 8)
     arguments: Any = {
         "key": draw.seed,
@@ -139,7 +139,7 @@ def sizes_by_generation(draw: Draw) -> Claims:
 
 @CHECKS.add("monte carlo", claims=2)
 def ancestral_dual(draw: Draw) -> Claims:
-    """Simulated dual = exact law of absorption times."""
+    """Check that the simulated dual has the exact law of absorption times."""
     law, size = np.array([0.6, 0.3, 0.1]), 25
     number = draw.chains(100_000, 2_000_000)
     times = absorption_times(law, size, key=draw.seed, num_chains=number)
@@ -154,7 +154,7 @@ def ancestral_dual(draw: Draw) -> Claims:
 
 @CHECKS.add("monte carlo", claims=2)
 def large_corpora(draw: Draw) -> Claims:
-    """Counts of 10^8 rows: mean and variance of the binomial."""
+    """Check that counts of 10^8 rows have the mean and variance of the binomial."""
     size, p = 100_000_000, 0.3
     chain = cj.Chain(cj.Discrete(corpus="counts"), cj.Categorical([p, 1 - p]), cj.Replace(size))
     records = cj.simulate(
@@ -171,10 +171,10 @@ def large_corpora(draw: Draw) -> Claims:
 
 
 def _innovations(draw: Draw, size: int, estimator: str, generations: int = 60) -> Claims:
-    """(M-1) s'^2 / sigma^2 is chi-square, sqrt(M) (mu' - mu) / sigma normal, and no more.
+    """Test that (M-1) s'^2 / sigma^2 is chi-square, sqrt(M) (mu' - mu) / sigma normal.
 
-    24 million of each in the full lane: a gap of 1e-3 between distribution functions is
-    caught. sigma must stay well above the rounding of mu.
+    With 24 million innovations in the full lane, a gap of 1e-3 between distribution functions
+    is detected. sigma must stay well above the rounding error of mu.
     """
     from scipy import stats
 
@@ -196,7 +196,7 @@ def _innovations(draw: Draw, size: int, estimator: str, generations: int = 60) -
         law_evidence(chi_square.ravel(), chi_law.cdf, draw.false_alarm),
     )
     yield f"M={size}, mean", law_evidence(scores.ravel(), stats.norm.cdf, draw.false_alarm)
-    # Uncorrelated with each other, and from one generation to the next.
+    # Innovations are independent, so that these products have mean 0.
     standard = (np.log(chi_square) - np.mean(np.log(chi_square))) / np.std(np.log(chi_square))
     products = {
         "mean and variance": (scores**2 - 1) * standard,
@@ -209,25 +209,25 @@ def _innovations(draw: Draw, size: int, estimator: str, generations: int = 60) -
 
 @CHECKS.add("monte carlo", claims=5)
 def gaussian_innovations(draw: Draw) -> Claims:
-    """Innovations of M = 100, unbiased (Kolmogorov)."""
+    """Check that innovations of M = 100, unbiased, are independent chi-square and normal."""
     yield from _innovations(draw, 100, "unbiased")
 
 
 @CHECKS.add("monte carlo", claims=5)
 def gaussian_innovations_of_few_rows(draw: Draw) -> Claims:
-    """Innovations of M = 3, MLE (Kolmogorov)."""
+    """Check that innovations of M = 3, MLE, are independent chi-square and normal."""
     yield from _innovations(draw, 3, "mle", generations=6)
 
 
 @CHECKS.add("monte carlo", claims=5, lanes=("full",))
 def gaussian_innovations_of_many_rows(draw: Draw) -> Claims:
-    """Innovations of M = 10,000, unbiased."""
+    """Check that innovations of M = 10,000, unbiased, are independent chi-square and normal."""
     yield from _innovations(draw, 10_000, "unbiased")
 
 
 @CHECKS.add("monte carlo", claims=8)
 def gaussian_moments(draw: Draw) -> Claims:
-    """E ln sigma^2, Var ln sigma^2, E mu^2, E W2^2 in closed form."""
+    """Check that E ln sigma^2, Var ln sigma^2, E mu^2 and E W2^2 equal their closed forms."""
     size, last = 30, 20
     for estimator in ("unbiased", "mle"):
         chain = cj.Chain(cj.Gaussian(1, estimator), cj.Normal(0.0, 1.0), cj.Replace(size))
@@ -254,7 +254,7 @@ def gaussian_moments(draw: Draw) -> Claims:
 
 @CHECKS.add("monte carlo", claims=7)
 def wishart(draw: Draw) -> Claims:
-    """Bartlett factors of Wishart innovations, dim 3, M = 8."""
+    """Check that Bartlett factors of Wishart innovations are chi and normal, dim 3, M = 8."""
     from scipy import stats
 
     dim, size = 3, 8

@@ -1,4 +1,4 @@
-"""HostRecords, fresh and reused rows: policies against closed forms, enumeration and held rows."""
+"""Check policies against closed forms, enumeration and NumPy twins that hold every row."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ CHECKS = Registry()
 
 @CHECKS.add("monte carlo", claims=4)
 def accumulate(draw: Draw) -> Claims:
-    """Pooled fits: E sigma^2 and E mu^2 = products over generations."""
+    """Check that E sigma^2 and E mu^2 of pooled fits are products over generations."""
     size, last = 10, 12
     for estimator in ("unbiased", "mle"):
         chain = cj.Chain(cj.Gaussian(1, estimator), cj.Normal(0.0, 1.0), cj.Accumulate(size))
@@ -53,19 +53,19 @@ def _fresh_rows(draw: Draw, allocation: str) -> Claims:
 
 @CHECKS.add("monte carlo", claims=2)
 def fresh_rows(draw: Draw) -> Claims:
-    """Share 0.25 of rows drawn anew, with sampling bias."""
+    """Check that E sigma^2 and E mu^2 with a fresh share 0.25 and sampling bias are exact."""
     yield from _fresh_rows(draw, "multinomial")
 
 
 @CHECKS.add("monte carlo", claims=2, lanes=("full",))
 def fresh_rows_of_a_fixed_number(draw: Draw) -> Claims:
-    """Exactly a quarter drawn anew, with bias."""
+    """Check that E sigma^2 and E mu^2 with exactly a quarter fresh rows and bias are exact."""
     yield from _fresh_rows(draw, "fixed")
 
 
 @CHECKS.add("monte carlo", claims=2)
 def subsets_of_all_rows(draw: Draw) -> Claims:
-    """Reused rows on two states, enumerated with the pool."""
+    """Check that subsets of the pool have the law enumerated together with the pool, two states."""
     size, last = 4, 3
     law = reuse.accumulate_subsample(0.3, size, last)
     yield from _two_states(draw, cj.AccumulateSubsample(size), law)
@@ -73,20 +73,20 @@ def subsets_of_all_rows(draw: Draw) -> Claims:
 
 @CHECKS.add("monte carlo", claims=2)
 def rows_of_the_last_corpus(draw: Draw) -> Claims:
-    """Half of D_g kept, on two states, enumerated."""
+    """Check that chains which reuse half of D_g have the enumerated law, two states."""
     policy = cj.Mixing(8, beta=0.5, allocation="fixed")
     yield from _two_states(draw, policy, reuse.mixing(0.3, 8, 3, beta=0.5))
 
 
 @CHECKS.add("monte carlo", claims=2, lanes=("full",))
 def rows_of_the_first_corpus(draw: Draw) -> Claims:
-    """Each row with chance 0.25 from D_0, on two states, enumerated."""
+    """Check that rows taken from D_0 with chance 0.25 give the enumerated law, two states."""
     policy = cj.Mixing(8, gamma=0.25, original="data")
     yield from _two_states(draw, policy, reuse.mixing(0.3, 8, 3, gamma=0.25, is_fixed=False))
 
 
 def _two_states(draw: Draw, policy: cj.AbstractPolicy, joint: np.ndarray) -> Claims:
-    """The law of D_3, and the joint law of D_0 and D_3."""
+    """Test the law of D_3, and the joint law of D_0 and D_3."""
     size = len(joint) - 1
     records = cj.simulate(
         cj.Chain(cj.Discrete(), cj.Categorical([0.3, 0.7]), policy),
@@ -105,16 +105,16 @@ def _two_states(draw: Draw, policy: cj.AbstractPolicy, joint: np.ndarray) -> Cla
 
 @CHECKS.add("monte carlo", claims=6)
 def gaussian_rows_reused(draw: Draw) -> Claims:
-    """Gaussian rows reused, against NumPy that keeps them: last models, and their last step."""
+    """Check that reused Gaussian rows give the law of a NumPy twin: last models and last step."""
     number, size, last = draw.chains(20_000, 200_000), 6, 4
     policies = {
         "AccumulateSubsample": cj.AccumulateSubsample(size),
         "Mixing": cj.Mixing(size, beta=0.5, allocation="fixed"),
     }
-    for place, (name, policy) in enumerate(policies.items()):
+    for index, (name, policy) in enumerate(policies.items()):
         chain = cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), policy)
         records = cj.simulate(chain, key=draw.seed, num_chains=number, num_generations=last)
-        rng = np.random.default_rng([draw.seed, place])
+        rng = np.random.default_rng([draw.seed, index])
         twin = _ends_and_step(*reuse.gaussian_rows(name, number, size, last, rng))
         found = _ends_and_step(records["log_std"], records["mean"][..., 0])
         for variable, values in found.items():
@@ -123,6 +123,6 @@ def gaussian_rows_reused(draw: Draw) -> Claims:
 
 
 def _ends_and_step(log_std: np.ndarray, mean: np.ndarray) -> dict[str, np.ndarray]:
-    """Variables of chains [generation, chain] that tell how rows are shared."""
+    """Compute variables that depend on how rows are reused, from [generation, chain]."""
     step = (mean[-1] - mean[-2]) * np.exp(-log_std[-2])
     return {"ln sigma": log_std[-1], "mean": mean[-1], "step of the mean": step}

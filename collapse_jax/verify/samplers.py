@@ -1,7 +1,8 @@
-"""The laws that the samplers draw from, computed from their explicit functions, not from draws.
+"""Compute the laws of the samplers exactly, from their functions instead of from draws.
 
-A rejection sampler's law is an integral over its scores, a quantile function's law is where
-it steps. Gauss quadrature and bisection find both to rounding, in the default float type.
+The law of a rejection sampler is an integral over its scores; the law of a quantile function
+follows from the uniform numbers at which it steps. Gauss quadrature and bisection compute both
+up to rounding, in the default float dtype.
 """
 
 import functools
@@ -19,18 +20,18 @@ from collapse_jax.random.normal import normal_from_bits
 from collapse_jax.random.rounded_normal import SMALL_MEAN
 
 _GAUSS = np.polynomial.legendre.leggauss(8)
-_SIZE = 2**18  # scores, always as many, so that a proposal compiles once
-_CELLS = 200  # of a partition into equally likely cells
-_MOST = 30  # a count of a law that is inverted
+_SIZE = 2**18  # scores per call; a constant, so that a proposal compiles once
+_CELLS = 200  # equally likely cells of a partition
+_MOST = 30  # largest count of a quantile function; larger ones have negligible probability
 
 
 class CountError(NamedTuple):
-    """Of a law of counts.
+    """The errors of a sampler's law of counts.
 
     Attributes:
-      distance: total variation from scipy's law.
+      distance: total variation from scipy's law, in [0, 1].
       mean: relative error of the mean.
-      excess: how far the largest acceptance is above 1; 0 where nothing is rejected.
+      excess: largest acceptance probability minus 1; 0 for a quantile function.
     """
 
     distance: float
@@ -39,18 +40,23 @@ class CountError(NamedTuple):
 
 
 class _Law(NamedTuple):
+    """The law of a sampler: counts, their probabilities, and the excess of the acceptance."""
+
     counts: np.ndarray
     probabilities: np.ndarray
     excess: float
 
 
 def binomial_error(n: int, p: float, shift: float = 0.0) -> CountError:
-    """How far the law of binomial draws is from scipy's.
+    """Compute the error of the law of binomial draws.
 
     Args:
       n: number of trials.
       p: probability, at most 1/2.
-      shift: relative error of p that is planted.
+      shift: relative error of p to plant, for tests of this function.
+
+    Returns:
+      The errors against scipy's law.
     """
     from scipy import stats
 
@@ -66,7 +72,16 @@ def binomial_error(n: int, p: float, shift: float = 0.0) -> CountError:
 
 
 def hypergeometric_error(good: int, bad: int, sample: int) -> CountError:
-    """The same for the number of good ones in a sample: good <= bad, 2 sample <= their sum."""
+    """Compute the error of the law of hypergeometric draws.
+
+    Args:
+      good: good items in the population.
+      bad: bad items in the population, at least `good`.
+      sample: items drawn, at most half of the population.
+
+    Returns:
+      The errors of the number of good items in the sample against scipy's law.
+    """
     from scipy import stats
 
     total = good + bad
@@ -83,11 +98,14 @@ def hypergeometric_error(good: int, bad: int, sample: int) -> CountError:
 
 
 def chi_square_error(dof: int, shift: float = 0.0) -> tuple[float, float]:
-    """Total variation over 200 cells, and the relative error of the mean.
+    """Compute the error of the law of chi-square draws.
 
     Args:
       dof: degrees of freedom.
-      shift: error of the logarithm that is planted.
+      shift: error of the logarithm to plant, for tests of this function.
+
+    Returns:
+      Total variation over 200 equally likely cells, in [0, 1], and relative error of the mean.
     """
     from scipy import special
 
@@ -111,10 +129,13 @@ def chi_square_error(dof: int, shift: float = 0.0) -> tuple[float, float]:
 
 
 def normal_error(words: np.ndarray) -> float:
-    """The largest error of float32 scores, relative to the tail probability beyond them.
+    """Compute the largest error of float32 normal scores, relative to their tail probability.
 
     Args:
-      words: integers in [0, 2^31) that choose a score up to five standard deviations.
+      words: [draw], random bits as integers in [0, 2^31).
+
+    Returns:
+      The largest relative error among scores within five standard deviations.
     """
     from scipy import special
 
@@ -124,7 +145,7 @@ def normal_error(words: np.ndarray) -> float:
 
 
 class _Jitted:
-    """The samplers' functions, compiled."""
+    """The compiled functions of the samplers."""
 
     def __init__(self) -> None:
         self.binomial = jax.jit(lambda n, p, z, r: binomial_proposal(n, p, None, z, r))
@@ -143,7 +164,7 @@ def _jitted() -> _Jitted:
 def _law_of_rejection(
     propose: Callable[..., Any], mean: float, deviation: float, skewness: float
 ) -> _Law:
-    """By Gauss quadrature over scores, between the kinks of the rounding at integers."""
+    """Integrate over scores by Gauss quadrature, between the steps of rounding to integers."""
     from scipy import stats
 
     double = jnp.result_type(float) == jnp.float64
@@ -169,13 +190,13 @@ def _law_of_rejection(
         counts.append(outcome)
         joint.append(masses * weight * np.clip(acceptance, 0, 1))
     outcomes = np.concatenate(counts)
-    first = outcomes.min()
-    law = np.bincount(outcomes - first, np.concatenate(joint))
-    return _Law(first + np.arange(len(law)), law / law.sum(), excess)
+    least = outcomes.min()
+    law = np.bincount(outcomes - least, np.concatenate(joint))
+    return _Law(least + np.arange(len(law)), law / law.sum(), excess)
 
 
 def _law_of_quantile(quantile: Callable[..., Any]) -> _Law:
-    """By bisection for the uniform numbers at which the quantile steps."""
+    """Find the uniform numbers at which a quantile function steps, by bisection."""
     counts = np.arange(_MOST + 1)
     low, high = np.full(len(counts), -200.0), np.zeros(len(counts))  # log2 of P(X > k)
     for _ in range(60 if jnp.result_type(float) == jnp.float64 else 40):

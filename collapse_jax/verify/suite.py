@@ -1,4 +1,4 @@
-"""Runs the checks of a lane, two at a time, each with its share of the false alarms."""
+"""Run the checks of a lane, two at a time, with a false-alarm rate for the whole suite."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from collapse_jax.utils import check as arguments
 from collapse_jax.verify import deterministic, metamorphic, mixtures, monte_carlo, policies
 from collapse_jax.verify.base import LANES, Check, Draw, Result
 
-SUITE_FALSE_ALARM = 1e-6
+SUITE_FALSE_ALARM = 1e-6  # probability that a correct library fails a run
 CHECKS: tuple[Check, ...] = (
     *deterministic.CHECKS,
     *monte_carlo.CHECKS,
@@ -29,16 +29,17 @@ def verify(
     """Run the checks of a lane.
 
     Args:
-      lane: "quick", within two minutes on two cores, or "full", within thirty.
-      seed: of every random number.
-      notify: called with each result as it comes.
-      checks: which; None for `CHECKS`.
+      lane: "quick" takes two minutes on two cores, "full" thirty.
+      seed: of every random number, an integer in [0, 2^31).
+      notify: called with every result as soon as it is there.
+      checks: the checks to choose from; None for `CHECKS`.
 
     Returns:
-      Results in the order of the checks. All of them pass but with probability 1e-6.
+      Results in the order of the checks. A correct library fails one or more of them with
+      probability 1e-6.
 
     Raises:
-      ValueError: for another lane or a seed that is no integer in [0, 2^31).
+      ValueError: if the lane or the seed is not allowed.
     """
     arguments.choice("lane", lane, LANES)
     arguments.integer("seed", seed, 0)
@@ -55,15 +56,29 @@ def verify(
 
 
 def false_alarm(checks: Sequence[Check]) -> float:
-    """Of one claim, such that all claims together keep to `SUITE_FALSE_ALARM`."""
+    """Return the false-alarm rate of one claim (Bonferroni).
+
+    Args:
+      checks: the checks of a run.
+
+    Returns:
+      `SUITE_FALSE_ALARM` divided by the number of statistical claims.
+    """
     return SUITE_FALSE_ALARM / max(1, sum(check.claims for check in checks))
 
 
 def run_check(check: Check, draw: Draw) -> Result:
-    """One check; an exception in it is a failure, not the end of the suite.
+    """Run a check; an exception in it counts as a failure.
+
+    Args:
+      check: the check.
+      draw: its settings.
+
+    Returns:
+      The result.
 
     Raises:
-      AssertionError: if a check makes more claims than it said.
+      AssertionError: if the check yields another number of claims than it declares.
     """
     begin = time.perf_counter()
     findings, error = {}, None
@@ -73,7 +88,7 @@ def run_check(check: Check, draw: Draw) -> Result:
         error = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
     made = [one for one in findings.values() if isinstance(one, Evidence)]
     if error is None and len(made) != check.claims:
-        raise AssertionError(f"{check.name} made {len(made)} claims and said {check.claims}")
+        raise AssertionError(f"{check.name} made {len(made)} claims and declares {check.claims}")
     passed = error is None and all(
         one.p_value >= draw.false_alarm if isinstance(one, Evidence) else one.passed
         for one in findings.values()

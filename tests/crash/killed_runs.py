@@ -53,7 +53,7 @@ def costly_run(name):
     rng = np.random.default_rng(0)
     blocks = 3 + (rng.integers(0, 37, (60, 1)) + np.arange(8) * rng.integers(1, 3, (60, 1))) % 37
     family = cj.LanguageModel(
-        lm.Config(40, 16, 1, 32, 16, 2),
+        lm.OPTConfig(40, 16, 1, 32, 16, 2),
         lm.Training(1e-2, num_epochs=20),
         lm.Decoding(8, num_beams=2, min_new_tokens=8),
         batch_size=5,

@@ -141,7 +141,7 @@ def _vae(corpus: str) -> Callable[[], tuple[Any, Any]]:
 def _language_model() -> tuple[Any, Any]:
     rng = np.random.default_rng(0)
     blocks = [rng.integers(3, LM_VOCAB, (number, LM_BLOCK)) for number in (12, 5, 5)]
-    network = lm.Config(
+    network = lm.OPTConfig(
         vocab_size=LM_VOCAB,
         hidden_size=16,
         num_hidden_layers=1,
@@ -174,7 +174,7 @@ def numbers_of(make: Callable[[], cj.Chain], settings: dict[str, Any]) -> dict[s
     arguments = {"key": 20261129, "num_chains": 64, "num_generations": G} | settings
     records = cj.simulate(make(), **arguments)
     found = {}
-    for name in sorted(records.variables):
+    for name in sorted(map(str, records.variables)):
         values = np.ascontiguousarray(records[name])
         text = f"{values.dtype.str} {values.shape} ".encode() + values.tobytes()
         found[name] = [hashlib.sha256(text).hexdigest()[:16], _mean(values[-1])]

@@ -1,10 +1,10 @@
-"""Install a wheel into an empty environment and hold it to what a user relies on.
+"""Install a wheel into an empty environment and test the installed package.
 
-``python installed.py WHEEL [--unit ARGUMENTS]``, in the Python that is to be tried: the
-environment is made anew in build/, with the pinned versions. Checked are that the package comes
-from there and not from this checkout, that the wheel is complete, that `collapse` starts, and
-that a user's program runs and passes pyright; then the unit tests run against it. Arguments
-after --unit go to pytest.
+Run ``python installed.py WHEEL [--unit ARGUMENTS]`` with the Python to be tested. The script
+makes an environment in build/ with the pinned versions. It checks that the package comes from
+the environment and not from this checkout, that the wheel is complete, that `collapse` starts,
+and that a user's program runs and passes pyright; then it runs the unit tests. Arguments after
+--unit go to pytest.
 """
 
 import argparse
@@ -22,7 +22,7 @@ WHERE = "import collapse_jax; print(collapse_jax.__file__)"
 
 
 def main() -> None:
-    """All of it; the first thing that is wrong ends it."""
+    """Run all checks; the first failure ends the script."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("wheel", type=pathlib.Path)
     parser.add_argument("--unit", nargs=argparse.REMAINDER, default=["-n", "2"])
@@ -31,12 +31,12 @@ def main() -> None:
     version = ".".join(map(str, sys.version_info[:2]))
     home = ROOT / "build" / f"installed-{version}"
     python = make_environment(home, options.wheel.resolve())
-    # A place without the package, and no path that leads to the checkout.
+    # Neither the current directory nor a path may lead to the checkout.
     os.chdir(home)
     os.environ.pop("PYTHONPATH", None)
     os.environ["PYTHONSAFEPATH"] = "1"
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    check_place(run(python, "-c", WHERE, capture=True), home)
+    check_origin(run(python, "-c", WHERE, capture=True), home)
     run(home / "bin" / "collapse", "list")
     run(python, USER)
     check_types(python, home)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def make_environment(home: pathlib.Path, wheel: pathlib.Path) -> pathlib.Path:
-    """An environment with the wheel and the tools of the tests; its Python."""
+    """Make an environment with the wheel and the tools of the tests; return its Python."""
     shutil.rmtree(home, ignore_errors=True)
     run(sys.executable, "-m", "venv", home)
     python = home / "bin" / "python"
@@ -54,13 +54,13 @@ def make_environment(home: pathlib.Path, wheel: pathlib.Path) -> pathlib.Path:
 
 
 def pytest_options() -> list[str]:
-    """The settings of the checkout, its tests, and none of its modules."""
+    """Return options for the settings and tests of the checkout, and for none of its modules."""
     settings = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
     return [*settings, "-p", "no:cacheprovider", str(ROOT / "tests" / "unit")]
 
 
 def check_files(wheel: pathlib.Path) -> None:
-    """The wheel has every file of the package and nothing else."""
+    """Check that the wheel has every file of the package and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = (ROOT / "collapse_jax").rglob("*")
@@ -70,19 +70,19 @@ def check_files(wheel: pathlib.Path) -> None:
         sys.exit(f"{wheel.name}: only in the wheel or only here: {sorted(names ^ wanted)}")
 
 
-def check_place(found: str, home: pathlib.Path) -> None:
-    """The package that is imported is the installed one."""
+def check_origin(found: str, home: pathlib.Path) -> None:
+    """Check that the imported package is the installed one."""
     if "site-packages" not in found or not pathlib.Path(found).is_relative_to(home):
         sys.exit(f"{found} is imported, not what was installed in {home}")
 
 
 def check_types(python: pathlib.Path, home: pathlib.Path) -> None:
-    """Pyright sees the package's types, and a user's mistakes, where no settings of ours are."""
+    """Check that pyright reports a user's mistakes, in a folder without settings of ours."""
     pyright = [home / "bin" / "pyright", "--pythonpath", python]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         shutil.copy(USER, folder)
-        run(*pyright, folder / USER.name, place=folder)
+        run(*pyright, folder / USER.name, folder=folder)
         wrong = folder / "wrong.py"
         wrong.write_text(
             "import collapse_jax as cj\n\ncj.Gaussian(dim=b'two')\ncj.Gausian(dim=2)\n"
@@ -95,11 +95,11 @@ def check_types(python: pathlib.Path, home: pathlib.Path) -> None:
             sys.exit(f"pyright does not report {rule} to a user:\n{done.stdout}{done.stderr}")
 
 
-def run(*command: object, capture: bool = False, place: pathlib.Path | None = None) -> str:
-    """Run a command that must succeed; its output, where it is captured."""
+def run(*command: object, capture: bool = False, folder: pathlib.Path | None = None) -> str:
+    """Run a command that must succeed; return its output if it is captured."""
     words = [str(word) for word in command]
     sys.stderr.write(f"+ {' '.join(words)}\n")
-    done = subprocess.run(words, cwd=place, text=True, check=False, capture_output=capture)
+    done = subprocess.run(words, cwd=folder, text=True, check=False, capture_output=capture)
     if done.returncode:
         sys.exit(f"{words[0]} failed ({done.returncode})\n{done.stderr or ''}")
     return (done.stdout or "").strip()

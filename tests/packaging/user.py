@@ -1,11 +1,11 @@
-"""What a user writes, with types: read by pyright beside the installed package, and run."""
+"""Use the installed package as a typed program does; pyright reads the file, then it runs."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import xarray
 from jaxtyping import Array
 
 import collapse_jax as cj
@@ -15,17 +15,17 @@ from collapse_jax.theory import gaussian
 
 
 def small_rows(rows: Array) -> Array:
-    """A verifier."""
+    """Accept rows near the origin."""
     return abs(rows[:, 0]) < 3
 
 
 def heavy_tails(key: Any, num_rows: int) -> Array:
-    """Rows of Student's t."""
+    """Draw rows of Student's t."""
     return jax.random.t(key, 4.0, (num_rows, 1))
 
 
 def chains() -> dict[str, cj.Chain]:
-    """One chain for each kind of policy, on sources of several kinds."""
+    """Make one chain for each kind of policy, on sources of several kinds."""
     gaussian_family = cj.Gaussian(dim=1, estimator="mle")
     normal = cj.Normal(mean=0.0, covariance=1.0)
     words = cj.Empirical.words("a rose is a rose is a rose")
@@ -44,18 +44,18 @@ def chains() -> dict[str, cj.Chain]:
 
 
 def spread(records: cj.Records) -> np.ndarray:
-    """Mean of ln sigma by generation."""
+    """Return the mean of ln sigma by generation."""
     return np.mean(records["log_std"], axis=1)
 
 
 def main(folder: Path) -> None:
-    """Simulate, keep, read again, compare with theory."""
+    """Simulate, save, load, and compare with theory."""
     chain = chains()["fresh"]
     records: cj.Records = cj.simulate(chain, key=0, num_chains=64, num_generations=2)
     path: Path = records.save(folder / "run")
     again = cj.Records.load(path)
     assert np.array_equal(spread(again), spread(records))
-    theory: Mapping[str, cj.Variable] = again.theory
+    theory: xarray.Dataset = again.theory
     exact: np.ndarray = theory["variance"].values
     assert exact.shape == (3,)
     comparison: cj.TheoryComparison = cj.compare_with_theory(records)

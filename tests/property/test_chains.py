@@ -28,6 +28,7 @@ def run(chain, seed, generations=GENERATIONS, chains=9, **arguments):
     return cj.simulate(chain, key=seed, num_chains=chains, num_generations=generations, **arguments)
 
 
+@pytest.mark.thorough
 @given(st.sampled_from((LABELS, COUNTS)), SOURCES, strategies.seeds())
 def test_replacing_never_brings_a_state_back(chain, source, seed):
     records = run(chain(source=source), seed, metrics=("probabilities",))
@@ -36,6 +37,7 @@ def test_replacing_never_brings_a_state_back(chain, source, seed):
     assert np.all(np.diff(records["support_size"], axis=0) <= 0)
 
 
+@pytest.mark.thorough
 @given(SOURCES, strategies.seeds())
 def test_accumulating_never_loses_a_state(source, seed):
     records = run(POOLED(source=source), seed, metrics=("probabilities",))
@@ -43,6 +45,7 @@ def test_accumulating_never_loses_a_state(source, seed):
     assert not np.any(present[:-1] & ~present[1:])
 
 
+@pytest.mark.thorough
 @given(DISCRETE, SOURCES, strategies.seeds())
 def test_models_are_laws_on_the_states_of_the_truth(chain, source, seed):
     law = run(chain(source=source), seed, metrics=("probabilities",))["probabilities"]
@@ -56,6 +59,7 @@ def test_models_are_counts_of_rows(chain, source, seed):
     np.testing.assert_allclose(7 * law, np.rint(7 * law), atol=1e-5)
 
 
+@pytest.mark.thorough
 @given(st.sampled_from((LABELS, COUNTS)), SOURCES, strategies.seeds())
 def test_what_is_absorbed_stays_so_from_its_first_event_on(chain, source, seed):
     records = run(chain(source=source), seed)
@@ -76,6 +80,7 @@ CONTINUED = st.sampled_from(
 ).flatmap(lambda pair: st.builds(lambda source: pair[0](source=source), pair[1]))
 
 
+@pytest.mark.thorough
 @given(CONTINUED, strategies.seeds(), st.integers(0, GENERATIONS - 1))
 def test_a_run_continued_is_the_run(chain, seed, stop):
     whole, begun = run(chain, seed), run(chain, seed, stop)
@@ -106,6 +111,7 @@ def test_a_chain_moves_with_its_source(seed, shift, power):
     )
 
 
+@pytest.mark.thorough
 @given(SOURCES, strategies.seeds())
 def test_a_constant_schedule_is_one_size(source, seed):
     one = run(COUNTS(source=source), seed, 3)
@@ -114,6 +120,7 @@ def test_a_constant_schedule_is_one_size(source, seed):
         np.testing.assert_array_equal(one[name], other[name])
 
 
+@pytest.mark.thorough
 @settings(max_examples=settings().max_examples // 2)
 @given(strategies.chains())
 def test_every_chain_can_be_described_and_traced(chain):

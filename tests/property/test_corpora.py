@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -26,7 +27,7 @@ def tables(number):
 
 def samples(rows, weights=None):
     dim = rows.shape[1]
-    return cj.Samples(jnp.asarray(rows), weights, jnp.zeros(dim), jnp.zeros(()))
+    return cj.Rows(jnp.asarray(rows), weights, jnp.zeros(dim), jnp.zeros(()))
 
 
 summarize = jax.jit(moments_of)
@@ -152,6 +153,7 @@ def test_moments_without_rows_add_nothing(moments):
         assert int(merged.size) == int(moments.size)
 
 
+@pytest.mark.thorough
 @given(strategies.counts(), strategies.seeds(), st.integers(0, 16))
 def test_a_subset_of_counts_is_within_them(corpus, seed, sixteenths):
     total = int(corpus.size)

@@ -73,7 +73,7 @@ def test_smoothing_brings_a_fit_closer_to_uniform(corpus, smoothing):
 
 @given(st.lists(st.integers(0, 2), min_size=7, max_size=7))
 def test_labels_and_their_counts_have_one_fit(labels):
-    rows = cj.Samples(jnp.asarray(labels, jnp.int32))
+    rows = cj.Labels(jnp.asarray(labels, jnp.int32))
     family = cj.Discrete(3, corpus="samples")
     held = family.probabilities(FIT(family, rows))
     counts = cj.Counts(jnp.asarray(np.bincount(labels, minlength=3), jnp.int32))
@@ -126,7 +126,7 @@ def test_draws_have_their_size_and_no_impossible_state(law, seed, size):
 @given(st.lists(st.integers(0, 2), min_size=7, max_size=7), strategies.seeds())
 def test_resampled_labels_are_among_the_labels(labels, seed):
     family = cj.Discrete(3, corpus="samples")
-    model = FIT(family, cj.Samples(jnp.asarray(labels, jnp.int32)))
+    model = FIT(family, cj.Labels(jnp.asarray(labels, jnp.int32)))
     drawn = DRAW(family, keys_of(seed, 0), model, jnp.int32(7))
     assert set(np.asarray(drawn.rows).tolist()) <= set(labels)
 

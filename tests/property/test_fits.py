@@ -20,7 +20,7 @@ MOMENTS = jax.jit(draw_moments, static_argnums=4)
 
 def fit(rows, estimator="unbiased"):
     family = cj.Gaussian(rows.shape[1], estimator, corpus="samples")
-    return FIT(family, cj.Samples.of_rows(jnp.asarray(rows, jnp.float32), len(rows)))
+    return FIT(family, cj.Rows.of_rows(jnp.asarray(rows, jnp.float32), len(rows)))
 
 
 def covariance(params):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import collapse_jax as cj
 from collapse_jax.families.gaussian_mixture import em
-from collapse_jax.families.gaussian_mixture.em import EMState, Rows, Settings
+from collapse_jax.families.gaussian_mixture.em import EMState, Points, Settings
 from collapse_jax.families.gaussian_mixture.frame import standardize
 from collapse_jax.random.keys import Keys
 from collapse_jax.testing import strategies
@@ -24,7 +24,7 @@ ENDLESS = Settings(is_diagonal=False, tolerance=1e-30, max_iterations=1, floor=0
 @jax.jit
 def trajectory(rows, places):
     """Every model of 15 iterations, and its log-likelihood."""
-    standard, _ = standardize(Rows(rows.T, None), is_diagonal=False)
+    standard, _ = standardize(Points(rows.T, None), is_diagonal=False)
     start = em.identity_components(K, DIM, rows.dtype)._replace(means=standard.values.T[places])
     begin = EMState(start, jnp.int32(0), jnp.zeros(()), jnp.zeros(()), jnp.bool_(False))
 
@@ -78,9 +78,9 @@ def test_a_weight_is_a_multiplicity(weights):
         assume(np.count_nonzero(half) > DIM)  # else a component may be singular
     repeated = np.zeros((2 * DISTINCT, DIM))
     repeated[: sum(weights)] = np.repeat(CLOUD, weights, axis=0)
-    listed = cj.Samples.of_rows(jnp.asarray(repeated), jnp.int32(sum(weights)))
+    listed = cj.Rows.of_rows(jnp.asarray(repeated), jnp.int32(sum(weights)))
     counted = dataclasses.replace(
-        cj.Samples.of_rows(jnp.asarray(CLOUD), DISTINCT), weights=jnp.asarray(weights, float)
+        cj.Rows.of_rows(jnp.asarray(CLOUD), DISTINCT), weights=jnp.asarray(weights, float)
     )
     one, other = absolute(refit(listed)), absolute(refit(counted))
     assert one[-1] == 0

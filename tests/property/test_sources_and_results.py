@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -27,6 +28,7 @@ def test_as_many_labels_as_there_are_are_the_data(source, seed):
     np.testing.assert_array_equal(drawn.counts, source.counts)
 
 
+@pytest.mark.thorough
 @given(strategies.empirical_labels(), strategies.seeds(), st.integers(0, 6))
 def test_fewer_labels_are_a_subset_of_the_data(source, seed, size):
     drawn = np.asarray(COUNTS(source, keys_of(seed, 0), jnp.int32(size)))
@@ -125,14 +127,11 @@ VALUES = arrays.arrays(np.float32, (3, 2), elements=ANY)
 
 def records_of(values, first_chain=0):
     chains = np.arange(first_chain, first_chain + values.shape[1])
-    variable = cj.Variable(("generation", "chain"), values)
-    coordinates = {
-        "generation": cj.Variable(("generation",), np.arange(3)),
-        "chain": cj.Variable(("chain",), chains),
-        "first_event": cj.Variable(("chain",), np.full(len(chains), -1, np.int32)),
-    }
+    events = ("chain", np.full(len(chains), -1, np.int32))
+    coordinates = {"generation": np.arange(3), "chain": chains, "first_event": events}
+    dataset = xarray.Dataset({"value": (("generation", "chain"), values)}, coordinates)
     config = {"chain": {}, "num_chains": len(chains), "first_chain": first_chain}
-    return cj.Records({"value": variable}, coordinates, config, {"key": [0, 0]})
+    return cj.Records(dataset, config, {"key": [0, 0]})
 
 
 @given(VALUES)

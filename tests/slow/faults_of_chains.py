@@ -10,6 +10,7 @@ from faults_of_draws import scores_of
 
 import collapse_jax as cj
 from collapse_jax.core import chain, corpus, policy
+from collapse_jax.core.state import EVERYTHING, InitialGeneration
 from collapse_jax.families import gaussian
 from collapse_jax.policies import mixing
 from collapse_jax.random import chi_square, normal, wishart
@@ -138,7 +139,7 @@ def merged_moments_under_subsampling(patch):
         moments = gaussian.moments_of(self)
         scores = normal.normal(keys, purpose, (capacity, 1))
         weights = corpus.prefix_weights(size, capacity)
-        return corpus.Samples(scores, weights, moments.mean, moments.log_scale[0])
+        return corpus.Rows(scores, weights, moments.mean, moments.log_scale[0])
 
     patch.setattr(corpus.Samples, "subsample", wrong)
 
@@ -215,10 +216,9 @@ def earlier_generations_forgotten(patch):
 def new_rows_pooled_twice(patch):
     right = cj.Accumulate.next
 
-    def wrong(self, keys, generation, model_draw, original_draw, data, memory, first):
-        given = (keys, generation, model_draw, original_draw)
-        once, _ = right(self, *given, data, memory, first)
-        return right(self, *given, once, memory, first)
+    def wrong(self, step):
+        once, _ = right(self, step)
+        return right(self, step._replace(corpus=once))
 
     patch.setattr(cj.Accumulate, "next", wrong)
 
@@ -229,15 +229,21 @@ def previous_for_original_data(patch):
 
     def wrong(self, *given):
         state = right(self, *given)
-        return state._replace(first=(state.params, state.corpus))
+        return state._replace(generation0=InitialGeneration(state.params, state.corpus))
 
     patch.setattr(chain.Chain, "step", wrong)
-    patch.setattr(chain.Chain, "keep", lambda self, metrics=(): chain.EVERYTHING)
+    patch.setattr(chain.Chain, "retained", lambda self, metrics=(): EVERYTHING)
 
 
 @fault("rows of the first corpus")
 def new_original_rows_for_kept_ones(patch):
-    patch.setattr(cj.Mixing, "uses_first", False)
+    right = cj.Mixing.__post_init__
+
+    def wrong(self):
+        right(self)
+        object.__setattr__(self, "reuses_original", False)
+
+    patch.setattr(cj.Mixing, "__post_init__", wrong)
 
 
 @fault("rows of the last corpus")

@@ -15,6 +15,7 @@ LAWS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", LAWS)
 def test_absorption_times(name):
     law, size = LAWS[name]
@@ -29,7 +30,13 @@ def test_absorption_times(name):
     assert_same_law(times, 1 + forward["first_event"])
 
 
-@pytest.mark.parametrize("name", ["uneven", pytest.param("even", marks=pytest.mark.slow)])
+CASES = [
+    pytest.param("uneven", marks=pytest.mark.thorough),
+    pytest.param("even", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_support(name):
     law, size = LAWS[name]
     wanted = [0, 1, 2, 7, 30]
@@ -49,6 +56,7 @@ def test_one_row_and_one_state():
     assert np.all(support_sizes([1.0], 50, [0, 3], key=0, num_chains=9) == 1)
 
 
+@pytest.mark.thorough
 def test_a_chain_does_not_depend_on_the_others():
     law, size = LAWS["even"]
     many = absorption_times(law, size, key=3, num_chains=5000)

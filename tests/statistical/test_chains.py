@@ -23,11 +23,10 @@ COVARIANCES = {
 }
 
 
-def more(*cases):
-    """More cases of a kind, for `make verify`: each takes its time to compile."""
+def more(*cases, mark=pytest.mark.slow):
+    """Mark more cases of a kind, each of which takes long to compile."""
     return [
-        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
-        for case in cases
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=mark) for case in cases
     ]
 
 
@@ -78,6 +77,7 @@ def test_replace_in_more_dimensions(dim, estimator):
             assert_mean(records["mean"][place, :, axis] ** 2, error * scale)
 
 
+@pytest.mark.thorough
 def test_a_schedule_of_sizes():
     sizes = np.array([5, 40, 8, 100, 300, 7, 12])
     records = gaussian(1, "unbiased", cj.Replace(sizes.tolist()), generations=6)
@@ -111,7 +111,7 @@ SCHEDULE = cj.Replace([8, 5, 9, 6, 12])
 @pytest.mark.parametrize(
     ("dim", "policy"),
     [
-        *[(1, SCHEDULE), (3, cj.Replace(8)), (3, cj.Accumulate(8))],
+        *more((1, SCHEDULE), (3, cj.Replace(8)), (3, cj.Accumulate(8)), mark=pytest.mark.thorough),
         *more((1, cj.Replace(8)), (1, cj.Accumulate(8)), (3, SCHEDULE)),
     ],
 )
@@ -128,6 +128,7 @@ def test_moments_and_rows_have_one_law(dim, policy):
     assert_same_law(exact[spread].sum(axis=0), drawn[spread].sum(axis=0))
 
 
+@pytest.mark.thorough
 def test_more_dimensions_than_rows():
     source = cj.Normal(np.zeros(10), np.eye(10))
     chain = cj.Chain(cj.Gaussian(10), source, cj.Replace(4))
@@ -150,7 +151,9 @@ SOURCES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    "name", ["subset", "more", "sampler", *more("mixture", mark=pytest.mark.thorough)]
+)
 def test_sources_have_their_moments(name):
     source, mean, variance = SOURCES[name]
     chain = cj.Chain(cj.Gaussian(1), source, cj.Replace(30))
@@ -161,6 +164,7 @@ def test_sources_have_their_moments(name):
     assert_mean(np.exp(2 * records["log_std"][0]), variance)
 
 
+@pytest.mark.thorough
 def test_mixture_moments_and_rows_have_one_law():
     both = []
     for key, corpus in ((1, "moments"), (2, "samples")):
@@ -196,7 +200,7 @@ def discrete(corpus, policy, key=0, chains=20_000):
     return cj.simulate(chain, key=key, num_chains=chains, num_generations=G, every=4)
 
 
-@pytest.mark.parametrize("corpus", ["counts", "samples"])
+@pytest.mark.parametrize("corpus", ["counts", *more("samples", mark=pytest.mark.thorough)])
 def test_discrete_replace(corpus):
     size = 25
     sizes = np.full(G + 1, size)

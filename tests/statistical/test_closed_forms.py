@@ -17,7 +17,7 @@ LAW = np.array([0.5, 0.25, 0.15, 0.07, 0.03])
 G, M = GENERATIONS[-1], 20
 SIZES = np.full(G + 1, M)
 GROWING = np.arange(10, 10 + G + 1)
-MANY = [(40_000, 1e-9), pytest.param(10**6, 2 * stats.norm.sf(4), marks=pytest.mark.slow)]
+FEW, MANY = (40_000, 1e-9), (10**6, 2 * stats.norm.sf(4))  # chains, false-fail rate
 
 
 def normal(policy, estimator="mle", **options):
@@ -115,10 +115,26 @@ MEASURED = {
 MORE = ("replace, unbiased", "replace, MLE", "accumulate", "fresh share of rows, MLE")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in MORE)) for name in CASES]
+THOROUGH = (
+    "fresh share, multinomial",
+    "fresh share, fixed",
+    "accumulate, states",
+    "fresh share of rows, unbiased, lambda",
 )
-@pytest.mark.parametrize(("chains", "false_fail"), MANY)
+
+
+def marks(name):
+    """Return the marks of a regime with few chains."""
+    return [pytest.mark.slow] * (name in MORE) + [pytest.mark.thorough] * (name in THOROUGH)
+
+
+@pytest.mark.parametrize(
+    ("chains", "false_fail", "name"),
+    [
+        *(pytest.param(*FEW, name, marks=marks(name)) for name in CASES),
+        *(pytest.param(*MANY, name, marks=pytest.mark.slow) for name in CASES),
+    ],
+)
 def test_regimes_have_their_expectations(name, chains, false_fail):
     chain, expected = CASES[name]
     records = cj.simulate(chain, key=5, num_chains=chains, num_generations=G)
@@ -132,7 +148,13 @@ def test_regimes_have_their_expectations(name, chains, false_fail):
             assert_mean(values, float(curve[g]), false_fail=false_fail)
 
 
-@pytest.mark.parametrize(("chains", "false_fail"), MANY)
+@pytest.mark.parametrize(
+    ("chains", "false_fail"),
+    [
+        pytest.param(*FEW, marks=pytest.mark.thorough),
+        pytest.param(*MANY, marks=pytest.mark.slow),
+    ],
+)
 def test_absorption_takes_its_time(chains, false_fail):
     records = cj.simulate(
         words(cj.Replace(M)), key=5, num_chains=chains, num_generations=700, every=700
@@ -146,6 +168,7 @@ def squared_distance(key, family, params, corpus, source, first):
     return ((family.probabilities(params) - source.law) ** 2).sum()
 
 
+@pytest.mark.thorough
 def test_kept_rows_bound_the_drift():
     original, synthetic = 30, 20
     data = cj.Empirical(np.repeat(np.arange(5), [15, 7, 5, 2, 1]))

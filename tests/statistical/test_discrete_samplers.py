@@ -40,7 +40,7 @@ def binomial_points(number, largest, seed=1):
         yield n, float(np.float32(p))
 
 
-@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("x64", [False, pytest.param(True, marks=pytest.mark.thorough)])
 def test_binomial_law_at_200_points(x64):
     with precision(x64):
         found = np.array([binomial_error(n, p) for n, p in binomial_points(200, 1e7)])
@@ -63,7 +63,7 @@ def hypergeometric_points(number, largest, seed=2):
             yield good, total - good, sample
 
 
-@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("x64", [False, pytest.param(True, marks=pytest.mark.thorough)])
 def test_hypergeometric_law(x64):
     with precision(x64):
         points = hypergeometric_points(200, 1e7)
@@ -107,7 +107,10 @@ def test_multinomial_joint_law(n, weights):
         assert_fits(rows, outcomes, other)
 
 
-@pytest.mark.parametrize(("counts", "sample"), [((3, 0, 5, 4), 6), ((30, 20, 25), 40)])
+@pytest.mark.parametrize(
+    ("counts", "sample"),
+    [((3, 0, 5, 4), 6), pytest.param((30, 20, 25), 40, marks=pytest.mark.thorough)],
+)
 def test_multivariate_hypergeometric_joint_law(counts, sample):
     rows = draws(
         lambda keys: multivariate_hypergeometric(keys, 1, jnp.array(counts), sample), 100_000, 5

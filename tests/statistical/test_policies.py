@@ -15,11 +15,7 @@ from collapse_jax.testing import assert_mean, assert_same_law
 
 CHAINS, M, G = 20_000, 10, 4
 slow = pytest.mark.slow  # cases of a kind that others cover, left to `make verify`
-
-
-def cases(table, quick):
-    """The names in a table; those not quick are slow."""
-    return [name if name in quick else pytest.param(name, marks=slow) for name in table]
+thorough = pytest.mark.thorough
 
 
 # The regimes written out in NumPy, row by row.
@@ -104,11 +100,17 @@ EXACT = {
 }
 
 
-QUICK_EXACT = ("mixing, fixed", "mixing, schedules", "mixing, earlier laws", "fresh, schedules")
+THOROUGH_EXACT = ("mixing, fixed", "mixing, schedules", "mixing, earlier laws", "fresh, schedules")
 
 
-@pytest.mark.parametrize("dim", [1, pytest.param(3, marks=slow)])
-@pytest.mark.parametrize("name", cases(EXACT, QUICK_EXACT))
+@pytest.mark.parametrize(
+    ("name", "dim"),
+    [
+        pytest.param(name, dim, marks=thorough if dim == 1 and name in THOROUGH_EXACT else slow)
+        for name in EXACT
+        for dim in (1, 3)
+    ],
+)
 def test_moments_and_rows_have_one_law(name, dim):
     exact = gaussian(EXACT[name], "moments", key=1, dim=dim)
     drawn = gaussian(EXACT[name], "samples", key=2, dim=dim)
@@ -139,7 +141,13 @@ TWINS = {
 }
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[thorough] * (name not in ("fresh rows", "rows of D_0")))
+        for name in TWINS
+    ],
+)
 def test_reused_rows_as_in_a_program_that_keeps_them(name):
     policy, twin = TWINS[name]
     models = twin(np.random.default_rng(3))
@@ -164,6 +172,7 @@ class Stored(cj.Gaussian):
     recalls_rows = False  # pyright: ignore
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("policy", [cj.AccumulateSubsample([10, 6, 14, 9, 12])])
 def test_a_stored_pool_and_rows_made_again_have_one_law(policy):
     chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), policy)
@@ -199,10 +208,16 @@ def discrete(policy, corpus, key=0, chains=CHAINS, source=None, **options):
     return cj.simulate(chain, key=key, num_chains=chains, num_generations=G)
 
 
-QUICK_DISCRETE = ("mixing, fixed", "previous law", "rows of D_0", "subsample")
+THOROUGH_DISCRETE = ("mixing, fixed", "previous law", "rows of D_0", "subsample")
 
 
-@pytest.mark.parametrize("name", cases(DISCRETE, QUICK_DISCRETE))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=thorough if name in THOROUGH_DISCRETE else slow)
+        for name in DISCRETE
+    ],
+)
 def test_counts_and_labels_have_one_law(name):
     runs = [
         discrete(DISCRETE[name], corpus, key) for key, corpus in ((1, "counts"), (2, "samples"))
@@ -211,6 +226,7 @@ def test_counts_and_labels_have_one_law(name):
         assert_one_law(*([np.round(run[variable].astype(np.float64), 5)] for run in runs))
 
 
+@pytest.mark.thorough
 def test_a_previous_law_is_a_mixture_of_all_earlier_ones():
     """E p_g is p_0, and E F follows from drawing M rows of alpha theta + beta p + gamma p_0."""
     size, alpha, beta = 20, 0.3, 0.7
@@ -241,6 +257,7 @@ def test_fresh_rows_of_finite_data(size):
     assert_mean(pull**2 - spread - size**2 * variance, 0.0)
 
 
+@pytest.mark.thorough
 def test_a_schedule_of_sizes_with_finite_data():
     data = np.repeat(np.arange(4), [20, 15, 10, 5])
     policy = cj.Fresh(1, [10, 30, 50, 70, 20])
@@ -255,6 +272,7 @@ def test_a_schedule_of_sizes_with_finite_data():
     assert_one_law(*([np.round(run["heterozygosity"], 5)] for run in runs))
 
 
+@pytest.mark.thorough
 def test_a_verifier_restricts_the_law():
     def small(rows):
         return jnp.abs(rows[:, 0]) < 1.0
@@ -292,6 +310,7 @@ def test_a_verifier_of_states():
     assert np.all(records["acceptance"][2:] == 1)
 
 
+@pytest.mark.thorough
 def test_a_verifier_that_refuses_everything_ends_the_chain():
     policy = cj.Replace(SIZE, verifier=lambda states: states > 99)
     records = discrete(policy, "counts", chains=8)

@@ -349,7 +349,7 @@ CASES = {
     "store": (lambda: simulate(store=5), "store=5"),
     "store of another kind": (
         lambda: simulate(store=pathlib.Path(__file__).parent),
-        "no run directory",
+        "not a run directory",
     ),
     "store and state": (lambda: simulate(store="new", state=3), "state="),
     "process": (lambda: cj.Store("new", process=(2, 2)), r"Store.process\[0\]=2"),

@@ -65,11 +65,24 @@ def assert_same(records, reference, chains=slice(None), generations=slice(None))
     )
 
 
-@pytest.fixture(scope="module", params=CHAINS)
+@pytest.fixture(scope="module")
 def reference(request):
     return request.param, run(request.param)
 
 
+def every_chain(*quick):
+    """Run a test on every chain; those that are not quick take long to compile."""
+    names = [
+        pytest.param(name, marks=[pytest.mark.thorough] * (name not in quick)) for name in CHAINS
+    ]
+    return pytest.mark.parametrize("reference", names, indirect=True)
+
+
+VARIED = ("gaussian", "gaussian, 3-D", "gaussian, subsample", "discrete, labels")
+QUICK = (*VARIED, "gaussian, mixing")
+
+
+@every_chain(*VARIED)
 def test_number_of_chains_does_not_matter(reference):
     name, whole = reference
     for num_chains in (1, 7):
@@ -77,17 +90,20 @@ def test_number_of_chains_does_not_matter(reference):
 
 
 @pytest.mark.parametrize("changes", [{"chain_batch": 64}, {"num_chains": 3, "chain_batch": 1}])
+@every_chain(*QUICK)
 def test_batches_do_not_matter(reference, changes):
     name, whole = reference
     assert_same(run(name, **changes), whole, slice(changes.get("num_chains", NUM_CHAINS)))
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 10])
+@every_chain(*QUICK)
 def test_chunks_do_not_matter(reference, chunk):
     name, whole = reference
     assert_same(run(name, generation_chunk=chunk), whole)
 
 
+@every_chain(*QUICK)
 def test_first_chain_shifts_ids(reference):
     name, whole = reference
     assert_same(run(name, first_chain=990, num_chains=10), whole, slice(990, 1000))
@@ -101,12 +117,14 @@ DEVICES = {
 }
 
 
+@every_chain("gaussian, 3-D", "gaussian, mixing", "gaussian, subsample")
 def test_devices_do_not_matter(reference):
     name, whole = reference
     for devices in DEVICES.get(name, ()):
         assert_same(run(name, devices=devices, chain_batch=125), whole)
 
 
+@every_chain(*QUICK)
 def test_a_run_continued_from_its_state_is_the_same(reference):
     name, whole = reference
     if "schedule" in name:
@@ -138,11 +156,15 @@ CONSTANT = {
 
 
 ALWAYS = ("replace", "mixing", "accumulate")
+MARKS = {"mixing": pytest.mark.thorough}
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name not in ALWAYS)) for name in CONSTANT],
+    [
+        pytest.param(name, marks=pytest.mark.slow if name not in ALWAYS else MARKS.get(name, ()))
+        for name in CONSTANT
+    ],
 )
 def test_a_constant_schedule_is_a_number(name):
     arguments = {"key": 0, "num_chains": 9, "num_generations": 5}
@@ -153,13 +175,16 @@ def test_a_constant_schedule_is_a_number(name):
     assert_same(number, schedule)
 
 
+@every_chain(*QUICK)
 def test_recording_does_not_matter(reference):
     name, whole = reference
     every_one = run(name, every=1)
     assert_same(whole, every_one, generations=[0, 5, 10, 14])
 
 
-@pytest.mark.parametrize("name", ["gaussian, 3-D", "discrete, labels"])
+@pytest.mark.parametrize(
+    "name", ["gaussian, 3-D", pytest.param("discrete, labels", marks=pytest.mark.thorough)]
+)
 def test_a_program_for_more_records_makes_the_same(name):
     many, few = (run(name, num_generations=30, every=every) for every in (1, 10))
     assert_same(few, many, generations=[0, 10, 20, 30])

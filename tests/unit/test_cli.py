@@ -15,7 +15,7 @@ SMALL = {
 SMALL["discrete"] += ["--policy.num-samples", "30"]
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ["gaussian", pytest.param("discrete", marks=pytest.mark.thorough)])
 def test_run_plot_and_report(name, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["run", name, "--out", str(out), "--quiet", "--seed", "3", *SMALL[name]]) == 0
@@ -45,7 +45,7 @@ def test_a_policy_is_chosen_by_name(tmp_path):
     command += ["--num-chains", "300", "--num-generations", "3", "--out", str(out)]
     assert main(command) == 0
     config = json.loads((out / "config.json").read_text())
-    policy = {"type": "Accumulate", "num_samples": 20, "keep": None}
+    policy = {"type": "Accumulate", "num_samples": 20, "verifier": None}
     assert config["experiment"]["policy"] == policy
 
 
@@ -111,6 +111,7 @@ def test_list_and_help(capsys):
     assert "--policy.num-samples" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_column_of_a_file_is_a_source(tmp_path, capsys):
     (tmp_path / "heights.csv").write_text("cm\n" + "\n".join(map(str, range(150, 190))))
     command = ["run", "gaussian", "--policy.num-samples", "30", "--num-chains", "64", "--quiet"]
@@ -138,6 +139,7 @@ def test_a_sweep_has_the_grid_as_dimensions(tmp_path, capsys):
     assert main(["plot", str(out)]) == 0
 
 
+@pytest.mark.thorough
 def test_a_sweep_reports_what_failed_and_runs_it_again(tmp_path, capsys):
     out = str(tmp_path / "sweep")
     command = ["sweep", "gaussian", "policy:mixing", "--policy.num-samples", "20", *FEW]
@@ -149,6 +151,7 @@ def test_a_sweep_reports_what_failed_and_runs_it_again(tmp_path, capsys):
     assert "exists" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_policies_are_an_axis(tmp_path):
     command = ["sweep", "gaussian", "policy:replace,accumulate", "--policy.num-samples", "20"]
     assert main([*command, *FEW, "--out", str(tmp_path / "sweep")]) == 0
@@ -164,9 +167,9 @@ def test_reproduce_goes_on_where_it_was(tmp_path, capsys):
     assert "<p>Cost: not recorded" not in page
     stamp = (tmp_path / "growing" / "report.html").stat().st_mtime_ns
     said = capsys.readouterr().err
-    assert said.startswith("on two cores, as measured: growing 43 s, weighting 14 s; in all 58 s")
+    assert said.startswith("on two cores, as measured: growing 43 s, weighting 14 s; in total 58 s")
     assert main(command) == 0
-    assert capsys.readouterr().err == "growing: there already\nweighting: there already\n"
+    assert capsys.readouterr().err == "growing: already complete\nweighting: already complete\n"
     assert (tmp_path / "growing" / "report.html").stat().st_mtime_ns == stamp
     assert main([*command, "--seed", "1"]) == 2
     assert "was made with scale 'smoke', seed 0" in capsys.readouterr().err

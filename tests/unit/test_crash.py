@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[1] / "crash" / "kill.py"
 
 
+@pytest.mark.thorough
 def test_killed_runs_go_on_to_the_same_bits():
     command = [sys.executable, str(SCRIPT), "--times", "2"]
     found = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

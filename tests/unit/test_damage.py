@@ -219,7 +219,7 @@ KINDS = {
     "empty journal": (lambda d: os.truncate(d.journal, 0), "journal.jsonl"),
     "journal of another run beside": (
         lambda d: shutil.copy(d.other / "journal.jsonl", d.path / "journal-1.jsonl"),
-        "journals give it two contents",
+        "journals list it with two different contents",
     ),
     "path that leaves the directory": (add_path("../outside/precious"), "../outside/precious"),
     "absolute path": (add_path("/etc/hostname"), "/etc/hostname"),
@@ -275,7 +275,7 @@ def test_a_foreign_shard_is_not_overwritten(runs, tmp_path):
     (path / "journal.jsonl").write_bytes(lines[0])
     shard = path / SHARD[name]
     shard.write_bytes(b"mine")
-    with pytest.raises(ValueError, match="damaged: another content is in the way") as caught:
+    with pytest.raises(ValueError, match="damaged: it holds other content") as caught:
         run(name, path)
     assert str(shard) in str(caught.value)
     assert shard.read_bytes() == b"mine"

@@ -118,7 +118,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.thorough] * (name != "integers")) for name in CASES],
+)
 def test_a_chain_is_the_same_in_every_batch(name):
     thousand = batch(CASES[name], 1000)
     assert np.array_equal(batch(CASES[name], 7), thousand[:7])
@@ -126,6 +129,7 @@ def test_a_chain_is_the_same_in_every_batch(name):
     assert np.array_equal(batch(CASES[name], 1, first=999), thousand[999:])
 
 
+@pytest.mark.thorough
 def test_lanes_do_not_depend_on_their_number():
     long = binomial(keys_of(0), 1, N, P)
     assert np.array_equal(binomial(keys_of(0), 1, N[:7], P[:7]), long[:7])
@@ -147,6 +151,7 @@ def test_multinomial_counts_sum_to_n_and_spare_zero_weights(states):
     assert np.all(found[..., weights == 0] == 0)
 
 
+@pytest.mark.thorough
 def test_multivariate_hypergeometric_sums():
     counts, samples = np.array([1, 0, 700, 300, 0, 600]), np.array([0, 1, 800, 1601])
     found = batch(

@@ -134,7 +134,7 @@ def check_names(code):
 @pytest.mark.parametrize(
     "name",
     [
-        name
+        pytest.param(name, marks=[pytest.mark.thorough] * (name == "README.md"))
         for name, text in DOCUMENTS.items()
         if any(block.reason is None for block in python_blocks(text))
     ],

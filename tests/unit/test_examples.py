@@ -5,6 +5,7 @@ import pathlib
 
 import jax
 import numpy as np
+import pytest
 
 import collapse_jax as cj
 from collapse_jax.testing import check_family
@@ -25,6 +26,7 @@ def test_collapse_rate():
     assert abs(simulated / exact - 1) < 0.05
 
 
+@pytest.mark.thorough
 def test_custom_family_keeps_the_rules():
     assert len((EXAMPLES / "custom_family.py").read_text().splitlines()) < 60
     source = cj.Sampler(lambda key, n: jax.random.t(key, 4.0, (n, 1)), 1)
@@ -43,6 +45,7 @@ def test_sweep():
     assert np.all(left[0] < left[1])
 
 
+@pytest.mark.thorough
 def test_mixture_film(tmp_path):
     path = tmp_path / "film.gif"
     records = load("mixture_film").main(path, 60, num_generations=4, every=2)
@@ -50,6 +53,7 @@ def test_mixture_film(tmp_path):
     assert records["samples"].shape == (3, 1, 60, 2)
 
 
+@pytest.mark.thorough
 def test_vae_grid(tmp_path):
     path = tmp_path / "grid.png"
     small = {"latent_dim": 3, "width": 4, "image_size": 8, "epochs": 1, "num_evaluated": 200}
@@ -58,6 +62,7 @@ def test_vae_grid(tmp_path):
     assert records["images"].shape[:2] == (2, 1)
 
 
+@pytest.mark.thorough
 def test_tiny_language_model(capsys):
     small = {"num_blocks": 16, "block_size": 8, "vocab_size": 300, "width": 16, "epochs": 1}
     records = load("tiny_language_model").main(num_generations=1, **small)

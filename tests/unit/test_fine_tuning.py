@@ -18,7 +18,7 @@ from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.store.unfinished_work import UnfinishedWork
 
 BLOCK, BLOCKS, VOCAB = 8, 12, 40
-NETWORK = lm.Config(
+NETWORK = lm.OPTConfig(
     vocab_size=VOCAB,
     hidden_size=16,
     num_hidden_layers=1,
@@ -206,11 +206,11 @@ class Interrupting(HostContext):
         super().__init__()
         self.shelf, self.chances = shelf, chances
 
-    def find(self, generation, name):
-        return self.shelf.find(generation, name)
+    def restore(self, generation, name):
+        return self.shelf.load(generation, name)
 
-    def keep(self, generation, name, arrays):
-        self.shelf.keep(generation, name, arrays())
+    def checkpoint(self, generation, name, arrays):
+        self.shelf.save(generation, name, arrays())
         self.chances -= 1
         if self.chances < 0:
             raise Stopped
@@ -240,26 +240,26 @@ def test_work_goes_on_where_it_was_stopped(tmp_path):
 
 def test_damaged_work_is_done_again(tmp_path):
     shelf = UnfinishedWork(tmp_path / "work")
-    assert shelf.find(3, "text") is None
-    shelf.keep(3, "text", [np.arange(5), np.float32(2)])
-    shelf.keep(3, "text", [np.arange(6), np.float32(3)])
-    found = shelf.find(3, "text")
+    assert shelf.load(3, "text") is None
+    shelf.save(3, "text", [np.arange(5), np.float32(2)])
+    shelf.save(3, "text", [np.arange(6), np.float32(3)])
+    found = shelf.load(3, "text")
     np.testing.assert_array_equal(found[0], np.arange(6))
     assert found[1] == 3
-    assert shelf.find(3, "training") is None
+    assert shelf.load(3, "training") is None
     (file,) = (tmp_path / "work").iterdir()
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    assert shelf.find(3, "text") is None
+    assert shelf.load(3, "text") is None
     assert not list((tmp_path / "work").iterdir())
 
 
 def test_work_of_the_generation_before_is_kept_and_no_older(tmp_path):
     shelf = UnfinishedWork(tmp_path)
     for generation in (1, 2, 3):
-        shelf.keep(generation, "text", [np.arange(generation)])
-    shelf.find(3, "text")
+        shelf.save(generation, "text", [np.arange(generation)])
+    shelf.load(3, "text")
     assert sorted(path.name[:6] for path in tmp_path.iterdir()) == ["000002", "000003"]
 
 
@@ -267,23 +267,23 @@ def test_keeping_takes_a_small_share_of_the_time(monkeypatch):
     now, kept = [0.0], []
 
     class Slow:
-        def find(self, generation, name):
+        def load(self, generation, name):
             return None
 
-        def keep(self, generation, name, arrays):
+        def save(self, generation, name, arrays):
             now[0] += 3
             kept.append(now[0])
 
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     place = DurableHostContext(Slow(), 10)
-    place.find(0, "training")
+    place.restore(0, "training")
     for _ in range(100):
         now[0] += 1
-        place.keep(0, "training", lambda: [])
+        place.checkpoint(0, "training", lambda: [])
     assert kept == [13, 76]  # after 10 s, then 20 times 3 s later
     place.stopping.set()
     with pytest.raises(Stopped):
-        place.keep(0, "training", lambda: [])
+        place.checkpoint(0, "training", lambda: [])
 
 
 def test_a_stored_run_equals_one_in_memory(replaced, tmp_path):
@@ -315,6 +315,7 @@ def test_an_interrupt_loses_nothing(replaced, tmp_path, monkeypatch):
     assert len(steps) - first <= 54 - 15 + 1
 
 
+@pytest.mark.thorough
 def test_devices_share_training_and_writing(replaced):
     shared = run(chain_of(), num_chains=2, devices=4)
     np.testing.assert_array_equal(shared["corpus"], replaced["corpus"])

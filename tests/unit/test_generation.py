@@ -1,5 +1,6 @@
-"""Tokens out: a slow twin of the search, laws of drawn tokens, sharding, refusals."""
+"""Test generation: a slow reference search, laws of drawn tokens, sharding, bad arguments."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -13,7 +14,7 @@ from collapse_jax.lm.beam_search import top_k
 from collapse_jax.lm.logits_processors import Penalties, penalise
 from collapse_jax.testing import assert_frequencies
 
-CONFIG = lm.Config(
+CONFIG = lm.OPTConfig(
     vocab_size=40,
     hidden_size=16,
     num_hidden_layers=2,
@@ -31,14 +32,14 @@ def model():
 
 
 def log_probs(model, text):
-    """Of the token after a text, in float64; what comes later changes nothing."""
+    """Return float64 log-probabilities of the token after a text; later tokens have no effect."""
     padded = np.array([[*text, *[1] * (16 - len(text))]])
     logits = np.asarray(lm.logits(model, padded))[0, len(text) - 1].astype(float)
     return logits - logits.max() - np.log(np.sum(np.exp(logits - logits.max())))
 
 
 def slow_search(model, prompt, num_beams, max_new, least, penalty, length_penalty):
-    """Beam search as lists of texts, every text computed afresh."""
+    """Search with beams as lists of texts, each computed again from its start."""
     running, finished = [(0.0, [])], []
     for step in range(max_new):
         candidates = []
@@ -64,7 +65,12 @@ def slow_search(model, prompt, num_beams, max_new, least, penalty, length_penalt
 
 @pytest.mark.parametrize(
     ("num_beams", "least", "penalty", "length_penalty"),
-    [(2, 0, 1.0, 1.0), (3, 8, 2.0, 1.0), (3, 0, 1.3, 2.0), (4, 3, 1.0, 0.0)],
+    [
+        pytest.param(2, 0, 1.0, 1.0, marks=pytest.mark.thorough),
+        (3, 8, 2.0, 1.0),
+        pytest.param(3, 0, 1.3, 2.0, marks=pytest.mark.thorough),
+        (4, 3, 1.0, 0.0),
+    ],
 )
 def test_beam_search_is_its_slow_twin(model, num_beams, least, penalty, length_penalty):
     found = lm.generate(
@@ -81,6 +87,7 @@ def test_beam_search_is_its_slow_twin(model, num_beams, least, penalty, length_p
         assert text.tolist() == expected
 
 
+@pytest.mark.thorough
 def test_one_beam_takes_the_likeliest_token(model):
     found = np.asarray(lm.generate(model, PROMPTS, max_new_tokens=6, min_new_tokens=6))
     for prompt, text in zip(PROMPTS, found, strict=True):
@@ -90,6 +97,7 @@ def test_one_beam_takes_the_likeliest_token(model):
             assert text[step] == np.argmax(scores)
 
 
+@pytest.mark.thorough
 def test_padding_changes_nothing(model):
     settings = {"num_beams": 3, "max_new_tokens": 8, "repetition_penalty": 2.0}
     padded = np.pad(PROMPTS, ((0, 0), (4, 0)), constant_values=1)
@@ -98,6 +106,18 @@ def test_padding_changes_nothing(model):
     np.testing.assert_array_equal(lm.generate(model, padded, mask, **settings), expected)
 
 
+@pytest.mark.parametrize("num_beams", [1, 2])
+@pytest.mark.parametrize(("pad_token_id", "expected"), [(0, 0), (1, 1), (None, 3)])
+def test_ended_texts_are_filled_with_the_padding_id(num_beams, pad_token_id, expected):
+    """Let every token end a text, so that padding follows it; 0 is a valid id."""
+    every_token = tuple(np.roll(np.arange(40), -3).tolist())
+    config = dataclasses.replace(CONFIG, pad_token_id=pad_token_id, eos_token_id=every_token)
+    model = lm.OPT(config, key=jax.random.key(1))
+    found = np.asarray(lm.generate(model, PROMPTS[:2], num_beams=num_beams, max_new_tokens=4))
+    np.testing.assert_array_equal(found[:, 1:], expected)
+
+
+@pytest.mark.thorough
 def test_stages_of_the_pool_change_nothing(model, monkeypatch):
     from collapse_jax.lm import generation
 
@@ -130,6 +150,7 @@ def test_numbers_compile_nothing(model):
     assert not compiled
 
 
+@pytest.mark.thorough
 def test_devices_share_a_batch(model):
     mesh = lm.data_mesh(8)
     settings = {"num_beams": 3, "max_new_tokens": 6, "repetition_penalty": 2.0}
@@ -140,7 +161,13 @@ def test_devices_share_a_batch(model):
     np.testing.assert_array_equal(lm.generate(model, PROMPTS, mesh=mesh, **drawn), alone)
 
 
-@pytest.mark.parametrize("do_sample", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize(
+    "do_sample",
+    [
+        pytest.param(False, marks=pytest.mark.slow),
+        pytest.param(True, marks=pytest.mark.thorough),
+    ],
+)
 def test_a_stream_is_one_batch_in_parts(model, do_sample):
     decoding = lm.Decoding(max_new_tokens=4, do_sample=do_sample, num_beams=1 if do_sample else 2)
     whole = decoding.run(model, PROMPTS, key=0)
@@ -149,6 +176,7 @@ def test_a_stream_is_one_batch_in_parts(model, do_sample):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
+@pytest.mark.thorough
 def test_drawn_texts_repeat_and_rows_do_not_depend_on_each_other(model):
     settings = {"do_sample": True, "max_new_tokens": 8}
     same = np.repeat(PROMPTS[:1], 6, axis=0)
@@ -161,11 +189,11 @@ def test_drawn_texts_repeat_and_rows_do_not_depend_on_each_other(model):
     np.testing.assert_array_equal(lm.generate(model, same[:2], key=0, **settings), first[:2])
 
 
-WARPINGS = [(1.0, 0, 1.0), (0.7, 0, 1.0), (1.0, 5, 1.0), (1.0, 0, 0.6), (2.0, 7, 0.8)]
+WARPERS = [(1.0, 0, 1.0), (0.7, 0, 1.0), (1.0, 5, 1.0), (1.0, 0, 0.6), (2.0, 7, 0.8)]
 
 
-def warped(logits, temperature, top_k, top_p):
-    """Probabilities, as transformers warps them."""
+def restricted(logits, temperature, top_k, top_p):
+    """Return the probabilities after the logits warpers of transformers."""
     scores = logits / temperature
     if top_k:
         scores = np.where(scores < np.sort(scores)[-top_k], -np.inf, scores)
@@ -176,28 +204,28 @@ def warped(logits, temperature, top_k, top_p):
     return shares / shares.sum()
 
 
-@pytest.mark.parametrize("warping", WARPINGS)
-def test_drawn_tokens_have_the_warped_law(warping):
+@pytest.mark.parametrize("warpers", WARPERS)
+def test_drawn_tokens_have_the_law_of_the_logits_warpers(warpers):
     logits = np.random.default_rng(3).normal(0, 2, 12)
-    numbers = sampling.Warping(*(np.asarray(each) for each in warping))
+    numbers = sampling.LogitsWarpers(*(np.asarray(each) for each in warpers))
     keys = jax.random.split(jax.random.key(0), 20_000)
     rows = jnp.broadcast_to(jnp.asarray(logits, jnp.float32), (20_000, 12))
     drawn = np.asarray(jax.jit(sampling.draw)(keys, rows, numbers))
-    shares = warped(logits, *warping)
+    shares = restricted(logits, *warpers)
     counts = np.bincount(drawn, minlength=12)
     assert np.all(counts[shares == 0] == 0)
-    kept = shares > 0
-    assert_frequencies(counts[kept], shares[kept])
-    if warping != (1.0, 0, 1.0):
+    is_possible = shares > 0
+    assert_frequencies(counts[is_possible], shares[is_possible])
+    if warpers != (1.0, 0, 1.0):
         with pytest.raises(AssertionError):
-            assert_frequencies(counts, warped(logits, 1.0, 0, 1.0))
+            assert_frequencies(counts, restricted(logits, 1.0, 0, 1.0))
 
 
 def test_rare_tokens_come_as_often_as_they_should():
-    """A token of probability 1e-5 beside one other, 3 million times."""
+    """Draw from a token of probability 1e-5 and one other, 3 million times."""
     number, share = 3_000_000, 1e-5
     logits = jnp.broadcast_to(jnp.log(jnp.array([1 - share, share])), (number, 2))
-    plain = sampling.Warping(np.float32(1), np.int32(0), np.float32(1))
+    plain = sampling.LogitsWarpers(np.float32(1), np.int32(0), np.float32(1))
     drawn = jax.jit(sampling.draw)(jax.random.split(jax.random.key(2), number), logits, plain)
     counts = np.bincount(np.asarray(drawn), minlength=2)
     assert_frequencies(counts, np.array([1 - share, share]))

@@ -1,4 +1,4 @@
-"""OPT: PyTorch's numbers, weights read and refused, bad arguments."""
+"""Test OPT: agreement with PyTorch, reading and refusal of weights, bad arguments."""
 
 import importlib.util
 import json
@@ -46,14 +46,14 @@ def copied(folder, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "pre-norm",
+        pytest.param("pre-norm", marks=pytest.mark.thorough),
         "projected",
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("post-norm", "odd", "bare")),
-        "untied",
+        pytest.param("untied", marks=pytest.mark.thorough),
     ],
 )
 def test_golden_values_of_pytorch(name, tmp_path):
-    """tests/parity/golden_opt.py wrote them; `make parity` has the slow ones, too."""
+    """Compare with the output of tests/parity/golden_opt.py; `make parity` tests all configs."""
     config, golden = numbers.CONFIGS[name], GOLDEN[name]
     model = lm.load(numbers.write_model(tmp_path, config))
     tokens, mask, labels = numbers.make_texts(vocab=config["vocab_size"])
@@ -82,7 +82,7 @@ def test_golden_tokens_of_transformers(setting, folder):
 
 
 def test_sizes_of_opt_125m():
-    model = jax.eval_shape(lambda: lm.OPT(lm.Config()))
+    model = jax.eval_shape(lambda: lm.OPT(lm.OPTConfig()))
     assert sum(leaf.size for leaf in jax.tree.leaves(model)) == 125_239_296
 
 
@@ -99,12 +99,12 @@ def test_a_folder_of_transformers_config_object(folder):
     from transformers import OPTConfig
 
     given = OPTConfig(**numbers.CONFIGS["projected"])
-    assert lm.OPT(given).config == lm.Config(**numbers.CONFIGS["projected"])
+    assert lm.OPT(given).config == lm.OPTConfig(**numbers.CONFIGS["projected"])
     assert OPTConfig(**lm.load(folder).config.as_json()).hidden_size == 32
 
 
 def flax_arrays(folder):
-    """The same weights as transformers' Flax models had them."""
+    """Return the weights under the names and in the shapes of transformers' Flax models."""
     paths = {}
     for name, array in load_file(folder / "model.safetensors").items():
         *parts, last = name.split(".")
@@ -133,14 +133,14 @@ def test_shards_are_read(copied):
     arrays = load_file(copied / "model.safetensors")
     expected = lm.load(copied)
     (copied / "model.safetensors").unlink()
-    places = {}
+    shard_of = {}
     for number in range(2):
         file = f"model-0000{number + 1}-of-00002.safetensors"
         part = {name: array for name, array in list(arrays.items())[number::2]}
         save_file(part, copied / file)
-        places |= dict.fromkeys(part, file)
+        shard_of |= dict.fromkeys(part, file)
     index = copied / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": places}))
+    index.write_text(json.dumps({"weight_map": shard_of}))
     model = lm.load(copied)
     for name, param in parameters(expected).items():
         np.testing.assert_array_equal(parameters(model)[name][...], param[...], name)
@@ -174,7 +174,7 @@ BREAKS = {
         ),
     ),
     "type": (
-        "no floating point",
+        "not floating point",
         lambda arrays: arrays.update(
             {"model.decoder.layers.0.fc2.weight": np.ones((32, 64), "i4")}
         ),
@@ -239,7 +239,7 @@ def test_folders_that_hold_no_model_are_refused(tmp_path, copied):
         with pytest.raises(ValueError, match=message):
             lm.load(path)
     (copied / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match="not JSON"):
         lm.load(copied)
     (copied / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(ValueError, match="only OPT"):
@@ -253,15 +253,21 @@ def test_folders_that_hold_no_model_are_refused(tmp_path, copied):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden_size": 30, "num_attention_heads": 4}, "Config.num_attention_heads=4"),
-        ({"vocab_size": 0}, "Config.vocab_size=0"),
-        ({"activation_function": "swish"}, "Config.activation_function='swish'"),
-        ({"dropout": 1.5}, "Config.dropout=1.5"),
+        ({"hidden_size": 30, "num_attention_heads": 4}, "OPTConfig.num_attention_heads=4"),
+        ({"vocab_size": 0}, "OPTConfig.vocab_size=0"),
+        ({"activation_function": "swish"}, "OPTConfig.activation_function='swish'"),
+        ({"dropout": 1.5}, "OPTConfig.dropout=1.5"),
     ],
 )
 def test_bad_configs_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        lm.Config(**settings)
+        lm.OPTConfig(**settings)
+
+
+def test_the_former_name_of_the_config_leads_to_the_new_one():
+    with pytest.raises(AttributeError, match=r"^lm\.Config is now lm\.OPTConfig$"):
+        getattr(lm, "Config")  # noqa: B009
+    assert not hasattr(lm, "Configuration")
 
 
 TOKENS = np.array([[5, 6, 7], [8, 9, 10]])
@@ -319,13 +325,13 @@ def test_perplexities_are_the_losses_of_single_texts(folder):
     found = lm.perplexities(model, tokens, mask)
     scores = jax.nn.log_softmax(lm.logits(model, tokens, mask))
     for row, first in enumerate(np.argmax(mask, axis=1)):
-        places = np.arange(first, tokens.shape[1] - 1)
-        expected = np.exp(-np.mean(scores[row, places, tokens[row, places + 1]]))
+        positions = np.arange(first, tokens.shape[1] - 1)
+        expected = np.exp(-np.mean(scores[row, positions, tokens[row, positions + 1]]))
         np.testing.assert_allclose(found[row], expected, rtol=1e-4)
 
 
 def test_cross_entropy_by_hand():
-    """Values and gradients, more rows than are computed at a time, some of them ignored."""
+    """Compare values and gradients for more rows than one part has, with excluded labels."""
     random = np.random.default_rng(0)
     hidden = jnp.asarray(random.normal(size=(1100, 8)), jnp.float32)
     head = jnp.asarray(random.normal(size=(50, 8)), jnp.float32)

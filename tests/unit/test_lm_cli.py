@@ -92,7 +92,7 @@ def test_a_vocabulary_that_does_not_match_the_weights_is_refused(tmp_path, capsy
 
     from collapse_jax import lm
 
-    config = lm.Config(50, 16, 1, 32, 64, 2)
+    config = lm.OPTConfig(50, 16, 1, 32, 64, 2)
     lm.save(lm.OPT(config, key=jax.random.key(0)), tmp_path / "weights")
     options = ["--model", str(tmp_path / "weights"), "--out", str(tmp_path / "run")]
     assert main([*MICRO, *options]) == 2

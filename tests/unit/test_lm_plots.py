@@ -4,12 +4,11 @@ import html.parser
 
 import numpy as np
 import pytest
+import xarray
 from scipy import stats
 
 from collapse_jax.plots import language_model as plots
 from collapse_jax.report.continuations import Example, continuations_page
-from collapse_jax.results.records import Records
-from collapse_jax.results.variable import Variable
 
 SINGLE = (
     "test_perplexity zero_shot_perplexity distinct_1 distinct_2 distinct_3 repetition_rate "
@@ -26,22 +25,19 @@ FIGURES = (
 def make_records(generations=4, chains=3, slots=30, epochs=5, seed=0):
     random = np.random.default_rng(seed)
     shape, dims = (generations, chains), ("generation", "chain")
-    variables = {name: Variable(dims, random.uniform(0.1, 1, shape)) for name in SINGLE}
+    variables = {name: (dims, random.uniform(0.1, 1, shape)) for name in SINGLE}
     perplexity = np.exp(random.normal(3, 1, (*shape, slots)))
     perplexity[..., slots // 2 :: 7] = np.nan
-    variables["corpus_perplexity"] = Variable((*dims, "slot"), perplexity)
+    variables["corpus_perplexity"] = ((*dims, "slot"), perplexity)
     losses = random.uniform(3, 4, (*shape, epochs))
-    variables["validation_loss"] = Variable((*dims, "epoch"), losses)
-    coordinates = {
-        "generation": Variable(("generation",), np.arange(generations)),
-        "chain": Variable(("chain",), np.arange(chains)),
-    }
-    return Records(variables, coordinates, {}, {})
+    variables["validation_loss"] = ((*dims, "epoch"), losses)
+    coordinates = {"generation": np.arange(generations), "chain": np.arange(chains)}
+    return xarray.Dataset(variables, coordinates)
 
 
 def spoil(records, place):
     """NaN in place of what is measured there."""
-    for variable in records.variables.values():
+    for variable in records.data_vars.values():
         variable.values[place] = np.nan
     return records
 
@@ -86,7 +82,7 @@ def test_axes_are_named_and_there_is_a_legend(figure):
 )
 def test_extremes_do_not_warn(figure, records):
     draw(figure({"": records}))
-    draw(figure({"": records.dataset}))
+    draw(figure({"": records}))
 
 
 def test_histograms_are_densities_and_tails_count_every_block():
@@ -137,7 +133,7 @@ def test_zero_shot_is_drawn_unless_it_would_flatten_the_rest(level, told, is_dra
     assert labels(axis) == ["mean of 3 runs", f"before training: {told}"]
     assert (by_label(axis, "before")[1].size > 0) == is_drawn
     assert axis.get_ylim()[1] < 20
-    del records.variables["zero_shot_perplexity"]
+    del records["zero_shot_perplexity"]
     (axis,) = draw(plots.perplexity_by_generation({"": records}))
     assert labels(axis) == ["mean of 3 runs"]
 

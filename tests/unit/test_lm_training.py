@@ -1,4 +1,4 @@
-"""Training steps: descent, accumulation, devices, dropout, schedules; export to other platforms."""
+"""Test training: descent, accumulation, devices, dropout, schedules, export to platforms."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from collapse_jax import lm
 from collapse_jax.lm import generation, training
 from collapse_jax.lm.checks import make_key
 
-CONFIG = lm.Config(
+CONFIG = lm.OPTConfig(
     vocab_size=40,
     hidden_size=16,
     num_hidden_layers=2,
@@ -42,8 +42,9 @@ def assert_close(found, expected, tolerance):
         np.testing.assert_allclose(one, two, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.thorough
 def test_parts_and_devices_change_nothing(model):
-    """Dropout included: a text's numbers depend on its row alone."""
+    """Include dropout, whose random numbers depend only on key, step and row."""
     whole = gradients(model, {}, key=5)
     assert_close(gradients(model, {"accumulate": 4}, key=5), whole, 1e-5)
     assert_close(gradients(model, {}, lm.data_mesh(8), key=5), whole, 1e-5)
@@ -67,11 +68,13 @@ def test_gradients_are_those_of_the_loss(model):
     np.testing.assert_allclose(found["embed_tokens"][...], table, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_computing_blocks_twice_changes_nothing(model):
     twice = lm.OPT(CONFIG, key=jax.random.key(1), remat=True)
     assert_close(gradients(twice, {}, key=1), gradients(model, {}, key=1), 1e-5)
 
 
+@pytest.mark.thorough
 def test_dropout_acts_in_training_alone(model):
     calm = float(gradients(model, CALM)[0].total)
     loud, again, other = (float(gradients(model, {}, key=key)[0].total) for key in (0, 0, 1))
@@ -79,6 +82,7 @@ def test_dropout_acts_in_training_alone(model):
     assert len({calm, loud, other}) == 3
 
 
+@pytest.mark.thorough
 def test_steps_lower_the_loss_and_leave_the_model_alone(model):
     before = np.asarray(model.embed_tokens[...]).copy()
     trainer = lm.Trainer(model, lm.Training(1e-2, schedule="constant"), lm.data_mesh(8))
@@ -93,6 +97,7 @@ def test_steps_lower_the_loss_and_leave_the_model_alone(model):
     assert trained < losses[0]
 
 
+@pytest.mark.thorough
 def test_a_state_is_taken_over(model):
     trainer = lm.Trainer(model, lm.Training())
     state = trainer.start(model)
@@ -100,6 +105,7 @@ def test_a_state_is_taken_over(model):
     assert state.params["embed_tokens"][...].is_deleted()
 
 
+@pytest.mark.thorough
 def test_bfloat16_trains_parameters_of_float32(model):
     trainer = lm.Trainer(model, lm.Training(1e-2, dtype="bfloat16", has_dropout=False))
     state, losses = trainer.start(model), []
@@ -144,8 +150,8 @@ def test_more_devices_than_there_are_are_refused():
 
 
 def temporary_bytes(remat):
-    """What a step of a deep model needs beside its parameters, by the compiler."""
-    deep = lm.Config(
+    """Return the bytes that a step of a deep model needs in addition to its parameters."""
+    deep = lm.OPTConfig(
         vocab_size=40,
         hidden_size=32,
         num_hidden_layers=8,

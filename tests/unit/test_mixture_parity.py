@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 
 import collapse_jax as cj
 from collapse_jax.families.gaussian_mixture import em
-from collapse_jax.families.gaussian_mixture.em import Components, Rows, Settings
+from collapse_jax.families.gaussian_mixture.em import Components, Points, Settings
 from collapse_jax.families.gaussian_mixture.frame import Frame, standardize
 
 NUM_ROWS = 600
@@ -71,7 +71,7 @@ def fitter(is_diagonal):
     @jax.jit
     def run(rows, weights, means, factors):
         dim = rows.shape[1]
-        standard, map_ = standardize(Rows(rows.T, None), is_diagonal)
+        standard, map_ = standardize(Points(rows.T, None), is_diagonal)
         frame = map_.frame(Frame(jnp.zeros(dim), jnp.zeros(()), jnp.eye(dim)))
         start = map_.components(Components(weights, means, factors))
         begin = em.EMState(
@@ -138,10 +138,15 @@ def compare(kind, covariance, num_components, dim):
     return max(errors), num_iterations, converged.n_iter_
 
 
+QUICK = ((1, 1), (2, 2), (3, 2))
 CASES = [*((shape, "full") for shape in SHAPES), ((2, 2), "diag"), ((8, 10), "diag")]
 
 
-@pytest.mark.parametrize(("shape", "covariance"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("shape", "covariance"),
+    [pytest.param(*case, marks=[pytest.mark.thorough] * (case[0] not in QUICK)) for case in CASES],
+    ids=str,
+)
 def test_every_iteration_is_that_of_scikit_learn(shape, covariance):
     with jax.enable_x64(True):
         for kind in KINDS:

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import collapse_jax as cj
-from collapse_jax.core.corpus import Samples
+from collapse_jax.core.corpus import Rows
 from collapse_jax.random.keys import Keys
 
 PAIR = cj.NormalMixture([0.3, 0.7], [[-4.0, 0.0], [4.0, 1.0]], [np.eye(2), [[2, 0.5], [0.5, 1]]])
@@ -25,7 +25,7 @@ OPTIONAL = (
 def fit(family, rows, weights=None):
     """The variables and status of a fit to given rows."""
     rows = jnp.asarray(rows, jnp.float32)
-    corpus = family.summarize(Samples.of_rows(rows, len(rows)))
+    corpus = family.summarize(Rows.of_rows(rows, len(rows)))
     if weights is not None:
         corpus = dataclasses.replace(corpus, weights=jnp.asarray(weights, jnp.float32))
     values, status = _fit(family, corpus)
@@ -70,6 +70,7 @@ def test_degenerate_rows_have_a_status_and_no_nan(name, covariance):
         np.testing.assert_allclose(values["weights"].sum(), 1, rtol=1e-5)
 
 
+THOROUGH = [pytest.param(start, marks=pytest.mark.thorough) for start in ("previous", PAIR)]
 MORE = [pytest.param(start, marks=pytest.mark.slow) for start in ("kmeans++", "random_from_data")]
 
 
@@ -83,6 +84,7 @@ def test_fewer_rows_than_components(start):
         assert np.sum(values["weights"] > 0) <= max(1, size // 2)
 
 
+@pytest.mark.thorough
 def test_a_component_of_one_row_is_removed_and_its_row_goes_to_the_other():
     rows = np.vstack([CLOUD, [[30.0, 30.0]]])
     values, status = fit(cj.GaussianMixture(2, 2), rows)
@@ -93,6 +95,7 @@ def test_a_component_of_one_row_is_removed_and_its_row_goes_to_the_other():
     )
 
 
+@pytest.mark.thorough
 def test_slots_of_weight_zero_and_multiplicities():
     weights = np.r_[np.arange(40) % 4, np.zeros(10)]
     rows = np.vstack([CLOUD, np.full((10, 2), 1e9)])
@@ -105,6 +108,7 @@ def test_slots_of_weight_zero_and_multiplicities():
         np.testing.assert_allclose(found[name], wanted[name], rtol=2e-4, atol=2e-5, err_msg=name)
 
 
+@pytest.mark.thorough
 def test_the_floor_acts_and_says_so():
     rows = np.vstack([CLOUD, 20 + 1e-3 * CLOUD])
     free, status = fit(cj.GaussianMixture(2, 2), rows)
@@ -124,6 +128,7 @@ def run(family, source=PAIR, policy=None, chains=4, generations=5, **more):
     return cj.simulate(chain, key=1, num_chains=chains, num_generations=generations, **more)
 
 
+@pytest.mark.thorough
 def test_components_keep_their_place_if_matched_and_not_if_raw():
     for order in ("matched", "raw"):
         means = run(cj.GaussianMixture(2, 2, order=order), chains=8, generations=12)["means"]
@@ -132,7 +137,7 @@ def test_components_keep_their_place_if_matched_and_not_if_raw():
         assert np.all(np.sort(means[..., 0], axis=-1)[..., 0] < -2)
 
 
-@pytest.mark.parametrize("start", ["kmeans", *MORE, "previous", PAIR])
+@pytest.mark.parametrize("start", ["kmeans", *MORE, *THOROUGH])
 def test_every_start_finds_two_clusters(start):
     records = run(cj.GaussianMixture(2, 2, init=start), generations=2)
     assert np.all(records["status"] == 0)
@@ -153,12 +158,17 @@ POLICIES = {
 }
 
 
-QUICK = ("accumulate",)
+THOROUGH_POLICIES = ("accumulate",)
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in POLICIES],
+    [
+        pytest.param(
+            name, marks=pytest.mark.thorough if name in THOROUGH_POLICIES else pytest.mark.slow
+        )
+        for name in POLICIES
+    ],
 )
 def test_every_policy_and_a_chain_is_the_same_alone(name):
     records = run(cj.GaussianMixture(2, 2), policy=POLICIES[name], chains=3, generations=3)
@@ -171,6 +181,7 @@ def test_every_policy_and_a_chain_is_the_same_alone(name):
         np.testing.assert_array_equal(records[variable][:, 2:], alone[variable], variable)
 
 
+@pytest.mark.thorough
 def test_rows_of_a_file_are_modelled():
     data = PAIR_ROWS
     records = run(cj.GaussianMixture(2, 2), cj.Empirical(data), generations=1)
@@ -186,6 +197,7 @@ PAIR_ROWS = np.vstack(
 )
 
 
+@pytest.mark.thorough
 def test_a_mixture_collapses_far_below_the_least_float_and_stays_computable():
     records = run(cj.GaussianMixture(2, 1), cj.Normal(3.0, 1.0), cj.Replace(8), 8, 2000)
     log_dets = records["log_det_covariances"]
@@ -196,6 +208,7 @@ def test_a_mixture_collapses_far_below_the_least_float_and_stays_computable():
     assert np.all(np.isfinite(records["log_l2_squared"][1:]))
 
 
+@pytest.mark.thorough
 def test_chains_are_equivariant_under_scale_and_translation():
     metrics = ("log_spreads", "component_distances")
     one, scale = run(cj.GaussianMixture(2, 2), metrics=metrics), 2.0**-40
@@ -260,6 +273,7 @@ def test_the_other_metrics_are_what_numpy_says(recorded):
         np.testing.assert_allclose(found["component_distances"], distances, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_fresh_rows_of_the_source_are_as_likely_as_integrals_say():
     records = run(
         cj.GaussianMixture(2, 2),

@@ -30,7 +30,7 @@ EVERYTHING = cj.Reduce(histograms={"log_std": [-1, 0]}, survival=True)
 @pytest.mark.parametrize("reduce", [None, EVERYTHING])
 def test_what_is_saved_is_loaded(tmp_path, reduce):
     records = run(reduce=reduce)
-    records.theory["log_std"] = cj.Variable(("generation",), np.arange(5.0))
+    records.theory["log_std"] = (("generation",), np.arange(5.0))
     loaded = cj.Records.load(records.save(tmp_path / "a" / "run"))
     assert_equal(records, loaded)
     assert loaded.config == json.loads(json.dumps(records.config))
@@ -74,6 +74,7 @@ def test_dataset_has_the_contract_s_shape():
     assert "first_event" in dataset.coords
 
 
+@pytest.mark.thorough
 def test_reduced_records_agree_with_the_chains():
     source = cj.Normal(np.zeros(2), np.eye(2))
     chain = cj.Chain(cj.Gaussian(2), source, cj.Replace(10))
@@ -113,6 +114,7 @@ def test_histograms_count_every_chain_in_any_batch():
     assert dims == ("generation", "mean_bin", "dim")
 
 
+@pytest.mark.thorough
 def test_survival_is_the_share_of_chains_without_an_event():
     chain = cj.Chain(cj.Discrete(), cj.Categorical([0.5, 0.3, 0.2]), cj.Replace(4))
     arguments = {"key": 2, "num_chains": 300, "num_generations": 12, "every": 5}

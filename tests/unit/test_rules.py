@@ -29,9 +29,10 @@ FAMILIES = {
 }
 
 
-def cases(table, quick):
-    """Some always, the others, which take long to compile, in `make verify`."""
-    return [pytest.param(name, marks=[] if name in quick else [pytest.mark.slow]) for name in table]
+def cases(table, thorough, quick=()):
+    """Mark what takes long to compile: `make test-thorough` runs some, `make verify` the others."""
+    marks = {name: pytest.mark.thorough for name in thorough} | dict.fromkeys(quick, ())
+    return [pytest.param(name, marks=marks.get(name, pytest.mark.slow)) for name in table]
 
 
 @pytest.mark.parametrize("name", cases(FAMILIES, ["Discrete, labels", "Gaussian, rows"]))
@@ -54,7 +55,7 @@ class Location(cj.AbstractFamily):
 
     def draw(self, keys, params, size, capacity, first):
         scores = jax.random.normal(keys.key(cj.Purpose.DRAW), (capacity, 1))
-        return cj.Samples.of_rows(params[0] + params[1] * scores, size)
+        return cj.Rows.of_rows(params[0] + params[1] * scores, size)
 
     def measure(self, params, corpus, source, first):
         return {"mean": params[0], "log_std": jnp.log(params[1])}
@@ -63,21 +64,21 @@ class Location(cj.AbstractFamily):
 @config
 class IgnoresWeights(Location):
     def fit(self, keys, corpus, previous, first):
-        return super().fit(keys, cj.Samples.of_rows(corpus.absolute_rows, len(corpus.rows)), 0, 0)
+        return super().fit(keys, cj.Rows.of_rows(corpus.absolute_rows, len(corpus.rows)), 0, 0)
 
 
 @config
 class SharesKeys(Location):
     def draw(self, keys, params, size, capacity, first):
         scores = jax.random.normal(keys.chain, (capacity, 1))  # the same in every generation
-        return cj.Samples.of_rows(params[0] + params[1] * scores, size)
+        return cj.Rows.of_rows(params[0] + params[1] * scores, size)
 
 
 @config
 class DrawsFromNumpy(Location):
     def draw(self, keys, params, size, capacity, first):
         rows = params[0] + params[1] * np.random.default_rng().normal(size=(capacity, 1))
-        return cj.Samples.of_rows(jnp.asarray(rows, jnp.float32), size)
+        return cj.Rows.of_rows(jnp.asarray(rows, jnp.float32), size)
 
 
 @config
@@ -180,27 +181,27 @@ def test_our_policies_keep_the_rules(name):
 
 
 class TakesOneRowLess(cj.Replace):
-    def next(self, keys, generation, model_draw, original_draw, corpus, memory, first):
-        return model_draw(self.size(generation) - 1, self.largest_size), memory
+    def next(self, step):
+        return step.model(self.size(step.generation) - 1, self.largest_size), step.memory
 
 
 class CountsItsGenerations(cj.Replace):
-    def next(self, keys, generation, model_draw, original_draw, corpus, memory, first):
-        return model_draw(self.size(generation), self.initial_size), generation
+    def next(self, step):
+        return step.model(self.size(step.generation), self.initial_size), step.generation
 
 
 class ForgetsTheModel(cj.Replace):
-    def next(self, keys, generation, model_draw, original_draw, corpus, memory, first):
-        drawn = model_draw(self.size(generation), self.initial_size)
-        return dataclasses.replace(drawn, rows=jnp.zeros_like(drawn.rows)), memory
+    def next(self, step):
+        drawn = step.model(self.size(step.generation), self.initial_size)
+        return dataclasses.replace(drawn, rows=jnp.zeros_like(drawn.rows)), step.memory
 
 
 @pytest.mark.parametrize(
     ("policy", "size", "rule"),
     [
-        (TakesOneRowLess, [20, 21, 20, 19, 20], "sizes"),
+        pytest.param(TakesOneRowLess, [20, 21, 20, 19, 20], "sizes", marks=pytest.mark.thorough),
         (CountsItsGenerations, 20, "shapes"),
-        (ForgetsTheModel, 20, "randomness"),
+        pytest.param(ForgetsTheModel, 20, "randomness", marks=pytest.mark.thorough),
     ],
 )
 def test_a_wrong_policy_is_refused(policy, size, rule):
@@ -219,7 +220,7 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("name", cases(SOURCES, ["normal", "sampler", "rows"]))
+@pytest.mark.parametrize("name", cases(SOURCES, ["normal", "rows"], quick=["sampler"]))
 def test_our_sources_keep_the_rules(name):
     rules = check_source(SOURCES[name])
     assert ("law" in rules) == (name != "sampler")
@@ -242,7 +243,7 @@ class WrongScatter(cj.Normal):
 class WrongLabels(cj.Categorical):
     def draw(self, keys, size, capacity):
         drawn = super().draw(keys, size, capacity)
-        return cj.Samples(drawn.rows + 1, drawn.weights)
+        return cj.Labels(drawn.rows + 1, drawn.weights)
 
 
 @config
@@ -254,9 +255,9 @@ class WrongKeys(cj.Normal):
 @pytest.mark.parametrize(
     ("source", "rule"),
     [
-        (WrongLaw([0.4, 0.6]), "law"),
+        pytest.param(WrongLaw([0.4, 0.6]), "law", marks=pytest.mark.thorough),
         (WrongScatter(0.0, 1.0), "law"),
-        (WrongLabels([0.4, 0.6]), "kind"),
+        pytest.param(WrongLabels([0.4, 0.6]), "kind", marks=pytest.mark.thorough),
         (WrongKeys(0.0, 1.0), "randomness"),
         (cj.Sampler(lambda key, n: jnp.log(jax.random.normal(key, (n, 1))), 1), "kind"),
     ],

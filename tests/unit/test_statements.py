@@ -4,11 +4,12 @@ import html
 
 import numpy as np
 import pytest
+import xarray
 
 from collapse_jax.experiments import EXPERIMENTS, SCALES
 from collapse_jax.experiments.lm_findings import summarize
 from collapse_jax.report import Study, write_report, write_reproduction
-from collapse_jax.results.records import Records, Variable
+from collapse_jax.results.records import Records
 from collapse_jax.results.statements import Statement, equals, exceeds, mean_with_interval
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (320).to_bytes(4, "big")
@@ -96,11 +97,9 @@ def part(last, tail):
         "distinct_2": np.full((2, 3), 0.5),
     }
     dims = ("generation", "chain", "block")
-    variables = {name: Variable(dims[: one.ndim], one) for name, one in values.items()}
-    coordinates = {
-        name: Variable((name,), np.arange(n)) for name, n in zip(dims, (2, 3), strict=False)
-    }
-    return Records(variables, coordinates, {}, {})
+    variables = {name: (dims[: one.ndim], one) for name, one in values.items()}
+    coordinates = {"generation": np.arange(2), "chain": np.arange(3)}
+    return Records(xarray.Dataset(variables, coordinates), {}, {})
 
 
 WORSE, SAME = [100.0, 102.0, 104.0], [49.0, 51.0, 53.0]

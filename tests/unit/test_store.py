@@ -47,7 +47,10 @@ def assert_same(one, other):
         np.testing.assert_array_equal(curve.values, other.theory[name].values)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.thorough] * (name == "discrete")) for name in CASES],
+)
 def test_a_store_holds_the_bits_of_a_run_in_memory(name, tmp_path):
     whole = run(name)
     for seconds in (0, 30):
@@ -102,7 +105,10 @@ def test_a_run_goes_on_from_a_journal_that_ends_early(name, tail, tmp_path):
         assert_same(whole, run(name, store=path))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.thorough] * (name != "gaussian")) for name in CASES],
+)
 def test_an_extended_run_has_the_bits_of_a_longer_one(name, tmp_path):
     run(name, store=tmp_path / "run")
     arguments = {"num_chains": 400, "num_generations": 91}
@@ -135,6 +141,7 @@ def test_a_crash_while_extending_is_made_good(tmp_path, monkeypatch):
     assert_same(whole, run("gaussian", store=tmp_path / "run", num_generations=91))
 
 
+@pytest.mark.thorough
 def test_corpora_with_room_for_the_last_generation_are_not_extended(tmp_path):
     chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.AccumulateSubsample(10))
     arguments = {"key": 0, "num_chains": 8}
@@ -196,6 +203,7 @@ def test_processes_of_one_run_hold_it_together(tmp_path):
                 pass
 
 
+@pytest.mark.thorough
 def test_ranges_of_chains_by_process(tmp_path):
     whole = run("discrete", num_chains=500)
     first = cj.Store(tmp_path / "run", process=(0, 3))

@@ -10,6 +10,7 @@ CHAIN = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Mixing(20))
 RUN = {"key": 3, "num_chains": 70, "num_generations": 4, "every": 2}
 
 
+@pytest.mark.thorough
 def test_every_point_is_a_run_of_its_own():
     axes = {"policy.num_samples": [10, 20], "policy.gamma": [0.0, 0.3, 1.0]}
     records = cj.sweep(CHAIN, axes, **RUN)
@@ -26,6 +27,7 @@ def test_every_point_is_a_run_of_its_own():
     assert records.dataset.sel(num_samples=20, gamma=0.3).log_std.shape == (3, 70)
 
 
+@pytest.mark.thorough
 def test_numbers_share_a_compilation():
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
@@ -40,6 +42,7 @@ def test_numbers_share_a_compilation():
     assert len(compiled) == 2
 
 
+@pytest.mark.thorough
 def test_a_failed_point_does_not_stop_the_others_and_runs_again_alone():
     axes = {"policy.beta": [0.0, 0.5], "policy.gamma": [0.1, 0.6]}
     with pytest.warns(RuntimeWarning, match=r"1 points .* policy.beta=0.5, policy.gamma=0.6"):
@@ -78,6 +81,7 @@ def test_a_point_that_failed_for_want_of_memory_is_filled_in(monkeypatch):
         np.testing.assert_array_equal(filled[name], whole[name])
 
 
+@pytest.mark.thorough
 def test_policies_and_schedules_are_axes_too():
     policies = [cj.Replace(10), cj.AccumulateSubsample(10), cj.Fresh(5, 5)]
     chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), policies[0])
@@ -125,6 +129,7 @@ def test_bad_grids_get_one_clear_line(name):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.thorough
 def test_points_of_another_shape_fail_with_the_reason():
     chain = cj.Chain(cj.Discrete(), cj.Categorical([0.5, 0.5]), cj.Replace(10))
     axes = {"source": [cj.Categorical([0.5, 0.5]), cj.Categorical([0.2, 0.3, 0.5])]}

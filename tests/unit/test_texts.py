@@ -1,4 +1,4 @@
-"""Texts by name: documents, how blocks of them are cut, what is refused, the cache."""
+"""Test texts: documents, the cutting of blocks, bad arguments, the cache."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ def test_every_line_of_pydoc_is_in_one_split_topic_by_topic():
     documents = load_documents("pydoc")
 
     def lines(*chosen):
-        text = "".join(topics[name] for place, name in enumerate(sorted(topics)) if place in chosen)
+        text = "".join(topics[name] for index, name in enumerate(sorted(topics)) if index in chosen)
         return [line for line in text.split("\n") if line.strip()]
 
     test = {"validation": range(8, len(topics), 10), "test": range(9, len(topics), 10)}
@@ -65,11 +65,11 @@ def test_files_named_after_splits(tmp_path):
     [(3, [1], [2]), (9, [7], [8]), (10, [8], [9]), (25, [8, 18], [9, 19])],
 )
 def test_documents_are_split(number, validation, test, tmp_path):
-    texts = {f"text{place:02}": f"{place}\n" for place in reversed(range(number))}
+    texts = {f"text{index:02}": f"{index}\n" for index in reversed(range(number))}
     documents = load_documents(write(tmp_path / "a", **texts))
-    train = [place for place in range(number) if place not in validation + test]
-    for split, places in zip(SPLITS, (train, validation, test), strict=True):
-        assert getattr(documents, split) == [f"{place}\n" for place in places]
+    train = [index for index in range(number) if index not in validation + test]
+    for split, indices in zip(SPLITS, (train, validation, test), strict=True):
+        assert getattr(documents, split) == [f"{index}\n" for index in indices]
 
 
 def test_wikitext_is_the_hubs(monkeypatch):
@@ -101,7 +101,7 @@ def random_lines(number, seed=0):
 
 
 def grouped_by_datasets(lines, block_size, num_shards=4):
-    """What `Dataset.map(group_texts, batched=True, num_proc=num_shards)` gives."""
+    """Return the blocks of `Dataset.map(group_texts, batched=True, num_proc=num_shards)`."""
     import datasets
 
     def group_texts(examples):
@@ -247,7 +247,7 @@ def test_whatever_blocks_depend_on_is_in_their_fingerprint(tmp_path):
 
 
 def flip_a_shape(file):
-    """Fewer rows in an array's header, which NumPy reads without a complaint."""
+    """Reduce the rows in the header of an array, which NumPy reads without an error."""
     content = file.read_bytes()
     start = content.index(b"'shape': (") + len(b"'shape': (")
     file.write_bytes(content[:start] + b"1" + content[start + 1 :])

@@ -8,7 +8,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.cli import main
-from collapse_jax.engine.run_spec import make_run_spec
+from collapse_jax.engine.run_spec import Request, make_run_spec
 from collapse_jax.random.keys import chain_key
 
 SOURCE = cj.Images.load("digits", 8, 300)
@@ -26,6 +26,7 @@ def make_chain(policy=None, **settings):
     return cj.Chain(cj.VAE(**SMALL, **settings), SOURCE, policy or cj.Replace())
 
 
+@pytest.mark.thorough
 def test_a_chain_is_the_same_alone_resumed_and_from_a_store(tmp_path):
     chain = make_chain()
     whole = cj.simulate(chain, key=0, num_chains=2, num_generations=3, metrics=("images",))
@@ -61,9 +62,7 @@ def test_a_chain_is_the_same_alone_resumed_and_from_a_store(tmp_path):
 
 def test_chains_run_one_at_a_time_on_cpu():
     """Two at once would be wrong, see docs/design.md."""
-    run = {"num_chains": 3, "num_generations": 1, "every": 1, "metrics": (), "first_chain": 0}
-    names = "reduce chain_batch generation_chunk devices store state".split()
-    spec = make_run_spec(make_chain(), key=0, progress=False, **run, **dict.fromkeys(names))
+    spec = make_run_spec(Request(make_chain(), key=0, num_chains=3, num_generations=1))
     assert len(spec.workers) == 1
     assert spec.width == 1
 
@@ -92,6 +91,7 @@ def test_policies(policy, corpus):
     assert len(np.unique(records["loss"])) == 3
 
 
+@pytest.mark.thorough
 def test_drawn_images_do_not_depend_on_the_capacity():
     family = cj.VAE(**SMALL, corpus="samples")
     keys = cj.Keys(chain_key(jax.random.key(0), 0), np.int32(1))

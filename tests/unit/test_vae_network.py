@@ -1,5 +1,6 @@
 """The network and its convolutions: shapes, native forms, PyTorch's numbers, training."""
 
+import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from flax import nnx
 from jax.test_util import check_grads
 
-from collapse_jax.core.corpus import Samples
+from collapse_jax.core.corpus import Rows
 from collapse_jax.families.vae.convolution import Double, Halve, double, halve
 from collapse_jax.families.vae.loss import (
     divergence,
@@ -80,6 +81,7 @@ def test_parameters_are_the_papers():
     assert found == load_numbers().SHAPES
 
 
+@pytest.mark.thorough
 def test_initial_values_are_uniform_within_one_over_sqrt_fan_in():
     params = Architecture().init(jax.random.key(0))
     fans = {
@@ -150,10 +152,18 @@ def keys_of(seed=0, generation=0):
     return Keys(chain_key(jax.random.key(seed), 0), jnp.int32(generation))
 
 
+def images_of(rows, weights=None):
+    """A corpus of images, in a frame that leaves them as they are."""
+    corpus = Rows.of_rows(jnp.asarray(rows), len(rows))
+    weights = None if weights is None else jnp.asarray(weights, "f4")
+    return dataclasses.replace(corpus, weights=weights)
+
+
 def make_rows(number=20, seed=0):
     return np.random.default_rng(seed).uniform(0, 1, (number, 64)).astype("f4")
 
 
+@pytest.mark.thorough
 def test_empty_slots_change_nothing_but_the_order():
     """Images in any slots of a wider table: all are seen, empty ones are not."""
     rows = make_rows()
@@ -162,7 +172,7 @@ def test_empty_slots_change_nothing_but_the_order():
     weights = np.zeros(50, "f4")
     weights[10:30] = 1
     wide[weights == 0] = 1e6
-    stream = Stream.of(Samples(jnp.asarray(wide), jnp.asarray(weights)))
+    stream = Stream.of(images_of(wide, weights))
     assert int(stream.size) == 20
     params, loss = jax.jit(make_training().run)(keys_of(), stream)
     assert np.isfinite(loss)
@@ -170,9 +180,9 @@ def test_empty_slots_change_nothing_but_the_order():
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.thorough)])
 def test_training_lowers_the_loss(optimizer):
-    stream = Stream.of(Samples(jnp.asarray(make_rows() ** 4)))
+    stream = Stream.of(images_of(make_rows() ** 4))
     rate = {"adam": 1e-2, "sgd": 1e-5}[optimizer]
     losses = []
     for epochs in (1, 15):
@@ -181,6 +191,7 @@ def test_training_lowers_the_loss(optimizer):
     assert losses[1] < losses[0]
 
 
+@pytest.mark.thorough
 def test_a_stream_draws_anew_in_every_epoch_and_repeats_itself():
     decoder = SMALL.init(jax.random.key(5))["decoder"]
     stream = Stream(None, decoder, jnp.int32(20), 20)
@@ -194,9 +205,10 @@ def test_a_stream_draws_anew_in_every_epoch_and_repeats_itself():
     assert float(first[1]) != float(other[1])
 
 
+@pytest.mark.thorough
 def test_a_stream_mixes_rows_and_a_model():
     decoder = SMALL.init(jax.random.key(5))["decoder"]
-    rows = Stream.of(Samples(jnp.asarray(make_rows(5)), jnp.array([1, 1, 1, 0, 0], "f4")))
+    rows = Stream.of(images_of(make_rows(5), [1, 1, 1, 0, 0]))
     mixed = Stream(None, decoder, jnp.int32(4), 7).merge(rows, jnp.int32(4))
     assert int(mixed.size) == 7
     np.testing.assert_array_equal(mixed.weights(), [1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0])
@@ -205,6 +217,7 @@ def test_a_stream_mixes_rows_and_a_model():
         mixed.merge(mixed, jnp.int32(0))
 
 
+@pytest.mark.thorough
 def test_bfloat16_computes_almost_the_same():
     params = SMALL.init(jax.random.key(0))
     images, noise = make_rows(8), np.random.default_rng(1).normal(size=(8, 3)).astype("f4")

@@ -71,7 +71,7 @@ def test_false_alarms_are_shared():
         assert total == pytest.approx(1e-6)
     assert set(quick) < set(full)
     assert len({check.name for check in suite.CHECKS} & {"", None}) == 0
-    with pytest.raises(AssertionError, match="said 2"):
+    with pytest.raises(AssertionError, match="declares 2"):
         suite.run_check(planted(0.5, claims=2)[0], Draw(0, "quick", 1e-9))
 
 

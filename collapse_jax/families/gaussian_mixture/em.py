@@ -39,7 +39,7 @@ class Components(NamedTuple):
     factors: Float[Array, "component dim dim"]  # lower triangular; diagonal for "diag"
 
 
-class Rows(NamedTuple):
+class Points(NamedTuple):
     """Rows of one chain with their multiplicities, None for one of each."""
 
     values: Float[Array, "dim row"]
@@ -89,7 +89,7 @@ class EMState(NamedTuple):
     floored: Bool[Array, ""]
 
 
-def fit(rows: Rows, start: Components, settings: Settings, floored: Bool[Array, ""]) -> EMState:
+def fit(rows: Points, start: Components, settings: Settings, floored: Bool[Array, ""]) -> EMState:
     """Iterate until the mean log-likelihood changes by less than the tolerance."""
     dtype = rows.values.dtype
     infinite = jnp.full((), jnp.inf, dtype)
@@ -102,7 +102,7 @@ def fit(rows: Rows, start: Components, settings: Settings, floored: Bool[Array, 
     return jax.lax.while_loop(goes_on, lambda now: iterate(rows, now, settings), begin)
 
 
-def iterate(rows: Rows, now: EMState, settings: Settings) -> EMState:
+def iterate(rows: Points, now: EMState, settings: Settings) -> EMState:
     """One E step and one M step."""
     old = now.components
     whitened = whiten(rows.values, old.means, old.factors, settings.is_diagonal)
@@ -122,7 +122,7 @@ def log_density(values: Float[Array, "dim row"], components: Components) -> Floa
 
 
 def maximize(
-    rows: Rows,
+    rows: Points,
     responsibilities: Float[Array, "component row"],
     old: Components,
     settings: Settings,

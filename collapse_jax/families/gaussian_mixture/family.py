@@ -9,20 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.config import config, static
-from collapse_jax.core.corpus import Samples, Size, prefix_weights
-from collapse_jax.core.family import (
-    DEGENERATE,
-    FLOORED,
-    NON_FINITE,
-    OK,
-    AbstractFamily,
-    Fit,
-    Metric,
-)
+from collapse_jax.core.corpus import Rows, Size, prefix_weights
+from collapse_jax.core.family import AbstractFamily, Fit, Schedule
+from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.source import AbstractSource
+from collapse_jax.core.state import Needs
 from collapse_jax.families.gaussian_mixture import em, initialization, metrics
-from collapse_jax.families.gaussian_mixture.em import Components, EMState, Rows, Settings
+from collapse_jax.families.gaussian_mixture.em import Components, EMState, Points, Settings
 from collapse_jax.families.gaussian_mixture.frame import (
     Frame,
     Standardization,
@@ -37,6 +31,7 @@ from collapse_jax.random.normal import normal
 from collapse_jax.sources.normal import Normal
 from collapse_jax.sources.normal_mixture import NormalMixture
 from collapse_jax.utils import check
+from collapse_jax.utils.status import Status
 from collapse_jax.utils.vmap import sequential_on_cpu
 
 _STARTS = ("kmeans", "kmeans++", "random_from_data", "previous")
@@ -64,17 +59,17 @@ class MixtureModel:
 
     @property
     def components(self) -> Components:
-        """The mixture in its frame."""
+        """Return the mixture in its frame."""
         return Components(self.weights, self.means, self.factors)
 
     @property
     def frame(self) -> Frame:
-        """The frame."""
+        """Return the frame."""
         return Frame(self.location, self.log_scale, self.factor)
 
 
 class _Fitted(NamedTuple):
-    """What comes of the rows of one chain."""
+    """A mixture fitted to the rows of one chain."""
 
     standardization: Standardization
     frame: Frame
@@ -170,22 +165,17 @@ class GaussianMixture(AbstractFamily):
                 raise check.fail(f"GaussianMixture.init.covariances[{k}]", shown, allowed, remedy)
 
     @property
-    def uses_first(self) -> bool:
-        """Distances are to model 0."""
-        return True
+    def needs(self) -> Needs:
+        """Return model 0, from which distances are measured."""
+        return Needs(generation0=True)
 
     @property
-    def uses_first_corpus(self) -> bool:
-        """Not to its rows."""
-        return False
-
-    @property
-    def runs_in_turn(self) -> bool:
-        """EM stops at its own iteration in every chain."""
-        return True
+    def schedule(self) -> Schedule:
+        """Return a sequential schedule on CPU: EM stops at its own iteration in every chain."""
+        return Schedule(sequential_on_cpu=True)
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """Itself, if there are rows of its dimension and enough of them."""
+        """Check that there are rows of its dimension and enough of them."""
         if source.row_dim != self.dim:
             rows = "labels" if source.row_dim is None else f"of length {source.row_dim}"
             allowed = f"its rows are {rows}, the family's dim={self.dim}"
@@ -204,23 +194,23 @@ class GaussianMixture(AbstractFamily):
             raise check.fail(name, policy.num_samples, allowed, remedy)
         return self
 
-    def summarize(self, samples: Samples) -> Samples:
-        """The rows, in a frame with a factor."""
+    def summarize(self, samples: Any) -> Rows:
+        """Return the rows in a frame with a factor."""
         dtype = samples.rows.dtype
         return dataclasses.replace(samples, factor=jnp.eye(self.dim, dtype=dtype))
 
     @property
     def settings(self) -> Settings:
-        """How EM runs."""
+        """Return how EM runs."""
         return Settings(self.covariance == "diag", self.tolerance, self.max_iterations, self.floor)
 
-    def fit(self, keys: Keys, corpus: Samples, previous: Any, first: Any) -> Fit:
-        """EM from its start until it converges, and the components in their order."""
+    def fit(self, keys: Keys, corpus: Rows, previous: Any, generation0: Any) -> Fit:
+        """Run EM from its start until it converges, and order the components."""
         old = frame_of(corpus)
         known = None if previous is None else move(previous.components, previous.frame, old)
         begin = known if self.init == "previous" else self._given_start(old)
         fitted = sequential_on_cpu(self._fit_rows)(
-            Rows(corpus.rows.T, corpus.weights), old, self._uniforms(keys), begin
+            Points(corpus.rows.T, corpus.weights), old, self._uniforms(keys), begin
         )
         frame, progress = fitted.frame, fitted.progress
         components = progress.components
@@ -229,9 +219,9 @@ class GaussianMixture(AbstractFamily):
             components = jax.tree.map(lambda leaf: leaf[order], components)
         log_likelihood = progress.log_likelihood - frame.log_volume
         finite = jnp.isfinite(log_likelihood) & jnp.all(jnp.isfinite(frame.location))
-        status = jnp.where(progress.floored, FLOORED, OK)
-        status = jnp.where(fitted.standardization.is_singular, DEGENERATE, status)
-        status = jnp.where(finite, status, NON_FINITE).astype(jnp.int32)
+        status = jnp.where(progress.floored, Status.FLOORED, Status.OK)
+        status = jnp.where(fitted.standardization.is_singular, Status.DEGENERATE, status)
+        status = jnp.where(finite, status, Status.NON_FINITE).astype(jnp.int32)
         model = MixtureModel(
             **components._asdict(),
             **frame._asdict(),
@@ -241,7 +231,7 @@ class GaussianMixture(AbstractFamily):
         return Fit(model, status)
 
     def _uniforms(self, keys: Keys) -> Float[Array, "component candidate"]:
-        """Numbers in (0, 1) that choose the rows to start from."""
+        """Return numbers in (0, 1) that choose the rows to start from."""
         shape = (self.num_components, initialization.num_candidates(self.num_components))
         high, low = keys.bits(Purpose.FIT, shape)
         dtype = jnp.result_type(float)
@@ -249,7 +239,7 @@ class GaussianMixture(AbstractFamily):
         return (high.astype(dtype) + fraction) * 2.0**-32
 
     def _given_start(self, frame: Frame) -> Components | None:
-        """A start that is part of the config, in a frame."""
+        """Return a start that is part of the config, in a frame."""
         if not isinstance(self.init, NormalMixture):
             return None
         dtype = jnp.result_type(float)
@@ -260,9 +250,9 @@ class GaussianMixture(AbstractFamily):
         return move(components, origin, frame)
 
     def _fit_rows(
-        self, rows: Rows, old: Frame, uniforms: Array, begin: Components | None
+        self, rows: Points, old: Frame, uniforms: Array, begin: Components | None
     ) -> _Fitted:
-        """Everything that is done with the rows of one chain."""
+        """Standardize the rows of one chain, start, and run EM."""
         settings = self.settings
         standard, standardization = standardize(rows, settings.is_diagonal)
         frame = standardization.frame(old)
@@ -272,15 +262,15 @@ class GaussianMixture(AbstractFamily):
             if settings.is_diagonal:
                 begin = begin._replace(factors=begin.factors * jnp.eye(self.dim))
         else:
-            plain = Rows(times_rows(frame.factor, standard.values), rows.weights)
+            plain = Points(times_rows(frame.factor, standard.values), rows.weights)
             begin, floored = self._start(standard, plain, frame, uniforms)
         progress = em.fit(standard, begin, settings, floored)
         return _Fitted(standardization, frame, progress)
 
     def _start(
-        self, rows: Rows, plain: Rows, frame: Frame, uniforms: Array
+        self, rows: Points, plain: Points, frame: Frame, uniforms: Array
     ) -> tuple[Components, Bool[Array, ""]]:
-        """A start from the rows; `plain` has their absolute distances."""
+        """Choose a start from the rows; `plain` has their absolute distances."""
         dtype = rows.values.dtype
         equal = em.identity_components(self.num_components, self.dim, dtype)
         if self.init in ("kmeans", "previous"):
@@ -293,19 +283,19 @@ class GaussianMixture(AbstractFamily):
         return equal._replace(means=means.T), jnp.bool_(False)
 
     def draw(
-        self, keys: Keys, params: MixtureModel, size: Size, capacity: int, first: Any
-    ) -> Samples:
-        """Independent rows, in the frame of the model."""
+        self, keys: Keys, params: MixtureModel, size: Size, capacity: int, generation0: Any
+    ) -> Rows:
+        """Draw independent rows, in the frame of the model."""
         scores = normal(keys, Purpose.DRAW, (capacity, self.dim)).T
         component = self._choose_components(keys, params.weights, capacity)
         rows = _rows(scores, component, params.means, params.factors)
         weights = prefix_weights(size, capacity)
-        return Samples(rows.T, weights, params.location, params.log_scale, params.factor)
+        return Rows(rows.T, weights, params.location, params.log_scale, params.factor)
 
     def _choose_components(
         self, keys: Keys, weights: Float[Array, " component"], capacity: int
     ) -> Int[Array, " row"]:
-        """The component of each row: one 32-bit word is compared with the cumulated weights."""
+        """Draw the component of each row: a 32-bit word is compared with cumulated weights."""
         high, low = keys.bits(Purpose.COMPONENT, (-(-capacity // 2),))
         words = jnp.stack([high, low], axis=-1).reshape(-1)[:capacity]
         after = [weights[0]]
@@ -319,17 +309,18 @@ class GaussianMixture(AbstractFamily):
         return jnp.minimum(component, last)  # never one of weight 0
 
     def measure(
-        self, params: MixtureModel, corpus: Any, source: AbstractSource, first: Any
+        self, params: MixtureModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Float[Array, "..."]]:
-        """The mixture, how far it is from model 0, and how the fit went."""
+        """Return the mixture, its distance from model 0, and facts about the fit."""
         means, roots = metrics.absolute(params.components, params.frame)
+        initial = generation0.params
         return {
             "weights": params.weights,
             "means": means,
             "covariances": jnp.einsum("kij,klj->kil", roots, roots),
             "log_det_covariances": metrics.log_dets(params.components, params.frame),
             "log_l2_squared": metrics.log_l2_squared(
-                params.components, params.frame, first[0].components, first[0].frame
+                params.components, params.frame, initial.components, initial.frame
             ),
             "log_likelihood": params.log_likelihood,
             "num_iterations": params.num_iterations,
@@ -337,27 +328,68 @@ class GaussianMixture(AbstractFamily):
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """Variables on request."""
-        return {
-            "log_l2_squared_to_truth": _log_l2_to_truth,
-            "original_log_likelihood": _original_log_likelihood,
-            "effective_components": _effective_components,
-            "component_distances": _component_distances,
-            "log_spreads": _log_spreads,
-            "samples": _samples,
-        }
+        """Return the variables on request."""
+        offered = (
+            Metric(
+                _log_l2_to_truth,
+                "log_l2_squared_to_truth",
+                reads=("params", "source"),
+                long_name="ln of the squared L2 distance from the truth",
+            ),
+            Metric(
+                _original_log_likelihood,
+                "original_log_likelihood",
+                unit="nats per row",
+                reads=("key", "params", "corpus", "source"),
+                long_name="mean log-likelihood of new original rows",
+            ),
+            Metric(
+                _effective_components,
+                "effective_components",
+                unit="components",
+                long_name="effective number of components",
+            ),
+            Metric(
+                _component_distances,
+                "component_distances",
+                ("component", "component_other"),
+                long_name="distance of means in units of the mean spread",
+            ),
+            Metric(
+                _log_spreads,
+                "log_spreads",
+                ("component",),
+                long_name="ln of the spread sqrt(trace / dim) in data units",
+            ),
+            Metric(
+                _samples,
+                "samples",
+                ("slot", "dim"),
+                unit="data units",
+                reads=("corpus",),
+                long_name="rows of the corpus",
+            ),
+        )
+        return {str(metric.name): metric for metric in offered}
 
     @property
-    def axes(self) -> Mapping[str, tuple[str, ...]]:
-        """Axis names."""
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Return name, unit and axes of the default variables."""
+        component = ("component",)
         return {
-            "weights": ("component",),
-            "means": ("component", "dim"),
-            "covariances": ("component", "dim", "dim_other"),
-            "log_det_covariances": ("component",),
-            "component_distances": ("component", "component_other"),
-            "log_spreads": ("component",),
-            "samples": ("slot", "dim"),
+            "weights": Quantity("weight of a component", dims=component),
+            "means": Quantity("mean of a component", "data units", ("component", "dim")),
+            "covariances": Quantity(
+                "covariance of a component",
+                "data units squared",
+                ("component", "dim", "dim_other"),
+            ),
+            "log_det_covariances": Quantity(
+                "ln of the determinant of a component's covariance", dims=component
+            ),
+            "log_l2_squared": Quantity("ln of the squared L2 distance from model 0"),
+            "log_likelihood": Quantity("mean log-likelihood of the corpus", "nats per row"),
+            "num_iterations": Quantity("iterations of EM", "iterations"),
         }
 
 
@@ -367,7 +399,7 @@ def _rows(
     means: Float[Array, "component dim"],
     factors: Float[Array, "component dim dim"],
 ) -> Float[Array, "dim row"]:
-    """mean + factor score, of the component of each row."""
+    """Return mean + factor score, of the component of each row."""
     dim = len(scores)
     if dim > WRITTEN_OUT or len(means) > 32:
         turned = jnp.einsum("rij,jr->ir", factors[component], scores)
@@ -386,7 +418,7 @@ def _rows(
     return jnp.stack([coordinate(i) for i in range(dim)])
 
 
-def _log_l2_to_truth(key, family, params, corpus, source, first) -> Array:
+def _log_l2_to_truth(key, family, params, corpus, source, generation0) -> Array:
     if isinstance(source, NormalMixture):
         given = (source.weights, source.means, source.log_scales, source.factors)
     elif isinstance(source, Normal):
@@ -399,23 +431,23 @@ def _log_l2_to_truth(key, family, params, corpus, source, first) -> Array:
     return metrics.log_l2_squared(params.components, params.frame, *truth)
 
 
-def _original_log_likelihood(key, family, params, corpus, source, first) -> Array:
+def _original_log_likelihood(key, family, params, corpus, source, generation0) -> Array:
     capacity = corpus.capacity
     fresh = source.independent.draw(Keys(key, jnp.int32(0)), capacity, capacity)
     return metrics.mean_log_density(fresh, params.components, params.frame)
 
 
-def _effective_components(key, family, params, corpus, source, first) -> Array:
+def _effective_components(key, family, params, corpus, source, generation0) -> Array:
     return metrics.effective_components(params.weights)
 
 
-def _component_distances(key, family, params, corpus, source, first) -> Array:
+def _component_distances(key, family, params, corpus, source, generation0) -> Array:
     return metrics.component_distances(params.components)
 
 
-def _log_spreads(key, family, params, corpus, source, first) -> Array:
+def _log_spreads(key, family, params, corpus, source, generation0) -> Array:
     return metrics.log_spreads(params.components, params.frame)
 
 
-def _samples(key, family, params, corpus, source, first) -> Array:
+def _samples(key, family, params, corpus, source, generation0) -> Array:
     return jnp.where(corpus.full_weights()[:, None] > 0, corpus.absolute_rows, jnp.nan)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from collapse_jax.core.corpus import Samples
-from collapse_jax.families.gaussian_mixture.em import RESOLUTION, Components, Rows
+from collapse_jax.core.corpus import Rows
+from collapse_jax.families.gaussian_mixture.em import RESOLUTION, Components, Points
 from collapse_jax.families.gaussian_mixture.linalg import (
     WRITTEN_OUT,
     inverse,
@@ -53,7 +53,7 @@ class Standardization(NamedTuple):
         return Frame(location, old.log_scale + jnp.log(top), factor / top)
 
 
-def frame_of(samples: Samples) -> Frame:
+def frame_of(samples: Rows) -> Frame:
     """The frame that rows are in."""
     assert samples.location is not None
     assert samples.log_scale is not None
@@ -75,7 +75,7 @@ def _times(matrix: Float[Array, "dim dim"], vector: Float[Array, " dim"]) -> Flo
     return times_vectors(matrix[None], vector[None])[0]
 
 
-def standardize(rows: Rows, is_diagonal: bool) -> tuple[Rows, Standardization]:
+def standardize(rows: Points, is_diagonal: bool) -> tuple[Points, Standardization]:
     """Rows with overall mean zero and covariance one, and the map that made them.
 
     Moments are taken relative to the first row: equal rows have no spread at all.
@@ -95,16 +95,16 @@ def standardize(rows: Rows, is_diagonal: bool) -> tuple[Rows, Standardization]:
     identity = jnp.eye(len(values), dtype=values.dtype)
     root = jnp.where(is_singular, identity, root)
     standard = jnp.where(is_singular, centred, standard)
-    return Rows(standard, rows.weights), Standardization(first + shift, root, is_singular)
+    return Points(standard, rows.weights), Standardization(first + shift, root, is_singular)
 
 
-def _scale(rows: Rows, centred: Array) -> tuple[Array, Array, Array]:
+def _scale(rows: Points, centred: Array) -> tuple[Array, Array, Array]:
     """Standard deviations as a diagonal root, the same as lengths, and the scaled rows."""
     lengths = _lengths(rows, centred)
     return jnp.diag(lengths), lengths, centred / _or_one(lengths)[:, None]
 
 
-def _orthogonalize(rows: Rows, centred: Array) -> tuple[Array, Array, Array]:
+def _orthogonalize(rows: Points, centred: Array) -> tuple[Array, Array, Array]:
     """Root of the covariance, standard deviations of the coordinates, and the whitened rows.
 
     Modified Gram-Schmidt: no covariance is formed, and the root is as precise as the rows.
@@ -123,7 +123,7 @@ def _orthogonalize(rows: Rows, centred: Array) -> tuple[Array, Array, Array]:
     return jnp.stack(columns, axis=1), lengths, jnp.stack(rest)
 
 
-def _factorize(rows: Rows, centred: Array) -> tuple[Array, Array, Array]:
+def _factorize(rows: Points, centred: Array) -> tuple[Array, Array, Array]:
     """The same for matrices."""
     columns = centred / jnp.sqrt(jnp.asarray(rows.total, centred.dtype))
     columns = columns if rows.weights is None else columns * jnp.sqrt(rows.weights)
@@ -133,7 +133,7 @@ def _factorize(rows: Rows, centred: Array) -> tuple[Array, Array, Array]:
     return root, _lengths(rows, centred), times_rows(inverse(safe[None])[0], centred)
 
 
-def _lengths(rows: Rows, centred: Array) -> Float[Array, " dim"]:
+def _lengths(rows: Points, centred: Array) -> Float[Array, " dim"]:
     """Root mean square of every coordinate."""
     return jnp.sqrt(jnp.stack(row_sums([rows.weigh(x * x) for x in centred])) / rows.total)
 

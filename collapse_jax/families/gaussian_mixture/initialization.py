@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from collapse_jax.families.gaussian_mixture.em import Rows
+from collapse_jax.families.gaussian_mixture.em import Points
 from collapse_jax.families.gaussian_mixture.linalg import fold, row_sums, squared_distances
 
 _TOLERANCE = 1e-4  # squared shift of all centres, relative to the mean variance of a coordinate
@@ -23,7 +23,7 @@ def num_candidates(num_components: int) -> int:
 
 
 def k_means(
-    rows: Rows, uniforms: Float[Array, "component candidate"]
+    rows: Points, uniforms: Float[Array, "component candidate"]
 ) -> Float[Array, "component row"]:
     """Which rows belong to which cluster, as zeros and ones: seeds, then Lloyd's iterations."""
     seeds = plus_plus(rows, uniforms)
@@ -46,7 +46,7 @@ def k_means(
 
 
 def plus_plus(
-    rows: Rows, uniforms: Float[Array, "component candidate"]
+    rows: Points, uniforms: Float[Array, "component candidate"]
 ) -> Float[Array, "dim component"]:
     """Seeds far from one another: each is chosen with probability as its squared distance."""
 
@@ -69,7 +69,7 @@ def plus_plus(
 
 
 def at_random(
-    rows: Rows, uniforms: Float[Array, "component candidate"]
+    rows: Points, uniforms: Float[Array, "component candidate"]
 ) -> Float[Array, "dim component"]:
     """Different rows, all equally likely."""
 
@@ -107,7 +107,7 @@ def choose(mass: Float[Array, " row"], uniforms: Float[Array, " draw"]) -> Int[A
     return jax.vmap(one)(uniforms)
 
 
-def _nearest(rows: Rows, centres: Float[Array, "dim component"]) -> Float[Array, "component row"]:
+def _nearest(rows: Points, centres: Float[Array, "dim component"]) -> Float[Array, "component row"]:
     """One for the centre nearest to a row, the first of equals; zero for the others."""
     distances = squared_distances(rows.values, centres)
     least = fold(jnp.minimum, list(distances))
@@ -117,7 +117,7 @@ def _nearest(rows: Rows, centres: Float[Array, "dim component"]) -> Float[Array,
 
 
 def cluster_means(
-    rows: Rows, belongs: Float[Array, "component row"], old: Float[Array, "dim component"]
+    rows: Points, belongs: Float[Array, "component row"], old: Float[Array, "dim component"]
 ) -> Float[Array, "dim component"]:
     """Mean of each cluster; a centre without rows stays where it is."""
     belongs = rows.weigh(belongs)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from collapse_jax.core.corpus import Samples
+from collapse_jax.core.corpus import Rows
 from collapse_jax.families.gaussian_mixture import em
 from collapse_jax.families.gaussian_mixture.em import Components
 from collapse_jax.families.gaussian_mixture.frame import Frame, move
@@ -19,7 +19,7 @@ LogOverlap = Float[Array, "component component"]
 def absolute(components: Components, frame: Frame) -> tuple[Array, Array]:
     """Means [component, dim] and roots [component, dim, dim] of covariances, not in a frame.
 
-    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> pair = metrics.of_normals([0.5, 0.5], [[0.0], [4.0]], [[0.0], [0.0]], [[[1.0]], [[1.0]]])
     >>> means, roots = metrics.absolute(*pair)
     >>> means.tolist(), roots.tolist()
@@ -31,7 +31,7 @@ def absolute(components: Components, frame: Frame) -> tuple[Array, Array]:
 def log_dets(components: Components, frame: Frame) -> Float[Array, " component"]:
     """ln of the determinant of each covariance: finite however small it is.
 
-    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> wide = metrics.of_normals([1.0], [[3.0]], [[2.0]], [[[1.0]]])
     >>> metrics.log_dets(*wide).tolist()
     [4.0]
@@ -43,7 +43,7 @@ def log_dets(components: Components, frame: Frame) -> Float[Array, " component"]
 def log_spreads(components: Components, frame: Frame) -> Float[Array, " component"]:
     """ln sqrt(trace / dim) of each covariance.
 
-    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> wide = metrics.of_normals([1.0], [[3.0]], [[2.0]], [[[1.0]]])
     >>> metrics.log_spreads(*wide).tolist()
     [2.0]
@@ -57,7 +57,7 @@ def effective_components(weights: Float[Array, " component"]) -> Float[Array, ""
     """exp of the entropy of the weights: K if they are equal, 1 if one has all.
 
     >>> import jax.numpy as jnp
-    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> round(float(metrics.effective_components(jnp.array([0.5, 0.5, 0.0]))), 4)
     2.0
     """
@@ -69,7 +69,7 @@ def component_distances(components: Components) -> Float[Array, "component compo
     """Mahalanobis distance of every two means under the average of their covariances.
 
     >>> import jax
-    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> pair = metrics.of_normals([0.5, 0.5], [[0.0], [4.0]], [[0.0], [0.0]], [[[1.0]], [[1.0]]])
     >>> components, _ = pair
     >>> jax.jit(metrics.component_distances)(components).round(4).tolist()
@@ -91,7 +91,7 @@ def log_l2_squared(
     S_i + S_j). Differences below the rounding of f^2 + h^2 are reported as that rounding.
 
     >>> import jax
-    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> normal = metrics.of_normals([1.0], [[3.0]], [[0.0]], [[[1.0]]])
     >>> far = metrics.of_normals([1.0], [[103.0]], [[0.0]], [[[1.0]]])
     >>> log_l2_squared = jax.jit(metrics.log_l2_squared)
@@ -121,15 +121,15 @@ def log_l2_squared(
     return jnp.where(is_same, -jnp.inf, value)
 
 
-def mean_log_density(rows: Samples, components: Components, frame: Frame) -> Float[Array, ""]:
+def mean_log_density(rows: Rows, components: Components, frame: Frame) -> Float[Array, ""]:
     """Mean over rows of ln f(row).
 
     >>> import jax
     >>> import jax.numpy as jnp
     >>> import collapse_jax as cj
-    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> normal = metrics.of_normals([1.0], [[3.0]], [[0.0]], [[[1.0]]])
-    >>> rows = cj.Samples.of_rows(jnp.array([[3.0], [4.0]]), 2)
+    >>> rows = cj.Rows.of_rows(jnp.array([[3.0], [4.0]]), 2)
     >>> density = jax.jit(metrics.mean_log_density)(rows, *normal)
     >>> round(float(density), 4)  # -ln(2 pi) / 2 - 1 / 4
     -1.1689
@@ -145,7 +145,7 @@ def mean_log_density(rows: Samples, components: Components, frame: Frame) -> Flo
 def of_normals(weights: Any, means: Any, log_scales: Any, factors: Any) -> tuple[Components, Frame]:
     """Normal laws given by log scales and unit triangular factors, in a frame of their size.
 
-    >>> from collapse_jax.metrics import gaussian_mixture as metrics
+    >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> normal = metrics.of_normals([1.0], [[3.0]], [[0.0]], [[[1.0]]])
     >>> components, frame = normal
     >>> components.means.tolist(), frame.location.tolist()
@@ -163,7 +163,7 @@ def of_normals(weights: Any, means: Any, log_scales: Any, factors: Any) -> tuple
     return components, Frame(origin, top, jnp.eye(dim, dtype=dtype))
 
 
-def _frame_without_factor(rows: Samples) -> tuple[Array, Array, Array]:
+def _frame_without_factor(rows: Rows) -> tuple[Array, Array, Array]:
     assert rows.location is not None
     assert rows.log_scale is not None
     return rows.location, rows.log_scale, jnp.eye(len(rows.location), dtype=rows.rows.dtype)

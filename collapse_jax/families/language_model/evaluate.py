@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 
 from collapse_jax import lm
-from collapse_jax.core.corpus import Samples
+from collapse_jax.core.corpus import Labels
 from collapse_jax.metrics import texts
 
 _NGRAMS = (1, 2, 3)
@@ -26,9 +26,9 @@ NAMES = (
 """Variables that are single numbers."""
 
 
-def evaluate(family: Any, model: Any, corpus: Any, source: Any, first: Any) -> dict[str, Any]:
+def evaluate(family: Any, model: Any, corpus: Any, source: Any, generation0: Any) -> dict[str, Any]:
     """Perplexities, and the diversity of the corpus."""
-    judge = with_params(family, first[0].params)
+    judge = with_params(family, generation0.params.params)
     used, blocks = np.asarray(corpus.full_weights()) > 0, rows_of(corpus)
     perplexities = np.full(len(used), np.nan, np.float32)
     perplexities[used] = np.exp(losses(family, judge, blocks))
@@ -46,7 +46,7 @@ def evaluate(family: Any, model: Any, corpus: Any, source: Any, first: Any) -> d
     return {name: np.asarray(value, np.float32) for name, value in values.items()}
 
 
-def rows_of(corpus: Samples) -> Int[np.ndarray, "block token"]:
+def rows_of(corpus: Labels) -> Int[np.ndarray, "block token"]:
     """The blocks of a corpus, empty slots left out."""
     return np.asarray(corpus.rows)[np.asarray(corpus.full_weights()) > 0]
 
@@ -57,13 +57,13 @@ def with_params(family: Any, params: Any) -> lm.OPT:
 
 
 @functools.lru_cache(maxsize=8)
-def _structure(network: lm.Config) -> Any:
+def _structure(network: lm.OPTConfig) -> Any:
     return nnx.graphdef(nnx.eval_shape(lambda: lm.OPT(network, key=jax.random.key(0))))
 
 
 def mesh_of(family: Any) -> Mesh | None:
     """The devices that share the work."""
-    devices = family.place.devices
+    devices = family.context.devices
     return None if devices is None else lm.data_mesh(devices)
 
 

@@ -10,20 +10,23 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import AbstractCorpus, Samples, Size, prefix_weights
-from collapse_jax.core.family import NON_FINITE, OK, AbstractFamily, Fit, Metric
+from collapse_jax.core.corpus import AbstractCorpus, Labels, Size, prefix_weights
+from collapse_jax.core.family import AbstractFamily, Fit, Schedule
 from collapse_jax.core.host_context import HostContext
-from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.metric import Metric, Quantity
+from collapse_jax.core.policy import AbstractPolicy, Recall
 from collapse_jax.core.source import AbstractSource
+from collapse_jax.core.state import InitialGeneration, Needs
 from collapse_jax.families.language_model.tuned_model import TunedModel
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.subset import random_subset
 from collapse_jax.sources.token_blocks import TokenBlocks
 from collapse_jax.utils import check
+from collapse_jax.utils.status import Status
 
 STARTS = ("pretrained", "last", "fresh")
 _EMPTY = -1  # in place of the tokens of an empty slot
-_NOWHERE = HostContext()
+_IN_MEMORY = HostContext()
 
 
 @config
@@ -49,12 +52,12 @@ class LanguageModel(AbstractFamily):
 
     Args:
       model: pretrained weights, a folder or hub id such as "facebook/opt-125m"; or a
-        `language_model.Config` for random ones.
+        `lm.OPTConfig` for random ones.
       training: `language_model.Training`; its steps_per_epoch follow from the corpus.
       decoding: `language_model.Decoding`; exactly as many new tokens as a block has.
       revision: of the weights on the hub.
       start: every generation starts from the "pretrained" weights (the random ones of the
-        chain, for a Config), from those of the "last" generation, or from "fresh" random
+        chain, for an OPTConfig), from those of the "last" generation, or from "fresh" random
         ones of its own.
       batch_size: blocks of a training step.
       generation_batch: blocks continued at a time.
@@ -74,10 +77,10 @@ class LanguageModel(AbstractFamily):
     evaluation_batch: int = static(default=32)
     validation: Any = dataclasses.field(init=False, repr=False, default=None)
     test: Any = dataclasses.field(init=False, repr=False, default=None)
-    place: HostContext = static(init=False, repr=False, default=_NOWHERE)
+    context: HostContext = static(init=False, repr=False, default=_IN_MEMORY)
 
     def __post_init__(self) -> None:
-        from collapse_jax.lm import Config, Decoding, Training
+        from collapse_jax.lm import Decoding, OPTConfig, Training
 
         for name in ("batch_size", "generation_batch", "evaluation_batch"):
             check.integer(f"LanguageModel.{name}", getattr(self, name), 1)
@@ -91,39 +94,34 @@ class LanguageModel(AbstractFamily):
             allowed = f"it must be a language_model.{type(default).__name__}"
             check.instance(f"LanguageModel.{name}", value, type(default), allowed, "pass one")
             object.__setattr__(self, name, value)
-        if not isinstance(self.model, Config):
+        if not isinstance(self.model, OPTConfig):
             object.__setattr__(self, "model", str(self.model))
             if self.start == "fresh":
                 allowed = "pretrained weights are not random"
-                remedy = "pass start='pretrained' or 'last', or model=language_model.Config(...)"
+                remedy = "pass start='pretrained' or 'last', or model=lm.OPTConfig(...)"
                 raise check.fail("LanguageModel.start", self.start, allowed, remedy)
 
     @property
-    def keeps_corpus(self) -> bool:
-        """Its perplexity and diversity are measured."""
-        return True
+    def needs(self) -> Needs:
+        """Return the corpus, which is measured, and generation 0, judge and prompts."""
+        return Needs(corpus=True, generation0=True, generation0_corpus=True)
 
     @property
-    def uses_first(self) -> bool:
-        """Model 0 is the judge, and its blocks are the prompts."""
-        return True
+    def schedule(self) -> Schedule:
+        """Return a schedule on the host: training and writing are loops in Python."""
+        return Schedule(on_host=True)
 
     @property
-    def runs_on_host(self) -> bool:
-        """Training and writing are loops in Python."""
-        return True
-
-    @property
-    def outline(self) -> "LanguageModel":
-        """The shapes of all results."""
+    def abstract_twin(self) -> "LanguageModel":
+        """Return a family of the same shapes that trains nothing."""
         return ZeroModel.of(self)
 
-    def at(self, place: HostContext) -> Self:
-        """The family, working there."""
-        return replace_fields(self, place=place)
+    def with_host_context(self, context: HostContext) -> Self:
+        """Return the family with devices to work on, and files for unfinished work."""
+        return replace_fields(self, context=context)
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """Itself, if the source has blocks that the model can be trained on and continue."""
+        """Check that the source has blocks that the model can be trained on and continue."""
         if not isinstance(source, TokenBlocks):
             allowed = "a language model is trained on blocks of tokens"
             remedy = "use cj.TokenBlocks(...)"
@@ -146,93 +144,120 @@ class LanguageModel(AbstractFamily):
                 raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
         if policy.verifier is not None:
             allowed = "a verifier would have blocks written that it then refuses"
-            raise check.fail(f"{type(policy).__name__}.keep", policy.verifier, allowed, "pass None")
-        if policy.history == "law":
-            allowed = "earlier models are not kept"
+            raise check.fail(
+                f"{type(policy).__name__}.verifier", policy.verifier, allowed, "pass None"
+            )
+        if policy.recalls is Recall.LAW:
+            allowed = "earlier models are not stored"
             remedy = "use previous='data'"
             raise check.fail(f"{type(policy).__name__}.previous", "distribution", allowed, remedy)
         return replace_fields(self, validation=source.validation, test=source.test)
 
     @property
     def network(self) -> Any:
-        """The `Config` of the models."""
-        from collapse_jax.lm import Config, read_config
+        """The `OPTConfig` of the models."""
+        from collapse_jax.lm import OPTConfig, read_config
 
-        if isinstance(self.model, Config):
+        if isinstance(self.model, OPTConfig):
             return self.model
         return read_config(self.model, revision=self.revision)
 
-    def fit(self, keys: Keys, corpus: Any, previous: Any, first: Any) -> Fit:
-        """A network trained on a corpus, as good on the validation blocks as it ever was."""
+    def fit(self, keys: Keys, corpus: Any, previous: Any, generation0: Any) -> Fit:
+        """Train a network on a corpus; the weights that are best on the validation blocks stay."""
         from collapse_jax.families.language_model.tune import tune
 
         trained = tune(self, keys, corpus, previous)
         losses = np.concatenate([trained.training_loss, trained.validation_loss])
-        return Fit(trained, jnp.int32(OK if np.isfinite(losses).all() else NON_FINITE))
+        return Fit(
+            trained, jnp.int32(Status.OK if np.isfinite(losses).all() else Status.NON_FINITE)
+        )
 
     def draw(
-        self, keys: Keys, params: TunedModel, size: Size, capacity: int, first: Any
+        self,
+        keys: Keys,
+        params: TunedModel,
+        size: Size,
+        capacity: int,
+        generation0: InitialGeneration | None,
     ) -> AbstractCorpus:
-        """Continuations of the original blocks."""
+        """Write continuations of the original blocks."""
         from collapse_jax.families.language_model.evaluate import rows_of
         from collapse_jax.families.language_model.write import write
 
-        prompts = rows_of(first[1])
+        assert generation0 is not None
+        prompts = rows_of(generation0.corpus)
         total = len(prompts)
         times, rest = divmod(int(size), total)
         chosen = np.asarray(random_subset(keys, Purpose.PROMPT, total, rest, total))[:rest]
-        places = np.concatenate([np.tile(np.arange(total), times), chosen])
-        written = write(self, keys, params, prompts[places])
+        indices = np.concatenate([np.tile(np.arange(total), times), chosen])
+        written = write(self, keys, params, prompts[indices])
         rows = jnp.pad(jnp.asarray(written), ((0, capacity - len(written)), (0, 0)))
-        return Samples(rows, prefix_weights(size, capacity))
+        return Labels(rows, prefix_weights(size, capacity))
 
     def measure(
-        self, params: TunedModel, corpus: Any, source: AbstractSource, first: Any
+        self, params: TunedModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Array]:
-        """All variables but `corpus`."""
+        """Return all variables except `corpus`."""
         from collapse_jax.families.language_model.evaluate import evaluate
 
         assert isinstance(source, TokenBlocks)
-        values = params.variables | evaluate(self, params, corpus, source, first)
+        values = params.variables | evaluate(self, params, corpus, source, generation0)
         return {name: jnp.asarray(value) for name, value in values.items()}
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """`corpus`."""
-        return {"corpus": _corpus}
+        """Return `corpus`."""
+        corpus = Metric(
+            _corpus,
+            "corpus",
+            ("slot", "token"),
+            reads=("corpus",),
+            long_name="tokens of the corpus",
+        )
+        return {"corpus": corpus}
 
     @property
-    def axes(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of axes."""
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Return name, unit and axes of the default variables."""
+        loss = "nats per token"
         return {
-            "training_loss": ("epoch",),
-            "validation_loss": ("epoch",),
-            "corpus_perplexity": ("slot",),
-            "corpus": ("slot", "token"),
+            "test_perplexity": Quantity("perplexity of the test blocks"),
+            "zero_shot_perplexity": Quantity("perplexity of the test blocks before training"),
+            "training_loss": Quantity("training loss by epoch", loss, ("epoch",)),
+            "validation_loss": Quantity("validation loss by epoch", loss, ("epoch",)),
+            "best_epoch": Quantity("epoch of least validation loss", "epochs"),
+            "corpus_perplexity": Quantity("perplexity of a block under model 0", dims=("slot",)),
+            "distinct_1": Quantity("share of different tokens"),
+            "distinct_2": Quantity("share of different 2-grams"),
+            "distinct_3": Quantity("share of different 3-grams"),
+            "repetition_rate": Quantity("share of 4-grams that repeat within a block"),
+            "unigram_entropy": Quantity("entropy of tokens", "nats"),
+            "tail_share": Quantity("share of rare tokens"),
+            "unique_share": Quantity("share of different blocks"),
         }
 
 
 def _corpus(
-    key: Any, family: Any, params: Any, corpus: Any, source: Any, first: Any
+    key: Any, family: Any, params: Any, corpus: Any, source: Any, generation0: Any
 ) -> Int[Array, "slot token"]:
-    """The blocks that the model was trained on."""
+    """Return the blocks that the model was trained on."""
     return jnp.where(corpus.full_weights()[:, None] > 0, corpus.rows, _EMPTY)
 
 
 @config
 class ZeroModel(LanguageModel):
-    """The shapes of what a language model gives, for planning: its numbers are zeros."""
+    """A language model that trains nothing: zeros in the shapes of all results, for planning."""
 
     @classmethod
     def of(cls, family: LanguageModel) -> Self:
-        """Of this family."""
-        outline: Any = object.__new__(cls)
+        """Return the twin of a family."""
+        twin: Any = object.__new__(cls)
         for name, value in vars(family).items():
-            object.__setattr__(outline, name, value)
-        return outline
+            object.__setattr__(twin, name, value)
+        return twin
 
-    def fit(self, keys: Keys, corpus: Any, previous: Any, first: Any) -> Fit:
-        """Zeros."""
+    def fit(self, keys: Keys, corpus: Any, previous: Any, generation0: Any) -> Fit:
+        """Return zeros."""
         from flax import nnx
 
         from collapse_jax.lm import OPT
@@ -240,12 +265,12 @@ class ZeroModel(LanguageModel):
         shapes = jax.eval_shape(lambda: nnx.state(OPT(self.network, key=jax.random.key(0))))
         params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         losses = jnp.zeros(self.training.num_epochs, jnp.float32)
-        return Fit(TunedModel(params, losses, losses, jnp.float32(0)), jnp.int32(OK))
+        return Fit(TunedModel(params, losses, losses, jnp.float32(0)), jnp.int32(Status.OK))
 
     def measure(
-        self, params: TunedModel, corpus: Any, source: AbstractSource, first: Any
+        self, params: TunedModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Array]:
-        """Zeros."""
+        """Return zeros."""
         from collapse_jax.families.language_model.evaluate import NAMES
 
         zeros: dict[str, Any] = dict.fromkeys(NAMES, jnp.float32(0))

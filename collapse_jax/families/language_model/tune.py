@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Int
 
 from collapse_jax import lm
-from collapse_jax.core.corpus import Samples
+from collapse_jax.core.corpus import Labels
 from collapse_jax.families.language_model.evaluate import mean_loss, mesh_of, rows_of, with_params
 from collapse_jax.families.language_model.tuned_model import TunedModel
 from collapse_jax.lm.loss import IGNORED
@@ -38,7 +38,7 @@ class Work(NamedTuple):
     zero_shot: np.ndarray
 
 
-def tune(family: Any, keys: Keys, corpus: Samples, previous: Any) -> TunedModel:
+def tune(family: Any, keys: Keys, corpus: Labels, previous: Any) -> TunedModel:
     """A model trained on the rows of a corpus."""
     blocks, generation = rows_of(corpus), int(keys.generation)
     steps, epochs = -(-len(blocks) // family.batch_size), family.training.num_epochs
@@ -59,7 +59,7 @@ def tune(family: Any, keys: Keys, corpus: Samples, previous: Any) -> TunedModel:
         losses.append(loss)
         if place == steps - 1:
             work = _validated(family, work, epoch)
-        family.place.keep(generation, _NAME, functools.partial(_arrays, work, losses))
+        family.context.checkpoint(generation, _NAME, functools.partial(_arrays, work, losses))
     return TunedModel(
         jax.tree.map(np.asarray, work.best),
         jnp.asarray(np.mean(_filled(work.losses, losses), axis=1)),
@@ -105,7 +105,7 @@ def _begin(family: Any, trainer: lm.Trainer, model: lm.OPT, generation: int, sha
     state = trainer.start(model)
     nothing = np.full(shape, np.nan, np.float32)
     work = Work(state, nnx.state(model), nothing, nothing[:, 0], np.array(np.nan, np.float32))
-    kept = family.place.find(generation, _NAME)
+    kept = family.context.restore(generation, _NAME)
     if kept is None:
         zero_shot = np.exp(mean_loss(family, model, family.test))
         return work._replace(zero_shot=np.array(zero_shot, np.float32))

@@ -17,7 +17,7 @@ def write(
 ) -> Int[np.ndarray, "block token"]:
     """A continuation of every prompt, as long as the prompt, in their order."""
     generation = int(keys.generation)
-    kept = family.place.find(generation, _NAME)
+    kept = family.context.restore(generation, _NAME)
     written = [] if kept is None else list(kept)
     batches = lm.stream(
         with_params(family, model.params),
@@ -30,5 +30,5 @@ def write(
     )
     for batch in batches:
         written.append(batch)
-        family.place.keep(generation, _NAME, lambda: [np.concatenate(written)])
+        family.context.checkpoint(generation, _NAME, lambda: [np.concatenate(written)])
     return np.concatenate(written)

@@ -9,15 +9,18 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 from collapse_jax.config import config, static
-from collapse_jax.core.corpus import AbstractCorpus, Samples, Size, prefix_weights
-from collapse_jax.core.family import NON_FINITE, OK, AbstractFamily, Fit, Metric
+from collapse_jax.core.corpus import AbstractCorpus, Rows, Size
+from collapse_jax.core.family import AbstractFamily, Fit, Schedule
+from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.source import AbstractSource
+from collapse_jax.core.state import Needs
 from collapse_jax.metrics.images import precision_and_recall
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.threefry import unrolled_threefry
 from collapse_jax.sources.images import Images
 from collapse_jax.utils import check
+from collapse_jax.utils.status import Status
 from collapse_jax.utils.vmap import sequential_on_cpu
 
 _BLOCK = 256  # images that are decoded at a time
@@ -116,32 +119,22 @@ class VAE(AbstractFamily):
         check.number("VAE.weight_decay", self.weight_decay, 0, 1e3, remedy)
 
     @property
-    def uses_first(self) -> bool:
-        """Latents are those of the first encoder."""
-        return True
+    def needs(self) -> Needs:
+        """Return model 0: latents are those of its encoder."""
+        return Needs(generation0=True)
 
     @property
-    def uses_first_corpus(self) -> bool:
-        """Not its images."""
-        return False
-
-    @property
-    def runs_in_turn(self) -> bool:
-        """A chain alone keeps a CPU busy."""
-        return True
-
-    @property
-    def runs_alone(self) -> bool:
-        """Nor would it gain from company."""
-        return True
+    def schedule(self) -> Schedule:
+        """Return an exclusive schedule: a chain by itself keeps a CPU busy."""
+        return Schedule(sequential_on_cpu=True, exclusive=True)
 
     @property
     def stores_corpus(self) -> bool:
-        """A stream is never stored."""
+        """Tell whether images are stored; a stream never is."""
         return self.corpus == "samples"
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """Itself, if the source has images of its size and the policy can do with its corpus."""
+        """Check that the source has images of its size, and that its corpus serves the policy."""
         if not isinstance(source, Images):
             allowed = "a VAE is trained on images"
             raise check.fail("Chain.source", type(source).__name__, allowed, "use cj.Images(...)")
@@ -149,8 +142,8 @@ class VAE(AbstractFamily):
             allowed = f"the source's images have side {source.side}"
             remedy = f"pass image_size={source.side}, or Images.load(..., side={self.image_size})"
             raise check.fail("VAE.image_size", self.image_size, allowed, remedy)
-        keeps = policy.keeps_corpus or policy.history is not None or policy.verifier is not None
-        if self.corpus == "stream" and keeps:
+        reads = policy.needs.corpus or policy.recalls is not None or policy.verifier is not None
+        if self.corpus == "stream" and reads:
             allowed = f"{type(policy).__name__} needs images that were drawn before"
             raise check.fail("VAE.corpus", "stream", allowed, "use VAE(corpus='samples')")
         return self
@@ -164,14 +157,14 @@ class VAE(AbstractFamily):
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
-        """Images of the source, as a stream of images that stay if that is the corpus."""
+        """Return images of the source, in a stream if that is the corpus."""
         from collapse_jax.families.vae.stream import Stream
 
         samples = source.draw(keys, size, capacity)
         return samples if self.corpus == "samples" else Stream.of(samples)
 
-    def fit(self, keys: Keys, corpus: AbstractCorpus, previous: Any, first: Any) -> Fit:
-        """A fresh network, trained."""
+    def fit(self, keys: Keys, corpus: AbstractCorpus, previous: Any, generation0: Any) -> Fit:
+        """Train a fresh network."""
         from collapse_jax.families.vae.stream import Stream
         from collapse_jax.families.vae.training import VAETraining, make_optimizer
 
@@ -180,14 +173,15 @@ class VAE(AbstractFamily):
         params, loss = sequential_on_cpu(training.run)(keys, Stream.of(corpus))
         leaves = jax.tree.leaves(params)
         is_finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
-        status = jnp.where(is_finite & jnp.isfinite(loss), OK, NON_FINITE).astype(jnp.int32)
+        status = jnp.where(is_finite & jnp.isfinite(loss), Status.OK, Status.NON_FINITE)
+        status = status.astype(jnp.int32)
         measuring = jax.random.key_data(keys.key(Purpose.METRIC))
         return Fit(VAEModel(params["encoder"], params["decoder"], loss, measuring), status)
 
     def draw(
-        self, keys: Keys, params: VAEModel, size: Size, capacity: int, first: Any
+        self, keys: Keys, params: VAEModel, size: Size, capacity: int, generation0: Any
     ) -> AbstractCorpus:
-        """Decoded images, or the decoder itself where they are drawn in training."""
+        """Return decoded images, or the decoder if images are drawn in training."""
         from collapse_jax.families.vae.stream import Stream
 
         if self.corpus == "stream":
@@ -196,10 +190,10 @@ class VAE(AbstractFamily):
         rows = sequential_on_cpu(lambda key, decoder: self._decode(key, decoder, capacity))(
             key, params.decoder
         )
-        return Samples(rows, prefix_weights(size, capacity))
+        return Rows.of_rows(rows, size)
 
     def _decode(self, key: Any, decoder: Any, number: int) -> Float[Array, "image pixel"]:
-        """Images of z ~ N(0, I), a block at a time."""
+        """Decode `number` images of z ~ N(0, I), a block at a time."""
         architecture = self._architecture
 
         def block(place: Array) -> Array:
@@ -211,12 +205,16 @@ class VAE(AbstractFamily):
         return images.reshape(-1, architecture.num_pixels)[:number]
 
     def measure(
-        self, params: VAEModel, corpus: AbstractCorpus | None, source: AbstractSource, first: Any
+        self,
+        params: VAEModel,
+        corpus: AbstractCorpus | None,
+        source: AbstractSource,
+        generation0: Any,
     ) -> dict[str, Float[Array, "..."]]:
-        """All variables but `images`."""
+        """Return all variables except `images`."""
         assert isinstance(source, Images)
         values = sequential_on_cpu(self._evaluate)(
-            params, first[0].encoder, jnp.asarray(source.test), self.classifier
+            params, generation0.params.encoder, jnp.asarray(source.test), self.classifier
         )
         return {"loss": params.loss, **values}
 
@@ -259,36 +257,53 @@ class VAE(AbstractFamily):
         return values
 
     def _samples(self, model: VAEModel) -> tuple[Any, Float[Array, "image pixel"]]:
-        """The key that a model is measured with, and the images it decodes for that."""
+        """Return the key that a model is measured with, and the images it decodes for that."""
         key = jax.random.wrap_key_data(model.measuring, impl=unrolled_threefry)
         images = self._decode(jax.random.fold_in(key, 0), model.decoder, self.num_evaluated)
         return key, images
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """`images`."""
-        return {"images": _images}
+        """Return `images`."""
+        images = Metric(
+            _images,
+            "images",
+            ("image", "row", "column"),
+            reads=("family", "params"),
+            long_name="decoded images, brightness in [0, 1]",
+        )
+        return {"images": images}
 
     @property
-    def axes(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of axes."""
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Return name, unit and axes of the default variables."""
         return {
-            "latent_histogram": ("bin",),
-            "class_shares": ("class",),
-            "images": ("image", "row", "column"),
+            "loss": Quantity("training loss of the last epoch", "nats per image"),
+            "elbo": Quantity("evidence lower bound of test images", "nats per image"),
+            "latent_mean": Quantity("mean latent under the encoder of model 0"),
+            "latent_std": Quantity("standard deviation of latents under the encoder of model 0"),
+            "latent_histogram": Quantity("share of latents by bin", dims=("bin",)),
+            "latent_mean_100": Quantity("mean latent of the first 100 images"),
+            "latent_std_100": Quantity("standard deviation of latents of the first 100 images"),
+            "pixel_variance": Quantity("variance over images, mean over pixels"),
+            "precision": Quantity("share of decoded images near a test image"),
+            "recall": Quantity("share of test images near a decoded image"),
+            "class_shares": Quantity("share of images by class", dims=("class",)),
         }
 
 
 def _histogram(latents: Array) -> Float[Array, " bin"]:
-    """Shares of values by bin."""
+    """Return the shares of values by bin."""
     values = jnp.clip(latents.ravel(), LATENT_EDGES[0], LATENT_EDGES[-1])
     counts, _ = jnp.histogram(values, jnp.asarray(LATENT_EDGES, values.dtype))
     return counts.astype(jnp.float32) / values.size
 
 
-def _images(key: Any, family: VAE, params: VAEModel, corpus: Any, source: Any, first: Any) -> Array:
-    """The first images that the model is measured by."""
-    del key, corpus, source, first
+def _images(
+    key: Any, family: VAE, params: VAEModel, corpus: Any, source: Any, generation0: Any
+) -> Array:
+    """Decode the first of the images that the model is measured with."""
+    del key, corpus, source, generation0
 
     def decode(measuring: Array, decoder: Any) -> Array:
         key = jax.random.wrap_key_data(measuring, impl=unrolled_threefry)

@@ -1,0 +1,122 @@
+"""Names, axes and units of what is recorded, and variables that users add."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+from jaxtyping import Array
+
+from collapse_jax.core.state import Needs
+from collapse_jax.utils import check
+
+ARGUMENTS = ("key", "family", "params", "corpus", "source", "generation0")
+"""What a metric may read, in the order in which its function gets them."""
+
+RESERVED = frozenset(
+    "status acceptance generation chain first_event quantile code state survival".split()
+)
+"""Names of variables and coordinates of every run."""
+
+RENAME = "pass Metric(function, name=...) with another name"
+
+_ALIASES = {"first": "generation0"}  # the argument's name in version 0.1
+
+
+class Quantity(NamedTuple):
+    """How a recorded variable is named, measured and laid out.
+
+    Attributes:
+      long_name: a phrase for tables and axes of figures.
+      unit: "1" if dimensionless.
+      dims: names of its axes after generation and chain.
+    """
+
+    long_name: str
+    unit: str = "1"
+    dims: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A variable that is recorded on request.
+
+    `function` always gets six positional arguments, (key, family, params, corpus, source,
+    generation0), each None unless `reads` names it; it handles one chain and returns an array.
+    A chain holds its corpus, or model 0 and D_0, only for metrics that read them. A plain
+    function among the metrics of `simulate` is a metric of its own name that reads everything.
+
+    Args:
+      function: computes the value, under `jax.jit`.
+      name: of the variable; None for the function's `__name__`.
+      dims: names of the value's axes, () for a scalar.
+      unit: of the value, "1" if dimensionless.
+      reads: among "key" (of this chain and generation, for random numbers), "family",
+        "params", "corpus" (D_g), "source" and "generation0" (model 0 and D_0).
+      long_name: a phrase for tables and figures; None for the name.
+
+    Raises:
+      ValueError: for a function that cannot be called or has no name, or an unknown entry
+        of `reads`.
+
+    >>> import collapse_jax as cj
+    >>> std = cj.Metric(
+    ...     lambda key, family, params, corpus, source, generation0: params.log_scale[0],
+    ...     name="log_scale",
+    ... )
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> run = cj.simulate(chain, key=0, num_chains=8, num_generations=2, metrics=[std])
+    >>> bool((run["log_scale"] == run["log_std"]).all())
+    True
+    """
+
+    function: Callable[..., Any]
+    name: str | None = None
+    dims: Sequence[str] = ()
+    unit: str = "1"
+    reads: Sequence[str] = ("params",)
+    long_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            remedy = "pass a function of (key, family, params, corpus, source, generation0)"
+            raise check.fail("Metric.function", self.function, "it must be callable", remedy)
+        name = getattr(self.function, "__name__", None) if self.name is None else self.name
+        if not isinstance(name, str) or not name:
+            allowed = "a variable needs a name, a string that is not empty"
+            raise check.fail("Metric.name", name, allowed, 'pass Metric(function, name="spread")')
+        for field in ("dims", "reads"):
+            value = getattr(self, field)
+            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+                remedy = 'pass a tuple such as ("dim",)'
+                raise check.fail(f"Metric.{field}", value, "it must be a tuple of names", remedy)
+        reads = tuple(_ALIASES.get(item, item) for item in self.reads)
+        for item in reads:
+            check.choice("Metric.reads", item, ARGUMENTS)
+        check.instance("Metric.unit", self.unit, str, "it must be a string", 'pass unit="1"')
+        values = {"name": name, "dims": tuple(self.dims), "reads": reads}
+        for field, value in (values | {"long_name": self.long_name or name}).items():
+            object.__setattr__(self, field, value)
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Return a metric as it is, and a plain function as one that reads everything."""
+        return value if isinstance(value, Metric) else cls(value, reads=ARGUMENTS)  # pyright: ignore
+
+    @property
+    def quantity(self) -> Quantity:
+        """Return name, unit and axes of the variable."""
+        return Quantity(str(self.long_name), self.unit, tuple(self.dims))
+
+    @property
+    def needs(self) -> Needs:
+        """Return what a chain must hold for it."""
+        generation0 = "generation0" in self.reads
+        return Needs("corpus" in self.reads, generation0, generation0)
+
+    def __call__(
+        self, key: Any, family: Any, params: Any, corpus: Any, source: Any, generation0: Any
+    ) -> Array:
+        """Return the value for one chain; the function gets None for what it does not read."""
+        given = (key, family, params, corpus, source, generation0)
+        pairs = zip(ARGUMENTS, given, strict=True)
+        return self.function(*(value if name in self.reads else None for name, value in pairs))

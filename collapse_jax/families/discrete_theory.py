@@ -1,0 +1,95 @@
+"""Exact expectations of discrete chains, by source and policy."""
+
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.core.family import Curve
+from collapse_jax.core.policy import FreshShare
+from collapse_jax.metrics.discrete import tail_on_host
+from collapse_jax.policies import Accumulate, Fresh
+from collapse_jax.sources import Categorical
+from collapse_jax.sources.empirical import EmpiricalLabels
+from collapse_jax.theory import ancestors, discrete
+
+Curves = dict[str, Curve]
+
+_SLOW = 200_000  # lineages times sweeps: some seconds
+_SLOW_FRESH = 10**8  # with fresh rows, lineages times states times generations: some seconds
+_MOST_LINEAGES = 5000  # with fresh rows: the square of this in memory
+
+
+def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
+    """Return expectations by variable; empty where nothing is known.
+
+    A `Categorical` truth, or data that D_0 is, without smoothing, biased sampling or verifier,
+    under Replace, Accumulate, Fresh, or Mixing with new original rows. Support and absorption
+    are left out where they would take long.
+
+    Args:
+      chain: with a `Discrete` family.
+      sizes: M_0 .. M_G in rows, [G + 1].
+    """
+    family, source, policy = chain.family, chain.source, chain.policy
+    if policy.verifier is not None or family.is_smoothed or family.is_tempered:
+        return {}
+    if type(source) not in (Categorical, EmpiricalLabels):
+        return {}
+    law = np.asarray(source.law, np.float64)
+    law = law / law.sum()
+    fresh = policy.fresh_share(len(sizes) - 1)
+    is_data = False
+    if isinstance(source, EmpiricalLabels):
+        is_data = sizes[0] == source.num_rows
+        if sizes[0] < source.num_rows or type(policy) is Fresh:
+            return {}  # subsets without replacement
+    if type(policy) is Accumulate:
+        values = discrete.accumulate_expected_heterozygosity(law, sizes)
+        curves = {"heterozygosity": Curve(values / (1 - 1 / sizes[0]) if is_data else values)}
+    elif fresh is None:
+        return {}
+    elif is_data:
+        curves = _after_data(law, sizes[1:], fresh._replace(shares=fresh.shares[1:]))
+    else:
+        curves = _diversity(law, sizes, fresh)
+    # The models' law keeps its expectation in all of these regimes.
+    curves["tail_mass"] = Curve(np.full(len(sizes), law @ tail_on_host(law)))
+    return curves
+
+
+def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:
+    """Return heterozygosity, and support and absorption if they are quickly computed."""
+    shares, allocation = fresh
+    curves = {
+        "heterozygosity": Curve(discrete.expected_heterozygosity(law, sizes, shares, allocation))
+    }
+    largest, is_fresh = int(np.max(sizes)), bool(np.any(shares > 0))
+    if allocation == "fixed" and is_fresh:
+        return curves
+    if is_fresh:
+        states = len(np.unique(law))
+        is_slow = largest > _MOST_LINEAGES or largest * states * len(sizes) > _SLOW_FRESH
+    else:
+        sweeps = 1 + len(sizes) / 128 + np.count_nonzero(np.diff(sizes))
+        is_slow = largest * sweeps > _SLOW
+    if not is_slow:
+        curves["support_size"] = Curve(ancestors.expected_support_size(law, sizes, shares))
+        curves["is_absorbed"] = Curve(ancestors.absorption_probability(law, sizes, shares))
+    return curves
+
+
+def _after_data(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:
+    """Return expectations if D_0 is the data: D_1 is the first draw, model 0 is the truth."""
+    states = np.count_nonzero(law)
+    truth = {
+        "heterozygosity": float(law @ (1 - law)),
+        "support_size": float(states),
+        "is_absorbed": float(states == 1),
+    }
+    if len(sizes) == 0:
+        return {name: Curve(np.array([value])) for name, value in truth.items()}
+    later = _diversity(law, sizes, fresh)
+    return {
+        name: Curve(np.concatenate([[truth[name]], curve.values]), curve.dims)
+        for name, curve in later.items()
+    }

@@ -1,0 +1,70 @@
+"""Exact expectations of Gaussian chains, by source and policy."""
+
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.core.family import Curve
+from collapse_jax.policies import Accumulate, Replace
+from collapse_jax.sources import Normal
+from collapse_jax.theory import gaussian, gaussian_accumulation
+
+Curves = dict[str, Curve]
+
+
+def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
+    """Return expectations by variable; empty where nothing is known.
+
+    A `Normal` truth, no verifier, and Replace, Accumulate, Fresh, or Mixing with new original
+    rows.
+
+    Args:
+      chain: with a `Gaussian` family.
+      sizes: M_0 .. M_G in rows, [G + 1].
+    """
+    family, source, policy = chain.family, chain.source, chain.policy
+    if policy.verifier is not None or type(source) is not Normal:
+        return {}
+    estimator, bias = family.estimator, float(family.sampling_bias)
+    fresh = policy.fresh_share(len(sizes) - 1)
+    if type(policy) is Accumulate and bias == 1:
+        variance = gaussian_accumulation.accumulate_expected_variance(sizes, estimator)
+        error = gaussian_accumulation.accumulate_mean_squared_error(sizes, estimator)
+    elif fresh is not None:
+        variance, error = gaussian_accumulation.fresh_share_moments(
+            sizes, fresh.shares, estimator, fresh.allocation, bias
+        )
+    else:
+        return {}
+    covariance = np.asarray(source.covariance, np.float64).reshape(family.dim, family.dim)
+    ones = np.ones((len(sizes), 1))
+    curves: Curves = {
+        "mean": Curve(ones * np.asarray(source.mean), ("dim",)),
+        "mean_variance": Curve(error[:, None] * np.diagonal(covariance), ("dim",)),
+    }
+    if family.dim == 1:
+        curves["variance"] = Curve(variance * covariance[0, 0])
+    else:
+        curves["trace_covariance"] = Curve(variance * np.trace(covariance))
+    if type(policy) is Replace and np.all(np.linalg.eigvalsh(covariance) > 0):
+        curves |= _logarithms(sizes, estimator, covariance, bias)
+    return curves
+
+
+def _logarithms(sizes: np.ndarray, estimator: str, covariance: np.ndarray, bias: float) -> Curves:
+    """Return expectations of log spreads, and of the distance in one dimension."""
+    dim = len(covariance)
+    _, start = np.linalg.slogdet(covariance)
+    mean = start + gaussian.expected_log_determinant(sizes, estimator, dim, bias)
+    if dim > 1:
+        curves: Curves = {"log_det_covariance": Curve(mean)}
+        if np.min(sizes) > dim:
+            spread = gaussian.variance_of_log_determinant(sizes, dim)
+            curves["log_det_covariance_variance"] = Curve(spread)
+        return curves
+    distance = gaussian.expected_wasserstein2_squared(sizes, estimator, bias)
+    return {
+        "log_std": Curve(mean / 2),
+        "log_std_variance": Curve(gaussian.variance_of_log_variance(sizes) / 4),
+        "wasserstein2_squared": Curve(distance * covariance[0, 0]),
+    }
