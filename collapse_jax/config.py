@@ -1,4 +1,4 @@
-"""Frozen configuration objects that are also pytrees.
+"""Define frozen configuration objects that are also pytrees.
 
 A config is validated once, when a user constructs it. Fields marked `static` are
 part of a compiled program; the others are its numeric inputs, so that equal
@@ -6,21 +6,30 @@ configs share a compilation and configs that differ only in numbers do too.
 """
 
 import dataclasses
+import functools
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
 
 _Class = TypeVar("_Class", bound=type)
+_FORMER = {"keep": "verifier", "held_out": "test", "held_out_labels": "test_labels"}
 
 
 def static(**kwargs: Any) -> Any:
-    """A dataclass field that is fixed when a program is compiled."""
+    """Declare a dataclass field that is fixed when a program is compiled.
+
+    Args:
+      kwargs: arguments of `dataclasses.field`, without `metadata`.
+
+    Returns:
+      The field, not a pytree leaf.
+    """
     return dataclasses.field(metadata={"static": True}, **kwargs)
 
 
 def _fingerprint(value: Any) -> Any:
-    """Something hashable that is equal exactly when the values are."""
+    """Return a hashable value that is equal exactly when two values are."""
     if isinstance(value, (np.ndarray, jax.Array)):
         array = np.asarray(value)
         return array.shape, array.dtype.str, array.tobytes()
@@ -44,10 +53,17 @@ def _hash(self: Any) -> int:
 def config(cls: _Class) -> _Class:
     """Make `cls` a frozen dataclass, compared by value, whose numbers are pytree leaves.
 
-    Rebuilding one from leaves inside jax skips `__post_init__`: the leaves may then
-    be tracers, and were checked when the config was made.
+    When jax rebuilds a config from leaves, `__post_init__` is skipped: the leaves may
+    then be tracers, and were checked when the config was made.
+
+    Args:
+      cls: a class with annotated fields; those marked `static` are not leaves.
+
+    Returns:
+      The class, registered with `jax.tree_util`.
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    _name_successors(cls)
     fields = dataclasses.fields(cls)
     fixed = tuple(field.name for field in fields if field.metadata.get("static"))
     leaves = tuple(field.name for field in fields if field.name not in fixed)
@@ -74,8 +90,34 @@ def config(cls: _Class) -> _Class:
     return cls
 
 
+def _name_successors(cls: Any) -> None:
+    """Let the constructor of a config name the successor of an argument of version 0.1."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    former = {old: new for old, new in _FORMER.items() if new in names and old not in names}
+    if not former:
+        return
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def checked(self: Any, *arguments: Any, **settings: Any) -> None:
+        for old in former.keys() & settings.keys():
+            new = former[old]
+            raise TypeError(f"{cls.__name__}({old}=...) is now {cls.__name__}({new}=...)")
+        init(self, *arguments, **settings)
+
+    type.__setattr__(cls, "__init__", checked)
+
+
 def replace_fields(config: Any, **changes: Any) -> Any:
-    """A copy of a checked config with fields changed and not checked again."""
+    """Return a copy of a checked config with some fields changed and not checked again.
+
+    Args:
+      config: an instance of a class made by `config`.
+      changes: new values by name of the field.
+
+    Returns:
+      A config of the same class.
+    """
     copy = object.__new__(type(config))
     for field in dataclasses.fields(config):
         object.__setattr__(copy, field.name, changes.get(field.name, getattr(config, field.name)))

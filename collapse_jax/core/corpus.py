@@ -180,7 +180,9 @@ class Samples(AbstractCorpus):
     rows: Array
     weights: Float[Array, " slot"] | None
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        if cls is not Samples:
+            return super().__new__(cls)
         allowed = "it is abstract since version 0.2"
         remedy = "make Labels(labels, weights) or Rows.of_rows(rows, size)"
         raise check.fail("Samples", check.Shown("Samples(...)"), allowed, remedy)

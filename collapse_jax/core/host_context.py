@@ -1,4 +1,4 @@
-"""What a family that works on the host has at hand: devices, and a place for unfinished work."""
+"""Give a family on the host its devices and checkpoints of its unfinished work."""
 
 import threading
 import time
@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 Arrays = Sequence[np.ndarray]
-_SHARE = 20  # keeping work takes at most one part in so many of the time
+_SHARE = 20  # writing checkpoints takes at most 1/20 of the time
 
 
 class Stopped(Exception):  # noqa: N818  an answer to a request, no error
-    """Raised where work ends because that was asked for; what there is of it is kept."""
+    """The end of work on request; the unfinished part has been checkpointed."""
 
 
 class HostContext:
-    """Of one chain, in memory: work that is not finished is lost with the process.
+    """The context of one chain in memory: unfinished work is lost with the process.
 
     Attributes:
-      devices: that share the work, None for the default one.
-      stopping: set by whoever wants the work to end at the next chance.
+      devices: devices that share the work; None for the default device.
+      stopping: an event, set to end the work at the next checkpoint.
     """
 
     def __init__(
@@ -30,20 +30,28 @@ class HostContext:
         self.stopping = threading.Event() if stopping is None else stopping
 
     def restore(self, generation: int, name: str) -> Arrays | None:
-        """The unfinished work of that name in a generation; work of others is dropped."""
+        """Return the unfinished work of a generation; work of another one is discarded.
+
+        Args:
+          generation: the generation that is worked on.
+          name: name of the work.
+
+        Returns:
+          The arrays of the last checkpoint, or None if there is none.
+        """
         del generation, name
         return None
 
     def checkpoint(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
-        """A chance to keep unfinished work, taken if it is time, and to stop.
+        """Write unfinished work if a checkpoint is due, and stop if that was requested.
 
         Args:
-          generation: that the work is for.
-          name: of the work; what was kept under it is replaced.
-          arrays: makes what `restore` is to return.
+          generation: the generation that is worked on.
+          name: name of the work; its last checkpoint is replaced.
+          arrays: makes the arrays that `restore` is to return.
 
         Raises:
-          Stopped: if that was asked for.
+          Stopped: if the run is to end.
         """
         del generation, name, arrays
         if self.stopping.is_set():
@@ -51,13 +59,13 @@ class HostContext:
 
 
 class DurableHostContext(HostContext):
-    """A workplace whose unfinished work outlives the process.
+    """The context of one chain whose unfinished work outlives the process.
 
-    At most `seconds` of work are lost, or twenty times the time it takes to keep it.
+    A crash loses at most `seconds` of work, or twenty times the duration of a checkpoint.
 
     Args:
-      shelf: where it is kept.
-      seconds: the longest time between two states.
+      shelf: an `UnfinishedWork`, which holds the checkpoints on disk.
+      seconds: the longest time between two checkpoints.
       devices: see `HostContext`.
       stopping: see `HostContext`.
     """
@@ -72,19 +80,36 @@ class DurableHostContext(HostContext):
         super().__init__(devices, stopping)
         self._shelf = shelf
         self._seconds = self._wait = seconds
-        self._kept = time.monotonic()
+        self._written = time.monotonic()
 
     def restore(self, generation: int, name: str) -> Arrays | None:
-        """Read the last checkpoint, if it is of this generation and undamaged."""
-        self._kept = time.monotonic()
+        """Read the last checkpoint, if it is of this generation and undamaged.
+
+        Args:
+          generation: the generation that is worked on.
+          name: name of the work.
+
+        Returns:
+          The arrays of the checkpoint, or None if there is none.
+        """
+        self._written = time.monotonic()
         return self._shelf.load(generation, name)
 
     def checkpoint(self, generation: int, name: str, arrays: Callable[[], Arrays]) -> None:
-        """Write the work if the last checkpoint is old or the run is to stop; see `HostContext`."""
+        """Write the work if the last checkpoint is old or the run is to stop.
+
+        Args:
+          generation: the generation that is worked on.
+          name: name of the work; its last checkpoint is replaced.
+          arrays: makes the arrays that `restore` is to return.
+
+        Raises:
+          Stopped: if the run is to end.
+        """
         is_last, began = self.stopping.is_set(), time.monotonic()
-        if is_last or began - self._kept >= self._wait:
+        if is_last or began - self._written >= self._wait:
             self._shelf.save(generation, name, arrays())
-            self._kept = time.monotonic()
-            self._wait = max(self._seconds, _SHARE * (self._kept - began))
+            self._written = time.monotonic()
+            self._wait = max(self._seconds, _SHARE * (self._written - began))
         if is_last:
             raise Stopped

@@ -1,9 +1,9 @@
-"""Runs of many chains: from a checked call of `simulate` to its records.
+"""Run many chains: from a checked call of `simulate` to its records.
 
 simulate, sweep     the calls
-run_spec, devices   everything decided before anything is compiled
+run_spec, devices   all choices that precede compilation
 program             the compiled loop over generations; host_program is its plain twin
-recorder            takes what is measured, in memory; disk_recorder and multiprocess elsewhere
+recorder            takes records into memory; disk_recorder onto disk; multiprocess across hosts
 metadata            names, coordinates and provenance of records; expected has their theory
-run_directory       what a run directory holds, and whether it is the run that is asked for
+run_directory       makes a run directory, and checks that it holds the requested run
 """

@@ -1,7 +1,7 @@
-"""Record a run in a run directory that any crash leaves in order; one thread writes it.
+"""Record a run in a run directory that stays readable after any crash; one thread writes.
 
-Every batch of chains writes its records in files of a fixed number of generations, and from
-time to time the chains themselves with the records that fill no file yet.
+Every batch of chains writes its records in files of a fixed number of generations. From time
+to time it writes a checkpoint: the chains, and the records that fill no file yet.
 """
 
 import contextlib
@@ -62,7 +62,11 @@ class DiskBatch:
         self._unfinished = UnfinishedWork(run.writer.path / WORK / f"{number:06d}")
 
     def leaves(self) -> tuple[np.ndarray, ...] | None:
-        """Read the chains from disk; files of records beyond them are discarded."""
+        """Read the chains from disk, and discard files of later records.
+
+        Returns:
+          The arrays of a carry, [chain, ...]; None before generation 0.
+        """
         if self._state is None:
             return None
         spec, path = self._run.spec, self._run.writer.path / self._state
@@ -83,13 +87,26 @@ class DiskBatch:
         return state.leaves
 
     def host_context(self, stopping: threading.Event) -> HostContext:
-        """Return a context whose unfinished work lies in the run directory."""
+        """Return a context whose unfinished work lies in the run directory.
+
+        Args:
+          stopping: see `HostContext`.
+        """
         return DurableHostContext(
             self._unfinished, self._run.seconds, self._run.spec.shared_devices, stopping
         )
 
     def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
-        """Take the records of a call, write the files they fill, and from time to time a state."""
+        """Take the records of a call, and write full files and due checkpoints.
+
+        Args:
+          call: the call that was made.
+          records: its buffers, with `call.times` records.
+          carry: the chains after the call.
+
+        Returns:
+          A future that ends when the buffers may be reused; None for now.
+        """
         spec, busy = self._run.spec, None
         if call.is_recorded:
             self._pieces.append(to_host(records, call.times, self.chains, spec.reduce))
@@ -104,12 +121,21 @@ class DiskBatch:
         return busy
 
     def stop(self, generation: int, carry: Carry) -> None:
-        """Write what is needed to resume from a generation that is not the last."""
+        """Write a checkpoint of a generation that is not the last.
+
+        Args:
+          generation: the generation of the chains; before generation 0 nothing is written.
+          carry: the chains.
+        """
         if generation >= 0:
             self._checkpoint(self._state_at(generation, carry))
 
     def end(self, carry: Carry) -> None:
-        """Write the last records and the final states."""
+        """Write the last records and the final states.
+
+        Args:
+          carry: the chains after the last generation.
+        """
         spec = self._run.spec
         state = self._state_at(spec.num_generations, carry)
         contents: Contents = {}
@@ -130,12 +156,12 @@ class DiskBatch:
     def _checkpoint(
         self, state: RunState, contents: Contents | None = None, beyond: Iterable[str] = ()
     ) -> None:
-        """Write the chains and the pieces, in place of the last such file and of files beyond.
+        """Write the chains and the pieces, and remove the last checkpoint.
 
         Args:
           state: the chains.
-          contents: files of records to be written with it.
-          beyond: files of records that are discarded.
+          contents: files of records to be written with the checkpoint.
+          beyond: files of later records, which are discarded.
         """
         self._pieces = [join(self._pieces)] if self._pieces else []
         pattern = StateFile.pattern(self._number, state.generation)
@@ -151,7 +177,7 @@ class DiskBatch:
         self._written = time.monotonic()
 
     def _write_records(self) -> Future:
-        """Write the pieces, which fill a file of each variable."""
+        """Write the pieces, which fill one file per variable."""
         writer, pieces, index = self._run.writer, self._pieces, self._begin // self._length
         self._pieces = []
         self._begin += self._length
@@ -162,7 +188,7 @@ class DiskBatch:
         return self._run.submit(write)
 
     def _record_files(self, pieces: Sequence[HostRecords], index: int) -> dict[str, Content]:
-        """Return records as a file of each variable, number `index` along generations."""
+        """Return records as one file per variable, number `index` along generations."""
         spec, contents = self._run.spec, {}
         for name in pieces[0]["raw"] if pieces else ():
             parts = [piece["raw"][name] for piece in pieces]
@@ -181,7 +207,7 @@ class DiskBatch:
         return found
 
 
-_WAITING = 4  # writes that may wait for the disk: more would only fill the memory
+_WAITING = 4  # queued writes: more would only fill the memory
 
 
 class Interrupted(KeyboardInterrupt):
@@ -207,10 +233,13 @@ class DiskRecorder:
     @classmethod
     @contextlib.contextmanager
     def open(cls, spec: RunSpec) -> Iterator[Self]:
-        """Open the run directory of a spec, made, continued or extended.
+        """Make, resume or extend the run directory of a spec.
+
+        Args:
+          spec: the run, with a store.
 
         Raises:
-          ValueError: if it is another run's, or damaged, or another process writes it.
+          StoreError: if the directory is another run's, damaged, or in use by another process.
           Interrupted: for an interrupt, after all pending writes.
         """
         assert spec.store is not None
@@ -245,8 +274,11 @@ class DiskRecorder:
     def submit(self, task: Callable[[], Any]) -> Future:
         """Queue a task for the writing thread.
 
+        Args:
+          task: a function without arguments.
+
         Returns:
-          A future that ends with the task, whether it succeeds or fails.
+          A future that ends with the task, whether the task succeeds or fails.
 
         Raises:
           StoreError: if an earlier task failed.
@@ -267,7 +299,7 @@ class DiskRecorder:
             self._slots.release()
 
     def close(self) -> None:
-        """Wait for the disk.
+        """Wait until all writes are done.
 
         Raises:
           StoreError: if a write failed.
@@ -277,7 +309,15 @@ class DiskRecorder:
             raise self._error
 
     def records(self, compile_seconds: float, run_seconds: float) -> Records:
-        """Return the contents of the run directory, after the last batch."""
+        """Return the contents of the run directory, after the last batch.
+
+        Args:
+          compile_seconds: duration of compilation, for the provenance.
+          run_seconds: duration of the rest, for the provenance.
+
+        Raises:
+          StoreError: if a write failed.
+        """
         self.close()
         path = self.writer.path
         with exclusive(path):
@@ -296,15 +336,15 @@ class DiskRecorder:
         if records.missing:
             ranges = ", ".join(f"{first} to {last}" for first, last in records.missing)
             warnings.warn(
-                f"{path} lacks chains {ranges}, which other processes make; the same call by "
-                "one process makes the remainder",
+                f"{path} lacks chains {ranges}, which other processes make; to make them here, "
+                "repeat the call without Store.process",
                 RuntimeWarning,
                 stacklevel=4,
             )
         return records
 
     def _finish(self, seconds: dict[str, Any]) -> None:
-        """Merge the statistics of batches, write theory, and mark the run as complete."""
+        """Merge the statistics of batches, write the theory, and mark the run as complete."""
         spec, path = self.spec, self.writer.path
         variables: Table = {}
         if spec.reduce is not None:

@@ -1,4 +1,4 @@
-"""The theory of a run: exact expectations of its variables in the recorded generations."""
+"""Compute the theory of a run: exact expectations of its variables by generation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +15,15 @@ _UNKNOWN = Quantity("")
 def expected_curves(
     chain: Chain, quantities: Mapping[str, Quantity], generations: np.ndarray
 ) -> Any:
-    """Return what `Records.theory` shows, a dataset of expectations by name of variable.
+    """Return the dataset of `Records.theory`: expectations by name of the variable.
 
     Args:
-      chain: whose family knows them, see `AbstractFamily.theory`.
-      quantities: name, unit and axes of the variables.
-      generations: the recorded ones, [record].
+      chain: the process; its family knows the theory, see `AbstractFamily.theory`.
+      quantities: long name, unit and axes by variable.
+      generations: the recorded generations, [record].
+
+    Returns:
+      An `xarray.Dataset` with the dim "generation"; empty if no expectation is known.
     """
     curves = chain.family.theory(chain, chain.policy.sizes(int(generations[-1])))
     variables = {

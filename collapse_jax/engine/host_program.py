@@ -1,7 +1,7 @@
-"""The plain loop over generations, for families that work on the host, one chain at a time.
+"""Advance chains of families on the host in a plain loop over generations, one at a time.
 
-It is called like the compiled loop of `program`; fit and draw of such families are loops over
-compiled programs of their own.
+The loop is called like the compiled loop of `program`; fit and draw of such families are loops
+over compiled programs of their own.
 """
 
 from typing import Any
@@ -23,8 +23,8 @@ def with_context(chain: Chain, context: HostContext) -> Chain:
     """Return the chain with its family at work in a context.
 
     Args:
-      chain: of a family on the host.
-      context: devices, and files for unfinished work.
+      chain: a chain whose family works on the host.
+      context: devices, and checkpoints of unfinished work.
     """
     return replace_fields(chain, family=chain.family.with_host_context(context))
 
@@ -40,10 +40,24 @@ def advance(
     every: Any,
     count: Any,
 ) -> tuple[Carry, dict]:
-    """Advance a batch of one chain as `program.advance` does, with new memory for records.
+    """Advance a batch of one chain as `program.advance` does, with new buffers for records.
+
+    Args:
+      program: the settings of the run.
+      chain: the process, with its context.
+      key: two words of the run's key.
+      batch: one chain.
+      carry: the chain after generation `start`; ignored for start = -1.
+      records: buffers, of which only the shapes are used.
+      start: the generation reached; -1 before generation 0.
+      every: generations from one record to the next.
+      count: number of records.
+
+    Returns:
+      The new carry, and records of which the first `count` are set.
 
     Raises:
-      Stopped: if the work was to end; unfinished work is written to the chain's context.
+      Stopped: if the work was to end; the context has checkpointed unfinished work.
     """
     keys = chain_key(jax.random.wrap_key_data(key, impl=unrolled_threefry), batch.ids[0])
     records = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), records)
@@ -67,4 +81,5 @@ def advance(
 
 
 def _noted(chain: Chain, state: Any, first_event: int, generation: int) -> int:
+    """Return the generation of the first event so far, -1 if there is none."""
     return generation if first_event < 0 and chain.event(state) else first_event

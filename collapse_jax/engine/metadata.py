@@ -1,4 +1,4 @@
-"""Names, axes, units and coordinates of what a run records, and its provenance."""
+"""Collect names, axes, units and coordinates of the records of a run, and its provenance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,9 +22,12 @@ _EVENT = {"long_name": "generation of absorption or of status > 0, -1 if none", 
 
 
 def quantities_of(spec: RunSpec) -> dict[str, Quantity]:
-    """Return name, unit and axes of everything that the family may record in a run.
+    """Return long name, unit and axes of all variables that a run may record, by name.
 
     Axes of recorded arrays without names are called NAME_axis_0, NAME_axis_1, ...
+
+    Args:
+      spec: the run.
     """
     known = _ENGINE | dict(spec.chain.family.quantities)
     known |= {str(metric.name): metric.quantity for metric in spec.program.metrics}
@@ -37,16 +40,23 @@ def quantities_of(spec: RunSpec) -> dict[str, Quantity]:
 
 
 def attributes_of(quantity: Quantity) -> dict[str, str]:
-    """Return unit and long name as attributes of an array."""
+    """Return unit and long name as attributes of an array.
+
+    Args:
+      quantity: a recorded variable.
+    """
     return {"long_name": quantity.long_name, "units": quantity.unit}
 
 
 def chain_table(spec: RunSpec, arrays: Mapping[str, np.ndarray]) -> Table:
-    """Return variables of every chain.
+    """Return the variables of single chains as a table.
 
     Args:
-      spec: of the run.
+      spec: the run.
       arrays: values by name, [generation, chain, ...].
+
+    Returns:
+      Dims, values and attributes by name.
     """
     known = quantities_of(spec)
     return {
@@ -61,13 +71,16 @@ def reduced_table(
     first_event: np.ndarray,
     generations: np.ndarray,
 ) -> Table:
-    """Return statistics over the chains of all batches.
+    """Return statistics over the chains of all batches as a table.
 
     Args:
-      spec: of the run.
-      batches: what each recorded, in the order of their chains.
-      first_event: of every chain, [chain].
-      generations: the recorded ones, [record].
+      spec: the run, with a reduction.
+      batches: records of each batch, in the order of their chains.
+      first_event: generation of the first event of every chain, -1 if none, [chain].
+      generations: the recorded generations, [record].
+
+    Returns:
+      Dims, values and attributes by name.
     """
     assert spec.reduce is not None
     known, table = quantities_of(spec), {}
@@ -97,11 +110,14 @@ _STATISTICS = {
 
 
 def coordinates_of(spec: RunSpec, variables: Table) -> Table:
-    """Return the coordinates of a run except `first_event`.
+    """Return the coordinates of a run except `first_event` as a table.
 
     Args:
-      spec: of the run.
-      variables: that have the dims.
+      spec: the run.
+      variables: its variables; coordinates are those of their dims.
+
+    Returns:
+      Dims, values and attributes by name.
     """
     table: dict[str, Any] = {}
 
@@ -127,7 +143,7 @@ def coordinates_of(spec: RunSpec, variables: Table) -> Table:
 
 
 def event_coordinate(first_event: np.ndarray) -> Table:
-    """Return the coordinate `first_event` of a run.
+    """Return the coordinate `first_event` of a run as a table.
 
     Args:
       first_event: generation of the first event of every chain, -1 if none, [chain].
@@ -136,7 +152,11 @@ def event_coordinate(first_event: np.ndarray) -> Table:
 
 
 def config_of(spec: RunSpec) -> dict[str, Any]:
-    """Return what decides every number of a run except its key and the machine."""
+    """Return all settings that decide the numbers of a run, except key and machine.
+
+    Args:
+      spec: the run.
+    """
     return {
         "chain": describe(spec.chain),
         "num_chains": spec.num_chains,
@@ -149,7 +169,11 @@ def config_of(spec: RunSpec) -> dict[str, Any]:
 
 
 def provenance_of(spec: RunSpec) -> dict[str, Any]:
-    """Return where a run comes from: key, dtype, devices, versions."""
+    """Return the provenance of a run: key, dtype, devices, versions.
+
+    Args:
+      spec: the run.
+    """
     workers = dict.fromkeys(spec.shared_devices or spec.workers)
     devices = [jax.local_devices()[0] if device is None else device for device in workers]
     return provenance(spec.key, str(jnp.result_type(float)), devices)

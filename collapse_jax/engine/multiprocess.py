@@ -1,7 +1,7 @@
-"""Processes that work at the same chains: all of them take the same steps at the same time.
+"""Let several processes work at the same chains, with the same steps at the same time.
 
-The first process has the run directory. What only it can know, the others are shared; that
-somebody wants the run to end, all learn at the same step.
+Only the first process uses the run directory, and broadcasts its contents to the others. A
+request to stop reaches all processes at the same step.
 """
 
 import contextlib
@@ -31,10 +31,13 @@ def is_first() -> bool:
 
 
 def from_first(arrays: Arrays | None) -> list[np.ndarray] | None:
-    """Return in every process the arrays of the first one, bit by bit.
+    """Return in every process the arrays of the first process, bit by bit.
 
     Args:
-      arrays: in the first process, or None if there are none there; ignored in others.
+      arrays: arrays or None in the first process; ignored in the others.
+
+    Returns:
+      Equal arrays in all processes, or None in all.
     """
     from jax.experimental.multihost_utils import broadcast_one_to_all
 
@@ -55,9 +58,9 @@ def from_first(arrays: Arrays | None) -> list[np.ndarray] | None:
 
 
 class StopSignal(threading.Event):
-    """A request to stop that reaches every process as soon as one has it.
+    """A request to stop that reaches every process as soon as one process has it.
 
-    All processes must ask for it equally often until it is there.
+    All processes must call `is_set` equally often until the first True.
     """
 
     def __init__(self) -> None:
@@ -66,7 +69,7 @@ class StopSignal(threading.Event):
 
     @contextlib.contextmanager
     def takes_signals(self) -> Iterator[None]:
-        """Turn Ctrl-C and SIGTERM into such a request: alone they would leave others waiting."""
+        """Turn Ctrl-C and SIGTERM into a request to stop, so that no process waits forever."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -88,7 +91,7 @@ class StopSignal(threading.Event):
 
 
 class _SharedHostContext(HostContext):
-    """The first process finds and keeps unfinished work, the others are shared what it found."""
+    """A context of all processes, whose checkpoints only the first process reads and writes."""
 
     def __init__(self, inner: HostContext) -> None:
         super().__init__(inner.devices, inner.stopping)
@@ -102,7 +105,7 @@ class _SharedHostContext(HostContext):
 
 
 class _SharedBatch:
-    """A `BatchRecorder` that passes records to its inner one, which only the first process has."""
+    """A `BatchRecorder` that passes records to an inner recorder in the first process only."""
 
     def __init__(
         self, spec: RunSpec, chains: slice, generation: int, own: BatchRecorder | None
@@ -134,7 +137,7 @@ class _SharedBatch:
 
 
 class SharedRecorder:
-    """A `Recorder` of several processes, of which the first one has an inner recorder."""
+    """A `Recorder` of several processes; the first process has an inner recorder, which writes."""
 
     def __init__(self, spec: RunSpec, own: Recorder | None, stopping: StopSignal) -> None:
         self.stopping = stopping
@@ -149,7 +152,7 @@ class SharedRecorder:
         """Open the inner recorder in the first process.
 
         Args:
-          spec: of the run.
+          spec: the run.
           open_inner: opens the recorder that writes, such as `DiskRecorder.open`.
 
         Raises:
@@ -182,7 +185,12 @@ class SharedRecorder:
         ]
 
     def records(self, compile_seconds: float, run_seconds: float) -> Records:
-        """Return the contents of the run directory, which all processes see."""
+        """Return the contents of the run directory, which all processes see.
+
+        Args:
+          compile_seconds: duration of compilation, for the provenance.
+          run_seconds: duration of the rest, for the provenance.
+        """
         assert self._spec.store is not None
         found = None if self._own is None else self._own.records(compile_seconds, run_seconds)
         from_first(None)  # wait until the directory is complete

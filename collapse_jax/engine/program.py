@@ -1,11 +1,11 @@
-"""The compiled programs of a run: many chains, started and advanced together.
+"""Compile the loop over generations that starts and advances many chains together.
 
 The scan over generations is outside the vmap over chains, so that a generation is one
-scalar. How many generations a call takes and how often it records are inputs of the
+scalar. The number of generations of a call and the stride of records are inputs of the
 program, not part of it: one compilation serves every chunk, the first call and the
-last, and a run that continues another.
+last, and a run that resumes another.
 
-Chains never talk, so several devices each run this same program on batches of their
+Chains are independent, so several devices each run this same program on batches of their
 own. A program sharded over devices would be compiled differently, and round differently.
 """
 
@@ -33,9 +33,9 @@ class Program(NamedTuple):
 
     Attributes:
       metrics: variables beyond the default ones.
-      retained: what a state holds.
+      retained: the parts of a chain that its state holds.
       horizon: last generation, where capacities depend on it, else 0.
-      length: records a call can return.
+      length: the most records of a call.
       reduced: whether records are statistics of blocks of chains.
       raw: whether one value per chain is returned.
       group: chains computed together, None for the whole batch; groups that only pad the
@@ -61,19 +61,19 @@ class Carry(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Ids of chains, and which of them count; the others pad the batch."""
+    """The ids of chains; those that are not valid pad the batch."""
 
     ids: Any  # uint32 [chain]
     valid: Any  # bool [chain]
 
 
 class AbstractShapes(NamedTuple):
-    """Shapes of the arrays of one chain, each with an axis of one chain first.
+    """The shapes of the arrays of one chain, each with a leading axis of one chain.
 
     Attributes:
-      carry: between two calls.
+      carry: the chain between two calls.
       record: its variables of a generation, by name.
-      nbytes: of the chain at work, with its corpus.
+      nbytes: memory of the chain at work, with its corpus, in bytes.
     """
 
     carry: Carry
@@ -82,10 +82,10 @@ class AbstractShapes(NamedTuple):
 
 
 def abstract_shapes(program: Program, chain: Chain, key: Any) -> AbstractShapes:
-    """Return the shapes of a chain; compiles nothing.
+    """Return the shapes of a chain, without compiling anything.
 
     Args:
-      program: what will be compiled.
+      program: the settings of the run.
       chain: the process.
       key: two words of the run's key.
     """
@@ -99,7 +99,7 @@ def abstract_shapes(program: Program, chain: Chain, key: Any) -> AbstractShapes:
 def _one_chain(
     program: Program, chain: Chain, key: UInt32[Array, "2"]
 ) -> tuple[Carry, dict[str, Array], Carry]:
-    """Return a chain after generation 0, its record, and the chain with everything."""
+    """Return a chain after generation 0, its record, and the chain with all its parts."""
     keys = chain_key(jax.random.wrap_key_data(key, impl=unrolled_threefry), jnp.uint32(0))
     whole = chain.init(keys, program.horizon)
     state, event = program.retained.of(whole), jnp.int32(-1)
@@ -111,9 +111,12 @@ def record_like(program: Program, record: dict[str, Any], width: int) -> dict[st
     """Return the shapes of the record of a batch, from those of one chain.
 
     Args:
-      program: what is called.
+      program: the settings of the call.
       record: shapes of one chain, by variable.
       width: chains of the batch.
+
+    Returns:
+      Shapes of "raw" values, of "blocks" of statistics, or of both.
     """
     each = jax.tree.map(lambda leaf: leaf.update(shape=(width, *leaf.shape[1:])), record)
     found: dict[str, Any] = {"raw": each} if program.raw else {}
@@ -127,13 +130,16 @@ def record_like(program: Program, record: dict[str, Any], width: int) -> dict[st
 def empty_buffers(
     program: Program, carry: Carry, record: dict[str, Any], width: int
 ) -> tuple[Carry, dict]:
-    """Return zeros on the host: a carry, and the records of a call, [program.length, ...].
+    """Return buffers of zeros on the host.
 
     Args:
-      program: what is called.
+      program: the settings of the call.
       carry: shapes of one chain, see `abstract_shapes`.
-      record: likewise.
+      record: shapes of the variables of one chain, see `abstract_shapes`.
       width: chains of the batch.
+
+    Returns:
+      A carry, [width, ...], and the records of a call, [program.length, ...].
     """
     records = record_like(program, record, width)
     return (
@@ -152,7 +158,7 @@ def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
 
 
 def _each_chain(program: Program, batch: Batch, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Map a function over chains, group after group; groups that only pad give zeros."""
+    """Map a function over chains, group by group; groups that only pad give zeros."""
     vectorized, group = jax.vmap(function), program.group
     if group is None or group == len(batch.ids):
         return vectorized
@@ -201,7 +207,17 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
 
 @functools.partial(jax.jit, static_argnums=0)
 def initial(program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batch) -> Carry:
-    """Make generation 0 of a batch."""
+    """Make generation 0 of a batch.
+
+    Args:
+      program: the fixed settings.
+      chain: the process.
+      key: two words of the run's key.
+      batch: the chains.
+
+    Returns:
+      The chains after generation 0.
+    """
     begin = _each_chain(
         program, batch, lambda key: chain.init(key, program.horizon, program.retained)
     )
@@ -222,7 +238,7 @@ def advance(
     every: Int[Array, ""],
     count: Int[Array, ""],
 ) -> tuple[Carry, dict]:
-    """Advance a batch by `count` times `every` generations from `start` on.
+    """Advance a batch from generation `start` by `count` times `every` generations.
 
     Args:
       program: the fixed settings.
@@ -231,7 +247,7 @@ def advance(
       batch: the chains.
       carry: the chains after generation `start`, ignored for -1; its memory is reused.
       records: buffers for records, overwritten and reused.
-      start: the generation reached; -1 to make generation 0 first.
+      start: the generation reached; -1 before generation 0, which is then made.
       every: generations from one record to the next.
       count: number of records, at most `program.length`.
 

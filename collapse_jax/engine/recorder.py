@@ -1,7 +1,7 @@
-"""Take the records of a run: into memory here, into a run directory in `disk_recorder`.
+"""Take the records of a run into memory; `disk_recorder` takes them into a run directory.
 
-A recorder has the batches that are to be run; each batch says where to start, and takes the
-records and the state after every call.
+A recorder lists the batches that are to be run; each batch has a generation to start from,
+and takes the records and the state after every call.
 """
 
 import functools
@@ -32,55 +32,91 @@ from collapse_jax.results.run_state import RunState
 
 
 class BatchRecorder(Protocol):
-    """Takes what one batch records."""
+    """The recorder of one batch.
 
-    chains: slice  # among all chains of the run
-    generation: int  # where it starts, -1 before generation 0
+    Attributes:
+      chains: indices of the batch among all chains of the run.
+      generation: the generation that the batch starts from, -1 before generation 0.
+    """
+
+    chains: slice
+    generation: int
 
     def leaves(self) -> tuple[np.ndarray, ...] | None:
-        """Return its chains at that generation, None before generation 0."""
+        """Return the chains to start from.
+
+        Returns:
+          The arrays of a carry, [chain, ...]; None before generation 0.
+        """
         ...
 
     def host_context(self, stopping: threading.Event) -> HostContext:
-        """Return the context in which a family on the host works at the batch."""
+        """Return the context in which a family on the host works at the batch.
+
+        Args:
+          stopping: see `HostContext`.
+        """
         ...
 
     def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
         """Take the records of a call, and read the carry, whose memory is then reused.
 
+        Args:
+          call: the call that was made.
+          records: its buffers, with `call.times` records.
+          carry: the chains after the call.
+
         Returns:
-          A future that ends once the memory of the records may be reused; None for now.
+          A future that ends when the buffers may be reused; None for now.
         """
         ...
 
     def end(self, carry: Carry) -> None:
-        """Take the final states."""
+        """Take the final states.
+
+        Args:
+          carry: the chains after the last generation.
+        """
         ...
 
     def stop(self, generation: int, carry: Carry) -> None:
-        """Save what is needed to resume from a generation that is not the last."""
+        """Checkpoint a generation that is not the last, for the run to be resumed from.
+
+        Args:
+          generation: the generation of the chains.
+          carry: the chains.
+        """
         ...
 
 
 class Recorder(Protocol):
-    """Takes what the batches record, at the same time and in any order."""
+    """The recorder of a run; its batches record at the same time and in any order."""
 
     @property
     def stopping(self) -> threading.Event:
-        """Return an event that is set if the run is to end at the next chance."""
+        """Return an event that is set if the run is to end after the current calls."""
         ...
 
     def batches(self) -> Sequence[BatchRecorder]:
-        """Return those that are to be run."""
+        """Return the batches that are to be run."""
         ...
 
     def records(self, compile_seconds: float, run_seconds: float) -> Records:
-        """Return everything, after the last batch."""
+        """Return the records of the run, after the last batch.
+
+        Args:
+          compile_seconds: duration of compilation, for the provenance.
+          run_seconds: duration of the rest, for the provenance.
+        """
         ...
 
 
 class MemoryRecorder:
-    """Records everything in this process."""
+    """A `Recorder` in the memory of this process.
+
+    Args:
+      spec: the run.
+    """
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
@@ -98,7 +134,15 @@ class MemoryRecorder:
         return [_MemoryBatch(self, chains) for chains in self.spec.batches()]
 
     def array(self, name: str, like: np.ndarray) -> np.ndarray:
-        """Return the array of a variable, [generation, chain, ...], made on first use."""
+        """Return the array of a variable, allocated on first use.
+
+        Args:
+          name: the variable.
+          like: values of some generations and chains, [generation, chain, ...].
+
+        Returns:
+          The array of all generations and chains, [generation, chain, ...].
+        """
         with self._lock:
             if name not in self._arrays:
                 shape = (len(self.spec.generations), self.spec.num_chains, *like.shape[2:])
@@ -106,7 +150,12 @@ class MemoryRecorder:
             return self._arrays[name]
 
     def records(self, compile_seconds: float, run_seconds: float) -> Records:
-        """Return everything, with names and coordinates."""
+        """Return the records of the run, with names and coordinates.
+
+        Args:
+          compile_seconds: duration of compilation, for the provenance.
+          run_seconds: duration of the rest, for the provenance.
+        """
         spec = self.spec
         first_event = jax.tree.unflatten(spec.structure, self.leaves).first_event
         seconds = {"compile_seconds": compile_seconds, "run_seconds": run_seconds}
@@ -166,4 +215,4 @@ class _MemoryBatch:
             self._run.reduced[self.chains.start] = join(self._pieces)
 
     def stop(self, generation: int, carry: Carry) -> None:
-        """Do nothing: nothing outlives the process."""
+        """Do nothing: memory does not outlive the process."""

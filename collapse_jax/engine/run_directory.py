@@ -1,4 +1,4 @@
-"""Make a run directory, extend it, and check that it holds the run that is asked for."""
+"""Make a run directory, extend it, and check that it holds the requested run."""
 
 import json
 import re
@@ -29,12 +29,19 @@ from collapse_jax.store.files import Content, StoreError
 
 _MACHINE = ("key", "dtype", "backend", "versions.jax", "versions.jaxlib")
 _GROWS = ("num_chains", "num_generations")
-_SHOWN = 3  # differences in a message
-_LONGEST = 60  # characters of a value
+_SHOWN = 3  # differences in a message, so that it stays one readable line
+_LONGEST = 60  # characters of a value in a message
 
 
 def build(spec: RunSpec) -> dict[str, Content]:
-    """Return the files of config, provenance, and metadata and coordinates of the records."""
+    """Return the files of config, provenance, and metadata and coordinates of the records.
+
+    Args:
+      spec: the run, with a store.
+
+    Returns:
+      Contents by name of the file.
+    """
     assert spec.store is not None
     number, known = len(spec.generations), quantities_of(spec)
     if spec.reduce is None:
@@ -75,16 +82,16 @@ def build(spec: RunSpec) -> dict[str, Content]:
 def extend(spec: RunSpec, writer: Writer, earlier: dict[str, Any]) -> None:
     """Extend a run directory for more chains or generations.
 
-    The last batch is run again if it gets more chains; every batch, if there are so many more
-    that batches of the old size would be slow.
+    The last batch is run again if it gets more chains. Every batch is run again if there are
+    so many more chains that batches of the old size would be slow.
 
     Args:
-      spec: of the longer run.
-      writer: of the run directory.
-      earlier: the config it has.
+      spec: the larger run.
+      writer: writes the run directory.
+      earlier: the stored config.
 
     Raises:
-      StoreError: if chains depend on the last generation.
+      StoreError: if more generations would change the chains.
     """
     assert spec.layout is not None
     last = earlier["num_generations"]
@@ -99,17 +106,22 @@ def extend(spec: RunSpec, writer: Writer, earlier: dict[str, Any]) -> None:
         whole = len(spec.batches())
     if saved.layout_of(writer.refresh()) != spec.layout:
         whole = 0
-    stays = {name for number in range(whole) for name in record_files(spec, number)}
+    valid = {name for number in range(whole) for name in record_files(spec, number)}
     states = saved.last_states(writer.files)
-    stays |= {one.name for number, one in states.items() if number < whole}
-    removed = [name for name in writer.files if name not in stays]
+    valid |= {one.name for number, one in states.items() if number < whole}
+    removed = [name for name in writer.files if name not in valid]
     writer.rebuild(build(spec), removed, spec.layout)
 
 
 def drop_orphans(spec: RunSpec, writer: Writer) -> None:
-    """Remove states of this process that a crash left out of the journal; they are made again.
+    """Remove checkpoints of this process that are missing in the journal after a crash.
 
-    Files of records that a crash left out of it stay: those made again are compared with them.
+    Files of records that are missing in the journal stay: the run compares its new files with
+    them.
+
+    Args:
+      spec: the run.
+      writer: writes the run directory.
 
     Raises:
       StoreError: for a file that no crash of this run can have left.
@@ -132,35 +144,62 @@ def drop_orphans(spec: RunSpec, writer: Writer) -> None:
 
 
 def chunk_shape(spec: RunSpec, rest: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of a file of records."""
+    """Return the shape of a file of records.
+
+    Args:
+      spec: the run, with a store.
+      rest: shape of one value.
+    """
     assert spec.layout is not None
     return (spec.layout.records, spec.layout.chain_batch, *rest)
 
 
 def record_file(variable: str, index: int, number: int, ndim: int) -> str:
-    """Return the name of a batch's file `index` along generations, for `ndim` axes."""
+    """Return the name of a file of records.
+
+    Args:
+      variable: name of the variable.
+      index: number of the file along generations.
+      number: number of the batch.
+      ndim: number of axes, with generation and chain.
+    """
     return f"{RECORDS}/{chunk_name(variable, (index, number, *[0] * (ndim - 2)))}"
 
 
 def event_file(number: int) -> str:
-    """Return the name of the file of the first events of a batch."""
+    """Return the name of the file of the first events of a batch.
+
+    Args:
+      number: number of the batch.
+    """
     return f"{RECORDS}/{chunk_name('first_event', (number,))}"
 
 
-def record_files(spec: RunSpec, number: int, first: int = 0) -> list[str]:
-    """Return the names of all files of a batch from record `first` on."""
+def record_files(spec: RunSpec, number: int, begin: int = 0) -> list[str]:
+    """Return the names of all files of a batch from a record on.
+
+    Args:
+      spec: the run, with a store.
+      number: number of the batch.
+      begin: index of the record.
+    """
     if spec.reduce is not None:
         return []
     assert spec.layout is not None
     length = spec.layout.records
-    indices = range(first // length, -(-len(spec.generations) // length))
+    indices = range(begin // length, -(-len(spec.generations) // length))
     shapes = spec.record_shape.items()
     names = [record_file(name, k, number, one.ndim + 1) for name, one in shapes for k in indices]
     return [*names, event_file(number)]
 
 
 def host_records_like(spec: RunSpec, chains: slice) -> HostRecords:
-    """Return zeros in the shapes of one record of a batch on the host."""
+    """Return zeros in the shapes of one record of a batch on the host.
+
+    Args:
+      spec: the run.
+      chains: indices of the batch among all chains of the run.
+    """
     program = spec.program._replace(raw=spec.wants_raw(chains.start))
     record = record_like(program, spec.record_shape, spec.width)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
@@ -170,19 +209,19 @@ def host_records_like(spec: RunSpec, chains: slice) -> HostRecords:
 def check_same(
     path: Path, config: Mapping[str, Any], provenance: Mapping[str, Any], *, may_grow: bool
 ) -> dict[str, Any] | None:
-    """Compare what decides every bit of a run with what lies in a run directory.
+    """Compare all settings that decide the bits of a run with those of a run directory.
 
     Args:
       path: the run directory.
-      config: of the run that is asked for.
-      provenance: of this process.
-      may_grow: whether there may be more chains or generations than before.
+      config: the config of the requested run.
+      provenance: the provenance of this process.
+      may_grow: whether the requested run may have more chains or generations.
 
     Returns:
-      The stored config, if there are.
+      The stored config if the requested run is larger, else None.
 
     Raises:
-      StoreError: naming what differs.
+      StoreError: if other settings differ; the message names them.
     """
     stored = json.loads((path / "config.json").read_text())
     made = json.loads((path / "provenance.json").read_text())
@@ -219,7 +258,7 @@ def _check_version(path: Path, made: Mapping[str, Any], now: Mapping[str, Any]) 
 
 
 def _differences(one: Any, other: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Yield where two JSON values differ: dotted name, and both."""
+    """Yield the differences of two JSON values: a dotted name and both values."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         same = one.get("type") == other.get("type")
         for key in [*one, *(other.keys() - one.keys())] if same else ["type"]:

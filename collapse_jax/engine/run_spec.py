@@ -1,4 +1,4 @@
-"""A checked call of `simulate`: everything decided before anything is compiled."""
+"""Check a call of `simulate` and make all choices that precede compilation."""
 
 import dataclasses
 import math
@@ -30,17 +30,24 @@ from collapse_jax.results.saved import Layout
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check, memory
 
-_CHUNK_BYTES = 2**24  # records of a call on the device
-_FEWEST_RECORDS, _MOST_RECORDS = 16, 4096
+_CHUNK_BYTES = 2**24  # bytes of the records of a call: small next to the memory of a device
+_FEWEST_RECORDS, _MOST_RECORDS = 16, 4096  # records of a call: short runs share a compilation
 
 
 class Call(NamedTuple):
-    """One call of the compiled program: `times` records, `every` generations apart."""
+    """One call of the compiled program: `times` records, `every` generations apart.
 
-    start: int  # the generation reached, -1 before generation 0
+    Attributes:
+      start: the generation reached before the call, -1 before generation 0.
+      every: generations from one record to the next.
+      times: number of records.
+      is_recorded: whether the records are taken; False for a stop between two records.
+    """
+
+    start: int
     every: int
     times: int
-    is_recorded: bool  # False: a pause between records
+    is_recorded: bool
 
     @property
     def end(self) -> int:
@@ -55,7 +62,7 @@ class Call(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """A checked request: the process, the pieces it is run in, and the devices."""
+    """A checked request, together with the batches, shapes, program and devices of the run."""
 
     chain: Chain
     key: tuple[int, int]
@@ -65,17 +72,17 @@ class RunSpec:
     reduce: Reduce | None
     first_chain: int
     chain_batch: int
-    width: int  # chains the compiled program runs, the batch and its padding
-    generation_chunk: int | None  # None: as many as suit
-    workers: tuple[Device | None, ...]  # None: the default device, not chosen by the user
-    shared_devices: tuple[Device, ...] | None  # that share every chain, for families on the host
+    width: int  # chains of the compiled program: the batch and its padding
+    generation_chunk: int | None  # generations of a call, None to adapt them
+    workers: tuple[Device | None, ...]  # devices with batches of their own, None for the default
+    shared_devices: tuple[Device, ...] | None  # share every chain of a family on the host
     state: RunState | None
     store: Store | None
     layout: Layout | None  # of the files in the store
     program: Program
     carry_shape: Carry
     record_shape: dict[str, Any]
-    chain_bytes: int  # of one chain at work, with its corpus
+    chain_bytes: int  # memory of one chain at work, with its corpus
 
     @property
     def first_generation(self) -> int:
@@ -117,8 +124,8 @@ class RunSpec:
         """Return the next call for a batch that has reached generation `now`.
 
         Args:
-          now: -1 for a batch that is not begun.
-          most: generations it may make.
+          now: a generation below the last; -1 before generation 0.
+          most: the most generations of the call.
         """
         if now < 0:
             return Call(-1, 1, 1, is_recorded=True)
@@ -136,17 +143,25 @@ class RunSpec:
         return Call(now, stride, times, is_recorded=True)
 
     def num_records(self, now: int) -> int:
-        """Return the number of records of a batch that has reached generation `now`."""
+        """Return the number of records of a batch that has reached generation `now`.
+
+        Args:
+          now: a generation.
+        """
         return int(np.searchsorted(self.generations, now, side="right"))
 
     def wants_raw(self, begin: int) -> bool:
-        """Tell whether a batch returns one value per chain: no reduction, or for quantiles."""
+        """Tell whether a batch returns one value per chain, for records or for quantiles.
+
+        Args:
+          begin: index of its first chain.
+        """
         if self.reduce is None:
             return True
         return bool(self.reduce.quantiles) and begin < QUANTILE_CHAINS
 
     def memory_needs(self) -> dict[str, int]:
-        """Return the bytes that the run takes at most, by purpose."""
+        """Return the most bytes of memory that the run takes, by purpose."""
         record, state = memory.size_of(self.record_shape), memory.size_of(self.carry_shape)
         stored = self.num_chains
         if self.reduce is not None:
@@ -165,7 +180,7 @@ class RunSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """The arguments of `simulate`, as they were given; see there."""
+    """The arguments of `simulate`, as given by the user; see there."""
 
     chain: Chain
     key: int | Key[Array, ""]
@@ -186,7 +201,7 @@ class Request:
         """Return the request with plain ints, a `Store` and `Metric` objects.
 
         Raises:
-          ValueError: naming the argument, its value, what is allowed and what to do.
+          ArgumentError: for a bad argument.
         """
         chain, remedy = self.chain, "pass collapse_jax.Chain(...)"
         check.instance("chain", chain, Chain, "it must be a Chain", remedy)
@@ -225,13 +240,13 @@ class Request:
 
 
 def make_run_spec(request: Request) -> RunSpec:
-    """Refuse bad arguments and choose what was left open; compiles nothing.
+    """Refuse bad arguments and make all open choices, without compiling anything.
 
     Args:
       request: the arguments of `simulate`.
 
     Raises:
-      ValueError: naming the argument, its value, what is allowed and what to do.
+      ArgumentError: for a bad argument, or if the run needs more memory than there is.
     """
     words = key_words(request.key) if isinstance(request.chain, Chain) else (0, 0)
     request = request.checked()
@@ -275,7 +290,7 @@ def make_run_spec(request: Request) -> RunSpec:
 
 
 def _layout(store: Store, batch: int, num_records: int, record: Any) -> Layout:
-    """Return how files are cut: as before, unless the run grows far beyond its batches."""
+    """Return the layout of files: the stored one, unless the run grows far beyond its batches."""
     layout = saved.layout_at(store.directory)
     if layout is None or (store.extend and 2 * layout.chain_batch < batch):
         return layout_of(batch, num_records, record)
@@ -285,7 +300,7 @@ def _layout(store: Store, batch: int, num_records: int, record: Any) -> Layout:
 def _program(
     request: Request, words: tuple[int, int], workers: tuple[Device | None, ...]
 ) -> tuple[Program, AbstractShapes]:
-    """Return what is compiled, except the number of records of a call, and its shapes."""
+    """Return the program, except the number of records of a call, and the shapes of a chain."""
     chain, reduce = request.chain, request.reduce
     metrics = tuple(Metric.of(metric) for metric in request.metrics)
     program = Program(
@@ -308,7 +323,7 @@ def _program(
 
 
 def _length(spec: RunSpec) -> int:
-    """Return the most records of one call: a power of two, so that runs share compilations."""
+    """Return the most records of a call: a power of two, so that runs share compilations."""
     chains = spec.width if spec.wants_raw(0) else spec.width // BLOCK
     fitting = _CHUNK_BYTES // max(1, memory.size_of(spec.record_shape) * chains)
     needed = math.ceil((spec.num_generations - spec.first_generation) / spec.every)
@@ -317,7 +332,7 @@ def _length(spec: RunSpec) -> int:
 
 
 def _check_metrics(chain: Chain, metrics: Any) -> tuple[Metric, ...]:
-    """Return the metrics, those given by name as the family has them."""
+    """Return the metrics, with names replaced by the family's metrics."""
     known = chain.family.optional_metrics
     remedy = f"pass functions, Metric objects or names among {sorted(known)}"
     if isinstance(metrics, (str, bytes)) or not np.iterable(metrics):
@@ -381,7 +396,12 @@ def _check_state(spec: RunSpec, state: Any) -> None:
 
 
 def resume(spec: RunSpec, leaves: Sequence[np.ndarray]) -> Carry:
-    """Return the chains of a batch, padded to the width and the buffers of its program."""
+    """Return the chains of a batch, padded to the width and the buffers of its program.
+
+    Args:
+      spec: the run.
+      leaves: the arrays of a carry, [chain, ...].
+    """
     rows = np.minimum(np.arange(spec.width), len(leaves[0]) - 1)
     padded = []
     for shape, leaf in zip(jax.tree.leaves(spec.carry_shape), leaves, strict=True):

@@ -1,9 +1,11 @@
-"""`simulate`: run many chains, batch by batch and chunk by chunk, into one `Records`."""
+"""Run many chains, batch by batch and chunk by chunk, into one `Records`."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,9 @@ from collapse_jax.results.run_state import RunState
 from collapse_jax.store.store import Store
 from collapse_jax.utils.progress import Progress
 
-_CALLS = 50  # of a run that is watched, at first: until the pace is known
-_SHORT, _LONG = 0.5, 2.0  # seconds of a call: between them an interrupt is answered soon
-_GROWTH = 16  # largest factor from call to call: the first calls may be untypically fast
+_CALLS = 50  # first guess of the calls of a watched run, until the pace is known
+_SHORT, _LONG = 0.5, 2.0  # seconds of a call: short enough for interrupts, long enough for speed
+_GROWTH = 16  # largest factor from call to call: the first calls may be unusually fast
 
 
 def simulate(
@@ -51,44 +53,43 @@ def simulate(
     store: str | Path | Store | None = None,
     state: RunState | None = None,
 ) -> Records:
-    """Run independent chains and record what is measured.
+    """Run independent chains and record their variables.
 
-    Chain c is a function of (chain, key, c) alone: the same to the bit whatever the
-    number of chains, batches, chunks, devices or restarts. A second call with equal
-    arguments compiles nothing.
+    Chain c is a function of (chain, key, c) alone: equal to the bit for any number of
+    chains, batches, chunks, devices or restarts. A second call with equal arguments
+    compiles nothing.
 
-    Main arguments:
+    Args:
       chain: the process.
       key: an int or a typed threefry key.
       num_chains: number of chains, >= 1.
       num_generations: last generation G >= 0; models 0 .. G are made.
-      every: record each `every`-th generation, and the last.
+      every: generations between two records; the last generation is always recorded.
       metrics: more variables: names of the family's optional ones, `Metric` objects, or
         functions metric(key, family, params, corpus, source, generation0) of one chain.
       reduce: statistics over chains to record instead of one value per chain.
-      store: a run directory, to which every record is written as soon as it is made. A run that
-        is there is resumed, whatever ended it, and its chains are the same to the bit as those
-        of a run without interruption. An interrupt (Ctrl-C) ends it after the current call.
-
-    Other arguments:
+      store: a run directory, to which records are written soon after they are made. An earlier
+        run in the directory is resumed, whatever ended it; its chains equal those of a run
+        without interruption to the bit. An interrupt (Ctrl-C) acts after the current call.
       first_chain: id of the first chain, so that a study can be split.
       chain_batch: chains at a time; None for a size that suits the memory.
-      generation_chunk: generations per call of the compiled program; None for as many
-        as the memory for their records allows, or with progress or store a second's.
-      devices: a number of local devices or the devices; None for the default one, or for all if
-        several processes share the store; "all". Each runs batches of its own; for families on
-        the host (`LanguageModel`) they share every chain, and "all" are those of all processes of
-        `jax.distributed`, which make the same call; the first has the store, which all must see.
+      generation_chunk: generations per call of the compiled program; None for as many as the
+        memory for their records allows, or for about a second of them with progress or store.
+      devices: a number of local devices, or the devices; "all"; None for the default device, or
+        for all if several processes share the store. Each runs batches of its own. Families on
+        the host (`LanguageModel`) share each chain among the devices; then "all" means those of
+        all processes of `jax.distributed`, which make the same call and see the same store.
       progress: whether to show rate and time left on stderr.
-      state: `records.state` of an earlier run of the same chain, key and chains, which is then
-        continued to generation `num_generations`; its generations are not recorded again.
+      state: `records.state` of an earlier run of the same chain, key and chains, which is
+        resumed up to generation `num_generations`; its generations are not recorded again.
 
     Returns:
       `Records` with dims ("generation", "chain", ...), or reduced ones.
 
     Raises:
-      ValueError: for a bad argument, before anything is compiled, if the run needs more memory than
-        there is, or if the store is another run's, written by another process, damaged, or full.
+      ArgumentError: for a bad argument, or if the run needs more memory than there is; before
+        anything is compiled.
+      StoreError: if the store is another run's, in use by another process, damaged, or full.
 
     >>> import collapse_jax as cj
     >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
@@ -112,17 +113,21 @@ def simulate(
         state=state,
     )
     spec = make_run_spec(request)
-    if spec.store is None:
-        return _Execution(spec, MemoryRecorder(spec), progress).run()
-    if not spec.is_joint:
-        with DiskRecorder.open(spec) as recorder:
-            return _Execution(spec, recorder, progress).run()
-    with SharedRecorder.open(spec, DiskRecorder.open) as recorder:
+    with _open_recorder(spec) as recorder:
         return _Execution(spec, recorder, progress).run()
 
 
+def _open_recorder(spec: RunSpec) -> AbstractContextManager[Recorder]:
+    """Open the recorder of a run: in memory, on disk, or of several processes."""
+    if spec.store is None:
+        return contextlib.nullcontext(MemoryRecorder(spec))
+    if not spec.is_joint:
+        return DiskRecorder.open(spec)
+    return SharedRecorder.open(spec, DiskRecorder.open)
+
+
 class _Execution:
-    """Runs the batches of a spec, each on the next free worker."""
+    """The execution of a spec: each batch runs on the next free worker."""
 
     def __init__(self, spec: RunSpec, recorder: Recorder, progress: bool) -> None:
         self._spec = spec
@@ -214,7 +219,7 @@ class _Execution:
 
 
 class _Pace:
-    """Chooses the generations of a call: about a second of them in a run that is watched."""
+    """The number of generations of a call: about a second of them in a watched run."""
 
     def __init__(self, spec: RunSpec, *, is_watched: bool) -> None:
         self._is_fixed = spec.generation_chunk is not None or not is_watched
@@ -223,7 +228,7 @@ class _Pace:
             self.generations = max(1, spec.num_generations // _CALLS)
 
     def note(self, steps: int, seconds: float) -> None:
-        """Note the duration of a call of so many generations."""
+        """Adapt the next calls to the duration of a call of `steps` generations."""
         if self._is_fixed or steps == 0:
             return
         if seconds > _LONG:
@@ -237,8 +242,8 @@ class _Worker:
     """The arrays that stay on a device from batch to batch.
 
     Attributes:
-      device: None for the default one.
-      chain: the process, its numbers on the device.
+      device: a device; None for the default device.
+      chain: the process, with its numbers on the device.
       key: two words of the run's key.
       records: buffers for the records of each program.
     """
@@ -251,7 +256,7 @@ class _Worker:
         self._spare: dict[Program, tuple[dict, Future]] = {}
 
     def exchange(self, program: Program, records: dict, busy: Future) -> dict:
-        """Return other buffers for records while these are in use."""
+        """Return other buffers for records while `records` are in use."""
         if program not in self._spare:
             self._spare[program] = records, busy
             return jax.tree.map(jnp.zeros_like, records)

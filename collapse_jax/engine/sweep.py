@@ -1,4 +1,4 @@
-"""`sweep`: one run for every point of a grid of settings."""
+"""Simulate a chain at every point of a grid of settings."""
 
 import dataclasses
 import warnings
@@ -38,23 +38,26 @@ def sweep(
     sizes are part of a program. Every point uses the same random numbers, so differences
     between points are less noisy than the points.
 
-    A point that fails, for a bad value or for want of memory, does not stop the others: it
-    holds NaN and status -1, a warning says so, and ``records.config["failures"]`` why.
+    A point that fails, for a bad value or too little memory, does not stop the others. Such a
+    point holds NaN and status -1; a warning names it, and ``records.config["failures"]`` has
+    the reason.
 
     Args:
-      chain: the process; its settings are those of every point but for the axes.
+      chain: the process; all points share its settings except the axes.
       axes: values by path, such as "policy.gamma", "family.sampling_bias" or "policy".
-      earlier: records of this sweep with failures: only those points are run, and joined.
+      earlier: records of this sweep with failures; only the failed points are run.
       progress: whether to show points done and time left on stderr.
-      store: a directory to keep the run of every point in, below parts/, and to go on with.
-      arguments: of `simulate`, without state.
+      store: a directory for the run of every point, below parts/; an earlier sweep in the
+        directory is resumed.
+      arguments: arguments of `simulate`, without state.
 
     Returns:
       `Records` whose last dimensions are the axes, named by the last part of their paths.
 
     Raises:
-      ValueError: for a path that does not exist, a store that cannot be used, an argument
-        that `simulate` refuses at every point, or `earlier` records of another grid.
+      ArgumentError: for a path that does not exist, an argument that `simulate` refuses at
+        every point, or `earlier` records of another grid.
+      StoreError: if the store cannot be used.
     """
     check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
     check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
@@ -92,10 +95,17 @@ def sweep(
 
 
 def with_settings(config: Any, values: Mapping[str, Any]) -> Any:
-    """A copy of nested configs with the fields at these paths changed, and checked again.
+    """Return a copy of nested configs with fields changed and checked again.
 
-    Paths into the same config are changed together, so that shares may trade places. What a
-    chain chose for itself, such as the corpus, is chosen again.
+    Paths into the same config are changed together, so that shares may be exchanged. A chain
+    makes its own choices, such as the corpus, again.
+
+    Args:
+      config: a chain, or a config within a chain.
+      values: new values by path of the field.
+
+    Raises:
+      ArgumentError: if a config refuses the new values.
     """
     fields = {field.name: getattr(config, field.name) for field in _settings(config)}
     if isinstance(config, Chain):
@@ -116,7 +126,7 @@ def _settings(config: Any) -> list[dataclasses.Field]:
 
 
 def _check_path(config: Any, path: str) -> None:
-    """Every part of a path must be a setting."""
+    """Check that every part of a path is a setting."""
     done = type(config).__name__
     for part in path.split("."):
         names = [field.name for field in _settings(config)]

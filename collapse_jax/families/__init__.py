@@ -1,4 +1,4 @@
-"""The families of models."""
+"""Define the families of models."""
 
 from collapse_jax.families.discrete import Discrete
 from collapse_jax.families.gaussian import Gaussian

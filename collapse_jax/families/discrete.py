@@ -1,4 +1,4 @@
-"""Laws on finitely many states: haploid Wright-Fisher chains, exact in law."""
+"""Define laws on finitely many states: haploid Wright-Fisher chains, exact in law."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ _ROWS_PER_STATE = 24  # a binomial costs about as much as resampling this many r
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LabelModel:
-    """The empirical law of labels, held as the labels: drawing is choosing one of them."""
+    """The empirical law of labels, held as the labels: a draw chooses one of them."""
 
     labels: Int[Array, " slot"]
     num_rows: Int[Array, ""] | None  # None: every slot holds a label
@@ -52,13 +52,13 @@ class Discrete(AbstractFamily):
     `probabilities` [state], `samples` (labels of D_g, -1 in empty slots).
 
     Args:
-      num_states: K; None for the source's.
+      num_states: K; None for the number of states of the source.
       smoothing: added to every count, >= 0 (Laplace's rule: 1).
       temperature: T > 0.
-      top_p: in (0, 1]; the most likely states that hold this much are kept.
+      top_p: in (0, 1]; only the most likely states, which hold this much, are drawn.
       min_probability: in [0, 1); states below it are never drawn.
-      corpus: "counts" (exact, any M), "samples" (labels, resampled), or "auto": the
-        faster of the two, which have the same law.
+      corpus: "counts" (exact, any M), "samples" (labels, resampled), or "auto" for the
+        faster one; both have the same law.
 
     Raises:
       ValueError: for any other value.
@@ -108,17 +108,17 @@ class Discrete(AbstractFamily):
 
     @property
     def holds_labels(self) -> bool:
-        """Tell whether a model is held as the labels it was fitted to."""
+        """Tell whether a model is held as the labels of its corpus."""
         changes = self.is_smoothed or self.is_tempered or self.is_verified
         return self.corpus == "samples" and not changes
 
     @property
     def needs(self) -> Needs:
-        """Return the corpus of smoothed models, from which its support cannot be read."""
+        """Return the corpus for smoothed models, which do not show its support."""
         return Needs(corpus=self.is_smoothed)
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """Take the number of states from the source; choose the corpus by its cost."""
+        """Take the number of states from the source, and choose the corpus by its cost."""
         states = source.num_states
         if states is None or not isinstance(source, CountsSource):
             name = type(source).__name__
@@ -157,7 +157,7 @@ class Discrete(AbstractFamily):
         return source.draw(keys, size, capacity)
 
     def summarize(self, samples: Any) -> AbstractCorpus:
-        """Return their counts, or the labels if the corpus holds labels."""
+        """Return the counts of labels, or the labels if the corpus holds labels."""
         return samples if self.corpus == "samples" else Counts(self._counts(samples))
 
     def _counts(self, corpus: Counts | Labels | LabelModel) -> Int[Array, " state"]:
@@ -170,7 +170,7 @@ class Discrete(AbstractFamily):
         return histogram(corpus.rows, size, self.num_states)
 
     def fit(self, keys: Keys, corpus: Counts | Labels, previous: Any, generation0: Any) -> Fit:
-        """Return relative frequencies; only a verifier that refuses everything leaves none."""
+        """Return relative frequencies; a corpus without rows has status DEGENERATE."""
         if self.holds_labels:
             assert isinstance(corpus, Labels)
             return Fit(LabelModel(corpus.rows, None if corpus.weights is None else corpus.size))
@@ -182,7 +182,14 @@ class Discrete(AbstractFamily):
         return Fit(counts / jnp.where(total > 0, total, 1), status)
 
     def probabilities(self, params: Array | LabelModel) -> Float[Array, " state"]:
-        """Return the fitted law p_g, probabilities [state]."""
+        """Return the fitted law p_g.
+
+        Args:
+          params: a fitted model.
+
+        Returns:
+          Probabilities, [state].
+        """
         if isinstance(params, LabelModel):
             counts = self._counts(params).astype(jnp.result_type(float))
             size = params.labels.shape[0] if params.num_rows is None else params.num_rows
@@ -190,7 +197,14 @@ class Discrete(AbstractFamily):
         return params
 
     def sampling_law(self, probabilities: Float[Array, " state"]) -> Float[Array, " state"]:
-        """Return the weights that rows are drawn with, [state]: tempered, then cut."""
+        """Return the weights that rows are drawn with: tempered, then cut.
+
+        Args:
+          probabilities: the fitted law, [state].
+
+        Returns:
+          Weights >= 0, not normalised, [state].
+        """
         if not self.is_tempered:
             return probabilities
         top = jnp.max(probabilities)
@@ -231,7 +245,7 @@ class Discrete(AbstractFamily):
         generation0: Any,
         verifier: Verifier,
     ) -> AbstractCorpus:
-        """Draw from the law restricted to the accepted states, whose mass is the acceptance."""
+        """Draw from the law restricted to the accepted states; their mass is the acceptance."""
         law = self.sampling_law(params)
         accepted = jnp.where(accepted_by(verifier, jnp.arange(len(law)), len(law)), law, 0)
         mass = jnp.sum(accepted)
@@ -241,7 +255,7 @@ class Discrete(AbstractFamily):
 
     @property
     def has_explicit_law(self) -> bool:
-        """Tell whether models are probability vectors, not labels: a mixture of them is one."""
+        """Tell whether models are probability vectors, which can be mixed, and not labels."""
         return not self.holds_labels
 
     def start_law(
@@ -287,7 +301,7 @@ class Discrete(AbstractFamily):
     def measure(
         self, params: Array | LabelModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Array]:
-        """Return measures of diversity, and of distance from p_0."""
+        """Return the diversity of a model, and its distance from p_0."""
         probabilities = self.probabilities(params)
         present = self._counts(corpus) if self.is_smoothed else probabilities
         truth = self._truth(source)
@@ -310,7 +324,7 @@ class Discrete(AbstractFamily):
             labels = params.labels
             if params.num_rows is not None:
                 labels = jnp.where(jnp.arange(len(labels)) < params.num_rows, labels, labels[0])
-            # Integers are all equal if each of their bits is the same in all of them and in any.
+            # Integers are equal if each bit that is set in any of them is set in all of them.
             in_all = jax.lax.reduce(labels, np.int32(-1), jax.lax.bitwise_and, (0,))
             in_any = jax.lax.reduce(labels, np.int32(0), jax.lax.bitwise_or, (0,))
             return in_all == in_any
@@ -318,7 +332,7 @@ class Discrete(AbstractFamily):
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """Return the variables on request."""
+        """Return the variables on request, by name."""
         return {
             "probabilities": Metric(
                 _probabilities,
@@ -401,9 +415,12 @@ def histogram(
     """Count labels 0 .. num_states-1.
 
     Args:
-      labels: one per slot.
-      num_rows: how many slots, from the first on, hold a label; None for all.
+      labels: one label per slot, [slot].
+      num_rows: number of leading slots that hold a label; None for all.
       num_states: K.
+
+    Returns:
+      int32 counts, [state].
     """
     if num_rows is None:
         return _batched(num_states)(labels)

@@ -1,4 +1,4 @@
-"""Exact expectations of discrete chains, by source and policy."""
+"""Compute exact expectations of discrete chains, by source and policy."""
 
 from typing import Any
 
@@ -14,21 +14,24 @@ from collapse_jax.theory import ancestors, discrete
 
 Curves = dict[str, Curve]
 
-_SLOW = 200_000  # lineages times sweeps: some seconds
-_SLOW_FRESH = 10**8  # with fresh rows, lineages times states times generations: some seconds
-_MOST_LINEAGES = 5000  # with fresh rows: the square of this in memory
+_SLOW = 200_000  # lineages times sweeps: beyond, theory would take longer than some seconds
+_SLOW_FRESH = 10**8  # lineages times states times generations, with fresh rows: some seconds
+_MOST_LINEAGES = 5000  # with fresh rows: memory grows with the square
 
 
 def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
-    """Return expectations by variable; empty where nothing is known.
+    """Return the known expectations of a discrete chain, see `collapse_jax.theory.discrete`.
 
-    A `Categorical` truth, or data that D_0 is, without smoothing, biased sampling or verifier,
-    under Replace, Accumulate, Fresh, or Mixing with new original rows. Support and absorption
-    are left out where they would take long.
+    They are known for a `Categorical` truth and for D_0 = the data, without smoothing, biased
+    sampling or verifier, under Replace, Accumulate, Fresh, and Mixing with new original rows.
+    Support and absorption are left out where they would take long.
 
     Args:
-      chain: with a `Discrete` family.
+      chain: a chain with a `Discrete` family.
       sizes: M_0 .. M_G in rows, [G + 1].
+
+    Returns:
+      Curves by variable, [G + 1]; empty where none is known.
     """
     family, source, policy = chain.family, chain.source, chain.policy
     if policy.verifier is not None or family.is_smoothed or family.is_tempered:
@@ -42,7 +45,7 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
     if isinstance(source, EmpiricalLabels):
         is_data = sizes[0] == source.num_rows
         if sizes[0] < source.num_rows or type(policy) is Fresh:
-            return {}  # subsets without replacement
+            return {}  # D_0 is a subset of the data without replacement
     if type(policy) is Accumulate:
         values = discrete.accumulate_expected_heterozygosity(law, sizes)
         curves = {"heterozygosity": Curve(values / (1 - 1 / sizes[0]) if is_data else values)}
@@ -52,13 +55,13 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
         curves = _after_data(law, sizes[1:], fresh._replace(shares=fresh.shares[1:]))
     else:
         curves = _diversity(law, sizes, fresh)
-    # The models' law keeps its expectation in all of these regimes.
+    # The expected law of the models is constant in all of these regimes.
     curves["tail_mass"] = Curve(np.full(len(sizes), law @ tail_on_host(law)))
     return curves
 
 
 def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:
-    """Return heterozygosity, and support and absorption if they are quickly computed."""
+    """Return heterozygosity; also support and absorption if their computation is quick."""
     shares, allocation = fresh
     curves = {
         "heterozygosity": Curve(discrete.expected_heterozygosity(law, sizes, shares, allocation))
@@ -79,7 +82,7 @@ def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:
 
 
 def _after_data(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:
-    """Return expectations if D_0 is the data: D_1 is the first draw, model 0 is the truth."""
+    """Return expectations for D_0 = the data: D_1 is the first draw, model 0 is the truth."""
     states = np.count_nonzero(law)
     truth = {
         "heterozygosity": float(law @ (1 - law)),

@@ -1,4 +1,4 @@
-"""The normal family in any dimension: exact chains whose cost does not depend on M."""
+"""Define the normal family in any dimension, with exact chains whose cost is independent of M."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -50,36 +50,35 @@ _LABELS = "use Discrete(), or Empirical(np.asarray(data, float)) for integers th
 class Gaussian(AbstractFamily):
     """Normal models fitted by their sample mean and covariance.
 
-        One generation, in order: M rows are drawn from N(mu_g, sampling_bias * Sigma_g);
-        mu_{g+1} is their mean, Sigma_{g+1} their covariance with divisor M ("mle") or
-        M - 1 ("unbiased"). With the corpus "moments" no row is drawn: mean and scatter
-        have their exact normal and Wishart laws, and a generation costs O(dim^2)
-        whatever M is.
+    One generation, in order: M rows are drawn from N(mu_g, sampling_bias * Sigma_g);
+    mu_{g+1} is their mean, Sigma_{g+1} their covariance with divisor M ("mle") or
+    M - 1 ("unbiased"). With the corpus "moments" no row is drawn: mean and scatter
+    have their exact normal and Wishart laws, and a generation costs O(dim^2)
+    for every M.
 
-        Variables: `mean` [dim]; in one dimension `log_std` = ln sigma and
-        `wasserstein2_squared` (left out if nothing is known of the truth); in more
-        `log_det_covariance` (-inf if singular) and `trace_covariance`. On request
-        `wasserstein2_squared`, `covariance`, `samples` (rows of D_g, forced corpus only).
-        `status` 2: all variances are zero; 1: a value is not finite.
+    Variables: `mean` [dim]; in one dimension `log_std` = ln sigma and
+    `wasserstein2_squared` (left out if the moments of the truth are unknown); in more
+    dimensions `log_det_covariance` (-inf if singular) and `trace_covariance`. On request
+    `wasserstein2_squared`, `covariance`, `samples` (rows of D_g, forced corpus only).
+    `status` 2: all variances are zero; 1: a value is not finite.
 
-        Args:
-          dim: length of a row, >= 1.
-          estimator: "unbiased" or "mle".
-          sampling_bias: lambda > 0, the factor on the covariance at sampling
-            (Alemohammad et al., arXiv 2307.01850).
-          corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
-            unless the policy reuses rows or verifies them.
+    Args:
+      dim: length of a row, >= 1.
+      estimator: "unbiased" or "mle".
+      sampling_bias: lambda > 0, the factor on the covariance at sampling
+        (Alemohammad et al., arXiv 2307.01850).
+      corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
+        unless the policy reuses rows or verifies them.
 
-        Raises:
-          ValueError: for any other value.
+    Raises:
+      ValueError: for any other value.
 
-        >>> import jax.numpy as jnp
-    import numpy as np
-        >>> import collapse_jax as cj
-        >>> corpus = cj.Moments(jnp.int32(5), jnp.array([2.0]), jnp.zeros(1), jnp.ones((1, 1)))
-        >>> model = cj.Gaussian(1, "unbiased").fit(None, corpus, None, None).params
-        >>> model.mean.tolist(), jnp.exp(2 * model.log_scale).round(4).tolist()  # 1, times 5 / 4
-        ([2.0], [1.25])
+    >>> import jax.numpy as jnp
+    >>> import collapse_jax as cj
+    >>> corpus = cj.Moments(jnp.int32(5), jnp.array([2.0]), jnp.zeros(1), jnp.ones((1, 1)))
+    >>> model = cj.Gaussian(1, "unbiased").fit(None, corpus, None, None).params
+    >>> model.mean.tolist(), jnp.exp(2 * model.log_scale).round(4).tolist()  # 1, times 5 / 4
+    ([2.0], [1.25])
     """
 
     dim: int = static(default=1)
@@ -136,7 +135,7 @@ class Gaussian(AbstractFamily):
         return self.summarize(source.draw(keys, size, capacity))
 
     def summarize(self, samples: Any) -> AbstractCorpus:
-        """Return their moments, or the rows if the corpus holds rows."""
+        """Return the moments of rows, or the rows if the corpus holds rows."""
         return samples if self.corpus == "samples" else moments_of(samples)
 
     def fit(self, keys: Keys, corpus: Moments | Rows, previous: Any, generation0: Any) -> Fit:
@@ -155,7 +154,7 @@ class Gaussian(AbstractFamily):
     def draw(
         self, keys: Keys, params: NormalModel, size: Size, capacity: int, generation0: Any
     ) -> AbstractCorpus:
-        """Draw the moments of M rows, or the rows, with the covariance biased."""
+        """Draw the moments of M rows, or the rows, with the biased covariance."""
         log_scale = self._biased(params.log_scale)
         if self.corpus == "samples":
             scores = normal(keys, Purpose.DRAW, (capacity, self.dim))
@@ -169,7 +168,7 @@ class Gaussian(AbstractFamily):
 
     @property
     def recalls_rows(self) -> bool:
-        """Return True: a row is its model and its normal scores, a function of its index."""
+        """Return True: a row follows from its model and from its index, which makes the scores."""
         return True
 
     def recall(
@@ -181,7 +180,7 @@ class Gaussian(AbstractFamily):
         size: Size,
         generation0: InitialGeneration | None,
     ) -> Rows:
-        """Return rows of D_0 and of any later draw, in the frame of D_0."""
+        """Return rows of D_0 and of later draws, in the frame of D_0."""
         assert generation0 is not None
         original = generation0.corpus
         scores = normal_rows(keys, Purpose.DRAW, generation, row, self.dim)
@@ -201,7 +200,7 @@ class Gaussian(AbstractFamily):
     def measure(
         self, params: NormalModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Float[Array, "..."]]:
-        """Return mean and spread."""
+        """Return mean and spread of a model."""
         if self.dim > 1:
             return {
                 "mean": params.mean,
@@ -215,8 +214,7 @@ class Gaussian(AbstractFamily):
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """Return the variables on request."""
-
+        """Return the variables on request, by name."""
         return {
             "wasserstein2_squared": Metric(
                 _wasserstein,

@@ -1,4 +1,4 @@
-"""Exact expectations of Gaussian chains, by source and policy."""
+"""Compute exact expectations of Gaussian chains, by source and policy."""
 
 from typing import Any
 
@@ -13,14 +13,17 @@ Curves = dict[str, Curve]
 
 
 def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
-    """Return expectations by variable; empty where nothing is known.
+    """Return the known expectations of a Gaussian chain, see `collapse_jax.theory.gaussian`.
 
-    A `Normal` truth, no verifier, and Replace, Accumulate, Fresh, or Mixing with new original
-    rows.
+    They are known for a `Normal` truth without verifier, under Replace, Accumulate, Fresh, and
+    Mixing with new original rows.
 
     Args:
-      chain: with a `Gaussian` family.
+      chain: a chain with a `Gaussian` family.
       sizes: M_0 .. M_G in rows, [G + 1].
+
+    Returns:
+      Curves by variable, [G + 1, ...]; empty where none is known.
     """
     family, source, policy = chain.family, chain.source, chain.policy
     if policy.verifier is not None or type(source) is not Normal:
@@ -52,7 +55,7 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
 
 
 def _logarithms(sizes: np.ndarray, estimator: str, covariance: np.ndarray, bias: float) -> Curves:
-    """Return expectations of log spreads, and of the distance in one dimension."""
+    """Return expectations of log spreads; in one dimension also of the distance."""
     dim = len(covariance)
     _, start = np.linalg.slogdet(covariance)
     mean = start + gaussian.expected_log_determinant(sizes, estimator, dim, bias)

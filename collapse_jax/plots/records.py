@@ -1,5 +1,6 @@
 """Figures of any run: bands of its variables over chains, by generation."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,7 +138,9 @@ class RecordsPlot:
         """Return lower end, middle and upper end, [3, generation]."""
         data = self._data
         if name in data and data[name].dims == ("generation", "chain"):
-            return np.nanquantile(data[name].values.astype(float), _LEVELS, axis=1)
+            with warnings.catch_warnings():  # where every chain is frozen there is no band
+                warnings.simplefilter("ignore", RuntimeWarning)
+                return np.nanquantile(data[name].values.astype(float), _LEVELS, axis=1)
         quantile = f"{name}_quantile"
         if quantile in data and data[quantile].dims == ("generation", "quantile"):
             values = data[quantile].values

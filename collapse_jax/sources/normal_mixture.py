@@ -18,8 +18,6 @@ from collapse_jax.random.wishart import number_of_scores
 from collapse_jax.sources.normal import check_covariance
 from collapse_jax.utils import check, log_cholesky
 
-_COMPONENT = 63  # the stream that chooses components, apart from the scores'
-
 
 @config
 class NormalMixture(MomentsSource):
@@ -84,7 +82,7 @@ class NormalMixture(MomentsSource):
 
     def _component_counts(self, keys: Keys, size: Size) -> jax.Array:
         weights = jnp.asarray(self.weights, jnp.result_type(float))
-        return multinomial(keys, _COMPONENT, size, weights)
+        return multinomial(keys, Purpose.COMPONENT_COUNTS, size, weights)
 
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
         """Exact: multinomial component sizes, each component's moments, pooled."""

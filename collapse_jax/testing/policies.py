@@ -22,7 +22,10 @@ from collapse_jax.testing.rules import (
     shapes,
     single_key,
 )
+from collapse_jax.testing.statistics import FALSE_FAIL, same_law_evidence
+from collapse_jax.utils import check
 
+_MANY = 20_000  # chains: a shift of 0.06 standard deviations is then seen with probability 0.99
 _LAW = np.array([0.4, 0.3, 0.0, 0.2, 0.1])  # state 2 has probability zero
 
 
@@ -44,6 +47,8 @@ def check_policy(
     "rows"           no row is in a state of probability zero, and real rows are finite.
     "randomness"     another chain gets another corpus.
     "chains"         a chain is the same to the bit in a smaller run.
+    "moments"        where the policy claims to reuse no rows, chains of moments have the law
+                     of chains of rows (only without `family` and a verifier).
 
     Args:
       policy: the policy, for runs of `num_generations`.
@@ -57,8 +62,13 @@ def check_policy(
 
     Raises:
       BrokenRuleError: naming the first broken rule.
-      ValueError: if the policy does not fit `num_generations`.
+      ValueError: if the policy does not fit `num_generations`, or only one of `family` and
+        `source` is given.
     """
+    if (family is None) != (source is None):
+        given, lacking = ("family", "source") if source is None else ("source", "family")
+        shown = check.Shown("nothing")
+        raise check.fail(lacking, shown, f"{given} is given", "pass both, or neither")
     policy.validate(num_generations)
     states, normal = Categorical(_LAW), Normal(0.0, 1.0)
     chains = [
@@ -69,7 +79,11 @@ def check_policy(
         chains = [Chain(family, source, policy)]
     for chain in chains:
         _check(chain, num_generations, key)
-    return ["traceable", "shapes", "deterministic", "sizes", "rows", "randomness", "chains"]
+    rules = ["traceable", "shapes", "deterministic", "sizes", "rows", "randomness", "chains"]
+    if family is None and not policy.reuses_rows and policy.verifier is None:
+        _check_moments(policy, num_generations, key)
+        rules.append("moments")
+    return rules
 
 
 def _check(chain: Chain, num_generations: int, key: int) -> None:
@@ -99,6 +113,23 @@ def _check(chain: Chain, num_generations: int, key: int) -> None:
             raise BrokenRuleError("chains", f"{name} depends on how many chains are run")
 
 
+def _check_moments(policy: AbstractPolicy, num_generations: int, key: int) -> None:
+    """Compare the spread of chains of moments with that of chains of rows."""
+    spreads = []
+    for seed, corpus in ((key, "moments"), (key + 1, "samples")):
+        chain = Chain(Gaussian(1, corpus=corpus), Normal(0.0, 1.0), policy)
+        run: Any = {"num_chains": _MANY, "num_generations": num_generations}
+        records = simulate(chain, key=seed, every=num_generations, **run)
+        spreads.append(records["log_std"][-1])
+    evidence = same_law_evidence(*spreads)
+    if evidence.p_value < FALSE_FAIL:
+        raise BrokenRuleError(
+            "moments",
+            "chains of moments and of rows differ in law, so that rows are reused: let "
+            f"`reuses_rows` return True ({evidence.message})",
+        )
+
+
 def _check_corpus(chain: Chain, generation: int, corpus: Any, num_generations: int) -> None:
     sizes = chain.policy.sizes(num_generations)
     found, size, pool = int(corpus.size), int(sizes[generation]), int(sizes[: generation + 1].sum())
@@ -106,9 +137,9 @@ def _check_corpus(chain: Chain, generation: int, corpus: Any, num_generations: i
         detail = f"D_{generation} holds {found} rows; size({generation}) is {size}"
         raise BrokenRuleError("sizes", detail)
     if isinstance(corpus, Samples):
-        room = chain.policy.capacity(num_generations)
-        if corpus.capacity > room:
-            detail = f"D_{generation} has {corpus.capacity} slots; `capacity` is {room}"
+        most = chain.policy.capacity(num_generations)
+        if corpus.capacity > most:
+            detail = f"D_{generation} has {corpus.capacity} slots; `capacity` is {most}"
             raise BrokenRuleError("sizes", detail)
         rows = np.asarray(corpus.rows)[np.asarray(corpus.full_weights()) > 0]
     elif hasattr(corpus, "counts"):

@@ -9,3 +9,14 @@ enumeration  all states of a small chain as one matrix
 occupancy  the law of the number of distinct parents, row by row
 bounds  published bounds
 """
+
+from typing import Any
+
+_FORMER = {"keeping": "gaussian_accumulation", "parents": "occupancy"}
+
+
+def __getattr__(name: str) -> Any:
+    """Name the successor of a module of version 0.1."""
+    if name in _FORMER:
+        raise ImportError(f"collapse_jax.theory.{name} is now collapse_jax.theory.{_FORMER[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

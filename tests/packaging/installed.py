@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 
 ROOT = pathlib.Path(__file__).parents[2]
+_KINDS = "crash golden house packaging parity property slow statistical __pycache__".split()
 USER = ROOT / "tests" / "packaging" / "user.py"
 WHERE = "import collapse_jax; print(collapse_jax.__file__)"
 
@@ -56,7 +57,9 @@ def make_environment(home: pathlib.Path, wheel: pathlib.Path) -> pathlib.Path:
 def pytest_options() -> list[str]:
     """Return options for the settings and tests of the checkout, and for none of its modules."""
     settings = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
-    return [*settings, "-p", "no:cacheprovider", str(ROOT / "tests" / "unit")]
+    folders = sorted(path for path in (ROOT / "tests").iterdir() if path.is_dir())
+    rooms = [str(path) for path in folders if path.name not in _KINDS]
+    return [*settings, "-p", "no:cacheprovider", *rooms]
 
 
 def check_files(wheel: pathlib.Path) -> None:

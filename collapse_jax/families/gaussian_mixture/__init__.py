@@ -1,1 +1,1 @@
-"""What a Gaussian mixture is fitted by: starts, expectation-maximisation, matching."""
+"""Fit Gaussian mixtures: starts, expectation-maximisation, matching of components."""

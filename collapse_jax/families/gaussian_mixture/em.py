@@ -1,9 +1,9 @@
-"""Expectation-maximisation for normal mixtures, for the rows of one chain.
+"""Fit normal mixtures by expectation-maximisation, to the rows of one chain.
 
-Rows come with their coordinates as first axis, [dim, row], and standardised: overall mean
-zero, overall covariance the identity. Every component keeps the Cholesky factor of its
-covariance, and an M step multiplies it by the factor of what its rows look like in its own
-coordinates. No covariance is ever formed, so narrow components lose no digits.
+Rows have their coordinates as first axis, [dim, row], and are standardised: the overall mean
+is zero, the overall covariance the identity. A component holds the Cholesky factor of its
+covariance. An M step multiplies this factor by the factor of the covariance of the rows in the
+coordinates of the component. No covariance is ever formed, so narrow components lose no digits.
 """
 
 from typing import NamedTuple
@@ -25,13 +25,13 @@ from collapse_jax.families.gaussian_mixture.linalg import (
     whiten,
 )
 
-RESOLUTION = 8  # multiples of the rounding error of a row that a standard deviation needs
+RESOLUTION = 8  # least standard deviation, in rounding errors of a row: below, it is noise
 
 
 class Components(NamedTuple):
     """A normal mixture: component k is N(means[k], factors[k] factors[k]^T).
 
-    A removed component has weight 0, and mean and covariance of the rows together.
+    A removed component has weight 0, and the mean and covariance of all rows.
     """
 
     weights: Float[Array, " component"]
@@ -40,28 +40,32 @@ class Components(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Rows of one chain with their multiplicities, None for one of each."""
+    """The rows of one chain with their multiplicities, None for one of each."""
 
     values: Float[Array, "dim row"]
     weights: Float[Array, " row"] | None
 
     @property
     def total(self) -> Float[Array, ""] | int:
-        """Number of rows."""
+        """Return the number of rows."""
         return self.values.shape[1] if self.weights is None else row_sums([self.weights])[0]
 
     def weigh(self, values: Float[Array, "... row"]) -> Float[Array, "... row"]:
-        """`values` times the multiplicities."""
+        """Return values times the multiplicities.
+
+        Args:
+          values: one value per row, [..., row].
+        """
         return values if self.weights is None else values * self.weights
 
 
 class Settings(NamedTuple):
-    """How a mixture is fitted; all static.
+    """The settings of a fit; all static.
 
     Attributes:
       is_diagonal: whether covariances are diagonal.
-      tolerance: stop when the mean log-likelihood changes by less.
-      max_iterations: stop then in any case.
+      tolerance: least change of the mean log-likelihood, nats; EM stops below.
+      max_iterations: the most iterations.
       floor: least variance of a component in any direction, relative to that of all rows.
     """
 
@@ -75,10 +79,10 @@ class EMState(NamedTuple):
     """A mixture after some iterations.
 
     Attributes:
-      components: after the last M step.
-      num_iterations: pairs of E and M step made.
-      log_likelihood: mean over rows, of the mixture before the last M step.
-      change: of the log-likelihood in the last iteration.
+      components: the mixture after the last M step.
+      num_iterations: number of pairs of E and M step.
+      log_likelihood: mean over rows, of the mixture before the last M step, nats.
+      change: change of the log-likelihood in the last iteration, nats.
       floored: whether the floor acted in the last M step.
     """
 
@@ -90,20 +94,39 @@ class EMState(NamedTuple):
 
 
 def fit(rows: Points, start: Components, settings: Settings, floored: Bool[Array, ""]) -> EMState:
-    """Iterate until the mean log-likelihood changes by less than the tolerance."""
+    """Iterate until the mean log-likelihood changes by less than the tolerance.
+
+    Args:
+      rows: standardised rows.
+      start: the mixture of the first E step.
+      settings: the settings of the fit.
+      floored: whether the floor acted on the start.
+
+    Returns:
+      The mixture after the last iteration.
+    """
     dtype = rows.values.dtype
     infinite = jnp.full((), jnp.inf, dtype)
     begin = EMState(start, jnp.int32(0), -infinite, infinite, floored)
 
-    def goes_on(now: EMState) -> Array:
+    def is_unfinished(now: EMState) -> Array:
         is_moving = jnp.abs(now.change) >= settings.tolerance
         return is_moving & (now.num_iterations < settings.max_iterations)
 
-    return jax.lax.while_loop(goes_on, lambda now: iterate(rows, now, settings), begin)
+    return jax.lax.while_loop(is_unfinished, lambda now: iterate(rows, now, settings), begin)
 
 
 def iterate(rows: Points, now: EMState, settings: Settings) -> EMState:
-    """One E step and one M step."""
+    """Make one E step and one M step.
+
+    Args:
+      rows: standardised rows.
+      now: the state before the iteration.
+      settings: the settings of the fit.
+
+    Returns:
+      The state after the iteration.
+    """
     old = now.components
     whitened = whiten(rows.values, old.means, old.factors, settings.is_diagonal)
     logits = _log_densities(whitened, old)
@@ -116,7 +139,15 @@ def iterate(rows: Points, now: EMState, settings: Settings) -> EMState:
 
 
 def log_density(values: Float[Array, "dim row"], components: Components) -> Float[Array, " row"]:
-    """ln of the mixture's density at every row."""
+    """Return ln of the mixture's density at every row.
+
+    Args:
+      values: rows in the frame of the mixture, [dim, row].
+      components: the mixture.
+
+    Returns:
+      Nats, [row].
+    """
     whitened = whiten(values, components.means, components.factors, is_diagonal=False)
     return log_sum_exp(_log_densities(whitened, components))
 
@@ -128,14 +159,17 @@ def maximize(
     settings: Settings,
     whitened: Whitened | None = None,
 ) -> tuple[Components, Bool[Array, ""]]:
-    """The M step, and whether the floor acted.
+    """Make the M step.
 
     Args:
-      rows: the data.
-      responsibilities: with the rows' multiplicities in them.
-      old: the components whose coordinates are computed in.
-      settings: how to fit.
-      whitened: the rows in the coordinates of each component, if known already.
+      rows: standardised rows.
+      responsibilities: shares of the rows times their multiplicities, [component, row].
+      old: the preceding components, whose coordinates are used.
+      settings: the settings of the fit.
+      whitened: the rows in the coordinates of each component; None to compute them.
+
+    Returns:
+      The new components, and whether the floor acted.
     """
     if whitened is None:
         whitened = whiten(rows.values, old.means, old.factors, settings.is_diagonal)
@@ -165,7 +199,13 @@ def maximize(
 
 
 def identity_components(num_components: int, dim: int, dtype: jnp.dtype) -> Components:
-    """Equal weights; every component is the normal law of the rows together."""
+    """Return components of equal weights, each the normal law of all standardised rows.
+
+    Args:
+      num_components: K.
+      dim: length of a row.
+      dtype: type of the arrays.
+    """
     return Components(
         jnp.full(num_components, 1 / num_components, dtype),
         jnp.zeros((num_components, dim), dtype),
@@ -174,7 +214,7 @@ def identity_components(num_components: int, dim: int, dtype: jnp.dtype) -> Comp
 
 
 def _log_densities(whitened: Whitened, components: Components) -> Float[Array, "component row"]:
-    """ln(weight * density) of each component at every row."""
+    """Return ln(weight * density) of each component at every row."""
     scales = diagonals(components.factors)
     constant = jnp.log(components.weights) - jnp.sum(jnp.log(scales), axis=-1)
     constant = constant - 0.5 * scales.shape[-1] * jnp.log(2 * jnp.pi).astype(constant.dtype)
@@ -184,7 +224,7 @@ def _log_densities(whitened: Whitened, components: Components) -> Float[Array, "
 def _raise_to_floor(
     factors: Float[Array, "component dim dim"], floor: float
 ) -> tuple[Array, Bool[Array, " component"]]:
-    """Covariances whose eigenvalues are at least `floor`, and where that made a difference."""
+    """Raise eigenvalues of covariances to `floor`; also return which components changed."""
     covariances = product(factors, jnp.swapaxes(factors, -1, -2))
     values, vectors = jnp.linalg.eigh(jnp.nan_to_num(covariances))
     raised = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None, :]

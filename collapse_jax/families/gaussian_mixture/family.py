@@ -1,4 +1,4 @@
-"""Gaussian mixtures fitted by expectation-maximisation, generation after generation."""
+"""Define Gaussian mixtures, fitted by expectation-maximisation in every generation."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -35,17 +35,17 @@ from collapse_jax.utils.status import Status
 from collapse_jax.utils.vmap import sequential_on_cpu
 
 _STARTS = ("kmeans", "kmeans++", "random_from_data", "previous")
-_MOST_COMPONENTS, _MOST_DIMENSIONS = 1024, 1024
+_MOST_COMPONENTS, _MOST_DIMENSIONS = 1024, 1024  # bounds of compile time and memory
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class MixtureModel:
-    """A fitted mixture in a frame in which its overall mean is 0 and covariance 1.
+    """A fitted mixture in the frame of overall mean 0 and covariance 1.
 
     Component k is N(mu_k, S_k), mu_k = location + exp(log_scale) factor means[k] and
-    S_k = G G^T with G = exp(log_scale) factor factors[k]. A removed component has weight 0
-    and mean and covariance of all rows.
+    S_k = G G^T with G = exp(log_scale) factor factors[k]. A removed component has weight 0,
+    and the mean and covariance of all rows.
     """
 
     weights: Float[Array, " component"]
@@ -64,7 +64,7 @@ class MixtureModel:
 
     @property
     def frame(self) -> Frame:
-        """Return the frame."""
+        """Return the frame of the mixture."""
         return Frame(self.location, self.log_scale, self.factor)
 
 
@@ -81,18 +81,18 @@ class GaussianMixture(AbstractFamily):
     """Mixtures of normal laws, refitted by expectation-maximisation (EM).
 
     One generation, in order: M rows are drawn independently from the mixture; EM starts
-    anew, alternates E and M steps as scikit-learn does, and stops when the mean
-    log-likelihood of a row changes by less than `tolerance`. No variance is floored unless
-    you ask: a mixture may collapse to 1e-100 and is computed as well as at 1.
+    again, alternates E and M steps as in scikit-learn, and stops when the mean
+    log-likelihood of a row changes by less than `tolerance`. By default no variance is
+    floored: a mixture may collapse to 1e-100 without loss of relative precision.
 
-    A component whose covariance becomes singular to rounding (it has lost its rows, or holds
-    fewer than dim + 1, or coincident ones) would make the likelihood infinite. It is
-    removed: its weight is 0, its rows go to the others, the chain goes on with status 0.
-    `status` 2: all rows coincide or lie in a hyperplane; 1: a value is not finite; 3: the
-    floor acted.
+    A component whose covariance becomes singular to rounding (without rows, with fewer than
+    dim + 1, or with coincident ones) would make the likelihood infinite. EM removes such a
+    component: its weight is 0, other components take its rows, and the chain continues with
+    status 0. `status` 2: all rows coincide or lie in a hyperplane; 1: a value is not finite;
+    3: the floor acted.
 
     Variables: `weights` [component]; `means` [component, dim]; `covariances` [component,
-    dim, dim] (may underflow to 0, which is no status); `log_det_covariances` [component];
+    dim, dim] (may underflow to 0 with status 0); `log_det_covariances` [component];
     `log_l2_squared`, ln of the integral of (f_0 - f_g)^2, f_0 being model 0 (-inf at
     generation 0); `log_likelihood`, mean over the rows of D_g before the last M step, in
     nats (scikit-learn's `lower_bound_`); `num_iterations` of EM. On request
@@ -106,17 +106,17 @@ class GaussianMixture(AbstractFamily):
       num_components: K, in [1, 1024]; a corpus must have as many rows.
       dim: length of a row, in [1, 1024].
       covariance: "full" or "diag".
-      init: where EM starts. "kmeans": Lloyd's algorithm from greedy k-means++ seeds, as
-        scikit-learn's default; "kmeans++": these seeds as means, "random_from_data": random
+      init: the start of EM. "kmeans": Lloyd's algorithm from greedy k-means++ seeds, the
+        default of scikit-learn; "kmeans++": these seeds as means, "random_from_data": random
         rows as means, both with the covariance of all rows and equal weights; "previous":
         the last model ("kmeans" in generation 0; a removed component stays removed); or a
-        `NormalMixture` to start from in every generation.
+        `NormalMixture`, the start in every generation.
       tolerance: > 0, on the change of the mean log-likelihood in an iteration.
       max_iterations: >= 1.
       floor: least variance of a component in any direction, in [0, 1) of the variance of
         all rows in that direction.
-      order: "matched": components keep their place from generation to generation, by
-        optimal assignment; "raw": as the start orders them.
+      order: "matched": optimal assignment gives each component the index of its predecessor;
+        "raw": the order of the start.
 
     Raises:
       ValueError: for any other value.
@@ -166,16 +166,16 @@ class GaussianMixture(AbstractFamily):
 
     @property
     def needs(self) -> Needs:
-        """Return model 0, from which distances are measured."""
+        """Return model 0, the reference of distances."""
         return Needs(generation0=True)
 
     @property
     def schedule(self) -> Schedule:
-        """Return a sequential schedule on CPU: EM stops at its own iteration in every chain."""
+        """Return a sequential schedule, because EM of each chain stops at another iteration."""
         return Schedule(sequential_on_cpu=True)
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """Check that there are rows of its dimension and enough of them."""
+        """Check that rows have the right dimension and are numerous enough."""
         if source.row_dim != self.dim:
             rows = "labels" if source.row_dim is None else f"of length {source.row_dim}"
             allowed = f"its rows are {rows}, the family's dim={self.dim}"
@@ -195,17 +195,17 @@ class GaussianMixture(AbstractFamily):
         return self
 
     def summarize(self, samples: Any) -> Rows:
-        """Return the rows in a frame with a factor."""
+        """Return rows in a frame with a factor."""
         dtype = samples.rows.dtype
         return dataclasses.replace(samples, factor=jnp.eye(self.dim, dtype=dtype))
 
     @property
     def settings(self) -> Settings:
-        """Return how EM runs."""
+        """Return the settings of EM."""
         return Settings(self.covariance == "diag", self.tolerance, self.max_iterations, self.floor)
 
     def fit(self, keys: Keys, corpus: Rows, previous: Any, generation0: Any) -> Fit:
-        """Run EM from its start until it converges, and order the components."""
+        """Run EM until convergence, and order the components."""
         old = frame_of(corpus)
         known = None if previous is None else move(previous.components, previous.frame, old)
         begin = known if self.init == "previous" else self._given_start(old)
@@ -231,7 +231,7 @@ class GaussianMixture(AbstractFamily):
         return Fit(model, status)
 
     def _uniforms(self, keys: Keys) -> Float[Array, "component candidate"]:
-        """Return numbers in (0, 1) that choose the rows to start from."""
+        """Draw numbers in (0, 1), which choose the rows of the start."""
         shape = (self.num_components, initialization.num_candidates(self.num_components))
         high, low = keys.bits(Purpose.FIT, shape)
         dtype = jnp.result_type(float)
@@ -239,7 +239,7 @@ class GaussianMixture(AbstractFamily):
         return (high.astype(dtype) + fraction) * 2.0**-32
 
     def _given_start(self, frame: Frame) -> Components | None:
-        """Return a start that is part of the config, in a frame."""
+        """Return the start that is given by the config, in a frame; None if there is none."""
         if not isinstance(self.init, NormalMixture):
             return None
         dtype = jnp.result_type(float)
@@ -270,7 +270,7 @@ class GaussianMixture(AbstractFamily):
     def _start(
         self, rows: Points, plain: Points, frame: Frame, uniforms: Array
     ) -> tuple[Components, Bool[Array, ""]]:
-        """Choose a start from the rows; `plain` has their absolute distances."""
+        """Choose a start from rows; distances in `plain` are those of absolute rows."""
         dtype = rows.values.dtype
         equal = em.identity_components(self.num_components, self.dim, dtype)
         if self.init in ("kmeans", "previous"):
@@ -285,7 +285,7 @@ class GaussianMixture(AbstractFamily):
     def draw(
         self, keys: Keys, params: MixtureModel, size: Size, capacity: int, generation0: Any
     ) -> Rows:
-        """Draw independent rows, in the frame of the model."""
+        """Draw independent rows in the frame of the model."""
         scores = normal(keys, Purpose.DRAW, (capacity, self.dim)).T
         component = self._choose_components(keys, params.weights, capacity)
         rows = _rows(scores, component, params.means, params.factors)
@@ -295,7 +295,7 @@ class GaussianMixture(AbstractFamily):
     def _choose_components(
         self, keys: Keys, weights: Float[Array, " component"], capacity: int
     ) -> Int[Array, " row"]:
-        """Draw the component of each row: a 32-bit word is compared with cumulated weights."""
+        """Draw the component of each row by comparing a 32-bit word with cumulated weights."""
         high, low = keys.bits(Purpose.COMPONENT, (-(-capacity // 2),))
         words = jnp.stack([high, low], axis=-1).reshape(-1)[:capacity]
         after = [weights[0]]
@@ -306,7 +306,7 @@ class GaussianMixture(AbstractFamily):
             word = (jnp.minimum(edge, 1) * 2.0**32).astype(jnp.uint32)
             component = component + ((words >= word) & (edge < 1))
         last = len(weights) - 1 - jnp.argmax(weights[::-1] > 0)
-        return jnp.minimum(component, last)  # never one of weight 0
+        return jnp.minimum(component, last)  # a component of weight 0 is never drawn
 
     def measure(
         self, params: MixtureModel, corpus: Any, source: AbstractSource, generation0: Any
@@ -328,7 +328,7 @@ class GaussianMixture(AbstractFamily):
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """Return the variables on request."""
+        """Return the variables on request, by name."""
         offered = (
             Metric(
                 _log_l2_to_truth,
@@ -399,7 +399,7 @@ def _rows(
     means: Float[Array, "component dim"],
     factors: Float[Array, "component dim dim"],
 ) -> Float[Array, "dim row"]:
-    """Return mean + factor score, of the component of each row."""
+    """Return mean + factor score for the component of each row."""
     dim = len(scores)
     if dim > WRITTEN_OUT or len(means) > 32:
         turned = jnp.einsum("rij,jr->ir", factors[component], scores)

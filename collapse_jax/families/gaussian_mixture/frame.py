@@ -1,4 +1,4 @@
-"""Coordinates in which rows are of order one: absolute = location + exp(log_scale) F x."""
+"""Define affine frames with rows of order one: absolute = location + exp(log_scale) F x."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from collapse_jax.utils.log_cholesky import factorize, scaled_factor
 
 
 class Frame(NamedTuple):
-    """An affine frame with a lower triangular factor of order one."""
+    """An affine frame of rows with a lower triangular factor of order one."""
 
     location: Float[Array, " dim"]
     log_scale: Float[Array, ""]
@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
     @property
     def log_volume(self) -> Float[Array, ""]:
-        """ln of the volume of a unit cube of the frame."""
+        """Return ln of the volume of a unit cube of the frame, a scalar."""
         dim = len(self.location)
         return dim * self.log_scale + jnp.sum(jnp.log(jnp.diagonal(self.factor)))
 
@@ -40,13 +40,21 @@ class Standardization(NamedTuple):
     is_singular: Bool[Array, ""]
 
     def components(self, old: Components) -> Components:
-        """Components of the old frame."""
+        """Return the components of a mixture in the new values.
+
+        Args:
+          old: components in the old values.
+        """
         back = jnp.broadcast_to(inverse(self.root[None]), old.factors.shape)
         means = times_vectors(back, old.means - self.mean)
         return Components(old.weights, means, product(back, old.factors))
 
     def frame(self, old: Frame) -> Frame:
-        """The frame of the new values."""
+        """Return the frame of the new values.
+
+        Args:
+          old: the frame of the old values.
+        """
         location = old.location + jnp.exp(old.log_scale) * _times(old.factor, self.mean)
         factor = times_rows(old.factor, self.root)
         top = jnp.max(jnp.abs(factor))
@@ -54,7 +62,11 @@ class Standardization(NamedTuple):
 
 
 def frame_of(samples: Rows) -> Frame:
-    """The frame that rows are in."""
+    """Return the frame of rows.
+
+    Args:
+      samples: rows with location, log scale and factor.
+    """
     assert samples.location is not None
     assert samples.log_scale is not None
     assert samples.factor is not None
@@ -62,7 +74,13 @@ def frame_of(samples: Rows) -> Frame:
 
 
 def move(components: Components, old: Frame, new: Frame) -> Components:
-    """Components of one frame in another; both exact to rounding if the frames are equal."""
+    """Return the components of one frame in another frame, exact to rounding.
+
+    Args:
+      components: a mixture in the old frame.
+      old: the frame of the components.
+      new: the frame of the result.
+    """
     back = inverse(new.factor[None])[0]
     turn = jnp.exp(old.log_scale - new.log_scale) * times_rows(back, old.factor)
     turn = jnp.broadcast_to(turn, components.factors.shape)
@@ -76,11 +94,17 @@ def _times(matrix: Float[Array, "dim dim"], vector: Float[Array, " dim"]) -> Flo
 
 
 def standardize(rows: Points, is_diagonal: bool) -> tuple[Points, Standardization]:
-    """Rows with overall mean zero and covariance one, and the map that made them.
+    """Transform rows to overall mean zero and covariance one.
 
-    Moments are taken relative to the first row: equal rows have no spread at all.
+    Moments are relative to the first row, so that equal rows have no spread at all. Rows are
+    singular if preceding coordinates determine a coordinate to rounding.
 
-    Singular is a coordinate that earlier ones determine to rounding.
+    Args:
+      rows: rows of one chain with their multiplicities.
+      is_diagonal: whether coordinates are only scaled.
+
+    Returns:
+      The new rows, and the map from the old ones.
     """
     values = rows.values
     first = values[:, 0 if rows.weights is None else jnp.argmax(rows.weights > 0)]
@@ -99,15 +123,15 @@ def standardize(rows: Points, is_diagonal: bool) -> tuple[Points, Standardizatio
 
 
 def _scale(rows: Points, centred: Array) -> tuple[Array, Array, Array]:
-    """Standard deviations as a diagonal root, the same as lengths, and the scaled rows."""
+    """Return a diagonal root, the standard deviations in it, and the scaled rows."""
     lengths = _lengths(rows, centred)
     return jnp.diag(lengths), lengths, centred / _or_one(lengths)[:, None]
 
 
 def _orthogonalize(rows: Points, centred: Array) -> tuple[Array, Array, Array]:
-    """Root of the covariance, standard deviations of the coordinates, and the whitened rows.
+    """Return a root of the covariance, the standard deviations, and the whitened rows.
 
-    Modified Gram-Schmidt: no covariance is formed, and the root is as precise as the rows.
+    Modified Gram-Schmidt forms no covariance, so the root is as precise as the rows.
     """
     lengths = _lengths(rows, centred)
     rest, zero = list(centred), jnp.zeros_like(lengths[0])
@@ -124,7 +148,7 @@ def _orthogonalize(rows: Points, centred: Array) -> tuple[Array, Array, Array]:
 
 
 def _factorize(rows: Points, centred: Array) -> tuple[Array, Array, Array]:
-    """The same for matrices."""
+    """Return the results of `_orthogonalize`, computed by operations on matrices."""
     columns = centred / jnp.sqrt(jnp.asarray(rows.total, centred.dtype))
     columns = columns if rows.weights is None else columns * jnp.sqrt(rows.weights)
     log_scale, factor = factorize(columns)
@@ -134,7 +158,7 @@ def _factorize(rows: Points, centred: Array) -> tuple[Array, Array, Array]:
 
 
 def _lengths(rows: Points, centred: Array) -> Float[Array, " dim"]:
-    """Root mean square of every coordinate."""
+    """Return the root mean square of every coordinate, [dim]."""
     return jnp.sqrt(jnp.stack(row_sums([rows.weigh(x * x) for x in centred])) / rows.total)
 
 

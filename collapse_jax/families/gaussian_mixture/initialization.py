@@ -1,7 +1,7 @@
-"""Where expectation-maximisation starts: k-means, k-means++ seeds, or rows at random.
+"""Choose the start of expectation-maximisation: k-means, k-means++ seeds, or random rows.
 
-Arthur & Vassilvitskii, "k-means++" (SODA 2007), in the greedy form of scikit-learn: of a
-few candidates for each seed the best is taken. Lloyd's iterations stop as scikit-learn's.
+Arthur & Vassilvitskii, "k-means++" (SODA 2007), in the greedy form of scikit-learn, which
+takes the best of a few candidates for each seed. Lloyd's iterations stop as in scikit-learn.
 """
 
 import math
@@ -14,25 +14,37 @@ from collapse_jax.families.gaussian_mixture.em import Points
 from collapse_jax.families.gaussian_mixture.linalg import fold, row_sums, squared_distances
 
 _TOLERANCE = 1e-4  # squared shift of all centres, relative to the mean variance of a coordinate
-_MAX_ITERATIONS = 300
+_MAX_ITERATIONS = 300  # iterations; both are the defaults of scikit-learn
 
 
 def num_candidates(num_components: int) -> int:
-    """Candidates for each k-means++ seed."""
+    """Return the number of candidates for each k-means++ seed, as in scikit-learn.
+
+    Args:
+      num_components: K.
+    """
     return 2 + int(math.log(num_components))
 
 
 def k_means(
     rows: Points, uniforms: Float[Array, "component candidate"]
 ) -> Float[Array, "component row"]:
-    """Which rows belong to which cluster, as zeros and ones: seeds, then Lloyd's iterations."""
+    """Assign rows to clusters by Lloyd's iterations from k-means++ seeds.
+
+    Args:
+      rows: rows with their multiplicities.
+      uniforms: numbers in (0, 1), [component, candidate].
+
+    Returns:
+      One if a row belongs to a cluster, else zero, [component, row].
+    """
     seeds = plus_plus(rows, uniforms)
     means = row_sums([rows.weigh(x) for x in rows.values])
     spread = row_sums([rows.weigh(jnp.sum(rows.values**2, axis=0))])[0] / rows.total
     spread = spread - sum((mean / rows.total) ** 2 for mean in means)
     tolerance = _TOLERANCE * spread / len(rows.values)
 
-    def goes_on(carry: tuple[Array, Array, Array]) -> Array:
+    def is_unfinished(carry: tuple[Array, Array, Array]) -> Array:
         _, moved, iteration = carry
         return (moved > tolerance) & (iteration < _MAX_ITERATIONS)
 
@@ -41,14 +53,23 @@ def k_means(
         new = cluster_means(rows, _nearest(rows, centres), centres)
         return new, jnp.sum((new - centres) ** 2), iteration + 1
 
-    centres, _, _ = jax.lax.while_loop(goes_on, move, (seeds, jnp.inf * spread, jnp.int32(0)))
+    start = (seeds, jnp.inf * spread, jnp.int32(0))
+    centres, _, _ = jax.lax.while_loop(is_unfinished, move, start)
     return _nearest(rows, centres)
 
 
 def plus_plus(
     rows: Points, uniforms: Float[Array, "component candidate"]
 ) -> Float[Array, "dim component"]:
-    """Seeds far from one another: each is chosen with probability as its squared distance."""
+    """Choose distant seeds, each with a probability proportional to its squared distance.
+
+    Args:
+      rows: rows with their multiplicities.
+      uniforms: numbers in (0, 1), [component, candidate].
+
+    Returns:
+      Rows, [dim, component].
+    """
 
     def closest(candidates: Array, nearest: Array) -> Array:
         return jnp.minimum(nearest, squared_distances(rows.values, candidates))
@@ -71,12 +92,21 @@ def plus_plus(
 def at_random(
     rows: Points, uniforms: Float[Array, "component candidate"]
 ) -> Float[Array, "dim component"]:
-    """Different rows, all equally likely."""
+    """Choose different rows, all equally likely.
+
+    Args:
+      rows: rows with their multiplicities.
+      uniforms: numbers in (0, 1), of which the first of each component is used,
+        [component, candidate].
+
+    Returns:
+      Rows, [dim, component].
+    """
 
     def add(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         seeds, mass = carry
-        place = choose(mass, uniforms[k, :1])[0]
-        return seeds.at[:, k].set(rows.values[:, place]), mass.at[place].set(0)
+        index = choose(mass, uniforms[k, :1])[0]
+        return seeds.at[:, k].set(rows.values[:, index]), mass.at[index].set(0)
 
     seeds = jnp.zeros((len(rows.values), len(uniforms)), rows.values.dtype)
     everywhere = rows.weigh(jnp.ones_like(rows.values[0]))
@@ -84,20 +114,27 @@ def at_random(
 
 
 def choose(mass: Float[Array, " row"], uniforms: Float[Array, " draw"]) -> Int[Array, " draw"]:
-    """Places with probability as their mass, one for each number in (0, 1).
+    """Choose indices with probabilities proportional to their mass.
 
-    Found in two steps, in blocks and in one block, so that no long sum is accumulated.
+    The search has two steps, over blocks and in one block, so that no long sum is accumulated.
+
+    Args:
+      mass: >= 0, [row].
+      uniforms: numbers in (0, 1), [draw].
+
+    Returns:
+      Indices of rows with positive mass, [draw].
     """
     width = max(1, math.isqrt(len(mass)))
     blocks = jnp.pad(mass, (0, -len(mass) % width)).reshape(-1, width)
     sums = jnp.sum(blocks, axis=1)
 
     def find(parts: Array, target: Array) -> tuple[Array, Array]:
-        """The part that holds `target`, never an empty one, and what lies before it."""
+        """Return the index of the part that holds `target`, and the sum of preceding parts."""
         after = jnp.cumsum(parts)
         last = len(parts) - 1 - jnp.argmax(parts[::-1] > 0)
-        place = jnp.minimum(jnp.sum(after <= target), last)
-        return place, after[place] - parts[place]
+        index = jnp.minimum(jnp.sum(after <= target), last)
+        return index, after[index] - parts[index]
 
     def one(uniform: Array) -> Array:
         target = uniform * jnp.sum(sums)
@@ -108,18 +145,27 @@ def choose(mass: Float[Array, " row"], uniforms: Float[Array, " draw"]) -> Int[A
 
 
 def _nearest(rows: Points, centres: Float[Array, "dim component"]) -> Float[Array, "component row"]:
-    """One for the centre nearest to a row, the first of equals; zero for the others."""
+    """Return one for the centre nearest to a row (the first of equals), zero for the others."""
     distances = squared_distances(rows.values, centres)
     least = fold(jnp.minimum, list(distances))
-    places = jnp.arange(len(distances))[:, None]
-    first = fold(jnp.minimum, list(jnp.where(distances <= least, places, len(distances))))
-    return (first == places).astype(rows.values.dtype)
+    indices = jnp.arange(len(distances))[:, None]
+    nearest = fold(jnp.minimum, list(jnp.where(distances <= least, indices, len(distances))))
+    return (nearest == indices).astype(rows.values.dtype)
 
 
 def cluster_means(
     rows: Points, belongs: Float[Array, "component row"], old: Float[Array, "dim component"]
 ) -> Float[Array, "dim component"]:
-    """Mean of each cluster; a centre without rows stays where it is."""
+    """Return the mean of each cluster; a cluster without rows keeps its old centre.
+
+    Args:
+      rows: rows with their multiplicities.
+      belongs: one if a row belongs to a cluster, else zero, [component, row].
+      old: the old centres, [dim, component].
+
+    Returns:
+      The new centres, [dim, component].
+    """
     belongs = rows.weigh(belongs)
     counts, *sums = row_sums([belongs, *(belongs * x for x in rows.values)])
     means = jnp.stack(sums) / jnp.where(counts > 0, counts, 1)

@@ -1,4 +1,7 @@
-"""Stacks of small matrices, [k, dim, dim]: up to three dimensions they are single numbers."""
+"""Compute with stacks of small matrices, [k, dim, dim].
+
+Up to three dimensions the compiled program has scalars in place of matrices.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -7,17 +10,32 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-WRITTEN_OUT = 3  # dimensions up to which the compiler sees no matrix
+WRITTEN_OUT = 3  # dimensions up to which scalar expressions are faster than matrix operations
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def diagonals(matrices: Float[Array, "k dim dim"]) -> Float[Array, "k dim"]:
-    """The diagonal of each matrix."""
+    """Return the diagonal of each matrix.
+
+    Args:
+      matrices: [k, dim, dim].
+
+    Returns:
+      Diagonals, [k, dim].
+    """
     return jnp.diagonal(matrices, axis1=-2, axis2=-1)
 
 
 def product(left: Float[Array, "k i j"], right: Float[Array, "k j l"]) -> Float[Array, "k i l"]:
-    """The product of each pair of matrices."""
+    """Return the product of each pair of matrices.
+
+    Args:
+      left: [k, i, j].
+      right: [k, j, l].
+
+    Returns:
+      Products, [k, i, l].
+    """
     inner = left.shape[-1]
     if inner > WRITTEN_OUT:
         return jnp.einsum("kij,kjl->kil", left, right, precision=HIGHEST)
@@ -25,7 +43,14 @@ def product(left: Float[Array, "k i j"], right: Float[Array, "k j l"]) -> Float[
 
 
 def cholesky(matrices: Float[Array, "k dim dim"]) -> Float[Array, "k dim dim"]:
-    """Lower factors; a pivot that is not positive gives 0 or NaN on the diagonal."""
+    """Return lower Cholesky factors; a pivot <= 0 gives 0 or NaN on the diagonal.
+
+    Args:
+      matrices: symmetric, [k, dim, dim].
+
+    Returns:
+      Lower triangular factors, [k, dim, dim].
+    """
     dim = matrices.shape[-1]
     if dim > WRITTEN_OUT:
         return jax.lax.linalg.cholesky(matrices, symmetrize_input=False)
@@ -42,7 +67,14 @@ def cholesky(matrices: Float[Array, "k dim dim"]) -> Float[Array, "k dim dim"]:
 
 
 def inverse(factors: Float[Array, "k dim dim"]) -> Float[Array, "k dim dim"]:
-    """Inverses of lower triangular matrices."""
+    """Return the inverses of lower triangular matrices.
+
+    Args:
+      factors: lower triangular, [k, dim, dim].
+
+    Returns:
+      Lower triangular inverses, [k, dim, dim].
+    """
     dim = factors.shape[-1]
     if dim > WRITTEN_OUT:
         identity = jnp.broadcast_to(jnp.eye(dim, dtype=factors.dtype), factors.shape)
@@ -60,12 +92,28 @@ def inverse(factors: Float[Array, "k dim dim"]) -> Float[Array, "k dim dim"]:
 def times_vectors(
     matrices: Float[Array, "k i j"], vectors: Float[Array, "k j"]
 ) -> Float[Array, "k i"]:
-    """The product of each matrix with its vector."""
+    """Return the product of each matrix with its vector.
+
+    Args:
+      matrices: [k, i, j].
+      vectors: [k, j].
+
+    Returns:
+      Vectors, [k, i].
+    """
     return product(matrices, vectors[..., None])[..., 0]
 
 
 def times_rows(matrix: Float[Array, "i j"], rows: Float[Array, "j row"]) -> Float[Array, "i row"]:
-    """One matrix times many vectors, coordinates first."""
+    """Return one matrix times many vectors, with coordinates as first axis.
+
+    Args:
+      matrix: [i, j].
+      rows: [j, row].
+
+    Returns:
+      Vectors, [i, row].
+    """
     if len(matrix) > WRITTEN_OUT:
         return jnp.matmul(matrix, rows, precision=HIGHEST)
     return fold(jnp.add, [matrix[:, j, None] * rows[j] for j in range(len(rows))])
@@ -80,7 +128,17 @@ def whiten(
     factors: Float[Array, "component dim dim"],
     is_diagonal: bool,
 ) -> Whitened:
-    """factor^-1 (row - mean) for every component and row."""
+    """Return factor^-1 (row - mean) for every component and row.
+
+    Args:
+      values: rows, [dim, row].
+      means: means of the components, [component, dim].
+      factors: lower triangular, [component, dim, dim].
+      is_diagonal: whether the factors are diagonal.
+
+    Returns:
+      The rows in the coordinates of each component, see `Whitened`.
+    """
     dim = len(values)
     if is_diagonal and dim > WRITTEN_OUT:
         return (values - means[:, :, None]) / diagonals(factors)[:, :, None]
@@ -98,7 +156,14 @@ def whiten(
 
 
 def squared_norms(whitened: Whitened) -> Float[Array, "component row"]:
-    """Squared Mahalanobis distance of every row from every mean."""
+    """Return the squared Mahalanobis distance of every row from every mean.
+
+    Args:
+      whitened: rows in the coordinates of each component.
+
+    Returns:
+      Distances >= 0, dimensionless, [component, row].
+    """
     if isinstance(whitened, list):
         return fold(jnp.add, [z * z for z in whitened])
     return jnp.sum(whitened**2, axis=1)
@@ -107,7 +172,16 @@ def squared_norms(whitened: Whitened) -> Float[Array, "component row"]:
 def moments(
     responsibilities: Float[Array, "component row"], whitened: Whitened, is_diagonal: bool
 ) -> tuple[Array, Array, Array]:
-    """Sums over rows of r [component], r z [component, dim], r z z^T [component, dim, dim]."""
+    """Return sums over rows of r, r z and r z z^T for responsibilities r and whitened rows z.
+
+    Args:
+      responsibilities: weights of the rows, [component, row].
+      whitened: rows in the coordinates of each component.
+      is_diagonal: whether only the diagonal of z z^T is computed.
+
+    Returns:
+      Sums, [component], [component, dim] and [component, dim, dim].
+    """
     if not isinstance(whitened, list):
         weighted = responsibilities[:, None] * whitened
         counts, first = row_sums([responsibilities])[0], row_sums([weighted])[0]
@@ -128,17 +202,23 @@ def moments(
     return counts, jnp.stack(sums[:dim], axis=-1), second
 
 
-_FAN_IN = 5  # more terms, and the compiler no longer fills the processor's vectors
-_FEW = 64
+_FAN_IN = 5  # terms of a sum; with more terms XLA no longer fills the vectors of a CPU
+_FEW = 64  # terms that are added by one plain reduction
 _WRITTEN_OUT = 32  # terms of a sum that becomes one expression
 
 
 def row_sums(values: Sequence[Float[Array, "... row"]]) -> list[Float[Array, "..."]]:
-    """The sum of each array along its last axis; all have one shape.
+    """Return the sum of each array along its last axis.
 
-    On CPU a reduction is one loop, and so is one of many arrays together: what they have
-    in common is computed once. Five parts of the axis are added at a time, so that the
-    rest of it fills vectors; this also keeps the rounding error at the level of log M.
+    On CPU a reduction of many arrays together is one loop, which computes common terms once.
+    Five parts of the axis are added at a time, so that the rest of the axis fills vectors;
+    the rounding error then grows as log M only.
+
+    Args:
+      values: arrays of one shape, [..., row].
+
+    Returns:
+      Sums, [...].
     """
     values = list(values)
     while (length := values[0].shape[-1]) > _FEW:
@@ -161,12 +241,24 @@ def _add_together(values: list[Array]) -> list[Array]:
 
 
 def fold(combine: Callable[[Array, Array], Array], terms: Sequence[Array]) -> Array:
-    """The terms combined one after the other, as one expression."""
+    """Combine terms sequentially into one expression.
+
+    Args:
+      combine: a function of two arrays.
+      terms: at least one array.
+    """
     return reduce(combine, terms)
 
 
 def log_sum_exp(logits: Float[Array, "component row"]) -> Float[Array, " row"]:
-    """ln sum exp over components; -inf where all are."""
+    """Return ln sum exp over components, -inf where all logits are -inf.
+
+    Args:
+      logits: [component, row].
+
+    Returns:
+      Logarithms, [row].
+    """
     if len(logits) > _WRITTEN_OUT:
         return jax.nn.logsumexp(logits, axis=0)
     top = fold(jnp.maximum, list(logits))
@@ -177,7 +269,15 @@ def log_sum_exp(logits: Float[Array, "component row"]) -> Float[Array, " row"]:
 def squared_distances(
     rows: Float[Array, "dim row"], centres: Float[Array, "dim centre"]
 ) -> Float[Array, "centre row"]:
-    """|row - centre|^2 for every pair."""
+    """Return |row - centre|^2 for every pair.
+
+    Args:
+      rows: [dim, row].
+      centres: [dim, centre].
+
+    Returns:
+      Squared distances, [centre, row].
+    """
     if len(rows) > _WRITTEN_OUT:
         return jnp.sum((rows[:, None] - centres[:, :, None]) ** 2, axis=0)
     return fold(jnp.add, [(x - c[:, None]) ** 2 for x, c in zip(rows, centres, strict=True)])

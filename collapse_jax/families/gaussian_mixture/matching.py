@@ -1,4 +1,4 @@
-"""Which component of a mixture continues which of the one before."""
+"""Match the components of a mixture with those of its predecessor."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -7,18 +7,25 @@ from collapse_jax.families.gaussian_mixture.em import Components
 
 
 def assignment(new: Components, old: Components) -> Int[Array, " component"]:
-    """order[k] = the component of `new` that goes on as component k.
+    """Return the order of new components that matches the old ones.
 
-    The assignment with the least sum of |mean - mean|^2 + |factor - factor|^2, an upper
-    bound of the squared Wasserstein distance of two components. Both in one frame.
+    The assignment minimises the sum of |mean - mean|^2 + |factor - factor|^2, an upper
+    bound of the squared Wasserstein distance of two components.
+
+    Args:
+      new: the components to be ordered.
+      old: the preceding components, in the same frame.
+
+    Returns:
+      For each component of `old` the index of its match in `new`, [component].
     """
     from optax import assignment as solvers
 
     cost = _squared_gaps(old.means, new.means) + _squared_gaps(
         old.factors.reshape(len(old.means), -1), new.factors.reshape(len(new.means), -1)
     )
-    places, partners = solvers.hungarian_algorithm(cost)
-    return jnp.zeros_like(partners).at[places].set(partners)
+    indices, partners = solvers.hungarian_algorithm(cost)
+    return jnp.zeros_like(partners).at[indices].set(partners)
 
 
 def _squared_gaps(

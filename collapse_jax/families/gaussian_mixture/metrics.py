@@ -1,4 +1,4 @@
-"""What is measured of a Gaussian mixture: pure functions of its components and their frame."""
+"""Measure Gaussian mixtures by pure functions of their components and frame."""
 
 from typing import Any
 
@@ -17,7 +17,14 @@ LogOverlap = Float[Array, "component component"]
 
 
 def absolute(components: Components, frame: Frame) -> tuple[Array, Array]:
-    """Means [component, dim] and roots [component, dim, dim] of covariances, not in a frame.
+    """Return means and roots of covariances in data units.
+
+    Args:
+      components: a mixture.
+      frame: its frame.
+
+    Returns:
+      Means, [component, dim], and roots, [component, dim, dim].
 
     >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> pair = metrics.of_normals([0.5, 0.5], [[0.0], [4.0]], [[0.0], [0.0]], [[[1.0]], [[1.0]]])
@@ -29,7 +36,14 @@ def absolute(components: Components, frame: Frame) -> tuple[Array, Array]:
 
 
 def log_dets(components: Components, frame: Frame) -> Float[Array, " component"]:
-    """ln of the determinant of each covariance: finite however small it is.
+    """Return ln of the determinant of each covariance, finite for all small covariances.
+
+    Args:
+      components: a mixture.
+      frame: its frame.
+
+    Returns:
+      Logarithms, [component].
 
     >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> wide = metrics.of_normals([1.0], [[3.0]], [[2.0]], [[[1.0]]])
@@ -41,7 +55,14 @@ def log_dets(components: Components, frame: Frame) -> Float[Array, " component"]
 
 
 def log_spreads(components: Components, frame: Frame) -> Float[Array, " component"]:
-    """ln sqrt(trace / dim) of each covariance.
+    """Return ln sqrt(trace / dim) of each covariance.
+
+    Args:
+      components: a mixture.
+      frame: its frame.
+
+    Returns:
+      Logarithms, [component].
 
     >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> wide = metrics.of_normals([1.0], [[3.0]], [[2.0]], [[[1.0]]])
@@ -54,7 +75,13 @@ def log_spreads(components: Components, frame: Frame) -> Float[Array, " componen
 
 
 def effective_components(weights: Float[Array, " component"]) -> Float[Array, ""]:
-    """exp of the entropy of the weights: K if they are equal, 1 if one has all.
+    """Return exp of the entropy of weights: K if all are equal, 1 if one component has all.
+
+    Args:
+      weights: >= 0 with sum 1, [component].
+
+    Returns:
+      A scalar in [1, K], components.
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.families.gaussian_mixture import metrics
@@ -66,7 +93,13 @@ def effective_components(weights: Float[Array, " component"]) -> Float[Array, ""
 
 
 def component_distances(components: Components) -> Float[Array, "component component"]:
-    """Mahalanobis distance of every two means under the average of their covariances.
+    """Return Mahalanobis distances between means, under the average of both covariances.
+
+    Args:
+      components: a mixture in any frame.
+
+    Returns:
+      Distances >= 0, dimensionless, [component, component].
 
     >>> import jax
     >>> from collapse_jax.families.gaussian_mixture import metrics
@@ -85,10 +118,19 @@ def component_distances(components: Components) -> Float[Array, "component compo
 def log_l2_squared(
     one: Components, frame: Frame, other: Components, other_frame: Frame
 ) -> Float[Array, ""]:
-    """ln of the integral of (f - h)^2 over space: -inf if f and h are equal to the bit.
+    """Return ln of the integral of (f - h)^2 over space, -inf if f and h are equal to the bit.
 
     The overlap of two normal laws is a normal density, int N_i N_j = N(mu_i - mu_j; 0,
     S_i + S_j). Differences below the rounding of f^2 + h^2 are reported as that rounding.
+
+    Args:
+      one: the mixture f.
+      frame: the frame of f.
+      other: the mixture h.
+      other_frame: the frame of h.
+
+    Returns:
+      A scalar.
 
     >>> import jax
     >>> from collapse_jax.families.gaussian_mixture import metrics
@@ -122,7 +164,15 @@ def log_l2_squared(
 
 
 def mean_log_density(rows: Rows, components: Components, frame: Frame) -> Float[Array, ""]:
-    """Mean over rows of ln f(row).
+    """Return the mean over rows of ln f(row).
+
+    Args:
+      rows: rows with their weights.
+      components: the mixture f.
+      frame: the frame of f.
+
+    Returns:
+      Nats per row, a scalar.
 
     >>> import jax
     >>> import jax.numpy as jnp
@@ -143,7 +193,16 @@ def mean_log_density(rows: Rows, components: Components, frame: Frame) -> Float[
 
 
 def of_normals(weights: Any, means: Any, log_scales: Any, factors: Any) -> tuple[Components, Frame]:
-    """Normal laws given by log scales and unit triangular factors, in a frame of their size.
+    """Return a mixture of normal laws in a frame of their size.
+
+    Args:
+      weights: >= 0 with sum 1, [component].
+      means: [component, dim].
+      log_scales: ln of the scales of the columns of the factors, [component, dim].
+      factors: unit lower triangular, [component, dim, dim].
+
+    Returns:
+      The components and their frame.
 
     >>> from collapse_jax.families.gaussian_mixture import metrics
     >>> normal = metrics.of_normals([1.0], [[3.0]], [[0.0]], [[[1.0]]])
@@ -172,7 +231,7 @@ def _frame_without_factor(rows: Rows) -> tuple[Array, Array, Array]:
 def _isotropic(
     components: Components, frame: Frame, origin: Float[Array, " dim"], top: Float[Array, ""]
 ) -> tuple[Array, Array]:
-    """Means and roots in the frame (origin, top, identity)."""
+    """Return means and roots in the frame (origin, top, identity)."""
     turn = _spread(frame.factor * jnp.exp(frame.log_scale - top), components.factors)
     shift = (frame.location - origin) * jnp.exp(-top)
     return times_vectors(turn, components.means) + shift, product(turn, components.factors)
@@ -187,7 +246,7 @@ def _log_outer(one: Components, other: Components) -> LogOverlap:
 
 
 def _pairs(means: Array, roots: Array, other_means: Array, other_roots: Array):
-    """Of every pair: difference of means, and the factor of the sum of covariances."""
+    """Return for every pair the difference of means, and the factor of the summed covariance."""
     gaps = means[:, None] - other_means[None]
     shape = (len(means), len(other_means), *roots.shape[1:])
     columns = jnp.concatenate(
@@ -198,7 +257,7 @@ def _pairs(means: Array, roots: Array, other_means: Array, other_roots: Array):
 
 
 def _solve(factor: Array, gaps: Array) -> Array:
-    """factor^-1 gap for unit lower triangular factors."""
+    """Return factor^-1 gap for unit lower triangular factors."""
     dim = gaps.shape[-1]
     solved = []
     for i in range(dim):
@@ -208,7 +267,7 @@ def _solve(factor: Array, gaps: Array) -> Array:
 
 
 def _log_overlap(means: Array, roots: Array, other_means: Array, other_roots: Array) -> LogOverlap:
-    """ln N(mu_i - mu_j; 0, S_i + S_j) of every pair."""
+    """Return ln N(mu_i - mu_j; 0, S_i + S_j) of every pair."""
     gaps, log_scale, factor = _pairs(means, roots, other_means, other_roots)
     distance = jnp.sum((_solve(factor, gaps) * jnp.exp(-log_scale)) ** 2, axis=-1)
     constant = gaps.shape[-1] * jnp.log(2 * jnp.pi).astype(gaps.dtype)

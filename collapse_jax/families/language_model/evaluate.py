@@ -1,4 +1,4 @@
-"""What is measured of a tuned model and of the blocks it was trained on."""
+"""Measure a tuned model and its training blocks."""
 
 import functools
 from typing import Any
@@ -13,8 +13,8 @@ from collapse_jax import lm
 from collapse_jax.core.corpus import Labels
 from collapse_jax.metrics import texts
 
-_NGRAMS = (1, 2, 3)
-_RARE = 0.1  # of the tokens of the original blocks
+_NGRAMS = (1, 2, 3)  # lengths of n-grams whose diversity is measured, tokens
+_RARE = 0.1  # share of the tokens of the original blocks that are rare ones
 NAMES = (
     "test_perplexity",
     *(f"distinct_{n}" for n in _NGRAMS),
@@ -27,7 +27,18 @@ NAMES = (
 
 
 def evaluate(family: Any, model: Any, corpus: Any, source: Any, generation0: Any) -> dict[str, Any]:
-    """Perplexities, and the diversity of the corpus."""
+    """Return perplexities, and the diversity of the corpus.
+
+    Args:
+      family: a `LanguageModel`.
+      model: the tuned model.
+      corpus: its training blocks.
+      source: the original blocks.
+      generation0: model 0, which judges the corpus.
+
+    Returns:
+      float32 values by name: [slot] for `corpus_perplexity`, else scalars.
+    """
     judge = with_params(family, generation0.params.params)
     used, blocks = np.asarray(corpus.full_weights()) > 0, rows_of(corpus)
     perplexities = np.full(len(used), np.nan, np.float32)
@@ -47,12 +58,24 @@ def evaluate(family: Any, model: Any, corpus: Any, source: Any, generation0: Any
 
 
 def rows_of(corpus: Labels) -> Int[np.ndarray, "block token"]:
-    """The blocks of a corpus, empty slots left out."""
+    """Return the blocks of a corpus without empty slots.
+
+    Args:
+      corpus: blocks of tokens with their weights.
+
+    Returns:
+      Tokens, [block, token].
+    """
     return np.asarray(corpus.rows)[np.asarray(corpus.full_weights()) > 0]
 
 
 def with_params(family: Any, params: Any) -> lm.OPT:
-    """The network with these parameters."""
+    """Return the network with given parameters.
+
+    Args:
+      family: a `LanguageModel`.
+      params: parameters in the form of `flax.nnx`.
+    """
     return nnx.merge(_structure(family.network), params)
 
 
@@ -62,18 +85,37 @@ def _structure(network: lm.OPTConfig) -> Any:
 
 
 def mesh_of(family: Any) -> Mesh | None:
-    """The devices that share the work."""
+    """Return the devices that share the work; None for the default device.
+
+    Args:
+      family: a `LanguageModel`.
+    """
     devices = family.context.devices
     return None if devices is None else lm.data_mesh(devices)
 
 
 def losses(family: Any, model: lm.OPT, blocks: Any) -> np.ndarray:
-    """Mean loss of every block, nats per token."""
+    """Return the mean loss of every block.
+
+    Args:
+      family: a `LanguageModel`.
+      model: a network.
+      blocks: tokens, [block, token].
+
+    Returns:
+      Nats per token, [block].
+    """
     return lm.losses(
         model, np.asarray(blocks), batch_size=family.evaluation_batch, mesh=mesh_of(family)
     )
 
 
 def mean_loss(family: Any, model: lm.OPT, blocks: Any) -> float:
-    """Nats per token of blocks of equal length."""
+    """Return the mean loss of blocks of equal length, in nats per token.
+
+    Args:
+      family: a `LanguageModel`.
+      model: a network.
+      blocks: tokens, [block, token].
+    """
     return float(np.mean(losses(family, model, blocks), dtype=np.float64))

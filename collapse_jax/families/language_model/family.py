@@ -1,4 +1,4 @@
-"""Language models that are fine-tuned generation after generation."""
+"""Define language models that are fine-tuned in every generation."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
 
 STARTS = ("pretrained", "last", "fresh")
-_EMPTY = -1  # in place of the tokens of an empty slot
+_EMPTY = -1  # the tokens of an empty slot in `corpus`: no token has this number
 _IN_MEMORY = HostContext()
 
 
@@ -33,13 +33,13 @@ _IN_MEMORY = HostContext()
 class LanguageModel(AbstractFamily):
     """OPT models, fine-tuned as in the paper's experiment on text (Shumailov et al. 2024).
 
-    Every generation trains a network on blocks of tokens, keeps the weights that are best on
-    the source's validation blocks, and writes the next corpus: for blocks of the original
-    training set their continuation, as long as the block, the block itself left out. All of
-    them are continued in their order; where fewer are wanted, a random subset is, and where
-    more, they are taken again. A chain is a seed. The steps are programs called from Python,
-    on all devices that `simulate(devices=...)` names together; with a store, unfinished
-    training and text are kept.
+    Every generation trains a network on blocks of tokens, chooses the weights with the lowest
+    loss on the source's validation blocks, and writes the next corpus. The corpus has
+    continuations of the original training blocks, each as long as its block, without the
+    block. All blocks are continued in their order; a smaller corpus uses a random subset, a
+    larger one uses blocks repeatedly. A chain is a seed. The steps are programs called from
+    Python, on all devices of `simulate(devices=...)` together; with a store, unfinished
+    training and text are checkpointed.
 
     Variables: `test_perplexity` (exp of the mean loss of the test blocks; `zero_shot_perplexity`
     before training), `training_loss` and `validation_loss` [epoch], nats per token, and
@@ -52,13 +52,13 @@ class LanguageModel(AbstractFamily):
 
     Args:
       model: pretrained weights, a folder or hub id such as "facebook/opt-125m"; or a
-        `lm.OPTConfig` for random ones.
-      training: `language_model.Training`; its steps_per_epoch follow from the corpus.
-      decoding: `language_model.Decoding`; exactly as many new tokens as a block has.
-      revision: of the weights on the hub.
-      start: every generation starts from the "pretrained" weights (the random ones of the
-        chain, for an OPTConfig), from those of the "last" generation, or from "fresh" random
-        ones of its own.
+        `lm.OPTConfig` for random weights.
+      training: a `lm.Training`; its steps_per_epoch follow from the corpus.
+      decoding: a `lm.Decoding`, with exactly as many new tokens as a block has.
+      revision: revision of the weights on the hub.
+      start: weights before the training of a generation: "pretrained" (for an OPTConfig, random
+        weights of the chain), "last" (of the previous generation) or "fresh" (random weights
+        of the generation).
       batch_size: blocks of a training step.
       generation_batch: blocks continued at a time.
       evaluation_batch: blocks evaluated at a time.
@@ -91,7 +91,7 @@ class LanguageModel(AbstractFamily):
         }
         for name, default in defaults.items():
             value = default if getattr(self, name) is None else getattr(self, name)
-            allowed = f"it must be a language_model.{type(default).__name__}"
+            allowed = f"it must be a lm.{type(default).__name__}"
             check.instance(f"LanguageModel.{name}", value, type(default), allowed, "pass one")
             object.__setattr__(self, name, value)
         if not isinstance(self.model, OPTConfig):
@@ -103,7 +103,7 @@ class LanguageModel(AbstractFamily):
 
     @property
     def needs(self) -> Needs:
-        """Return the corpus, which is measured, and generation 0, judge and prompts."""
+        """Return the corpus for metrics, model 0 as judge, and D_0 for prompts."""
         return Needs(corpus=True, generation0=True, generation0_corpus=True)
 
     @property
@@ -117,11 +117,11 @@ class LanguageModel(AbstractFamily):
         return ZeroModel.of(self)
 
     def with_host_context(self, context: HostContext) -> Self:
-        """Return the family with devices to work on, and files for unfinished work."""
+        """Return the family with its devices, and files for unfinished work."""
         return replace_fields(self, context=context)
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """Check that the source has blocks that the model can be trained on and continue."""
+        """Check that the model can be trained on the source's blocks, and continue them."""
         if not isinstance(source, TokenBlocks):
             allowed = "a language model is trained on blocks of tokens"
             remedy = "use cj.TokenBlocks(...)"
@@ -143,7 +143,7 @@ class LanguageModel(AbstractFamily):
                 allowed = f"blocks have {block} tokens"
                 raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
         if policy.verifier is not None:
-            allowed = "a verifier would have blocks written that it then refuses"
+            allowed = "the model would write blocks that the verifier then refuses"
             raise check.fail(
                 f"{type(policy).__name__}.verifier", policy.verifier, allowed, "pass None"
             )
@@ -155,7 +155,7 @@ class LanguageModel(AbstractFamily):
 
     @property
     def network(self) -> Any:
-        """The `OPTConfig` of the models."""
+        """Return the `OPTConfig` of the models."""
         from collapse_jax.lm import OPTConfig, read_config
 
         if isinstance(self.model, OPTConfig):
@@ -163,7 +163,7 @@ class LanguageModel(AbstractFamily):
         return read_config(self.model, revision=self.revision)
 
     def fit(self, keys: Keys, corpus: Any, previous: Any, generation0: Any) -> Fit:
-        """Train a network on a corpus; the weights that are best on the validation blocks stay."""
+        """Train a network, and return its best weights on the validation blocks."""
         from collapse_jax.families.language_model.tune import tune
 
         trained = tune(self, keys, corpus, previous)
@@ -197,7 +197,7 @@ class LanguageModel(AbstractFamily):
     def measure(
         self, params: TunedModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Array]:
-        """Return all variables except `corpus`."""
+        """Return all variables of a model except `corpus`."""
         from collapse_jax.families.language_model.evaluate import evaluate
 
         assert isinstance(source, TokenBlocks)
@@ -206,7 +206,7 @@ class LanguageModel(AbstractFamily):
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """Return `corpus`."""
+        """Return the variable `corpus`."""
         corpus = Metric(
             _corpus,
             "corpus",
@@ -240,17 +240,21 @@ class LanguageModel(AbstractFamily):
 def _corpus(
     key: Any, family: Any, params: Any, corpus: Any, source: Any, generation0: Any
 ) -> Int[Array, "slot token"]:
-    """Return the blocks that the model was trained on."""
+    """Return the training blocks of the model."""
     return jnp.where(corpus.full_weights()[:, None] > 0, corpus.rows, _EMPTY)
 
 
 @config
 class ZeroModel(LanguageModel):
-    """A language model that trains nothing: zeros in the shapes of all results, for planning."""
+    """A language model without training: zeros in the shapes of all results."""
 
     @classmethod
     def of(cls, family: LanguageModel) -> Self:
-        """Return the twin of a family."""
+        """Return the twin of a family.
+
+        Args:
+          family: a `LanguageModel`.
+        """
         twin: Any = object.__new__(cls)
         for name, value in vars(family).items():
             object.__setattr__(twin, name, value)

@@ -1,4 +1,4 @@
-"""Training of one generation: steps, a look at the validation blocks after every epoch."""
+"""Train the model of one generation, with a validation loss after every epoch."""
 
 import dataclasses
 import functools
@@ -24,10 +24,10 @@ class Work(NamedTuple):
     """Training that may not be finished.
 
     Attributes:
-      state: of the network and its optimizer.
+      state: state of the network and its optimizer.
       best: parameters with the lowest validation loss so far.
-      losses: of every step, [epoch, step], NaN for those to come.
-      validation: nats per token after every epoch, NaN for those to come.
+      losses: nats per token of every step, [epoch, step], NaN for steps to come.
+      validation: nats per token after every epoch, [epoch], NaN for epochs to come.
       zero_shot: perplexity of the test blocks before the first step.
     """
 
@@ -39,7 +39,17 @@ class Work(NamedTuple):
 
 
 def tune(family: Any, keys: Keys, corpus: Labels, previous: Any) -> TunedModel:
-    """A model trained on the rows of a corpus."""
+    """Train a model on the rows of a corpus.
+
+    Args:
+      family: a `LanguageModel`.
+      keys: random numbers of the generation.
+      corpus: training blocks.
+      previous: the model of the previous generation; None in generation 0.
+
+    Returns:
+      The parameters with the lowest validation loss, and the losses.
+    """
     blocks, generation = rows_of(corpus), int(keys.generation)
     steps, epochs = -(-len(blocks) // family.batch_size), family.training.num_epochs
     training = dataclasses.replace(family.training, steps_per_epoch=steps)
@@ -50,14 +60,14 @@ def tune(family: Any, keys: Keys, corpus: Labels, previous: Any) -> TunedModel:
     done = int(work.state.step)
     losses, order = list(work.losses.ravel()[:done]), np.empty(0)
     for step in range(done, epochs * steps):
-        epoch, place = divmod(step, steps)
-        if step == done or place == 0:
+        epoch, index = divmod(step, steps)
+        if step == done or index == 0:
             order = shuffled(keys, epoch, len(blocks))
-        ids, labels = batch_of(blocks, order, place, family.batch_size)
+        ids, labels = batch_of(blocks, order, index, family.batch_size)
         state, loss = trainer.step(work.state, ids, labels=labels, key=dropout)
         work = work._replace(state=state)
         losses.append(loss)
-        if place == steps - 1:
+        if index == steps - 1:
             work = _validated(family, work, epoch)
         family.context.checkpoint(generation, _NAME, functools.partial(_arrays, work, losses))
     return TunedModel(
@@ -69,7 +79,13 @@ def tune(family: Any, keys: Keys, corpus: Labels, previous: Any) -> TunedModel:
 
 
 def starting_model(family: Any, keys: Keys, previous: TunedModel | None) -> lm.OPT:
-    """The network before training."""
+    """Return the network before training.
+
+    Args:
+      family: a `LanguageModel`.
+      keys: random numbers of the generation.
+      previous: the model of the previous generation; None in generation 0.
+    """
     if family.start == "last" and previous is not None:
         return with_params(family, previous.params)
     if isinstance(family.model, str):
@@ -85,15 +101,34 @@ def _load(model: str, revision: str | None) -> lm.OPT:
 
 
 def shuffled(keys: Keys, epoch: int, number: int) -> Int[np.ndarray, " block"]:
-    """The order of blocks in an epoch."""
+    """Draw the order of blocks in an epoch.
+
+    Args:
+      keys: random numbers of the generation.
+      epoch: number of the epoch, from 0.
+      number: number of blocks.
+
+    Returns:
+      A permutation, [block].
+    """
     return np.lexsort(np.asarray(keys.branch(Purpose.FIT, epoch).bits(Purpose.FIT, (number,))))
 
 
 def batch_of(
-    blocks: np.ndarray, order: np.ndarray, place: int, size: int
+    blocks: np.ndarray, order: np.ndarray, index: int, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens and labels of a step; the last of an epoch is filled with rows that do not count."""
-    rows = order[place * size : (place + 1) * size]
+    """Return tokens and labels of a step; rows that pad the last step of an epoch have no loss.
+
+    Args:
+      blocks: tokens, [block, token].
+      order: order of the blocks in the epoch, [block].
+      index: index of the step within the epoch.
+      size: blocks of a step.
+
+    Returns:
+      Two int32 arrays, [size, token].
+    """
+    rows = order[index * size : (index + 1) * size]
     ids = np.zeros((size, blocks.shape[1]), np.int32)
     labels = np.full(ids.shape, IGNORED, np.int32)
     ids[: len(rows)] = labels[: len(rows)] = blocks[rows]
@@ -101,20 +136,20 @@ def batch_of(
 
 
 def _begin(family: Any, trainer: lm.Trainer, model: lm.OPT, generation: int, shape: tuple) -> Work:
-    """Training before its first step, or as it was kept."""
+    """Return training before its first step, or the last checkpoint of unfinished training."""
     state = trainer.start(model)
     nothing = np.full(shape, np.nan, np.float32)
     work = Work(state, nnx.state(model), nothing, nothing[:, 0], np.array(np.nan, np.float32))
-    kept = family.context.restore(generation, _NAME)
-    if kept is None:
+    arrays = family.context.restore(generation, _NAME)
+    if arrays is None:
         zero_shot = np.exp(mean_loss(family, model, family.test))
         return work._replace(zero_shot=np.array(zero_shot, np.float32))
-    restored = jax.tree.unflatten(jax.tree.structure(work), list(kept))
+    restored = jax.tree.unflatten(jax.tree.structure(work), list(arrays))
     return restored._replace(state=trainer.go_on(restored.state))
 
 
 def _validated(family: Any, work: Work, epoch: int) -> Work:
-    """With the loss after an epoch; parameters that are better than all before are kept."""
+    """Add the validation loss after an epoch, and update the best parameters."""
     params = work.state.params
     loss = mean_loss(family, with_params(family, params), family.validation)
     validation = work.validation.copy()
@@ -125,13 +160,13 @@ def _validated(family: Any, work: Work, epoch: int) -> Work:
 
 
 def _filled(shape: np.ndarray, losses: list) -> np.ndarray:
-    """Losses of steps in the shape of epochs."""
+    """Return the losses of steps, [epoch, step], NaN for steps to come."""
     filled = np.full(shape.size, np.nan, np.float32)
     filled[: len(losses)] = jax.device_get(losses)
     return filled.reshape(shape.shape)
 
 
 def _arrays(work: Work, losses: list) -> list[np.ndarray]:
-    """What is kept of unfinished training."""
-    kept = work._replace(losses=_filled(work.losses, losses))
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(kept)]
+    """Return the arrays of a checkpoint of unfinished training."""
+    complete = work._replace(losses=_filled(work.losses, losses))
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(complete)]

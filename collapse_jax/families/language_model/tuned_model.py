@@ -1,4 +1,4 @@
-"""What training of one generation gives: the network's parameters, and how it went."""
+"""Define the result of training in one generation: parameters and losses."""
 
 from typing import Any, NamedTuple
 
@@ -10,9 +10,10 @@ class TunedModel(NamedTuple):
     """A trained network.
 
     Attributes:
-      params: those with the lowest loss on the validation blocks, in the form of `flax.nnx`.
+      params: parameters with the lowest loss on the validation blocks, in the form of
+        `flax.nnx`.
       training_loss: mean of each epoch, nats per token, [epoch].
-      validation_loss: after each epoch, likewise.
+      validation_loss: loss after each epoch, nats per token, [epoch].
       zero_shot: perplexity of the test blocks before training.
     """
 
@@ -23,7 +24,7 @@ class TunedModel(NamedTuple):
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What is recorded of its training."""
+        """Return the recorded variables of training, by name."""
         return {
             "training_loss": self.training_loss,
             "validation_loss": self.validation_loss,

@@ -1,4 +1,4 @@
-"""The next corpus: continuations of blocks, batch after batch."""
+"""Write the next corpus: continuations of blocks, batch by batch."""
 
 from typing import Any
 
@@ -15,10 +15,20 @@ _NAME = "text"
 def write(
     family: Any, keys: Keys, model: Any, prompts: np.ndarray
 ) -> Int[np.ndarray, "block token"]:
-    """A continuation of every prompt, as long as the prompt, in their order."""
+    """Write a continuation of every prompt, as long as the prompt.
+
+    Args:
+      family: a `LanguageModel`.
+      keys: random numbers of the generation.
+      model: the tuned model.
+      prompts: tokens, [block, token].
+
+    Returns:
+      Tokens in the order of the prompts, [block, token].
+    """
     generation = int(keys.generation)
-    kept = family.context.restore(generation, _NAME)
-    written = [] if kept is None else list(kept)
+    arrays = family.context.restore(generation, _NAME)
+    written = [] if arrays is None else list(arrays)
     batches = lm.stream(
         with_params(family, model.params),
         prompts,

@@ -1,4 +1,5 @@
-"""Variational autoencoders: network, loss, training, and corpora drawn while they are trained on.
+"""Define variational autoencoders: network, loss, training, and corpora drawn in training.
 
-Modules here import flax and optax; `families/vae.py` imports them where they are used.
+The modules `network`, `convolution` and `training` import flax and optax; `family` imports
+them where they are used, because these imports are slow.
 """

@@ -1,4 +1,4 @@
-"""Which class an image is of, as a small network trained on original images says."""
+"""Classify images by a small network that is trained on original images."""
 
 from typing import Any
 
@@ -30,13 +30,13 @@ class Classifier:
         """Train on labelled images, by scikit-learn's `MLPClassifier` with early stopping.
 
         Args:
-          images: [row, pixel].
-          labels: [row], integers 0 .. K-1.
-          seed: of its start and of the order of images.
-          num_units: of the hidden layer.
+          images: brightness in [0, 1], [image, pixel].
+          labels: integers 0 .. K-1, [image].
+          seed: decides the initial weights and the order of images.
+          num_units: width of the hidden layer.
 
         Raises:
-          ValueError: for fewer than two classes, or for classes without an image.
+          ArgumentError: for fewer than two classes, or for classes without an image.
         """
         from sklearn.neural_network import MLPClassifier
 
@@ -55,11 +55,25 @@ class Classifier:
         return cls(*narrow)
 
     def predict(self, images: Float[Array, "image pixel"]) -> Int[Array, " image"]:
-        """The likeliest class of every image."""
+        """Return the likeliest class of every image.
+
+        Args:
+          images: brightness in [0, 1], [image, pixel].
+
+        Returns:
+          int32 classes, [image].
+        """
         hidden = jax.nn.relu(images @ self.kernels[0] + self.biases[0])
         return jnp.argmax(hidden @ self.kernels[1] + self.biases[1], axis=1)
 
     def shares(self, images: Float[Array, "image pixel"]) -> Float[Array, " class"]:
-        """The share of the images in every class."""
+        """Return the share of the images in every class.
+
+        Args:
+          images: brightness in [0, 1], [image, pixel].
+
+        Returns:
+          Shares in [0, 1], [class].
+        """
         counts = jnp.bincount(self.predict(images), length=len(self.biases[1]))
         return counts.astype(jnp.float32) / len(images)

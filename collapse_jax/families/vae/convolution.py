@@ -1,10 +1,10 @@
-"""Convolutions that halve or double an image: 4x4 kernels, stride 2, padding 1.
+"""Compute convolutions that halve or double an image: 4x4 kernels, stride 2, padding 1.
 
-On CPU the compiler's own transposed convolution and gradients of kernels are an order of
-magnitude slower than its forward convolutions and matrix products, so all are put in terms
-of these. An image whose 2x2 blocks are moved into channels ("space to depth") turns the 4x4
-kernel of stride 2 into a 2x2 kernel of stride 1; doubling is the reverse of it. Accelerators
-keep their native forms.
+On CPU the compiler's transposed convolution and gradients of kernels are an order of magnitude
+slower than its forward convolutions and matrix products; this module expresses the former by
+the latter. An image whose 2x2 blocks are moved into channels ("space to depth") turns the 4x4
+kernel of stride 2 into a 2x2 kernel of stride 1; doubling is the reverse. Accelerators use the
+native forms.
 """
 
 import functools
@@ -19,10 +19,10 @@ from jaxtyping import Array, Float
 
 Image = Float[Array, "batch height width channel"]
 Kernel = Float[Array, "4 4 outer inner"]
-"""inner: channels of the small image; outer: of the large one."""
+"""A kernel; `inner` counts channels of the small image, `outer` those of the large image."""
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
-_THIN = 8  # channels of the large image; below, a product with all its patches is faster
+_THIN = 8  # channels of the large image; with fewer, a product with all its patches is faster
 
 
 class Halve(nnx.Conv):
@@ -31,15 +31,15 @@ class Halve(nnx.Conv):
     Args:
       outer: channels in.
       inner: channels out.
-      rngs: for the initial values.
-      kwargs: of `nnx.Conv`.
+      rngs: random numbers of the initial values.
+      kwargs: other arguments of `nnx.Conv`.
     """
 
     def __init__(self, outer: int, inner: int, *, rngs: nnx.Rngs, **kwargs: Any) -> None:
         super().__init__(outer, inner, (4, 4), strides=2, padding=1, rngs=rngs, **kwargs)
 
     def __call__(self, inputs: Image) -> Image:  # pyright: ignore
-        """Same result as `nnx.Conv`."""
+        """Return the result of `nnx.Conv`."""
         return _apply(self, halve, inputs)
 
 
@@ -49,8 +49,8 @@ class Double(nnx.ConvTranspose):
     Args:
       inner: channels in.
       outer: channels out.
-      rngs: for the initial values.
-      kwargs: of `nnx.ConvTranspose`.
+      rngs: random numbers of the initial values.
+      kwargs: other arguments of `nnx.ConvTranspose`.
     """
 
     def __init__(self, inner: int, outer: int, *, rngs: nnx.Rngs, **kwargs: Any) -> None:
@@ -58,7 +58,7 @@ class Double(nnx.ConvTranspose):
         super().__init__(inner, outer, (4, 4), strides=2, rngs=rngs, **kwargs)
 
     def __call__(self, inputs: Image) -> Image:
-        """Same result as `nnx.ConvTranspose`."""
+        """Return the result of `nnx.ConvTranspose`."""
         return _apply(self, double, inputs)
 
 
@@ -70,18 +70,34 @@ def _apply(layer: Any, convolve: Callable[[Array, Array], Array], inputs: Array)
 
 @jax.custom_vjp
 def halve(large: Image, kernel: Kernel) -> Image:
-    """The convolution."""
+    """Return the convolution that halves images.
+
+    Args:
+      large: images, [batch, 2 height, 2 width, outer].
+      kernel: [4, 4, outer, inner].
+
+    Returns:
+      Images, [batch, height, width, inner].
+    """
     return _on_this_platform(_halve, _halve_natively)(large, kernel)
 
 
 @jax.custom_vjp
 def double(small: Image, kernel: Kernel) -> Image:
-    """Its transpose."""
+    """Return the transposed convolution, which doubles images.
+
+    Args:
+      small: images, [batch, height, width, inner].
+      kernel: [4, 4, outer, inner].
+
+    Returns:
+      Images, [batch, 2 height, 2 width, outer].
+    """
     return _on_this_platform(_double, _double_natively)(small, kernel)
 
 
 def _correlate_here(large: Image, small: Image) -> Kernel:
-    """The gradient of either with respect to its kernel."""
+    """Return the gradient of `halve` or `double` with respect to the kernel."""
     return _on_this_platform(_correlate, _correlate_natively)(large, small)
 
 
@@ -151,7 +167,7 @@ def _correlate(large: Image, small: Image) -> Kernel:
 
 
 def _shifted(large: Image) -> list[Image]:
-    """The four blocks, 2x2 pixels each, that a small image's pixels are made from.
+    """Return the four blocks of 2x2 pixels that make the pixels of a small image.
 
     A convolution and the gradient of its kernel both need them; the compiler makes them once.
     """
@@ -165,7 +181,7 @@ def _shifted(large: Image) -> list[Image]:
 
 
 def _contract(left: Array, right: Array) -> Array:
-    """left^T right."""
+    """Return left^T right."""
     return lax.dot_general(left, right, (((0,), (0,)), ((), ())))
 
 
@@ -174,7 +190,7 @@ def _padded(image: Image) -> Image:
 
 
 def _patches(large: Image) -> Float[Array, "batch height width patch"]:
-    """The 4x4 patches that a small image's pixels are made from, kernel's order."""
+    """Return the 4x4 patches that make the pixels of a small image, in the kernel's order."""
     height, width = large.shape[1:3]
     padded = _padded(large)
     parts = [
@@ -186,27 +202,27 @@ def _patches(large: Image) -> Float[Array, "batch height width patch"]:
 
 
 def _add_patches(patches: Float[Array, "batch height width patch"], outer: int) -> Image:
-    """Overlapping patches added up: the transpose of `_patches`."""
+    """Add overlapping patches: the transpose of `_patches`."""
     batch, height, width = patches.shape[:3]
     parts = patches.reshape(batch, height, width, 2, 2, 2, 2, outer)  # row half, phase, column ...
     blocks = 0
     for row in range(2):
         for column in range(2):
             part = parts[:, :, :, row, :, column].reshape(batch, height, width, 4 * outer)
-            place = ((0, 0), (row, 1 - row), (column, 1 - column), (0, 0))
-            blocks = blocks + jnp.pad(part, place)
+            padding = ((0, 0), (row, 1 - row), (column, 1 - column), (0, 0))
+            blocks = blocks + jnp.pad(part, padding)
     return _depth_to_space(jnp.asarray(blocks))[:, 1:-1, 1:-1]
 
 
 def _space_to_depth(image: Image) -> Image:
-    """2x2 blocks of pixels as channels."""
+    """Move 2x2 blocks of pixels into channels."""
     batch, height, width, channels = image.shape
     blocks = image.reshape(batch, height // 2, 2, width // 2, 2, channels)
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, -1)
 
 
 def _depth_to_space(blocks: Image) -> Image:
-    """Channels as 2x2 blocks of pixels."""
+    """Move channels into 2x2 blocks of pixels."""
     batch, height, width, channels = blocks.shape
     image = blocks.reshape(batch, height, width, 2, 2, channels // 4)
     return image.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, -1)

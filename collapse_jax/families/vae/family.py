@@ -1,4 +1,4 @@
-"""Variational autoencoders of images, refitted generation after generation."""
+"""Define variational autoencoders of images, trained in every generation."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -23,11 +23,11 @@ from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
 from collapse_jax.utils.vmap import sequential_on_cpu
 
-_BLOCK = 256  # images that are decoded at a time
-_OF_THE_PAPER = 100  # decoded images that its figures are about
-_MOST_COMPARED = 1000  # images for precision and recall
-_NEIGHBOURS = 5
-_SHOWN = 64
+_BLOCK = 256  # images decoded at a time, so that activations fit the caches
+_OF_THE_PAPER = 100  # decoded images, as in the paper's figures
+_MOST_COMPARED = 1000  # images for precision and recall: the cost grows with the square
+_NEIGHBOURS = 5  # images, for precision and recall
+_SHOWN = 64  # images of the variable `images`
 LATENT_EDGES = np.linspace(-5, 5, 101)
 """Edges of the bins of `latent_histogram`; values beyond are in the outer bins."""
 
@@ -36,10 +36,10 @@ class VAEModel(NamedTuple):
     """A trained network.
 
     Attributes:
-      encoder: params by layer and name, see `collapse_jax.vae.network`.
-      decoder: likewise.
-      loss: mean over the last epoch's images, nats.
-      measuring: two words, the key of the noise that it is measured with.
+      encoder: params by layer and name, see `collapse_jax.families.vae.network`.
+      decoder: params by layer and name.
+      loss: mean over the images of the last epoch, nats.
+      measuring: two words, the key of the noise for measuring.
     """
 
     encoder: Any
@@ -58,8 +58,8 @@ class VAE(AbstractFamily):
     cross-entropy plus KL divergence, summed over a batch. A drawn image is the decoded mean
     of z ~ N(0, I).
 
-    Variables, with n = `num_evaluated` images decoded anew for each model: `loss`, of the last
-    epoch, and `elbo`, of the source's held-out images, nats per image; `latent_mean`,
+    Variables, with n = `num_evaluated` new decoded images of each model: `loss`, of the last
+    epoch, and `elbo`, of the source's test images, nats per image; `latent_mean`,
     `latent_std` and `latent_histogram` [bin] (shares) of the latent means that the encoder of
     generation 0 gives to the n images, over images and dimensions together, and
     `latent_mean_100`, `latent_std_100` for the first 100 of them, the paper's number;
@@ -68,20 +68,20 @@ class VAE(AbstractFamily):
     [class]. On request `images` [image, row, column], the first 64 of the n.
 
     Args:
-      latent_dim: numbers that an image is encoded in.
+      latent_dim: length of the latent vector of an image.
       width: channels of the first convolution.
       image_size: side of the images, a multiple of 4.
       epochs: passes over a corpus.
       batch_size: images of a step.
-      optimizer: "adam" (weight_decay is an L2 penalty in the gradient), "adamw" (beside it)
-        or "sgd".
-      learning_rate: of every step.
+      optimizer: "adam" (weight_decay is an L2 penalty in the gradient), "adamw" (weight_decay
+        is outside the gradient) or "sgd".
+      learning_rate: step size, > 0.
       weight_decay: >= 0.
-      corpus: "stream", the paper's: drawn images are decoded within the step and never seen
-        again; or "samples": they are stored, and seen in every epoch.
+      corpus: "stream", as in the paper: drawn images are decoded within the step and never
+        seen again; or "samples": they are stored, and seen in every epoch.
       dtype: "float32" or "bfloat16", of the computation; parameters are float32.
-      num_evaluated: images that are decoded for measuring.
-      classifier: of the original images, see `Classifier`, or None.
+      num_evaluated: images that are decoded for measuring, >= 100.
+      classifier: a `Classifier` trained on original images, or None.
 
     Raises:
       ValueError: for any other value.
@@ -120,21 +120,21 @@ class VAE(AbstractFamily):
 
     @property
     def needs(self) -> Needs:
-        """Return model 0: latents are those of its encoder."""
+        """Return model 0, whose encoder makes the measured latents."""
         return Needs(generation0=True)
 
     @property
     def schedule(self) -> Schedule:
-        """Return an exclusive schedule: a chain by itself keeps a CPU busy."""
+        """Return an exclusive schedule, because one chain alone keeps a CPU busy."""
         return Schedule(sequential_on_cpu=True, exclusive=True)
 
     @property
     def stores_corpus(self) -> bool:
-        """Tell whether images are stored; a stream never is."""
+        """Tell whether images are stored; those of a stream are not."""
         return self.corpus == "samples"
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
-        """Check that the source has images of its size, and that its corpus serves the policy."""
+        """Check that the source has images of the right size, and that the corpus suits."""
         if not isinstance(source, Images):
             allowed = "a VAE is trained on images"
             raise check.fail("Chain.source", type(source).__name__, allowed, "use cj.Images(...)")
@@ -157,14 +157,14 @@ class VAE(AbstractFamily):
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
-        """Return images of the source, in a stream if that is the corpus."""
+        """Return images of the source, as a stream if the corpus is one."""
         from collapse_jax.families.vae.stream import Stream
 
         samples = source.draw(keys, size, capacity)
         return samples if self.corpus == "samples" else Stream.of(samples)
 
     def fit(self, keys: Keys, corpus: AbstractCorpus, previous: Any, generation0: Any) -> Fit:
-        """Train a fresh network."""
+        """Train a fresh network on a corpus."""
         from collapse_jax.families.vae.stream import Stream
         from collapse_jax.families.vae.training import VAETraining, make_optimizer
 
@@ -196,9 +196,9 @@ class VAE(AbstractFamily):
         """Decode `number` images of z ~ N(0, I), a block at a time."""
         architecture = self._architecture
 
-        def block(place: Array) -> Array:
+        def block(index: Array) -> Array:
             shape = (_BLOCK, self.latent_dim)
-            latents = jax.random.normal(jax.random.fold_in(key, place), shape, jnp.float32)
+            latents = jax.random.normal(jax.random.fold_in(key, index), shape, jnp.float32)
             return jax.nn.sigmoid(architecture.decode(decoder, latents))
 
         images = jax.lax.map(block, jnp.arange(-(-number // _BLOCK)))
@@ -211,7 +211,7 @@ class VAE(AbstractFamily):
         source: AbstractSource,
         generation0: Any,
     ) -> dict[str, Float[Array, "..."]]:
-        """Return all variables except `images`."""
+        """Return all variables of a model except `images`."""
         assert isinstance(source, Images)
         values = sequential_on_cpu(self._evaluate)(
             params, generation0.params.encoder, jnp.asarray(source.test), self.classifier
@@ -257,14 +257,14 @@ class VAE(AbstractFamily):
         return values
 
     def _samples(self, model: VAEModel) -> tuple[Any, Float[Array, "image pixel"]]:
-        """Return the key that a model is measured with, and the images it decodes for that."""
+        """Return the key for measuring a model, and the images that are decoded for measuring."""
         key = jax.random.wrap_key_data(model.measuring, impl=unrolled_threefry)
         images = self._decode(jax.random.fold_in(key, 0), model.decoder, self.num_evaluated)
         return key, images
 
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
-        """Return `images`."""
+        """Return the variable `images`."""
         images = Metric(
             _images,
             "images",
@@ -302,7 +302,7 @@ def _histogram(latents: Array) -> Float[Array, " bin"]:
 def _images(
     key: Any, family: VAE, params: VAEModel, corpus: Any, source: Any, generation0: Any
 ) -> Array:
-    """Decode the first of the images that the model is measured with."""
+    """Decode the first of the images that are decoded for measuring."""
     del key, corpus, source, generation0
 
     def decode(measuring: Array, decoder: Any) -> Array:

@@ -1,4 +1,4 @@
-"""The paper's variational autoencoder as Flax modules (Shumailov et al. 2024, public code).
+"""Build the paper's variational autoencoder of Flax modules (Shumailov et al. 2024, public code).
 
 Names and shapes of the parameters at the paper's sizes, 647,081 numbers::
 
@@ -28,7 +28,7 @@ Params = dict[str, Any]
 
 
 def _initial(fan_in: int) -> dict[str, Any]:
-    """Kernels and biases uniform within +-1/sqrt(fan_in), PyTorch's default and so the paper's."""
+    """Return initializers uniform within +-1/sqrt(fan_in): PyTorch's default, hence the paper's."""
 
     def uniform(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32, **_: Any):
         bound = fan_in**-0.5
@@ -38,7 +38,7 @@ def _initial(fan_in: int) -> dict[str, Any]:
 
 
 class Encoder(nnx.Module):
-    """Images [batch, side, side, 1] -> mean and log variance of the latents, [batch, latent]."""
+    """The encoder: images [batch, side, side, 1] -> mean and log variance [batch, latent]."""
 
     def __init__(self, architecture: "Architecture", rngs: nnx.Rngs) -> None:
         width, features = architecture.width, architecture.num_features
@@ -51,14 +51,14 @@ class Encoder(nnx.Module):
         )
 
     def __call__(self, images: Array) -> tuple[Array, Array]:
-        """Both heads in float32 at least."""
+        """Return mean and log variance of the latents, in float32 at least."""
         hidden = nnx.relu(self.halve2(nnx.relu(self.halve1(images))))
         hidden = hidden.reshape(len(hidden), -1)
         return _wide(self.mean(hidden)), _wide(self.log_variance(hidden))
 
 
 class Decoder(nnx.Module):
-    """Latents [batch, latent] -> logits of the pixels, [batch, side, side, 1]."""
+    """The decoder: latents [batch, latent] -> logits of the pixels [batch, side, side, 1]."""
 
     def __init__(self, architecture: "Architecture", rngs: nnx.Rngs) -> None:
         width, latent = architecture.width, architecture.latent_dim
@@ -70,13 +70,13 @@ class Decoder(nnx.Module):
         self.double2 = Double(width, 1, **_initial(16), **options)
 
     def __call__(self, latents: Array) -> Array:
-        """Logits in float32 at least."""
+        """Return the logits of the pixels, in float32 at least."""
         hidden = self.linear(latents).reshape(len(latents), self.side, self.side, -1)
         return _wide(self.double2(nnx.relu(self.double1(hidden))))
 
 
 class Network(nnx.Module):
-    """Encoder and decoder."""
+    """The encoder together with the decoder."""
 
     def __init__(self, architecture: "Architecture", rngs: nnx.Rngs) -> None:
         self.encoder = Encoder(architecture, rngs)
@@ -92,10 +92,10 @@ class Architecture:
     """The network's sizes, and the network as pure functions of its parameters.
 
     Attributes:
-      latent_dim: numbers that an image is encoded in.
+      latent_dim: length of the latent vector of an image.
       width: channels of the first convolution; the second has twice as many.
       image_size: side of the square images, a multiple of 4.
-      dtype: name of the type that is computed in; parameters are float32.
+      dtype: name of the type of the computation; parameters are float32.
     """
 
     latent_dim: int = 20
@@ -105,41 +105,64 @@ class Architecture:
 
     @property
     def num_features(self) -> int:
-        """Length of the flattened image features."""
+        """Return the length of the flattened image features."""
         return 2 * self.width * (self.image_size // 4) ** 2
 
     @property
     def num_pixels(self) -> int:
-        """Length of a flattened image."""
+        """Return the length of a flattened image."""
         return self.image_size**2
 
     def init(self, key: Key[Array, ""]) -> Params:
-        """Random parameters, by module and name."""
+        """Draw random parameters.
+
+        Args:
+          key: a random key.
+
+        Returns:
+          float32 arrays by module and name.
+        """
         return nnx.to_pure_dict(nnx.state(Network(self, nnx.Rngs(params=key))))
 
     def encode(
         self, encoder: Params, images: Float[Array, "batch pixel"]
     ) -> tuple[Float[Array, "batch latent"], Float[Array, "batch latent"]]:
-        """Mean and log variance of the latents; `encoder` is params["encoder"]."""
+        """Return mean and log variance of the latents of images.
+
+        Args:
+          encoder: params["encoder"].
+          images: brightness in [0, 1], [batch, pixel].
+
+        Returns:
+          Two arrays, [batch, latent].
+        """
         side = self.image_size
         return _merged(self, Encoder, encoder)(images.reshape(-1, side, side, 1))
 
     def decode(
         self, decoder: Params, latents: Float[Array, "batch latent"]
     ) -> Float[Array, "batch pixel"]:
-        """Logits of the pixels; `decoder` is params["decoder"]."""
+        """Return the logits of the pixels.
+
+        Args:
+          decoder: params["decoder"].
+          latents: latent vectors, [batch, latent].
+
+        Returns:
+          Logits, [batch, pixel].
+        """
         return _merged(self, Decoder, decoder)(latents).reshape(len(latents), -1)
 
 
 @functools.cache
 def _abstract(architecture: Architecture, module: type) -> tuple[Any, Any]:
-    """Structure and shapes of a module."""
+    """Return structure and shapes of a module."""
     with jax.ensure_compile_time_eval():
         return nnx.split(nnx.eval_shape(lambda: module(architecture, nnx.Rngs(0))))
 
 
 def _merged(architecture: Architecture, module: type, params: Params) -> Any:
     structure, state = _abstract(architecture, module)
-    state = jax.tree.map(lambda leaf: leaf, state)  # a copy, which alone is filled
+    state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the cached state must not change
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(structure, state)

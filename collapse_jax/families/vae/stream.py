@@ -1,4 +1,4 @@
-"""A corpus that is drawn while it is trained on: some rows, and a model for all others."""
+"""Define a corpus that is drawn during training: stored rows, and a model for all others."""
 
 import dataclasses
 from typing import Any, Self
@@ -14,13 +14,13 @@ from collapse_jax.random.keys import Keys
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Stream(AbstractCorpus):
-    """Rows that stay, and rows that a decoder makes anew every time they are asked for.
+    """Stored rows, and rows that a decoder draws again in every epoch.
 
     Attributes:
-      rows: those that stay, None if there are none.
-      decoder: params of the decoder of all others, None if there are none.
-      num_drawn: how many others an epoch has; int32 scalar.
-      capacity: how many it may have at most, static.
+      rows: the stored rows, None if there are none.
+      decoder: params of the decoder of the drawn rows, None if there are none.
+      num_drawn: drawn rows of an epoch, int32 scalar.
+      capacity: the most drawn rows of an epoch, static.
     """
 
     rows: Samples | None
@@ -30,43 +30,47 @@ class Stream(AbstractCorpus):
 
     @classmethod
     def of(cls, corpus: Any) -> "Stream":
-        """Any corpus of images as a stream."""
+        """Return any corpus of images as a stream.
+
+        Args:
+          corpus: a stream, or samples of images.
+        """
         if isinstance(corpus, Stream):
             return corpus
         return cls(corpus, None, jnp.int32(0), 0)
 
     @property
     def size(self) -> Int[Array, ""]:
-        """Number of rows of an epoch."""
+        """Return the number of rows of an epoch."""
         return self.num_drawn + (0 if self.rows is None else self.rows.size)
 
     @property
-    def num_kept_slots(self) -> int:
-        """Slots of the rows that stay; they come first."""
+    def num_stored_slots(self) -> int:
+        """Return the number of slots of the stored rows, which precede the drawn rows."""
         return 0 if self.rows is None else self.rows.capacity
 
     def weights(self) -> Float[Array, " slot"]:
-        """The weight of every slot: those of the rows that stay, then those of the others."""
+        """Return the weight of every slot: stored rows, then drawn rows, [slot]."""
         drawn = (jnp.arange(self.capacity) < self.num_drawn).astype(jnp.float32)
         if self.rows is None:
             return drawn
         return jnp.concatenate([self.rows.full_weights().astype(jnp.float32), drawn])
 
     def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """Room for the rows that stay; the others need none."""
+        """Return the stream with buffers for so many stored rows; drawn rows need none."""
         if self.rows is None:
             return self
         return dataclasses.replace(self, rows=self.rows.with_capacity(capacity))
 
     def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
-        """A subset of rows that stay."""
+        """Return the stream with a subset of its stored rows."""
         if self.decoder is not None or self.rows is None:
             raise TypeError("a stream holds no rows to choose from; use corpus='samples'")
         rows = self.rows.subsample(keys, purpose, size, capacity, total)
         return dataclasses.replace(self, rows=rows)
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
-        """Rows of one and the model of the other."""
+        """Return the stored rows of one stream with the decoder of the other."""
         if self.rows is not None and other.rows is not None:
             raise TypeError("a stream has one set of rows; use corpus='samples'")
         if self.decoder is not None and other.decoder is not None:

@@ -1,4 +1,4 @@
-"""Training: epochs over a stream of images, one compiled loop."""
+"""Train a network in one compiled loop of epochs over a stream of images."""
 
 import dataclasses
 from typing import Any
@@ -18,13 +18,16 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 
 
 def make_optimizer(name: str, learning_rate: Any, weight_decay: Any) -> Any:
-    """An optax optimizer.
+    """Return an optax optimizer.
 
     Args:
-      name: adam and sgd have the decay in the gradient (an L2 penalty, as PyTorch's
-        weight_decay), adamw beside it.
-      learning_rate: of each step.
-      weight_decay: the decay.
+      name: "adam" and "sgd" add the decay to the gradient (an L2 penalty, as in PyTorch);
+        "adamw" applies the decay to the parameters.
+      learning_rate: step size.
+      weight_decay: factor of the decay, >= 0.
+
+    Returns:
+      An `optax.GradientTransformation`.
     """
     decay, rate = (
         optax.add_decayed_weights(weight_decay),
@@ -40,10 +43,10 @@ def make_optimizer(name: str, learning_rate: Any, weight_decay: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class VAETraining:
-    """How a network is trained.
+    """The training of a network.
 
     Attributes:
-      architecture: of the network.
+      architecture: sizes of the network.
       epochs: passes over the corpus.
       batch_size: images of a step; an epoch's last step may have fewer.
       optimizer: an optax optimizer.
@@ -55,10 +58,17 @@ class VAETraining:
     optimizer: Any
 
     def run(self, keys: Keys, stream: Stream) -> tuple[Params, Float[Array, ""]]:
-        """A fresh network trained on a stream: params, and the last epoch's loss per image.
+        """Train a fresh network on a stream.
 
-        Every epoch takes all images once, in another order; those that a model makes are
-        drawn within the step, anew each time.
+        Every epoch takes all images once, in another order; images of a decoder are drawn
+        within the step and differ in every epoch.
+
+        Args:
+          keys: random numbers of the fit.
+          stream: the corpus.
+
+        Returns:
+          Params, and the mean loss of an image in the last epoch, nats.
         """
         params = self.architecture.init(keys.key(Purpose.FIT))
         start = (params, self.optimizer.init(params), jnp.zeros((), jnp.float32))
@@ -74,7 +84,7 @@ class VAETraining:
         weights = stream.weights()
         slots = jnp.arange(len(weights), dtype=jnp.int32)
         shuffle = keys.bits(Purpose.FIT, slots.shape)[0]
-        # Empty slots last.
+        # Empty slots are sorted last: steps never reach them.
         *_, order = jax.lax.sort((weights <= 0, shuffle, slots), num_keys=2)
         order = jnp.pad(order, (0, batch))
         weights = jnp.append(weights, 0)
@@ -82,9 +92,9 @@ class VAETraining:
 
         def step(number: Array, carry: tuple) -> tuple:
             params, state, total = carry
-            place = number * batch
-            chosen = jax.lax.dynamic_slice_in_dim(order, place, batch)
-            is_past = place + jnp.arange(batch) >= len(slots)
+            begin = number * batch
+            chosen = jax.lax.dynamic_slice_in_dim(order, begin, batch)
+            is_past = begin + jnp.arange(batch) >= len(slots)
             weight = weights[jnp.where(is_past, len(slots), chosen)]
             shape = (2, batch, self.architecture.latent_dim)
             latents, noise = jax.random.normal(jax.random.fold_in(key, number), shape, jnp.float32)
@@ -97,12 +107,12 @@ class VAETraining:
         return jax.lax.fori_loop(0, steps, step, (*carry[:2], jnp.zeros((), jnp.float32)))
 
     def _images(self, stream: Stream, slots: Array, latents: Array) -> Array:
-        """The images of some slots."""
+        """Return the images of some slots."""
         if stream.decoder is None:
             assert stream.rows is not None
             return stream.rows.rows[slots]
         drawn = jax.nn.sigmoid(self.architecture.decode(stream.decoder, latents))
         if stream.rows is None:
             return drawn
-        kept = stream.rows.rows[jnp.minimum(slots, stream.num_kept_slots - 1)]
-        return jnp.where((slots < stream.num_kept_slots)[:, None], kept, drawn)
+        stored = stream.rows.rows[jnp.minimum(slots, stream.num_stored_slots - 1)]
+        return jnp.where((slots < stream.num_stored_slots)[:, None], stored, drawn)

@@ -13,6 +13,7 @@ import pytest
 import xarray
 
 import collapse_jax as cj
+from collapse_jax.results import provenance
 from collapse_jax.store import directory
 from collapse_jax.store.lock import locked
 
@@ -238,3 +239,15 @@ def test_an_interrupt_ends_a_run_in_order(tmp_path):
 def files(root):
     """Content of every file below a directory."""
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_run_of_another_version_loads_and_is_not_resumed(tmp_path, monkeypatch):
+    path, arguments = tmp_path / "run", {"key": 0, "num_chains": 4, "store": tmp_path / "run"}
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance, "_version", lambda name: "0.1.0")
+        made = cj.simulate(GAUSSIAN, num_generations=3, **arguments)
+    loaded = cj.Records.load(path)
+    np.testing.assert_array_equal(loaded["log_std"], made["log_std"])
+    with pytest.raises(cj.ArgumentError, match=r"collapse_jax 0.1.0 made it and this is 0\.") as no:
+        cj.simulate(GAUSSIAN, num_generations=3, **arguments)
+    assert "\n" not in str(no.value)

@@ -9,6 +9,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.config import config
+from collapse_jax.core.corpus import join
 from collapse_jax.testing import BrokenRuleError, check_family, check_policy, check_source
 
 LAW = cj.Categorical([0.4, 0.3, 0.2, 0.1])
@@ -177,7 +178,8 @@ def test_our_policies_keep_the_rules(name):
     if name == "verified":
         check_policy(POLICIES[name], family=cj.Gaussian(1), source=cj.Normal(0.0, 1.0))
     else:
-        assert len(check_policy(POLICIES[name])) == 7
+        rules = check_policy(POLICIES[name])
+        assert ("moments" in rules) == (not POLICIES[name].reuses_rows)
 
 
 class TakesOneRowLess(cj.Replace):
@@ -196,9 +198,27 @@ class ForgetsTheModel(cj.Replace):
         return dataclasses.replace(drawn, rows=jnp.zeros_like(drawn.rows)), step.memory
 
 
+class HalvesTheCorpus(cj.Replace):
+    """Half of the rows stay, at random; of moments, a share that no such subset has."""
+
+    @property
+    def needs(self):
+        return cj.Needs(corpus=True)
+
+    def next(self, step):
+        size = self.initial_size
+        half, corpus = size // 2, step.corpus
+        if isinstance(corpus, cj.Moments):
+            stays = dataclasses.replace(corpus, num_rows=jnp.int32(half))
+        else:
+            stays = corpus.subsample(step.keys, cj.Purpose.REUSE, half, size, size)
+        return join([stays, step.model(size - half, size)], [half, size - half], size, True), None
+
+
 @pytest.mark.parametrize(
     ("policy", "size", "rule"),
     [
+        (HalvesTheCorpus, 6, "moments"),
         pytest.param(TakesOneRowLess, [20, 21, 20, 19, 20], "sizes", marks=pytest.mark.thorough),
         (CountsItsGenerations, 20, "shapes"),
         pytest.param(ForgetsTheModel, 20, "randomness", marks=pytest.mark.thorough),
@@ -207,6 +227,13 @@ class ForgetsTheModel(cj.Replace):
 def test_a_wrong_policy_is_refused(policy, size, rule):
     with pytest.raises(BrokenRuleError, match=f"rule '{rule}' is broken"):
         check_policy(config(policy)(size))
+
+
+def test_a_family_without_its_source_is_refused():
+    with pytest.raises(ValueError, match="source=nothing is not allowed: family is given"):
+        check_policy(cj.Replace(20), family=cj.Gaussian(1))
+    with pytest.raises(ValueError, match="family=nothing is not allowed: source is given"):
+        check_policy(cj.Replace(20), source=cj.Normal(0.0, 1.0))
 
 
 SOURCES = {

@@ -23,7 +23,7 @@ INTERNAL = {
     "collapse_jax.theory.occupancy": "how the rows of the dual's matrix are built",
 }
 EXAMPLE_OF_THE_MODULE = {
-    "collapse_jax.experiments": "a run takes seconds and is a command, see tests/unit/test_cli.py",
+    "collapse_jax.experiments": "a run takes seconds and is a command, see tests/cli/test_cli.py",
     "collapse_jax.testing.strategies": "hypothesis draws from all of them in the same way",
 }
 _PROTOCOL = "abstract; examples/custom_family.py and CONTRIBUTING.md have subclasses"

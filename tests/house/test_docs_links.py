@@ -11,15 +11,17 @@ import pytest
 import collapse_jax.theory
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PACKAGE = ROOT / "collapse_jax"
+PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TESTS = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
-FILES = re.compile(r"`((?:tests|examples|benchmarks|docs|collapse_jax)/[\w/.-]+\.\w+)`")
+FILES = re.compile(r"`((?:tests|examples|benchmarks|docs|collapse_jax)/[\w/.-]*)`")
+MODULES = re.compile(r"`((?:\w+/)*\w+\.py)`")
 OBJECTS = re.compile(r"\{py:(?:obj|func|mod)\}`~?([\w.]+)`")
 INTERNAL = {"checks"}  # what theory functions accept
 
 
 def resolve(path):
-    """The object of a dotted path."""
+    """Return the object of a dotted path."""
     parts = path.split(".")
     for end in range(len(parts), 0, -1):
         try:
@@ -36,13 +38,26 @@ def found_in(pages, pattern):
     return {match for page in pages for match in pattern.findall(page.read_text())}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_is_linked_exists(page):
+def is_module(name):
+    """Tell whether a file of this name exists in the repository, or anywhere in the package."""
+    return (ROOT / name).exists() or any(PACKAGE.rglob(name))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_names_of_files_lead_somewhere(page):
     for path in found_in([page], OBJECTS):
         resolve(path)
     for file, name in found_in([page], TESTS):
         assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), name
     assert [file for file in found_in([page], FILES) if not (ROOT / file).exists()] == []
+    assert [name for name in found_in([page], MODULES) if not is_module(name)] == []
+
+
+def test_a_wrong_name_of_a_file_would_be_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("See `core/chain.py`, `chain.py`, `core/plan.py` and `tests/unit/`.")
+    assert {name for name in found_in([page], MODULES) if not is_module(name)} == {"core/plan.py"}
+    assert found_in([page], FILES) == {"tests/unit/"}
 
 
 def test_every_function_of_theory_is_on_its_page():

@@ -1,0 +1,109 @@
+"""Metrics: what they read, what a chain holds for them, and names that are refused."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+import collapse_jax as cj
+
+CHAIN = cj.Chain(cj.Gaussian(1, corpus="samples"), cj.Normal(0.0, 1.0), cj.Replace(10))
+
+
+def run(metrics, chain=CHAIN, **changes):
+    arguments = {"key": 0, "num_chains": 4, "num_generations": 2} | changes
+    return cj.simulate(chain, metrics=metrics, **arguments)
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [(), ("params",), ("key", "corpus"), ("family", "source", "generation0"), ("first",)],
+)
+def test_a_metric_gets_what_it_reads_and_none_otherwise(reads):
+    seen = []
+
+    def function(*given):
+        seen.append([one is not None for one in given])
+        return np.float32(1)
+
+    run([cj.Metric(function, name="one", reads=reads)])
+    names = ("key", "family", "params", "corpus", "source", "generation0")
+    wanted = {"generation0" if name == "first" else name for name in reads}
+    assert seen
+    assert all(given == [name in wanted for name in names] for given in seen)
+
+
+def test_a_state_holds_only_what_is_read():
+    mean = cj.Metric(lambda *given: given[2].mean[0], name="other")
+    rows = cj.Metric(lambda *given: given[3].rows[0, 0], name="row", reads=("corpus",))
+    assert CHAIN.retained([mean]) == cj.Needs()
+    assert CHAIN.retained([rows]) == cj.Needs(corpus=True)
+    both = CHAIN.retained([cj.Metric.of(run)])
+    assert both == cj.Needs(corpus=True, generation0=True, generation0_corpus=True)
+
+
+def test_dims_unit_and_long_name_are_recorded():
+    def pair(key, family, params, *others):
+        return params.mean * np.ones(2, np.float32)
+
+    metric = cj.Metric(pair, dims=("side",), unit="data units", long_name="the mean, twice")
+    one = run([metric]).dataset["pair"]
+    assert one.dims == ("generation", "chain", "side")
+    assert one.attrs == {"units": "data units", "long_name": "the mean, twice"}
+    plain = run([pair]).dataset["pair"]
+    assert plain.dims == ("generation", "chain", "pair_axis_0")
+
+
+LAMBDAS = [lambda *given: given[2].mean[0], lambda *given: given[2].log_scale[0]]
+REFUSED = {
+    "two lambdas": (LAMBDAS, "another metric has this name"),
+    "a default variable": ([cj.Metric(LAMBDAS[0], name="mean")], "Gaussian records a variable"),
+    "the status": ([cj.Metric(LAMBDAS[0], name="status")], "a variable of every run has"),
+    "a coordinate": ([cj.Metric(LAMBDAS[0], name="chain")], "a variable of every run has"),
+    "no name": ([functools.partial(LAMBDAS[0])], "it has no __name__"),
+    "an optional one twice": (["covariance", "covariance"], "another metric has this name"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_names_that_collide_are_refused_before_anything_compiles(case):
+    metrics, reason = REFUSED[case]
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
+    )
+    with pytest.raises(cj.ArgumentError, match=reason) as caught:
+        run(metrics)
+    assert "Metric(function, name=...)" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not compiled
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: cj.Metric(3), "Metric.function=3 is not allowed: it must be callable"),
+        (lambda: cj.Metric(functools.partial(max)), "Metric.name=None"),
+        (lambda: cj.Metric(max, reads=("rows",)), "Metric.reads='rows' is not allowed"),
+        (lambda: cj.Metric(max, reads="params"), "it must be a tuple of names"),
+        (lambda: cj.Metric(max, unit=1), "Metric.unit=1"),
+    ],
+)
+def test_bad_settings_are_refused(make, reason):
+    with pytest.raises(ValueError, match=reason):
+        make()
+
+
+def test_dims_that_do_not_fit_are_refused():
+    metric = cj.Metric(LAMBDAS[0], name="scalar", dims=("dim",))
+    with pytest.raises(ValueError, match="returns an array of 0 axes"):
+        run([metric])
+
+
+def test_acceptance_and_facts_of_a_fit_are_recorded():
+    policy = cj.Replace(20, verifier=lambda rows: rows[:, 0] < 0)
+    records = run([], cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), policy))
+    assert np.all(np.isnan(records["acceptance"][0]))
+    assert np.all((records["acceptance"][1:] > 0) & (records["acceptance"][1:] <= 1))
+    assert records.dataset["acceptance"].attrs["units"] == "1"

@@ -1,0 +1,38 @@
+"""Names of version 0.1 raise an error that names their successor."""
+
+import numpy as np
+import pytest
+
+import collapse_jax as cj
+from collapse_jax import lm
+
+
+@pytest.mark.parametrize(
+    ("use", "kind", "successor"),
+    [
+        (lambda: cj.Replace(10, keep=abs), TypeError, r"is now Replace\(verifier=\.\.\.\)"),
+        (lambda: cj.Mixing(10, keep=abs), TypeError, r"is now Mixing\(verifier=\.\.\.\)"),
+        (
+            lambda: cj.Images(np.zeros((4, 8, 8)), held_out=np.zeros((4, 8, 8))),
+            TypeError,
+            r"is now Images\(test=\.\.\.\)",
+        ),
+        (lambda: cj.Variable, AttributeError, r"records\.dataset holds xarray\.DataArray"),
+        (lambda: lm.Config, AttributeError, "lm.OPTConfig"),
+        (
+            lambda: cj.Samples(np.zeros(3)),
+            ValueError,
+            r"or Rows\.of_rows\(rows, size\)",
+        ),
+    ],
+)
+def test_a_former_name_names_its_successor(use, kind, successor):
+    with pytest.raises(kind, match=successor):
+        use()
+
+
+def test_former_modules_name_their_successors():
+    with pytest.raises(ImportError, match=r"collapse_jax\.theory\.gaussian_accumulation"):
+        from collapse_jax.theory import keeping  # noqa: F401
+    with pytest.raises(ImportError, match=r"is now collapse_jax\.lm\.Decoding"):
+        from collapse_jax.families.language_model import Decoding  # noqa: F401
