@@ -1,9 +1,9 @@
-"""How fast the engine is against NumPy on the same exact laws.
+"""Compare the speed of the engine with NumPy on the same exact laws.
 
     python benchmarks/engine.py [--only CASE] [--json FILE]
 
-Every ratio is a median of those of interleaved runs. Ours uses as many cores as there are;
-NumPy's generators use one.
+Every ratio is the median over pairs of interleaved runs. The library uses all cores; NumPy's
+generators use one.
 """
 
 import sys
@@ -23,17 +23,17 @@ MULTINOMIAL = "`Generator.multinomial` over all chains"
 
 
 def normal(dim: int) -> cj.Normal:
-    """The standard normal law."""
+    """Return the standard normal law."""
     return cj.Normal(np.zeros(dim), np.eye(dim))
 
 
 def gaussian(size: int, dim: int = 1) -> cj.Chain:
-    """The chain of the theorem."""
+    """Return the Gaussian chain of the paper's theorem."""
     return cj.Chain(cj.Gaussian(dim), normal(dim), cj.Replace(size))
 
 
 def runner(chain: cj.Chain, chains: int, generations: int, **arguments):
-    """A run of ours with a new key each time."""
+    """Return a function that simulates a chain with a new key in each call."""
     keys = iter(range(1000))
     return lambda: cj.simulate(
         chain, key=next(keys), num_chains=chains, num_generations=generations, **arguments
@@ -41,7 +41,7 @@ def runner(chain: cj.Chain, chains: int, generations: int, **arguments):
 
 
 def gaussian_reduced() -> Iterator[timing.Row]:
-    """65,536 chains, M = 100, means and stds of the default variables every generation."""
+    """Compare 65,536 chains whose means and stds are recorded in every generation."""
     rng, chains = np.random.default_rng(0), 65_536
     ours = runner(gaussian(100), chains, 300, reduce=REDUCE)
     large = runner(gaussian(10**6), chains, 300, reduce=REDUCE)
@@ -76,7 +76,7 @@ def gaussian_reduced() -> Iterator[timing.Row]:
 
 
 def gaussian_ten() -> Iterator[timing.Row]:
-    """Dimension 10, only the last generation recorded."""
+    """Compare chains in ten dimensions, with only the last generation recorded."""
     rng, chains = np.random.default_rng(0), 16_384
     yield timing.compare(
         "Gaussian, dim 10, 16,384 chains",
@@ -90,7 +90,7 @@ def gaussian_ten() -> Iterator[timing.Row]:
 
 
 def discrete() -> Iterator[timing.Row]:
-    """Against `Generator.multinomial`, for several sizes."""
+    """Compare discrete chains with `Generator.multinomial`, for several sizes."""
     rng = np.random.default_rng(0)
     cases = [(1000, 100, 8192, 5), (10**4, 1000, 1024, 5), (100, 10, 65_536, 3)]
     for size, states, chains, bar in [*cases, (10**6, 100, 4096, 1.2)]:
@@ -110,7 +110,7 @@ def discrete() -> Iterator[timing.Row]:
 
 
 def dual() -> Iterator[timing.Row]:
-    """Absorption times from the ancestors against the forward chains' least possible cost."""
+    """Compare absorption times from ancestors with the least possible cost of forward chains."""
     law = np.full(1000, 0.001)
     chain = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(1000))
     keys = iter(range(1000))
@@ -127,7 +127,7 @@ def dual() -> Iterator[timing.Row]:
 
 
 def regimes() -> Iterator[timing.Row]:
-    """HostRecords, fresh and reused rows against NumPy on the same exact laws."""
+    """Compare chains with original and reused rows with NumPy on the same exact laws."""
     rng, law = np.random.default_rng(0), np.full(100, 0.01)
     mixing = cj.Mixing(100, gamma=0.1, allocation="fixed")
     normals = cj.Chain(cj.Gaussian(1), normal(1), mixing)
@@ -147,7 +147,7 @@ def regimes() -> Iterator[timing.Row]:
         MULTINOMIAL,
         runner(words, 8192, 100, every=100),
         8192 * 100,
-        lambda: peers.discrete(3, 8192, 1000, law, rng),  # one law, drawn from as easily
+        lambda: peers.discrete(3, 8192, 1000, law, rng),  # draws from the mixed law cost as much
         8192 * 4,
         bar=1,
     )
@@ -164,7 +164,7 @@ def regimes() -> Iterator[timing.Row]:
 
 
 def recording() -> Iterator[timing.Row]:
-    """A step with the default variables recorded against the step alone."""
+    """Compare steps whose default variables are recorded with steps alone."""
     law = np.full(100, 0.01)
     chains = {
         "Gaussian, M = 100": (gaussian(100), 32_768, 200),

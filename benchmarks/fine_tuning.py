@@ -1,10 +1,10 @@
-"""How much of a chain of language models is compiled code, at the size of `--preset tiny`.
+"""Measure the share of compiled code in a chain of language models of `--preset tiny`.
 
     python benchmarks/fine_tuning.py [--json FILE]
 
-Every call of a compiled program is waited for and timed; the rest of the wall time is Python and
-NumPy: batches, records, metrics of diversity. Generation 0, which compiles, is left out. Waiting
-makes a run slower than it is, since Python usually works while programs run.
+Every call of a compiled program is timed to its end; the rest of the wall time is Python and
+NumPy: batches, records, metrics of diversity. Generation 0, which compiles, is left out. A timed
+run is slower than usual, because Python otherwise works while programs run.
 """
 
 import statistics
@@ -26,7 +26,7 @@ PROGRAMS = ((training, "_program"), (scoring, "_losses"), (generation, "_program
 
 
 def timed(module, name: str, spent: dict[str, list[timing.Run]]) -> None:
-    """Have a module's programs add what they take to `spent`."""
+    """Make a module's programs add their time to `spent`."""
     make, kind = getattr(module, name), module.__name__.split(".")[-1]
 
     def program_of(*arguments):
@@ -44,7 +44,7 @@ def timed(module, name: str, spent: dict[str, list[timing.Run]]) -> None:
 
 
 def share_compiled() -> Iterator[timing.Row]:
-    """Five generations, of which four are timed."""
+    """Run five generations, and time the last four."""
     experiment, spent = LmExperiment.of_preset("tiny"), {}
     texts = load_texts(
         experiment.source,

@@ -1,11 +1,11 @@
-"""How the time of a generation grows: with M, K, dim, chains, generations and devices.
+"""Measure how the time of a generation grows with M, K, dim, chains, generations and devices.
 
     python benchmarks/growth.py --out DIR [--only STUDY ...] [--quick]
 
-Times per chain and generation, medians of three runs by turns with NumPy's on the same exact
-law, compile time apart. Eight minutes on two cores; `--quick` tries everything at small sizes.
-Every study runs in a process of its own and writes DIR/growth/STUDY.json; figures and tables
-(DIR/growth.md) are drawn from all that are there.
+Times are per chain and generation, medians of three runs that alternate with NumPy on the same
+exact law, without compilation. All studies take eight minutes on two cores; `--quick` tries
+them at small sizes. Every study runs in a process of its own and writes
+DIR/growth/STUDY.json; figures and tables (DIR/growth.md) are drawn from all these files.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 import peers
 import timing
 from engine import REDUCE, SAME_LAW, gaussian, normal, runner
-from table import KEPT, load_parts
+from table import RETAINED, load_parts
 from timing import Part, Row, pretty, pretty_cores, pretty_ratio
 
 import collapse_jax as cj
@@ -31,13 +31,13 @@ compare = functools.partial(timing.compare, repeats=3)
 
 
 def words(size: int, states: int) -> tuple[cj.Chain, np.ndarray]:
-    """Discrete chains on equally likely states, and their law."""
+    """Return a discrete chain on equally likely states, and its law."""
     law = np.full(states, 1 / states)
     return cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Replace(size)), law
 
 
 def corpus_gaussian(quick: bool) -> Iterator[Row]:
-    """Rows of the corpus, of which none is drawn; the paper's loop draws them."""
+    """Vary the rows of a Gaussian corpus, which only the paper's loop draws."""
     rng = np.random.default_rng(0)
     chains, generations = (256, 10) if quick else (65_536, 300)
     for size in (10, 1000) if quick else (10, 100, 1000, 10**4, 10**5, 10**6):
@@ -51,7 +51,7 @@ def corpus_gaussian(quick: bool) -> Iterator[Row]:
 
 
 def corpus_discrete(quick: bool) -> Iterator[Row]:
-    """Rows of the corpus, 100 states."""
+    """Vary the rows of the corpus, with 100 states."""
     chains = 64 if quick else 4096
     for size in (10, 1000) if quick else (100, 1000, 10**4, 10**5, 10**6):
         generations = 20 if quick or size > 10**4 else 100
@@ -59,14 +59,14 @@ def corpus_discrete(quick: bool) -> Iterator[Row]:
 
 
 def states(quick: bool) -> Iterator[Row]:
-    """States, 1,000 rows."""
+    """Vary the states, with 1,000 rows."""
     for number in (10, 100) if quick else (10, 100, 1000, 10**4):
         chains, generations = (64, 20) if quick else (1024, 200)
         yield discrete("Discrete, M = 1,000, states", 1000, number, chains, generations, x=number)
 
 
 def discrete(name: str, size: int, number: int, chains: int, generations: int, x: int) -> Row:
-    """One point."""
+    """Compare discrete chains of one size with NumPy."""
     chain, law = words(size, number)
     few = min(chains, max(16, 10**6 // number))
     return compare(
@@ -81,7 +81,7 @@ def discrete(name: str, size: int, number: int, chains: int, generations: int, x
 
 
 def dim(quick: bool) -> Iterator[Row]:
-    """Coordinates of a Gaussian; NumPy with Bartlett factors."""
+    """Vary the dimension of a Gaussian; NumPy uses Bartlett factors."""
     rng = np.random.default_rng(0)
     chains, generations = (64, 10) if quick else (8192, 100)
     for number in (2, 3) if quick else (1, 2, 3, 5, 10, 20):
@@ -97,7 +97,7 @@ def dim(quick: bool) -> Iterator[Row]:
 
 
 def chains(quick: bool) -> Iterator[Row]:
-    """Chains at once, every generation recorded; NumPy reduces."""
+    """Vary the number of chains, with every generation recorded; NumPy reduces."""
     rng, generations = np.random.default_rng(0), 100
     for number in (1, 256) if quick else (1, 16, 256, 4096, 65_536, 262_144):
         yield compare(
@@ -112,7 +112,7 @@ def chains(quick: bool) -> Iterator[Row]:
 
 
 def generations(quick: bool) -> Iterator[Row]:
-    """Generations of a run whose metrics are reduced."""
+    """Vary the generations of a run whose variables are reduced."""
     rng, number = np.random.default_rng(0), 256 if quick else 16_384
     for last in (10, 100) if quick else (10, 100, 1000, 10**4):
         few = min(last, 100)
@@ -128,7 +128,7 @@ def generations(quick: bool) -> Iterator[Row]:
 
 
 def pool(quick: bool) -> Iterator[Row]:
-    """Generations of `AccumulateSubsample`, whose pool grows; NumPy stores it."""
+    """Vary the generations of `AccumulateSubsample`, whose pool grows; NumPy stores the pool."""
     rng, number = np.random.default_rng(0), 8 if quick else 64
     chain = cj.Chain(cj.Gaussian(1), normal(1), cj.AccumulateSubsample(100))
     for last in (5, 10) if quick else (10, 100, 1000):
@@ -144,7 +144,7 @@ def pool(quick: bool) -> Iterator[Row]:
 
 
 def devices(quick: bool) -> Iterator[Row]:
-    """CPU devices that share the same cores: what it costs to have many."""
+    """Vary the number of CPU devices that share the same cores."""
     for number in (1, 2) if quick else (1, 2, 4, 8):
         flag = f"--xla_force_host_platform_device_count={number}"
         flags = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
@@ -152,7 +152,7 @@ def devices(quick: bool) -> Iterator[Row]:
 
 
 def _of(number: int, quick: bool) -> Row:
-    """All devices of a process that has so many, against one of them."""
+    """Compare all devices of a process with one of them."""
     many, last = (4 * 16_384, 5) if quick else (16 * 16_384, 100)
     return compare(
         "Gaussian, M = 100, devices on the same cores",
@@ -181,17 +181,17 @@ FIGURES = {
     "growth_run": ("chains", "generations", "pool"),
     "growth_devices": ("devices",),
 }
-"""Studies side by side; those of one figure have their curves in the same order."""
+"""Studies of each figure, which have their curves in the same order."""
 
 
 def run_study(name: str, quick: bool, path: Path) -> None:
-    """One study, in a process of its own."""
+    """Run one study, in a process of its own."""
     timing.run({name: functools.partial(STUDIES[name], quick)}, path)
 
 
 def panel(rows: list[Row]) -> Panel:
-    """Ours and each peer over what is varied."""
-    places = sorted({row.x for row in rows})
+    """Return the curves of the library and of each peer over the varied size."""
+    positions = sorted({row.x for row in rows})
     curves = {"collapse_jax": {row.x: row.ours for row in reversed(rows)}}
     for row in rows:
         curves.setdefault(row.against, {})[row.x] = row.peer
@@ -199,13 +199,13 @@ def panel(rows: list[Row]) -> Panel:
     return Panel(
         title=title.replace("`", ""),
         xlabel=xlabel,
-        x=np.array(places),
+        x=np.array(positions),
         lines=[
-            Line(label, np.array([curve.get(x, np.nan) for x in places]))
+            Line(label, np.array([curve.get(x, np.nan) for x in positions]))
             for label, curve in curves.items()
         ],
         ylabel="seconds per chain and generation",
-        xscale="log" if places[-1] > 10 * places[0] else "linear",
+        xscale="log" if positions[-1] > 10 * positions[0] else "linear",
         yscale="log",
         marker="o",
     )
@@ -216,7 +216,7 @@ def draw(parts: Mapping[str, Part], out: Path) -> None:
     text = (
         "# How the time of a generation grows\n\n"
         "Drawn by `python benchmarks/growth.py --out docs/benchmarks`; raw rows in `growth/`.\n"
-        "Times are per chain and generation, medians of runs by turns, compile time apart.\n"
+        "Times are per chain and generation, medians of alternating runs, without compilation.\n"
     )
     for figure_name, studies in FIGURES.items():
         found = [parts[name].rows for name in studies if name in parts and parts[name].rows]
@@ -229,12 +229,12 @@ def draw(parts: Mapping[str, Part], out: Path) -> None:
     failed = [f"- {name}: {why}" for part in parts.values() for name, why in part.failed.items()]
     if failed:
         text += "\n## Not run\n\n" + "\n".join(failed) + "\n"
-    places = sorted({machine.sentence(part.about) for part in parts.values()})
-    (out / "growth.md").write_text(text + "\n## Where\n\n- " + "\n- ".join(places) + "\n")
+    machines = sorted({machine.sentence(part.about) for part in parts.values()})
+    (out / "growth.md").write_text(text + "\n## Where\n\n- " + "\n- ".join(machines) + "\n")
 
 
 def table(rows: list[Row]) -> str:
-    """The numbers of one panel."""
+    """Return the numbers of one panel as a table."""
     text = (
         f"| {rows[0].name} | peer | ours | peer | ratio | cores used, ours | peer | compile |\n"
         "|---|---|---|---|---|---|---|---|\n"
@@ -248,14 +248,14 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> int:
-    """Run the studies and draw them; exit code 1 if one failed."""
+    """Run the studies and draw them; return exit code 1 if one failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--only", choices=STUDIES, nargs="+", default=list(STUDIES), metavar="STUDY"
     )
-    parser.add_argument("--out", type=Path, required=True, help="where figures and numbers go")
+    parser.add_argument("--out", type=Path, required=True, help="folder for figures and numbers")
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the program")
     arguments = parser.parse_args()
     directory = arguments.out / "growth"
@@ -265,7 +265,7 @@ def main() -> int:
         path = directory / f"{name}.json"
         path.unlink(missing_ok=True)
         try:
-            environment = {**os.environ, **KEPT}
+            environment = {**os.environ, **RETAINED}
             timing.apart(run_study, name, arguments.quick, path, environment=environment)
         except BrokenProcessPool:
             print(f"{name}: its process was killed", flush=True)

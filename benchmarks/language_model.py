@@ -1,8 +1,8 @@
-"""OPT at the size of OPT-125m: training and beam search, beside transformers on PyTorch.
+"""Compare training and beam search at the size of OPT-125m with transformers on PyTorch.
 
     python benchmarks/language_model.py [--only CASE] [--json FILE]
 
-Two threads each, the same random weights. Peak memory is that of a process of its own.
+Both use two threads and the same random weights. Peak memory is that of a process of its own.
 """
 
 import dataclasses
@@ -28,17 +28,17 @@ RANDOM = np.random.default_rng(0)
 
 
 def make_tokens(batch: int, length: int) -> np.ndarray:
-    """Random texts."""
+    """Draw random texts."""
     return RANDOM.integers(4, 50_000, (batch, length))
 
 
 def make_model() -> lm.OPT:
-    """Random weights."""
+    """Return a network with random weights."""
     return lm.OPT(lm.OPTConfig(), key=jax.random.key(0))
 
 
 def as_torch(model: lm.OPT):
-    """The same weights in transformers."""
+    """Return a network of transformers with the same weights."""
     import torch
     from transformers import OPTForCausalLM
 
@@ -49,14 +49,14 @@ def as_torch(model: lm.OPT):
 
 
 def our_gradients(model: lm.OPT, tokens: np.ndarray):
-    """Loss and gradients, compiled, without dropout."""
+    """Return a compiled function for loss and gradients, without dropout."""
     trainer = lm.Trainer(model, lm.Training(has_dropout=False))
     state, batch = trainer.start(model), trainer.batch(tokens)
     return lambda: jax.block_until_ready(trainer.gradients(state, batch))
 
 
 def torch_gradients(model, tokens: np.ndarray):
-    """Loss and gradients, without dropout."""
+    """Return a function of PyTorch for loss and gradients, without dropout."""
     import torch
 
     ids, model = torch.tensor(tokens), model.eval()
@@ -69,7 +69,7 @@ def torch_gradients(model, tokens: np.ndarray):
 
 
 def our_beams(model: lm.OPT, tokens: np.ndarray):
-    """The paper's continuation of each prompt, with its penalty."""
+    """Return a function that continues each prompt as in the paper, with a penalty."""
     decoding = lm.Decoding(
         max_new_tokens=NEW, min_new_tokens=NEW, num_beams=BEAMS, repetition_penalty=PENALTY
     )
@@ -77,7 +77,7 @@ def our_beams(model: lm.OPT, tokens: np.ndarray):
 
 
 def torch_beams(model, tokens: np.ndarray):
-    """The same."""
+    """Return a function of transformers that continues each prompt as `our_beams` does."""
     import torch
 
     ids, model = torch.tensor(tokens), model.eval()
@@ -101,13 +101,13 @@ def torch_beams(model, tokens: np.ndarray):
 
 @functools.cache
 def models() -> tuple:
-    """Ours and transformers', with the same weights."""
+    """Return our network and that of transformers, with the same weights."""
     model = make_model()
     return model, as_torch(model)
 
 
 def training() -> Iterator[timing.Row]:
-    """Forward and backward."""
+    """Compare loss and gradients."""
     tokens, (model, peer) = make_tokens(*TRAINING), models()
     yield timing.compare(
         "OPT-125m's size, loss and gradients, 8 x 128 tokens",
@@ -123,11 +123,11 @@ def training() -> Iterator[timing.Row]:
 
 
 def beams(batch: int, repeats: int) -> Iterator[timing.Row]:
-    """Beam search, and how many texts agree."""
+    """Compare beam search, and count equal texts."""
     tokens, (model, peer) = make_tokens(batch, PROMPT), models()
     found = {}
 
-    def keep(name, run):
+    def recorded(name, run):
         def call() -> None:
             found[name] = run()
 
@@ -136,9 +136,9 @@ def beams(batch: int, repeats: int) -> Iterator[timing.Row]:
     row = timing.compare(
         f"OPT-125m's size, five beams, penalty 2, {batch} prompts of {PROMPT}, {NEW} new tokens",
         PEER,
-        keep("ours", our_beams(model, tokens)),
+        recorded("ours", our_beams(model, tokens)),
         batch * NEW,
-        keep("peer", torch_beams(peer, tokens)),
+        recorded("peer", torch_beams(peer, tokens)),
         batch * NEW,
         bar=1.6,
         per="token",
@@ -149,7 +149,7 @@ def beams(batch: int, repeats: int) -> Iterator[timing.Row]:
 
 
 def memory() -> Iterator[timing.Row]:
-    """Peak memory of three steps, each in a process of its own, freed memory given back."""
+    """Compare the peak memory of three steps, in processes that return freed memory at once."""
     import torch  # noqa: F401
 
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("MALLOC_")}
@@ -162,7 +162,7 @@ def memory() -> Iterator[timing.Row]:
 
 
 def train_three_steps(whose: str) -> float:
-    """AdamW on batches of 8 x 128 tokens; the peak."""
+    """Make three steps of AdamW on 8 x 128 tokens, and return the peak memory in gigabytes."""
     model, tokens = make_model(), make_tokens(*TRAINING)
     if whose == "ours":
         trainer = lm.Trainer(model, lm.Training())

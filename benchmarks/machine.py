@@ -1,4 +1,4 @@
-"""What a table of times must name: versions, processor, cores, day. No host name."""
+"""Describe the machine of a table of times: versions, CPU, cores, day; no host name."""
 
 import datetime
 import platform
@@ -11,19 +11,23 @@ PACKAGES = ("jax", "numpy", "scipy", "scikit-learn", "torch", "transformers")
 
 
 def describe() -> dict[str, str]:
-    """The words of one line, by what they are."""
+    """Return versions, CPU, cores and date, by name."""
     versions = {name: _version(name) for name in PACKAGES}
     return {
         "python": platform.python_version(),
         **versions,
-        "processor": _processor(),
+        "processor": _cpu(),
         "cores": str(timing.cores()),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 
 
 def sentence(about: dict[str, str]) -> str:
-    """One line of prose."""
+    """Return a description of the machine as one line.
+
+    Args:
+      about: the result of `describe`.
+    """
     packages = ", ".join(f"{name} {about[name]}" for name in ("python", *PACKAGES))
     return f"{about['processor']}, cores: {about['cores']}; {packages}; {about['date']}"
 
@@ -35,8 +39,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _processor() -> str:
-    """As Linux names it."""
+def _cpu() -> str:
+    """Return the CPU's name in Linux, or its architecture elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

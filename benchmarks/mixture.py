@@ -1,10 +1,11 @@
-"""How fast mixture chains are against scikit-learn in a loop, and how the cost grows with M.
+"""Compare mixture chains with scikit-learn in a loop, and measure how the cost grows with M.
 
     python benchmarks/mixture.py [--only CASE] [--json FILE]
 
 A generation is a fit (k-means start, tolerance 1e-5) and a sample of M rows; generation 0 is
-a fit to original rows. scikit-learn runs at its better of one thread and its default. Ours
-runs in float32 with its default variables recorded, scikit-learn in float64 and records nothing.
+a fit to original rows. scikit-learn runs with one thread or with its default number, whichever
+is faster, in float64, and records nothing. The library runs in float32 with its default
+variables recorded.
 """
 
 import functools
@@ -22,12 +23,12 @@ import collapse_jax as cj
 
 
 def blob(dim: int) -> cj.NormalMixture:
-    """The standard normal law: two components have nothing to find."""
+    """Return the standard normal law, in which EM cannot find two components."""
     return cj.NormalMixture([1.0], np.zeros((1, dim)), np.eye(dim)[None])
 
 
 def separate(num_components: int, dim: int) -> cj.NormalMixture:
-    """Normal laws with means 3 standard deviations from the origin per coordinate."""
+    """Return normal laws with means 3 standard deviations from the origin per coordinate."""
     means = 3 * np.random.default_rng(0).standard_normal((num_components, dim))
     means[:2, 0] = [-4, 4]
     weights = np.full(num_components, 1 / num_components)
@@ -41,10 +42,10 @@ SIZES = {
     "medium": (separate(2, 2), 2, 10_000, 64, 20, (2, 4), 25),
     "large": (separate(8, 10), 8, 10_000, 16, 8, (5, 8), 5),
 }
-"""Source, K, M, our chains and generations, scikit-learn's, least ratio.
+"""Source, K, M, our chains and generations, those of scikit-learn, and least ratio, by case.
 
-Of eight components EM takes from two to two hundred iterations, as k-means was lucky: both
-need enough chains for a mean.
+With eight components EM takes from two to two hundred iterations, depending on the start: both
+programs need enough chains for a mean.
 """
 
 
@@ -52,7 +53,7 @@ LAWS = {1: "one normal law", 2: "two normal laws", 8: "eight normal laws"}
 
 
 def against_scikit_learn(name: str) -> Iterator[timing.Row]:
-    """One case."""
+    """Compare one case with scikit-learn."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     source, num_components, size, chains, generations, few, bar = SIZES[name]
     few_chains, few_generations = few
@@ -87,9 +88,9 @@ def against_scikit_learn(name: str) -> Iterator[timing.Row]:
 
 
 def growth() -> Iterator[timing.Row]:
-    """One generation per row at M = 200,000 against M = 10,000: one or more if it is linear.
+    """Compare the time per row at M = 200,000 and M = 10,000: the ratio is 1 if it is linear.
 
-    Ten EM iterations each, so that convergence plays no part.
+    Both make ten iterations of EM, so that convergence has no influence.
     """
     family = cj.GaussianMixture(2, 2, tolerance=1e-300, max_iterations=10)
     keys = iter(range(1000))

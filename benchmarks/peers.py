@@ -1,10 +1,10 @@
-"""The same laws in NumPy: what a careful user would write without this library."""
+"""Simulate the same laws in NumPy, as a careful user would without this library."""
 
 import numpy as np
 
 
 def gaussian_1d(generations: int, chains: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Exact chain of moments with the same reductions: means and stds of three variables."""
+    """Simulate exact moments with the same reductions: means and stds of three variables."""
     mean, std = np.zeros(chains, np.float32), np.ones(chains, np.float32)
     reduced = np.empty((generations, 3, 2))
     root = np.float32(1 / np.sqrt(size))
@@ -14,15 +14,15 @@ def gaussian_1d(generations: int, chains: int, size: int, rng: np.random.Generat
         std = std * np.sqrt(chi_square / np.float32(size - 1))
         log_std = np.log(std)
         distance = mean**2 + (std - 1) ** 2
-        for place, variable in enumerate((mean, log_std, distance)):
-            reduced[generation, place] = variable.mean(), variable.std()
+        for index, variable in enumerate((mean, log_std, distance)):
+            reduced[generation, index] = variable.mean(), variable.std()
     return reduced
 
 
 def gaussian_sampling_loop(
     generations: int, chains: int, size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The loop of the paper's notebook: draw the rows, take mean and std, one chain at a time."""
+    """Draw rows, and take mean and std, one chain at a time, as in the paper's notebook."""
     result = np.empty((chains, 2))
     for chain in range(chains):
         mean, std = 0.0, 1.0
@@ -36,7 +36,7 @@ def gaussian_sampling_loop(
 def gaussian_bartlett(
     generations: int, chains: int, size: int, dim: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Exact chain in several dimensions with Bartlett factors, batched over chains."""
+    """Simulate exact chains in several dimensions with Bartlett factors, batched over chains."""
     mean = np.zeros((chains, dim), np.float32)
     factor = np.broadcast_to(np.eye(dim, dtype=np.float32), (chains, dim, dim)).copy()
     below = np.tril_indices(dim, -1)
@@ -57,7 +57,7 @@ def gaussian_bartlett(
 def discrete(
     generations: int, chains: int, size: int, probabilities: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Counts of all chains by `Generator.multinomial`."""
+    """Draw the counts of all chains by `Generator.multinomial`."""
     law = np.broadcast_to(probabilities, (chains, len(probabilities)))
     counts = rng.multinomial(size, law)
     for _ in range(generations):
@@ -68,30 +68,30 @@ def discrete(
 def gaussian_mixing(
     generations: int, chains: int, size: int, share: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Moments of new and of original rows (exact counts), pooled; reduced as `gaussian_1d`."""
+    """Pool moments of new and of original rows (fixed numbers); reduce as in `gaussian_1d`."""
     original = round(size * share)
     new = size - original
     mean, variance = np.zeros(chains, np.float32), np.ones(chains, np.float32)
     reduced = np.empty((generations, 3, 2))
     for generation in range(generations):
         z = rng.standard_normal((2, chains), dtype=np.float32)
-        first = mean + np.sqrt(variance) * z[0] * np.float32(1 / np.sqrt(new))
-        second = z[1] * np.float32(1 / np.sqrt(original))
+        new_mean = mean + np.sqrt(variance) * z[0] * np.float32(1 / np.sqrt(new))
+        original_mean = z[1] * np.float32(1 / np.sqrt(original))
         scatter = variance * rng.standard_gamma((new - 1) / 2, chains, dtype=np.float32)
         scatter += rng.standard_gamma((original - 1) / 2, chains, dtype=np.float32)
-        gap = first - second
-        mean = first * np.float32(new / size) + second * np.float32(original / size)
+        gap = new_mean - original_mean
+        mean = new_mean * np.float32(new / size) + original_mean * np.float32(original / size)
         variance = 2 * scatter + gap * gap * np.float32(new * original / size)
         variance /= np.float32(size - 1)
         std = np.sqrt(variance)
         distance = mean**2 + (std - 1) ** 2
-        for place, variable in enumerate((mean, np.log(std), distance)):
-            reduced[generation, place] = variable.mean(), variable.std()
+        for index, variable in enumerate((mean, np.log(std), distance)):
+            reduced[generation, index] = variable.mean(), variable.std()
     return reduced
 
 
 def gaussian_pool(generations: int, chains: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`AccumulateSubsample` with the pool stored: a subset of it is fitted each time."""
+    """Simulate `AccumulateSubsample` with a stored pool, of which a subset is fitted."""
     pool = np.empty((chains, (generations + 1) * size))
     rows = pool[:, :size]
     rows[...] = rng.standard_normal(rows.shape)
@@ -107,7 +107,7 @@ def gaussian_pool(generations: int, chains: int, size: int, rng: np.random.Gener
 
 
 def mixture_loop(generations: int, source, num_components: int, size: int, rng) -> None:
-    """A chain of scikit-learn's mixtures: fit, sample, fit the sample, and so on."""
+    """Run a chain of scikit-learn's mixtures: fit, sample, fit the sample, and so on."""
     from sklearn.mixture import GaussianMixture
 
     component = rng.choice(len(source.weights), size, p=source.weights)

@@ -1,8 +1,8 @@
-"""What a run directory costs, and whether a study of ten million chains stays small.
+"""Measure the cost of a run directory, and the memory of a study of ten million chains.
 
     python benchmarks/store.py [--only CASE] [--json FILE]
 
-Run directories lie where Python's tempfile puts them; set TMPDIR to the disk in question.
+Run directories are temporary; set TMPDIR to a folder on the disk to be measured.
 """
 
 import itertools
@@ -22,7 +22,7 @@ MOST_GB, LEAST_RATE = 1.5, 0.8
 
 
 def cost(every: int = 10) -> Iterator[timing.Row]:
-    """10^5 chains of 1,000 generations, each tenth recorded: on disk against in memory."""
+    """Compare runs on disk and in memory: 10^5 chains, 1,000 generations, 100 records."""
     arguments = {"num_chains": 10**5, "num_generations": 1000, "every": every}
     with tempfile.TemporaryDirectory() as directory:
         names = itertools.count()
@@ -43,7 +43,7 @@ def cost(every: int = 10) -> Iterator[timing.Row]:
 
 
 def _large(chains: int) -> tuple[timing.Run, float]:
-    """A reduced run on disk, and peak GB of the process."""
+    """Make a reduced run on disk; return its time and the peak GB of the process."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "run"
         size = {"num_chains": chains, "num_generations": 1000}
@@ -54,7 +54,7 @@ def _large(chains: int) -> tuple[timing.Run, float]:
 
 
 def _in_memory() -> timing.Run:
-    """Medians of five runs of the benchmark of the engine, programs compiled."""
+    """Return medians of five runs of the engine's benchmark, without compilation."""
     arguments = {"num_chains": 65_536, "num_generations": 300, "reduce": cj.Reduce(quantiles=())}
     runs = [
         timing.measure(lambda key=key: cj.simulate(CHAIN, key=key, **arguments)) for key in range(6)
@@ -63,7 +63,7 @@ def _in_memory() -> timing.Run:
 
 
 def large() -> Iterator[timing.Row]:
-    """10^7 chains of 1,000 generations, reduced, with quantiles, on disk, compilation included."""
+    """Measure a reduced run of 10^7 chains on disk, compilation included."""
     peer, (ours, peak) = timing.apart(_in_memory), timing.apart(_large, MANY)
     seconds = ours.seconds / (MANY * 1000), peer.seconds / (65_536 * 300)
     name = (

@@ -1,8 +1,8 @@
-"""How long whole studies take, compilation included, and what they need.
+"""Measure the duration of whole studies, compilation included, and their peak memory.
 
     python benchmarks/studies.py [--only CASE] [--json FILE]
 
-Each runs in a process of its own, so that peak memory is its own.
+Each study runs in a process of its own, so that peak memory is that of the study.
 """
 
 import functools
@@ -18,13 +18,13 @@ from collapse_jax.experiments.original_shares import KeepWordsExperiment
 
 
 def subsample() -> None:
-    """AccumulateSubsample, M = 10^4, 1,000 generations, 200 chains: a pool of 10^7 rows each."""
+    """Simulate AccumulateSubsample with M = 10^4, 200 chains with pools of 10^7 rows each."""
     chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.AccumulateSubsample(10_000))
     cj.simulate(chain, key=0, num_chains=200, num_generations=1000)
 
 
 def sweep() -> None:
-    """100 points: 5 sizes by 20 gammas, 10^4 chains of 200 generations each."""
+    """Sweep over 5 sizes and 20 gammas, with 10^4 chains of 200 generations at each point."""
     chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Mixing(10))
     axes = {
         "policy.num_samples": [10, 30, 100, 300, 1000],
@@ -34,7 +34,7 @@ def sweep() -> None:
 
 
 def words() -> None:
-    """How much of a text to keep: 36 points, 7,000 distinct words, M to 50,000, 100 generations."""
+    """Run `keep-words`: 36 points, 7,000 distinct words, M up to 50,000, 100 generations."""
     KeepWordsExperiment().run(seed=0, progress=False)
 
 
@@ -55,11 +55,11 @@ STUDIES = {
         300,
     ),
 }
-"""Name in the table, what to run, most seconds."""
+"""Name in the table, function to run, and limit in seconds, by study."""
 
 
 def measure(name: str) -> tuple[timing.Run, int, float]:
-    """One study: its time, programs of 0.5 s and more to compile, peak GB."""
+    """Run one study; return its time, its programs that compile for 0.5 s or more, and peak GB."""
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiled.append(seconds) if "backend_compile" in event else None
@@ -69,7 +69,7 @@ def measure(name: str) -> tuple[timing.Run, int, float]:
 
 
 def study(name: str) -> Iterator[timing.Row]:
-    """One study in a process of its own."""
+    """Measure one study in a process of its own."""
     title, _, limit = STUDIES[name]
     run, compiled, peak = timing.apart(measure, name)
     yield timing.limited(

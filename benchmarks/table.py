@@ -1,12 +1,12 @@
-"""Every speed bar of the library in one table: ours, peer, ratio, cores used.
+"""Measure all speeds of the library in one table: ours, peer, ratio, cores used.
 
     python benchmarks/table.py [--only PART ...] [--out DIR]
-    python benchmarks/table.py --readme --out DIR    # the rows of README's table, nothing is run
+    python benchmarks/table.py --readme --out DIR    # print the rows of README's table, run nothing
 
-Half an hour and more, on a machine that does nothing else. Each part is a script of this
-directory and runs in a process of its own. Its rows are written as they come to
-DIR/rows/PART.json and the page DIR/README.md after every part, so that a part that fails or is
-killed takes nothing with it; `--only` makes some parts again and keeps the others.
+All parts take more than half an hour, on a machine without other work. Each part is a script of
+this directory and runs in a process of its own. DIR/rows/PART.json is written after every row
+and DIR/README.md after every part, so that a part that fails or is killed loses no other
+results; `--only` replaces some parts and leaves the others unchanged.
 """
 
 import argparse
@@ -23,28 +23,37 @@ import machine
 from timing import Part, Row, pretty, pretty_cores, pretty_ratio
 
 HERE = Path(__file__).parent
-# Memory is kept by the process between runs: timed is the work, not how fast the operating
-# system supplies fresh pages, which differs tenfold between machines.
-KEPT = {
+# The process retains freed memory between runs: otherwise times would include fresh pages of the
+# operating system, whose speed differs tenfold between machines.
+RETAINED = {
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_ARENA_MAX": "1",
 }
-LARGER = {**KEPT, "MALLOC_MMAP_MAX_": "0"}  # for blocks above any threshold
+LARGER = {**RETAINED, "MALLOC_MMAP_MAX_": "0"}  # for blocks above any threshold
 PARTS: dict[str, Mapping[str, str]] = {
-    "engine": KEPT,
-    "studies": KEPT,
-    "mixture": KEPT,
-    "store": KEPT,
-    "vae": KEPT,
-    "fine_tuning": KEPT,
+    "engine": RETAINED,
+    "studies": RETAINED,
+    "mixture": RETAINED,
+    "store": RETAINED,
+    "vae": RETAINED,
+    "fine_tuning": RETAINED,
     "language_model": LARGER,
 }
 """The scripts in order, and the environment of each."""
 
 
 def run_part(script: Path, environment: Mapping[str, str], path: Path) -> Part:
-    """Run one script, which writes its rows to `path`, and say how it ended."""
+    """Run one script, which writes its rows to `path`, and note its end.
+
+    Args:
+      script: the script.
+      environment: more environment variables.
+      path: the file of rows.
+
+    Returns:
+      The rows, and the errors if the script failed.
+    """
     path.unlink(missing_ok=True)
     command = [sys.executable, str(script), "--json", str(path)]
     code = subprocess.run(command, env={**os.environ, **environment}).returncode
@@ -65,20 +74,29 @@ def _ending(code: int) -> str:
 
 
 def load_parts(directory: Path, names: Iterable[str]) -> dict[str, Part]:
-    """Those that have been run."""
+    """Return the parts that have been run, by name.
+
+    Args:
+      directory: the folder of rows.
+      names: names of parts.
+    """
     paths = {name: directory / f"{name}.json" for name in names}
     return {name: Part.load(path) for name, path in paths.items() if path.exists()}
 
 
 def page(parts: Mapping[str, Part]) -> str:
-    """The table, what was not run and why, and where it was measured."""
+    """Return the page: the table, failed cases with reasons, and machines.
+
+    Args:
+      parts: parts by name.
+    """
     text = (
         "# Speed\n\n"
         "Written by `python benchmarks/table.py --out docs/benchmarks`; raw rows in `rows/`. How\n"
         "the time of a generation grows is in `growth.md`, by `python benchmarks/growth.py`.\n\n"
-        "Times are per chain and generation where nothing else is said. Ours and the peer run by\n"
-        "turns, compile time apart; values are medians, and so are ratios, of neighbouring pairs\n"
-        "of runs. The bar is the least ratio wanted. Cores are processor time over wall time.\n\n"
+        "Times are per chain and generation unless a row names another unit. Ours and the peer\n"
+        "alternate, without compilation; values are medians, ratios are medians over neighbouring\n"
+        "pairs of runs. The bar is the least ratio wanted. Cores are CPU time over wall time.\n\n"
         f"{table(row for part in parts.values() for row in part.rows)}"
     )
     left = [
@@ -88,18 +106,22 @@ def page(parts: Mapping[str, Part]) -> str:
     ]
     if left:
         text += "\n## Not run\n\n" + "\n".join(left) + "\n"
-    return text + "\n## Where\n\n" + _places(parts)
+    return text + "\n## Where\n\n" + _machines(parts)
 
 
-def _places(parts: Mapping[str, Part]) -> str:
-    places: dict[str, list[str]] = {}
+def _machines(parts: Mapping[str, Part]) -> str:
+    machines: dict[str, list[str]] = {}
     for name, part in parts.items():
-        places.setdefault(machine.sentence(part.about), []).append(f"`{name}`")
-    return "".join(f"- {', '.join(names)}: {place}\n" for place, names in places.items())
+        machines.setdefault(machine.sentence(part.about), []).append(f"`{name}`")
+    return "".join(f"- {', '.join(names)}: {about}\n" for about, names in machines.items())
 
 
 def table(rows: Iterable[Row]) -> str:
-    """All columns."""
+    """Return a table with all columns.
+
+    Args:
+      rows: rows of any parts.
+    """
     text = (
         "| | ours | peer | ratio | bar | cores used, ours | peer | pairs | note |\n"
         "|---|---|---|---|---|---|---|---|---|\n"
@@ -113,7 +135,11 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def readme_rows(rows: Iterable[Row]) -> str:
-    """README's columns, of times beside another program's."""
+    """Return the rows of README's table: times compared with another program.
+
+    Args:
+      rows: rows of any parts.
+    """
     of_ours = ("limit", "ours", "its compiled programs")
     timed = [row for row in rows if row.unit == "s" and not row.against.startswith(of_ours)]
     return "".join(f"| {' | '.join(_first_cells(row))} |\n" for row in timed)
@@ -130,7 +156,17 @@ def run_all(
     parts: Mapping[str, Mapping[str, str]] = PARTS,
     scripts: Path = HERE,
 ) -> dict[str, Part]:
-    """Run the chosen parts one after another; the page has also what was there."""
+    """Run parts one after another, and write a page of all parts in a folder.
+
+    Args:
+      chosen: names of the parts to run.
+      out: the folder.
+      parts: the environment of each part.
+      scripts: the folder of the scripts.
+
+    Returns:
+      All parts in the folder, by name.
+    """
     directory = out / "rows"
     directory.mkdir(parents=True, exist_ok=True)
     for name in chosen:
@@ -141,17 +177,17 @@ def run_all(
 
 
 def main() -> int:
-    """Print the page; exit code 1 if a bar is missed or a part failed."""
+    """Print the page; return exit code 1 if a bar is missed or a part failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), metavar="PART")
-    parser.add_argument("--out", type=Path, help="where to keep page and rows")
+    parser.add_argument("--out", type=Path, help="folder for page and rows")
     parser.add_argument("--readme", action="store_true", help="print README's rows, run nothing")
     arguments = parser.parse_args()
     if arguments.readme:
         if arguments.out is None:
-            parser.error("--readme needs --out, where the rows are kept")
+            parser.error("--readme needs --out, the folder of the rows")
         parts = load_parts(arguments.out / "rows", PARTS)
         print(readme_rows(row for part in parts.values() for row in part.rows), end="")
         return 0

@@ -1,4 +1,4 @@
-"""Measures: ours and the peer in turn, rows of the table, and the command line of a benchmark.
+"""Time alternating runs of the library and a peer, and make the rows of a table of them.
 
 A benchmark is a script with a table of cases, functions that yield `Row`s, and
 `main(CASES, __doc__)`.
@@ -26,20 +26,20 @@ class Row:
     """One line of the table; less is better.
 
     Attributes:
-      name: what is measured.
+      name: the measured task.
       against: the peer, or "limit".
       ours: seconds per unit of work, or gigabytes.
-      peer: the peer's, or the limit.
-      ratio: peer / ours; of pairs of runs the median of their ratios.
-      bar: the least ratio that is wanted, 0 if none is.
+      peer: seconds or gigabytes of the peer, or the limit.
+      ratio: peer / ours, the median over pairs of runs.
+      bar: the least ratio that is wanted, 0 for none.
       unit: "s" or "GB".
       per: the unit of work.
-      our_cores: processor time over wall time, None if it was not taken.
-      peer_cores: the same of the peer.
-      pairs: how many pairs of runs the medians are over.
-      compile_seconds: what our first call took beyond the later ones.
-      note: what else there is to say.
-      x: the size that is varied, where one is.
+      our_cores: CPU time over wall time, None if not measured.
+      peer_cores: CPU time over wall time of the peer, None if not measured.
+      pairs: number of pairs of runs.
+      compile_seconds: duration of our first call beyond later ones.
+      note: a remark.
+      x: the varied size, None for none.
     """
 
     name: str
@@ -59,25 +59,29 @@ class Row:
 
     @property
     def title(self) -> str:
-        """Name, unit of work unless it is the usual one, and peer."""
+        """Return name, unit of work unless it is the usual one, and peer."""
         per = "" if self.per in ("", PER) else f", per {self.per}"
         return f"{self.name}{per}; {self.against}"
 
     @property
     def is_good(self) -> bool:
-        """Whether the bar is met."""
+        """Tell whether the bar is met."""
         return self.ratio >= self.bar
 
 
 class Run(NamedTuple):
-    """Wall seconds of a call, and how many cores it kept busy."""
+    """The wall seconds of a call, and the number of busy cores."""
 
     seconds: float
     cores: float
 
 
 def measure(run: Callable[[], object]) -> Run:
-    """Time one call; processor time is that of all threads of this process."""
+    """Time one call; CPU time is that of all threads of this process.
+
+    Args:
+      run: the call.
+    """
     began, worked = time.perf_counter(), time.process_time()
     run()
     seconds = time.perf_counter() - began
@@ -98,22 +102,22 @@ def compare(
     note: str = "",
     x: float | None = None,
 ) -> Row:
-    """Time both in turn, `repeats` times after one warm-up each.
+    """Time the library and a peer alternately, after one warm-up each.
 
     Args:
-      name: what is compared.
-      against: the peer.
+      name: the measured task.
+      against: name of the peer.
       ours: our run; its first call compiles.
-      ours_units: units of work in it, e.g. chain generations.
-      peer: the other run.
-      peer_units: units of work in that.
-      bar: the least ratio peer / ours that is wanted, 0 if none is.
+      ours_units: units of work of our run, e.g. chain generations.
+      peer: the peer's run.
+      peer_units: units of work of the peer's run.
+      bar: the least ratio peer / ours that is wanted, 0 for none.
       per: the unit of work.
       repeats: pairs of runs.
-      note: what else there is to say.
-      x: the size that is varied, where one is.
+      note: a remark.
+      x: the varied size, None for none.
     """
-    first = measure(ours).seconds
+    cold = measure(ours).seconds
     peer()
     pairs = [(measure(ours), measure(peer)) for _ in range(repeats)]
     seconds = statistics.median(pair[0].seconds for pair in pairs)
@@ -129,21 +133,28 @@ def compare(
         our_cores=statistics.median(pair[0].cores for pair in pairs),
         peer_cores=statistics.median(pair[1].cores for pair in pairs),
         pairs=repeats,
-        compile_seconds=max(0.0, first - seconds),
+        compile_seconds=max(0.0, cold - seconds),
         note=note,
         x=x,
     )
 
 
 def limited(name: str, value: float, limit: float, **fields: Any) -> Row:
-    """A row of what may not exceed a limit."""
+    """Return the row of a value that may not exceed a limit.
+
+    Args:
+      name: the measured task.
+      value: seconds or gigabytes.
+      limit: the most seconds or gigabytes.
+      fields: other fields of the row.
+    """
     return Row(name, "limit", value, limit, limit / value, 1.0, per="", **fields)
 
 
 def peak_gigabytes() -> float:
-    """Peak memory of this process, without that of the process which started it.
+    """Return the peak memory of this process in gigabytes.
 
-    Linux hands the parent's `ru_maxrss` on to the child.
+    `ru_maxrss` would not do: Linux passes that of the parent on to its child.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     kibibytes = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
@@ -153,7 +164,16 @@ def peak_gigabytes() -> float:
 def apart(
     function: Callable[..., Any], *arguments: Any, environment: Mapping[str, str] | None = None
 ) -> Any:
-    """A call in a new process with that environment; BrokenProcessPool if it is killed."""
+    """Call a function in a new process.
+
+    Args:
+      function: a function of a module.
+      arguments: its arguments.
+      environment: the environment of the process, None for that of this one.
+
+    Raises:
+      BrokenProcessPool: if the process is killed.
+    """
     spawn = multiprocessing.get_context("spawn")
     with (
         _environment(os.environ if environment is None else environment),
@@ -164,26 +184,26 @@ def apart(
 
 @contextlib.contextmanager
 def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    kept, wanted = dict(os.environ), dict(wanted)
+    earlier, wanted = dict(os.environ), dict(wanted)
     os.environ.clear()
     os.environ.update(wanted)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(kept)
+        os.environ.update(earlier)
 
 
 @dataclasses.dataclass
 class Part:
-    """What one benchmark has found so far.
+    """The results of one benchmark so far.
 
     Attributes:
-      rows: what was measured.
-      missing: cases whose peer is not installed, and which it is.
-      failed: cases that ended in an error, and in which.
-      is_finished: whether every case has had its turn.
-      about: versions and processor.
+      rows: the measured rows.
+      missing: missing packages, by case.
+      failed: errors, by case.
+      is_finished: whether every case has been tried.
+      about: versions and CPU.
     """
 
     rows: list[Row] = dataclasses.field(default_factory=list)
@@ -194,24 +214,32 @@ class Part:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing failed and every bar that could be tried is met."""
+        """Tell whether no case failed and every measured row meets its bar."""
         return self.is_finished and not self.failed and all(row.is_good for row in self.rows)
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
+        """Write the part as JSON, as a whole or not at all."""
         new = path.with_suffix(".new")
         new.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
         new.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Part":
-        """Read what `save` wrote."""
+        """Read a part that `save` wrote."""
         fields = json.loads(path.read_text())
         return cls(**{**fields, "rows": [Row(**row) for row in fields["rows"]]})
 
 
 def run(cases: Mapping[str, Callable[[], Iterator[Row]]], path: Path | None = None) -> Part:
-    """Run the cases one after another, print their rows and write them to `path` as they come."""
+    """Run cases one after another; print and write each row at once.
+
+    Args:
+      cases: functions that yield rows, by name.
+      path: the file of rows; None to write none.
+
+    Returns:
+      The rows, and the errors of cases that failed.
+    """
     part = Part()
 
     def save() -> None:
@@ -238,7 +266,11 @@ def run(cases: Mapping[str, Callable[[], Iterator[Row]]], path: Path | None = No
 
 
 def main(cases: Mapping[str, Callable[[], Iterator[Row]]], description: str) -> int:
-    """The command line of one benchmark.
+    """Run the command line of one benchmark.
+
+    Args:
+      cases: functions that yield rows, by name.
+      description: text of `--help`.
 
     Returns:
       1 if a bar is missed or a case failed, else 0. A peer that is not installed is no failure.
@@ -247,7 +279,7 @@ def main(cases: Mapping[str, Callable[[], Iterator[Row]]], description: str) -> 
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=cases, help="one case")
-    parser.add_argument("--json", type=Path, help="where to write the rows")
+    parser.add_argument("--json", type=Path, help="file for the rows")
     arguments = parser.parse_args()
     chosen = cases if arguments.only is None else {arguments.only: cases[arguments.only]}
     print(HEADER)
@@ -258,7 +290,7 @@ HEADER = f"{'ours':>10}{'peer':>10}{'ratio':>9}{'bar':>8}{'compile':>9}{'cores':
 
 
 def line(row: Row) -> str:
-    """A row as printed while the benchmark runs."""
+    """Return a row as one line of text, for printing while the benchmark runs."""
     compiled = "" if row.compile_seconds is None else f"{row.compile_seconds:.1f} s"
     cores = f"{pretty_cores(row.our_cores)} / {pretty_cores(row.peer_cores)}"
     note = f" ({row.note})" if row.note else ""
@@ -270,7 +302,7 @@ def line(row: Row) -> str:
 
 
 def pretty(value: float, unit: str = "s") -> str:
-    """Three digits and a unit."""
+    """Return a value with three digits and a unit."""
     if unit != "s":
         return f"{value:.2f} {unit}"
     for name, scale in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
@@ -280,12 +312,12 @@ def pretty(value: float, unit: str = "s") -> str:
 
 
 def pretty_ratio(ratio: float) -> str:
-    """Two digits behind the point below ten, three digits above."""
+    """Return a ratio with two decimals below ten, and three digits above."""
     return f"{ratio:.2f}" if ratio < 10 else _three_digits(ratio)
 
 
 def pretty_cores(number: float | None) -> str:
-    """One digit behind the point."""
+    """Return a number of cores with one decimal, "-" for None."""
     return "-" if number is None else f"{number:.1f}"
 
 
@@ -294,5 +326,5 @@ def _three_digits(value: float) -> str:
 
 
 def cores() -> int:
-    """Processors this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,11 +1,11 @@
-"""How fast the VAE trains against PyTorch and against Flax's own convolutions.
+"""Compare the training speed of the VAE with PyTorch and with Flax's own convolutions.
 
     python benchmarks/vae.py [--only CASE] [--json FILE]
 
-The paper's network, batches of 256, two threads; times per training step, loss, gradients and
-Adam included. The row of seeds compares a seed among five with one alone, per step, of
-chains that end with generation 0 and its measuring. The last row is the peak memory of chains
-of a few and of many generations, each in a process of its own.
+The network is the paper's, with batches of 256 and two threads; times are per training step,
+with loss, gradients and Adam. The row of seeds compares one of five seeds with a single seed,
+per step, for chains that end with generation 0 and its metrics. The last row is the peak memory
+of chains of few and of many generations, each in a process of its own.
 """
 
 import sys
@@ -20,7 +20,7 @@ import timing
 from flax import nnx
 
 import collapse_jax as cj
-from collapse_jax.core.corpus import Rows
+from collapse_jax.core.samples import Rows
 from collapse_jax.families.vae.network import Architecture
 from collapse_jax.families.vae.stream import Stream
 from collapse_jax.families.vae.training import VAETraining, make_optimizer
@@ -35,7 +35,7 @@ IMAGES = np.random.default_rng(0).uniform(0, 1, (STEPS * BATCH, 784)).astype(np.
 
 
 def ours() -> None:
-    """An epoch of ten batches."""
+    """Train for an epoch of ten batches."""
     keys = Keys(chain_key(jax.random.key(0), 0), jnp.int32(0))
     jax.block_until_ready(_train(keys, Stream.of(Rows.of_rows(_ROWS, len(_ROWS)))))
 
@@ -45,7 +45,7 @@ _train = jax.jit(VAETraining(Architecture(), 1, BATCH, make_optimizer("adam", RA
 
 
 class PlainVAE(nnx.Module):
-    """The network with Flax's layers as they are."""
+    """The paper's network with Flax's own layers."""
 
     def __init__(self, rngs: nnx.Rngs) -> None:
         options = {"kernel_size": (4, 4), "strides": 2, "rngs": rngs}
@@ -58,7 +58,7 @@ class PlainVAE(nnx.Module):
         self.transposed2 = nnx.ConvTranspose(64, 1, **options)
 
     def __call__(self, images: jax.Array, noise: jax.Array) -> jax.Array:
-        """The loss, summed over the batch."""
+        """Return the loss, summed over the batch."""
         hidden = nnx.relu(self.conv2(nnx.relu(self.conv1(images.reshape(-1, 28, 28, 1)))))
         hidden = hidden.reshape(len(images), -1)
         mean, log_variance = self.mean(hidden), self.log_variance(hidden)
@@ -70,7 +70,7 @@ class PlainVAE(nnx.Module):
 
 
 def make_flax():
-    """Two steps, each a compiled call: within a compiled loop they are slower still."""
+    """Return a function for two steps, each a compiled call: a compiled loop would be slower."""
     structure, params = nnx.split(PlainVAE(nnx.Rngs(0)))
     optimizer = optax.chain(optax.add_decayed_weights(DECAY), optax.adam(RATE))
 
@@ -92,7 +92,7 @@ def make_flax():
 
 
 def make_torch():
-    """An epoch of ten batches, as in the paper's public code."""
+    """Return a function for an epoch of ten batches, as in the paper's public code."""
     import torch
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "parity"))
@@ -113,7 +113,7 @@ def make_torch():
 
 
 def run_chains(number: int, num_generations: int = 0, epochs: int = 3) -> float:
-    """Chains of these images; the process's peak memory so far in gigabytes."""
+    """Run chains of the images, and return the peak memory of the process in gigabytes."""
     source = cj.Images(IMAGES, test=IMAGES[:100])
     chain = cj.Chain(cj.VAE(epochs=epochs, num_evaluated=200), source, cj.Replace())
     cj.simulate(chain, key=0, num_chains=number, num_generations=num_generations)
@@ -121,18 +121,18 @@ def run_chains(number: int, num_generations: int = 0, epochs: int = 3) -> float:
 
 
 def against_torch() -> Iterator[timing.Row]:
-    """A training step against PyTorch's."""
+    """Compare a training step with PyTorch."""
     yield timing.compare(NAME, "PyTorch", ours, STEPS, make_torch(), STEPS, bar=0.7, per=PER)
 
 
 def against_flax() -> Iterator[timing.Row]:
-    """A training step against that of Flax's layers."""
+    """Compare a training step with Flax's own layers."""
     peer = "`nnx.Conv` and `nnx.ConvTranspose` as they are"
     yield timing.compare(NAME, peer, ours, STEPS, make_flax(), 2, bar=3.5, per=PER)
 
 
 def seeds() -> Iterator[timing.Row]:
-    """Five seeds at once may take 5.1 times as long as one."""
+    """Check that five seeds at once take at most 5.1 times as long as one seed."""
     units = 3 * STEPS
     yield timing.compare(
         f"{NAME}, one of five seeds at once",
@@ -148,7 +148,7 @@ def seeds() -> Iterator[timing.Row]:
 
 
 def memory() -> Iterator[timing.Row]:
-    """Peak memory of few and of many generations, which is to be the same to 5 %."""
+    """Check that the peak memory of many generations is that of few, to 5 %."""
     few, many = (timing.apart(run_chains, 1, number, 1) for number in (FEW, MANY))
     yield timing.Row(
         f"The paper's autoencoder, peak memory of {MANY} generations",

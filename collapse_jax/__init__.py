@@ -14,7 +14,7 @@
 from typing import Any
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.corpus import AbstractCorpus, Counts, Labels, Moments, Rows, Samples
+from collapse_jax.core.corpus import AbstractCorpus, Counts, Moments
 from collapse_jax.core.family import AbstractFamily, Curve, Fit, Schedule
 from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import (
@@ -27,6 +27,7 @@ from collapse_jax.core.policy import (
     Verifier,
     register_policy,
 )
+from collapse_jax.core.samples import Labels, Rows, Samples
 from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.core.state import ChainState, InitialGeneration, Needs
 from collapse_jax.engine.simulate import simulate

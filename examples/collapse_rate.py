@@ -1,4 +1,4 @@
-"""How fast does a Gaussian chain lose its spread? By corpus size, simulated and exact.
+"""Measure how fast Gaussian chains lose their spread, by corpus size, and compare with theory.
 
 Run: python examples/collapse_rate.py
 """
@@ -10,7 +10,16 @@ from collapse_jax.theory.gaussian import expected_log_variance
 
 
 def main(sizes=(10, 30, 100, 300), num_chains=4096, num_generations=200):
-    """Print ln sigma lost per generation; return it, simulated and exact, by size."""
+    """Print ln sigma lost per generation.
+
+    Args:
+      sizes: numbers of rows M.
+      num_chains: chains for each size.
+      num_generations: last generation G.
+
+    Returns:
+      Simulated and exact loss per generation, by corpus size.
+    """
     rates = {}
     for size in sizes:
         chain = cj.Chain(

@@ -1,4 +1,4 @@
-"""A film of a Gaussian mixture that is fitted to its own rows, again and again.
+"""Film a Gaussian mixture that is fitted to its own rows, again and again.
 
 Run: python examples/mixture_film.py film.gif
 """
@@ -13,7 +13,17 @@ import collapse_jax as cj
 
 
 def main(path="film.gif", num_samples=300, num_generations=400, every=10):
-    """Write the film; return the records, with the rows of every frame."""
+    """Write the film.
+
+    Args:
+      path: the GIF to write.
+      num_samples: rows of a corpus.
+      num_generations: last generation G.
+      every: generations from one picture to the next.
+
+    Returns:
+      The records, with the rows of every recorded generation.
+    """
     pair = cj.NormalMixture([0.5, 0.5], [[-2.0, 0.0], [2.0, 0.0]], [np.eye(2), np.eye(2)])
     chain = cj.Chain(cj.GaussianMixture(2, 2), pair, cj.Replace(num_samples))
     records = cj.simulate(
@@ -30,15 +40,15 @@ def main(path="film.gif", num_samples=300, num_generations=400, every=10):
     means = axis.plot([], [], "x", color="#d55e00", markersize=9, label="means")[0]
     axis.legend(loc="upper right", frameon=False)
 
-    def draw(frame):
-        rows.set_data(*records["samples"][frame, 0].T)
-        means.set_data(*records["means"][frame, 0].T)
-        axis.set_title(f"generation {records['generation'][frame]}", loc="left")
+    def draw(index):
+        rows.set_data(*records["samples"][index, 0].T)
+        means.set_data(*records["means"][index, 0].T)
+        axis.set_title(f"generation {records['generation'][index]}", loc="left")
 
     film = FuncAnimation(figure, draw, frames=len(records["generation"]))
     film.save(path, writer=PillowWriter(fps=10))
     plt.close(figure)
-    print(f"{len(records['generation'])} frames in {path}")
+    print(f"{len(records['generation'])} pictures in {path}")
     return records
 
 

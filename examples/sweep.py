@@ -1,4 +1,4 @@
-"""A grid of settings: what is left of a Gaussian's spread, by corpus size and share kept.
+"""Run a grid of settings: the spread that Gaussian chains retain, by size and original share.
 
 Run: python examples/sweep.py
 """
@@ -9,7 +9,17 @@ import collapse_jax as cj
 
 
 def main(sizes=(10, 30, 100), shares=(0.0, 0.01, 0.1), num_chains=2000, num_generations=200):
-    """Print a table of typical standard deviations; return it, [size, share]."""
+    """Print a table of typical standard deviations.
+
+    Args:
+      sizes: numbers of rows M.
+      shares: shares of original rows in every corpus, in [0, 1].
+      num_chains: chains for each pair.
+      num_generations: last generation G.
+
+    Returns:
+      The table, [size, share], in units of the truth's.
+    """
     chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Mixing(sizes[0]))
     records = cj.sweep(
         chain,

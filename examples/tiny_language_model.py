@@ -1,6 +1,6 @@
-"""A small language model, each generation trained on what the one before it wrote.
+"""Train a small language model, generation after generation, on texts of its predecessor.
 
-Trained from scratch on the prose of Python's own documentation; needs no network.
+Model 0 is trained from scratch on the prose of Python's own documentation; no network is needed.
 
 Run: python examples/tiny_language_model.py    (about two minutes on two cores)
 """
@@ -13,7 +13,19 @@ from collapse_jax.text import load_texts
 
 
 def main(num_blocks=256, block_size=64, vocab_size=512, width=64, epochs=12, num_generations=3):
-    """Print perplexities and how one block is continued; return the records."""
+    """Print perplexities and the start of a block of each corpus.
+
+    Args:
+      num_blocks: blocks of the training set.
+      block_size: tokens of a block.
+      vocab_size: tokens of the tokenizer.
+      width: length of a hidden vector.
+      epochs: passes over a corpus.
+      num_generations: last generation G.
+
+    Returns:
+      The records, with every corpus.
+    """
     texts = load_texts(
         "pydoc",
         tokenizer="bpe",
@@ -39,9 +51,9 @@ def main(num_blocks=256, block_size=64, vocab_size=512, width=64, epochs=12, num
     records = cj.simulate(
         chain, key=0, num_chains=1, num_generations=num_generations, metrics=("corpus",)
     )
-    for place, generation in enumerate(records["generation"]):
-        perplexity = records["test_perplexity"][place, 0]
-        words = texts.tokenizer.decode(np.asarray(records["corpus"][place, 0, 0]))
+    for index, generation in enumerate(records["generation"]):
+        perplexity = records["test_perplexity"][index, 0]
+        words = texts.tokenizer.decode(np.asarray(records["corpus"][index, 0, 0]))
         print(f"model {generation}: test perplexity {perplexity:.1f}; trained on: {words[:60]!r}")
     return records
 

@@ -140,7 +140,14 @@ class Chain:
         return schedule._replace(elementwise=schedule.elementwise and elementwise)
 
     def retained(self, metrics: Sequence[Metric] = ()) -> Needs:
-        """Return what states must hold for the policy, the family and these metrics."""
+        """Return what states must hold for the policy, the family and these metrics.
+
+        Args:
+          metrics: of the run.
+
+        Returns:
+          The union of their needs.
+        """
         needs = self.policy.needs | self.family.needs
         if self.recalls is Recall.ROWS:
             needs = needs | Needs(generation0=True, generation0_corpus=True)
@@ -172,6 +179,9 @@ class Chain:
           chain_key: of one chain, a scalar typed key.
           num_generations: G, which decides the capacity of growing corpora; static.
           retained: what the state shall hold; static.
+
+        Returns:
+          The state of generation 0.
 
         Raises:
           ValueError: for a batch of keys.
@@ -209,6 +219,9 @@ class Chain:
           chain_key: of one chain, a scalar typed key.
           generation: g >= 1, the generation to make, int32 scalar.
           state: of generation g - 1.
+
+        Returns:
+          The state of generation g; that of a frozen chain does not change.
 
         Raises:
           ValueError: for a batch of keys.
@@ -275,14 +288,28 @@ class Chain:
         return {**values, "status": state.status.astype(jnp.int8)}
 
     def event(self, state: ChainState) -> Bool[Array, ""]:
-        """Tell whether the chain is absorbed or has a status other than ok."""
+        """Tell whether the chain is absorbed or has a status other than ok.
+
+        Args:
+          state: after a generation.
+
+        Returns:
+          A boolean scalar.
+        """
         absorbed = self.family.absorbed(state.params)
         event = jnp.bool_(False) if absorbed is None else absorbed
         return event if state.status is None else event | (state.status > 0)
 
 
 def is_frozen(status: Int[Array, ""]) -> Bool[Array, ""]:
-    """Tell whether a chain with this status takes no further step."""
+    """Tell whether a chain takes no further step.
+
+    Args:
+      status: int32 code, see `Status`, scalar or [chain].
+
+    Returns:
+      True for NON_FINITE and DEGENERATE, of the shape of `status`.
+    """
     return (status == int(Status.NON_FINITE)) | (status == int(Status.DEGENERATE))
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.core import history
-from collapse_jax.core.corpus import AbstractCorpus, Samples, Size, prefix_weights
+from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.host_context import HostContext
 from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy, Verifier
+from collapse_jax.core.samples import Samples, prefix_weights
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import InitialGeneration, Needs
 from collapse_jax.random.keys import Keys, Purpose
@@ -54,6 +55,11 @@ class Schedule(NamedTuple):
       elementwise: a chain is single numbers, never added along an axis. The order of such
         additions, and so their rounding, depends on the number of chains in a call; chains
         that have them run in batches of one fixed width.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> chain.schedule == cj.Schedule(elementwise=True)
+    True
     """
 
     on_host: bool = False
@@ -68,6 +74,11 @@ class Curve(NamedTuple):
     Attributes:
       values: [G + 1, ...].
       dims: names of the axes after generation.
+
+    >>> import numpy as np
+    >>> import collapse_jax as cj
+    >>> cj.Curve(np.zeros((21, 2)), dims=("dim",)).dims
+    ('dim',)
     """
 
     values: np.ndarray
@@ -75,7 +86,15 @@ class Curve(NamedTuple):
 
 
 def accepted_by(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:
-    """Return the verifier's answer for each of `count` rows or states.
+    """Return the verifier's answer for rows or states.
+
+    Args:
+      verifier: of a policy.
+      rows: real vectors [row, dim], or states [state].
+      count: their number.
+
+    Returns:
+      Whether each may be trained on, [row].
 
     Raises:
       ValueError: if there is not one truth value for each.
@@ -147,7 +166,14 @@ class AbstractFamily(abc.ABC):
         return self
 
     def with_host_context(self, context: HostContext) -> Self:
-        """Return the family at work in a context; for those that run on the host."""
+        """Return the family at work in a context, if it runs on the host.
+
+        Args:
+          context: devices, and files for unfinished work.
+
+        Returns:
+          A family of the same class.
+        """
         del context
         return self
 
@@ -158,6 +184,9 @@ class AbstractFamily(abc.ABC):
           source: of the chain.
           policy: of the chain.
 
+        Returns:
+          A family of the same class; the family unchanged by default.
+
         Raises:
           ValueError: if the source's rows do not fit, or the corpus does not suffice.
         """
@@ -166,6 +195,10 @@ class AbstractFamily(abc.ABC):
 
     def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
         """Check that the corpus can serve the policy for that long.
+
+        Args:
+          policy: of the chain.
+          num_generations: G.
 
         Raises:
           ValueError: if it cannot, naming argument, value, what is allowed and the remedy.
@@ -177,11 +210,28 @@ class AbstractFamily(abc.ABC):
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int
     ) -> AbstractCorpus:
-        """Return `size` original rows as this family's corpus, at most `capacity` (static)."""
+        """Return original rows as this family's corpus.
+
+        Args:
+          keys: random numbers of the generation that the rows are for.
+          source: p_0.
+          size: number of rows, may be traced.
+          capacity: slots, static, at least `size`.
+
+        Returns:
+          A corpus of `size` rows.
+        """
         return self.summarize(source.draw(keys, size, capacity))
 
     def summarize(self, samples: Samples) -> AbstractCorpus:
-        """Return rows as this family's corpus: the rows themselves by default."""
+        """Return rows as this family's corpus.
+
+        Args:
+          samples: original rows.
+
+        Returns:
+          The least that `fit` needs of them; the rows by default.
+        """
         return samples
 
     @abc.abstractmethod
@@ -217,6 +267,9 @@ class AbstractFamily(abc.ABC):
           size: number of rows, which may be traced.
           capacity: static, at least `size`.
           generation0: model 0 and D_0, None unless `needs` has them.
+
+        Returns:
+          A corpus of `size` rows with at most `capacity` slots.
         """
 
     @abc.abstractmethod
@@ -237,7 +290,14 @@ class AbstractFamily(abc.ABC):
         """
 
     def absorbed(self, params: Any) -> Bool[Array, ""] | None:
-        """Tell whether the chain can never change again; None if that cannot happen."""
+        """Tell whether the chain can never change again.
+
+        Args:
+          params: of the newest model.
+
+        Returns:
+          A boolean scalar, or None if no chain of the family is ever absorbed.
+        """
         return None
 
     def draw_verified(
@@ -252,6 +312,14 @@ class AbstractFamily(abc.ABC):
         """Draw until `size` rows are accepted by a verifier.
 
         Slots stay empty if in 256 rounds of `capacity` rows too few are accepted.
+
+        Args:
+          keys: random numbers of the generation that the rows are for.
+          params: the model.
+          size: number of rows, may be traced.
+          capacity: slots, static, at least `size`.
+          generation0: model 0 and D_0, None unless `needs` has them.
+          verifier: which rows may be trained on.
 
         Returns:
           The accepted rows, with the share of the first round's as info "acceptance".
@@ -292,7 +360,16 @@ class AbstractFamily(abc.ABC):
         return False
 
     def start_law(self, params: Any, source: AbstractSource, num_generations: int) -> Any:
-        """Return p_0 in the form that `mix_law` extends, here with buffers for all models."""
+        """Return p_0 in the form that `mix_law` extends.
+
+        Args:
+          params: of model 0.
+          source: p_0.
+          num_generations: G.
+
+        Returns:
+          The law of D_0.
+        """
         return history.start(params, num_generations)
 
     def mix_law(
@@ -303,7 +380,18 @@ class AbstractFamily(abc.ABC):
         source: AbstractSource,
         shares: tuple[Array, Array, Array],
     ) -> Any:
-        """Return alpha model + beta law + gamma p_0, for shares = (alpha, beta, gamma)."""
+        """Return alpha model + beta law + gamma p_0.
+
+        Args:
+          law: p_{g-1}; None for beta = 0 and an explicit law.
+          generation: g, int32 scalar.
+          params: of model g - 1.
+          source: p_0.
+          shares: alpha, beta and gamma, scalars in [0, 1] that sum to 1.
+
+        Returns:
+          p_g in the form of `start_law`.
+        """
         return history.mix(law, generation, params, shares)
 
     def draw_law(
@@ -316,7 +404,20 @@ class AbstractFamily(abc.ABC):
         capacity: int,
         generation0: InitialGeneration | None,
     ) -> AbstractCorpus:
-        """Draw `size` independent rows from a law."""
+        """Draw `size` independent rows from a law.
+
+        Args:
+          keys: random numbers of the generation that the rows are for.
+          law: as `mix_law` returned it.
+          generation: g, int32 scalar.
+          source: p_0.
+          size: number of rows, may be traced.
+          capacity: slots, static, at least `size`.
+          generation0: model 0 and D_0, None unless `needs` has them.
+
+        Returns:
+          A corpus of `size` rows.
+        """
 
         def draw_model(keys: Keys, params: Any, size: Array, capacity: int) -> AbstractCorpus:
             return self.draw(keys, params, size, capacity, generation0)
@@ -332,11 +433,28 @@ class AbstractFamily(abc.ABC):
         return False
 
     def start_rows(self, params: Any, num_generations: int) -> Any:
-        """Return empty buffers for what `recall` needs of every generation."""
+        """Return empty buffers for what `recall` needs of every generation.
+
+        Args:
+          params: of model 0.
+          num_generations: G.
+
+        Returns:
+          Buffers [generation, ...].
+        """
         return history.empty_models(params, num_generations)
 
     def remember(self, models: Any, generation: Int[Array, ""], params: Any) -> Any:
-        """Return `models` with the one that the rows of `generation` are drawn from."""
+        """Return `models` with the one that the rows of `generation` are drawn from.
+
+        Args:
+          models: as `start_rows` or `remember` returned them.
+          generation: g, int32 scalar.
+          params: of model g - 1.
+
+        Returns:
+          Models of the same structure.
+        """
         return history.store(models, generation - 1, params)
 
     def recall(
@@ -348,5 +466,20 @@ class AbstractFamily(abc.ABC):
         size: Size,
         generation0: InitialGeneration | None,
     ) -> AbstractCorpus:
-        """Return rows of the draws of `generation` >= 0 by index; the first `size` count."""
+        """Return rows of earlier draws.
+
+        Args:
+          keys: of the chain, for any generation.
+          models: as `remember` returned them.
+          generation: of each row, 0 for D_0, [row].
+          row: index of each row within the draw of its generation, [row].
+          size: number of rows that count, from the first on.
+          generation0: model 0 and D_0, None unless `needs` has them.
+
+        Returns:
+          A corpus of the rows.
+
+        Raises:
+          NotImplementedError: unless `recalls_rows`.
+        """
         raise NotImplementedError

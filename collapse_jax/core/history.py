@@ -28,17 +28,39 @@ class History(NamedTuple):
 
 
 def empty_models(params: Any, num_generations: int) -> Any:
-    """Return buffers for the params of `num_generations` models, zeros [model, ...]."""
+    """Return buffers for the params of models.
+
+    Args:
+      params: of one model.
+      num_generations: number of models.
+
+    Returns:
+      Zeros in the structure of `params`, [model, ...].
+    """
     return jax.tree.map(lambda leaf: jnp.zeros((num_generations, *leaf.shape), leaf.dtype), params)
 
 
 def store(models: Any, index: Int[Array, ""], params: Any) -> Any:
-    """Return `models` with `params` at `index`."""
+    """Return models with another one in its slot.
+
+    Args:
+      models: params of many models, [model, ...].
+      index: of the slot, scalar.
+      params: of one model.
+
+    Returns:
+      Params of as many models.
+    """
     return jax.tree.map(lambda all, one: all.at[index].set(one), models, params)
 
 
 def start(params: Any, num_generations: int) -> History:
-    """Return p_0, with buffers for the models to come."""
+    """Return p_0, with buffers for the models to come.
+
+    Args:
+      params: of model 0, for their shapes.
+      num_generations: number of models to come.
+    """
     weights = jnp.zeros(num_generations + 1).at[0].set(1)
     return History(weights, empty_models(params, num_generations))
 
@@ -46,7 +68,14 @@ def start(params: Any, num_generations: int) -> History:
 def mix(
     history: History, generation: Int[Array, ""], params: Any, shares: tuple[Array, Array, Array]
 ) -> History:
-    """Return alpha model_{generation - 1} + beta p_{generation - 1} + gamma p_0."""
+    """Return alpha model_{generation - 1} + beta p_{generation - 1} + gamma p_0.
+
+    Args:
+      history: p_{generation - 1}.
+      generation: of the new law, int32 scalar.
+      params: of model generation - 1.
+      shares: alpha, beta and gamma, scalars in [0, 1] that sum to 1.
+    """
     alpha, beta, gamma = shares
     weights = (beta * history.weights).at[0].add(gamma).at[generation].add(alpha)
     return History(weights, store(history.models, generation - 1, params))
@@ -65,6 +94,18 @@ def draw(
 
     The numbers of rows by component are multinomial, drawn as a chain of binomials.
     Components beyond `generation` have weight zero.
+
+    Args:
+      keys: random numbers of the generation.
+      history: p_g.
+      generation: g, int32 scalar.
+      size: number of rows, may be traced.
+      capacity: number of slots, static, at least `size`.
+      draw_model: (keys, params, size, capacity) -> rows of a model.
+      draw_original: (keys, size, capacity) -> independent rows of p_0.
+
+    Returns:
+      A corpus of `size` rows.
     """
     after = jnp.flip(jnp.cumsum(jnp.flip(history.weights)))
     after = jnp.append(after[1:], jnp.zeros((), after.dtype))

@@ -29,6 +29,10 @@ class Quantity(NamedTuple):
       long_name: a phrase for tables and axes of figures.
       unit: "1" if dimensionless.
       dims: names of its axes after generation and chain.
+
+    >>> import collapse_jax as cj
+    >>> cj.Gaussian(1).quantities["mean"] == cj.Quantity("fitted mean", "data units", ("dim",))
+    True
     """
 
     long_name: str
@@ -99,7 +103,17 @@ class Metric:
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return a metric as it is, and a plain function as one that reads everything."""
+        """Return a metric as it is, and a plain function as one that reads everything.
+
+        Args:
+          value: a `Metric`, or a function with a `__name__`.
+
+        Returns:
+          A metric.
+
+        Raises:
+          ValueError: if it is neither.
+        """
         return value if isinstance(value, Metric) else cls(value, reads=ARGUMENTS)  # pyright: ignore
 
     @property

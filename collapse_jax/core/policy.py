@@ -26,6 +26,10 @@ class Recall(enum.Enum):
       LAW: the law p_g of the newest corpus, by `ModelDraw.from_law`.
       ROWS: any row of an earlier generation, by `ModelDraw.recall`, if the family can make
         such a row again; otherwise the policy stores its pool.
+
+    >>> import collapse_jax as cj
+    >>> cj.Mixing(100, beta=0.5, previous="distribution").recalls is cj.Recall.LAW
+    True
     """
 
     LAW = "law"
@@ -41,7 +45,15 @@ class OriginalDraw(abc.ABC):
 
     @abc.abstractmethod
     def independent(self, size: Size, capacity: int) -> AbstractCorpus:
-        """Return `size` independent rows from p_0; finite data are drawn from with replacement."""
+        """Return independent rows from p_0; finite data are drawn from with replacement.
+
+        Args:
+          size: number of rows, may be traced.
+          capacity: slots, static, at least `size`.
+
+        Returns:
+          A corpus of `size` rows.
+        """
 
 
 class ModelDraw(abc.ABC):
@@ -67,7 +79,16 @@ class ModelDraw(abc.ABC):
 
     @abc.abstractmethod
     def from_law(self, law: Any, size: Size, capacity: int) -> AbstractCorpus:
-        """Return `size` independent rows from a law, at most `capacity` (static)."""
+        """Return independent rows from a law.
+
+        Args:
+          law: as `mix` returned it.
+          size: number of rows, may be traced.
+          capacity: slots, static, at least `size`.
+
+        Returns:
+          A corpus of `size` rows.
+        """
 
     @property
     @abc.abstractmethod
@@ -76,7 +97,14 @@ class ModelDraw(abc.ABC):
 
     @abc.abstractmethod
     def remember(self, models: Any) -> Any:
-        """Return `models` with the newest one, whose rows can be recalled from now on."""
+        """Return `models` with the newest one, whose rows can be recalled from now on.
+
+        Args:
+          models: the policy's memory.
+
+        Returns:
+          The memory after this generation.
+        """
 
     @abc.abstractmethod
     def recall(
@@ -89,6 +117,9 @@ class ModelDraw(abc.ABC):
           generation: the generation of each row, 0 for D_0.
           row: its index within the draw of that generation.
           size: how many of the rows, from the first on, are in the corpus.
+
+        Returns:
+          A corpus of `size` rows.
         """
 
 
@@ -103,6 +134,10 @@ class Step(NamedTuple):
       corpus: D_{g-1}, or None unless the policy's `needs` has it.
       memory: as `init` or the last `next` returned it.
       generation0: model 0 and D_0, or None unless the policy's `needs` has them.
+
+    >>> import collapse_jax as cj
+    >>> cj.Step._fields
+    ('keys', 'generation', 'model', 'original', 'corpus', 'memory', 'generation0')
     """
 
     keys: Keys
@@ -120,6 +155,11 @@ class FreshShare(NamedTuple):
     Attributes:
       shares: [G], shares of the rows, in [0, 1].
       allocation: "multinomial" if the origin of each row is drawn, "fixed" for exact numbers.
+
+    >>> import collapse_jax as cj
+    >>> fresh = cj.Fresh(90, num_original=10).fresh_share(num_generations=2)
+    >>> isinstance(fresh, cj.FreshShare), fresh.shares.tolist(), fresh.allocation
+    (True, [0.1, 0.1], 'fixed')
     """
 
     shares: np.ndarray
@@ -182,7 +222,14 @@ class AbstractPolicy(abc.ABC):
         return self.num_samples
 
     def size(self, generation: int | Int[Array, ""]) -> Size:
-        """Return M_g in rows: an int where it is the same in every generation."""
+        """Return M_g in rows.
+
+        Args:
+          generation: g, may be traced.
+
+        Returns:
+          Rows: an int where they are the same in every generation.
+        """
         return size_at(self.total_sizes, generation)
 
     @property
@@ -204,31 +251,59 @@ class AbstractPolicy(abc.ABC):
         return sizes if isinstance(sizes, int) else min(sizes)
 
     def sizes(self, num_generations: int) -> np.ndarray:
-        """Return M_0 .. M_G in rows, int64 [G + 1]."""
+        """Return M_0 .. M_G.
+
+        Args:
+          num_generations: G.
+
+        Returns:
+          Rows, int64 [G + 1].
+        """
         if isinstance(self.total_sizes, int):
             return np.full(num_generations + 1, self.total_sizes, np.int64)
         return np.array(self.total_sizes, np.int64)
 
     def largest_population(self, num_generations: int) -> int:
-        """Return the largest number of rows that a subset is chosen from."""
+        """Return the largest number of rows that a subset is chosen from.
+
+        Args:
+          num_generations: G.
+
+        Returns:
+          Rows, an int; 0 if no subset is chosen.
+        """
         return self.largest_size if self.reuses_rows else 0
 
     def fresh_share(self, num_generations: int) -> FreshShare | None:
         """Return the shares of new original rows if all other rows are the newest model's.
 
-        None where rows are reused or drawn from an earlier law; closed forms of families then
-        know nothing of the policy.
+        Args:
+          num_generations: G.
+
+        Returns:
+          The shares, or None where rows are reused or drawn from an earlier law; closed forms
+          of families then know nothing of the policy.
         """
         del num_generations
         return None
 
     @abc.abstractmethod
     def capacity(self, num_generations: int) -> int:
-        """Return the number of slots that the largest corpus of a run needs."""
+        """Return the number of slots that the largest corpus of a run needs.
+
+        Args:
+          num_generations: G.
+
+        Returns:
+          Slots, an int.
+        """
 
     @abc.abstractmethod
     def validate(self, num_generations: int) -> None:
         """Check that the policy can run that long.
+
+        Args:
+          num_generations: G.
 
         Raises:
           ValueError: if it cannot, naming argument, value, what is allowed and the remedy.
@@ -262,8 +337,15 @@ def register_policy(policy: type[Any]) -> type[Any]:
     Args:
       policy: a config class; its fields are the options. Usable as a decorator.
 
+    Returns:
+      The policy.
+
     Raises:
       ValueError: if another class of this name is registered.
+
+    >>> import collapse_jax as cj
+    >>> cj.register_policy(cj.Replace) is cj.Replace
+    True
     """
     name = policy.__name__
     known = POLICIES.setdefault(name, policy)
@@ -275,49 +357,17 @@ def register_policy(policy: type[Any]) -> type[Any]:
 
 
 def size_at(sizes: int | tuple[int, ...], generation: int | Int[Array, ""]) -> Size:
-    """Return entry `generation` of a schedule: an int where all entries are equal."""
+    """Return an entry of a schedule of sizes.
+
+    Args:
+      sizes: rows, one int or a tuple of G + 1.
+      generation: index of the entry, may be traced.
+
+    Returns:
+      Rows: an int where all entries are equal, otherwise an int32 scalar.
+    """
     if isinstance(sizes, int):
         return sizes
     if len(set(sizes)) == 1:
         return sizes[0]
     return jnp.asarray(np.array(sizes, np.int32))[generation]
-
-
-def check_verifier(name: str, verifier: Any) -> None:
-    """Refuse a verifier that is neither None nor a function."""
-    if verifier is not None and not callable(verifier):
-        remedy = "pass a function of rows (or states) that returns one bool for each, or None"
-        raise check.fail(name, verifier, "it must be callable", remedy)
-
-
-def check_sizes(name: str, num_samples: NumSamples, low: int = 1) -> int | tuple[int, ...] | None:
-    """Return one size in rows, or a tuple of sizes; None stays None."""
-    if num_samples is None:
-        return None
-    remedy = f"pass one int >= {low}, or one per generation, num_generations + 1 in all"
-    if isinstance(num_samples, (str, bytes)):
-        raise check.fail(name, num_samples, "it must be an integer or a sequence", remedy)
-    if not isinstance(num_samples, (Sequence, np.ndarray)) or np.ndim(num_samples) == 0:
-        return check.integer(name, num_samples, low, remedy=remedy)
-    sizes = tuple(
-        check.integer(f"{name}[{index}]", size, low, remedy=remedy)
-        for index, size in enumerate(num_samples)
-    )
-    if not sizes:
-        raise check.fail(name, [], "it must not be empty", remedy)
-    return sizes
-
-
-def check_length(name: str, schedule: Any, num_generations: int, entries: str = "sizes") -> None:
-    """Refuse a schedule without an entry for each of generations 0 .. G."""
-    if isinstance(schedule, tuple) and len(schedule) != num_generations + 1:
-        allowed = f"num_generations={num_generations} needs {num_generations + 1} {entries}"
-        remedy = f"pass one number, or num_generations + 1 {entries}"
-        raise check.fail(f"len({name})", len(schedule), allowed, remedy)
-
-
-def check_population(name: str, population: int, num_generations: int) -> None:
-    """Refuse a pool of 2^31 rows and more."""
-    if population > check.MAX_SIZE:
-        allowed = f"after num_generations={num_generations} the pool may hold 2^31 - 1 rows"
-        raise check.fail("pool size", population, allowed, f"lower {name} or num_generations")

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
-from collapse_jax.core.corpus import Counts, Labels, Moments, Rows, Samples, Size
+from collapse_jax.core.corpus import Counts, Moments, Size
+from collapse_jax.core.samples import Labels, Rows, Samples
 from collapse_jax.random.keys import Keys
 
 
@@ -49,6 +50,9 @@ class AbstractSource(abc.ABC):
           keys: random numbers of the generation.
           size: number of rows, which may be traced.
           capacity: slots, static, at least `size`; the first of them are filled.
+
+        Returns:
+          `size` rows in `capacity` slots.
         """
 
 
@@ -62,7 +66,15 @@ class CountsSource(AbstractSource):
 
     @abc.abstractmethod
     def draw_counts(self, keys: Keys, size: Size) -> Counts:
-        """Draw the counts of `size` rows."""
+        """Draw the counts of `size` rows.
+
+        Args:
+          keys: random numbers of the generation.
+          size: number of rows, may be traced.
+
+        Returns:
+          Counts by state.
+        """
 
     @abc.abstractmethod
     def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
@@ -97,7 +109,16 @@ class MomentsSource(AbstractSource):
 
     @abc.abstractmethod
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
-        """Draw the moments of `size` rows, at most `capacity` (static)."""
+        """Draw the moments of original rows.
+
+        Args:
+          keys: random numbers of the generation.
+          size: number of rows, may be traced.
+          capacity: static, at least `size`.
+
+        Returns:
+          Moments of the rows.
+        """
 
     @abc.abstractmethod
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:

@@ -11,6 +11,10 @@ class InitialGeneration(NamedTuple):
     Attributes:
       params: model 0.
       corpus: D_0, or None where nothing reads it.
+
+    >>> import collapse_jax as cj
+    >>> cj.InitialGeneration(params=[0.5, 0.5], corpus=None).params
+    [0.5, 0.5]
     """
 
     params: Any
@@ -67,7 +71,14 @@ class Needs(NamedTuple):
         return Needs(*(one or two for one, two in zip(self, other, strict=True)))
 
     def of(self, state: ChainState) -> ChainState:
-        """Return a state that has everything without the parts that nothing needs."""
+        """Return a state that has everything without the parts that nothing needs.
+
+        Args:
+          state: of a chain, with everything.
+
+        Returns:
+          The state with None for corpora and generation 0 that nothing needs.
+        """
         generation0 = None
         if self.generation0 or self.generation0_corpus:
             assert state.generation0 is not None

@@ -1,7 +1,7 @@
-"""Ready experiments: config -> chain -> records -> summary -> figures.
+"""Run ready experiments: config -> chain -> records -> summary -> figures.
 
-Every module here is imported, and every distribution with an entry point in the group
-"collapse_jax.plugins": experiments and policies register themselves when they are defined.
+Every module here is imported, and every entry point in the group "collapse_jax.plugins":
+experiments and policies register themselves when they are defined.
 
 >>> from collapse_jax.experiments import EXPERIMENTS
 >>> experiment = EXPERIMENTS["gaussian"].at_scale("smoke")
@@ -18,7 +18,7 @@ from collapse_jax.experiments.base import EXPERIMENTS, SCALES, AbstractExperimen
 
 __all__ = ["EXPERIMENTS", "SCALES", "AbstractExperiment", "Summary"]
 
-_FIRST = ("gaussian", "discrete")  # the main jobs head every list
+_FIRST = ("gaussian", "discrete")  # the main experiments head every list
 _MODULES = [_module.name for _module in pkgutil.iter_modules(__path__)]
 
 for _name in dict.fromkeys((*_FIRST, *_MODULES)):

@@ -1,4 +1,4 @@
-"""The seam of experiments to the command line and to reports."""
+"""Define the interface of experiments to the command line and to reports."""
 
 import abc
 import dataclasses
@@ -20,9 +20,9 @@ class Summary:
 
     Attributes:
       title: headline.
-      sentences: what was run, and what came out.
-      table: rows of cells, the first row being the header.
-      statements: of the literature, beside what was found.
+      sentences: settings and results in words.
+      table: rows of cells; the first row is the header.
+      statements: statements of the literature with the findings.
     """
 
     title: str
@@ -32,20 +32,20 @@ class Summary:
 
 
 class AbstractExperiment(abc.ABC):
-    """A frozen config that can run itself and show what came out.
+    """A frozen config that runs itself and reports its results.
 
-    A subclass with a `name` of its own registers itself: `collapse list` shows it, and
-    `collapse run NAME` takes its fields as options.
+    A subclass with a `name` of its own registers itself: `collapse list` shows the experiment,
+    and `collapse run NAME` takes its fields as options.
 
     Attributes:
-      name: on the command line.
-      topic: the family it is about.
+      name: name on the command line.
+      topic: the family; `collapse reproduce` selects experiments by name or by topic.
       scales: settings that differ from the defaults, by scale: "smoke" ends within seconds,
         "laptop" (the defaults) within minutes, "paper" has the paper's sizes and may take
         an hour.
-      hours: that a scale takes on two cores, compilation included: measured for smoke and
+      hours: duration of a scale on two cores, compilation included: measured for smoke and
         laptop, and estimated from measured rates for paper.
-      presets: settings that `--preset` of the command line starts from, by its name.
+      presets: settings of `--preset NAME` on the command line, by name.
     """
 
     name: ClassVar[str]
@@ -58,7 +58,7 @@ class AbstractExperiment(abc.ABC):
         """Register experiments that have a name of their own.
 
         Raises:
-          ValueError: if an experiment of another module has the name.
+          ArgumentError: if another class has the name.
         """
         super().__init_subclass__(**settings)
         if "name" not in cls.__dict__:
@@ -71,29 +71,47 @@ class AbstractExperiment(abc.ABC):
 
     @classmethod
     def at_scale(cls, scale: str) -> Self:
-        """The experiment with the settings of a scale."""
+        """Return the experiment with the settings of a scale.
+
+        Args:
+          scale: "smoke", "laptop" or "paper".
+
+        Raises:
+          ArgumentError: for another scale.
+        """
         check.choice("scale", scale, SCALES)
         return cls(**cls.scales.get(scale, {}))
 
     @classmethod
     def of_preset(cls, name: str) -> Self:
-        """The experiment with the settings of a preset."""
+        """Return the experiment with the settings of a preset.
+
+        Args:
+          name: name of a preset.
+
+        Raises:
+          ArgumentError: for another name.
+        """
         check.choice("preset", name, tuple(cls.presets))
         return cls(**{"preset": name, **cls.presets[name]})
 
     @property
     def joins_processes(self) -> bool:
-        """Whether processes work at the same chains, and do not share them among each other."""
+        """Tell whether all processes work at the same chains, and do not divide them."""
         return False
 
     @abc.abstractmethod
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """Simulate everything, then put it together.
+        """Simulate all chains, and join their records.
 
         Args:
-          seed: of every random number.
-          progress: whether to show it on stderr.
-          store: where to keep the run, or the parts it is made of, and to go on with them.
+          seed: key of the run, which decides all random numbers.
+          progress: whether to show progress on stderr.
+          store: a directory for the run, or for its parts; an earlier run in the directory is
+            resumed.
+
+        Returns:
+          The records of all parts.
 
         Raises:
           IncompleteError: if other processes have not made their chains yet.
@@ -102,12 +120,23 @@ class AbstractExperiment(abc.ABC):
     @staticmethod
     @abc.abstractmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Caption and figure by file name."""
+        """Draw the figures.
+
+        Args:
+          records: the result of `run`.
+
+        Returns:
+          Caption and matplotlib Figure by name of the file.
+        """
 
     @staticmethod
     @abc.abstractmethod
     def summarize(records: Records) -> Summary:
-        """The findings in words and numbers."""
+        """Return the findings in words and numbers.
+
+        Args:
+          records: the result of `run`.
+        """
 
 
 EXPERIMENTS: dict[str, type[AbstractExperiment]] = {}

@@ -1,4 +1,4 @@
-"""Words of a real text resampled again and again: which of them survive."""
+"""Resample the words of a real text again and again, and see which words survive."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,11 +21,12 @@ from collapse_jax.store.store import Store
 
 @dataclasses.dataclass(frozen=True)
 class DiscreteExperiment(AbstractExperiment):
-    """Unigram models of a text, each fitted to the words its predecessor made.
+    """Unigram models of a text, each fitted to the words of its predecessor.
 
-    By default the prose of Python's own documentation, thousands of distinct words and as
-    many rows per generation as it has words: about 20 seconds on two cores. Expect half of
-    the distinct words to be gone within ten generations and nine in ten after 200.
+    The default text is the prose of Python's documentation, with thousands of distinct words;
+    a generation has as many rows as the text has words. The run takes about 20 seconds on two
+    cores. Expect half of the distinct words to be lost within ten generations, and nine in ten
+    after 200.
     """
 
     name = "discrete"
@@ -37,7 +38,7 @@ class DiscreteExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.005, "laptop": 0.006, "paper": 0.25}
 
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
-    """What each model is trained on; num_samples None means the length of the text."""
+    """Policy of training data; num_samples None means the length of the text."""
     source: str = "text"
     """text, docstrings, text:FILE, zipf:K (probabilities 1/rank), or labels as FILE:COLUMN."""
     num_chains: int = 128
@@ -48,7 +49,7 @@ class DiscreteExperiment(AbstractExperiment):
     """Record every k-th generation, and the last."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """One run with the probability of every word recorded."""
+        """Make one run with the probability of every word recorded."""
         chain = Chain(Discrete(), make_source(self.source), self.policy)
         records = simulate(
             chain,
@@ -65,7 +66,7 @@ class DiscreteExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Diversity by generation, and the survival of words."""
+        """Draw diversity by generation, and the survival of words."""
         return {
             "diversity": (
                 "States left, entropy and tail mass by generation.",
@@ -79,38 +80,38 @@ class DiscreteExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """First, middle and last recorded generation."""
+        """Summarise the first, the middle and the last recorded generation."""
         table = [["generation", "states left", "entropy (nats)", "tail mass", "heterozygosity"]]
         generations = records["generation"]
-        for place in sorted({0, len(generations) // 2, len(generations) - 1}):
+        for index in sorted({0, len(generations) // 2, len(generations) - 1}):
             cells = [
-                f"{np.mean(records[name][place]):.4g} ± {_error(records[name][place]):.2g}"
+                f"{np.mean(records[name][index]):.4g} ± {_error(records[name][index]):.2g}"
                 for name in ("support_size", "entropy", "tail_mass", "heterozygosity")
             ]
-            table.append([f"{generations[place]:,}", *cells])
+            table.append([f"{generations[index]:,}", *cells])
         absorbed = int(np.sum(records["is_absorbed"][-1]))
         states = records["probabilities"].shape[-1]
         sentences = [
-            f"{len(records['chain']):,} chains over {states:,} states; {absorbed} of them are "
-            "down to a single state at the end. Mean over chains ± its standard error.",
+            f"{len(records['chain']):,} chains over {states:,} states; {absorbed} chains have a "
+            "single state at the end. The table has means over chains ± standard errors.",
         ]
         title = f"Discrete chains after {generations[-1]:,} generations"
         return Summary(title, sentences, table, _statements(records))
 
 
 def _statements(records: Records) -> list[Statement]:
-    """Rare states go first, and diversity is lost at the rate of theory."""
+    """Check that rare states are lost first, and diversity at the rate of theory."""
     paper = "Shumailov et al. 2024, discrete distributions with exact approximation"
     alive = np.mean(records["probabilities"] > 0, axis=1)  # [generation, state]
-    first = np.mean(records["probabilities"][0], axis=0)
-    order = np.argsort(first)
+    initial = np.mean(records["probabilities"][0], axis=0)
+    order = np.argsort(initial)
     rare, common = order[: len(order) // 2], order[-max(1, len(order) // 10) :]
     left = [np.mean(alive[-1][states]) for states in (rare, common)]
     found = [
         Statement(
             "States of low probability are lost first: early collapse.",
             paper,
-            f"left at the end: {left[0]:.1%} of the rarer half of the states, "
+            f"alive at the end: {left[0]:.1%} of the rarer half of the states, "
             f"{left[1]:.1%} of the most frequent tenth",
             bool(left[0] < left[1]),
         )
@@ -119,7 +120,7 @@ def _statements(records: Records) -> list[Statement]:
         last = records["heterozygosity"][-1]
         found.append(
             equals(
-                "The chain ends in a single state with probability one; on the way "
+                "The chain ends in a single state with probability one; before, "
                 "E(1 - sum p^2) falls by the factor 1 - 1/M per generation.",
                 f"{paper}; Wright-Fisher",
                 [f"model {records['generation'][-1]:,}"],

@@ -1,4 +1,4 @@
-"""The paper's one-dimensional Gaussian: how fast mean and spread go wrong, by corpus size."""
+"""Measure how fast mean and spread of the paper's one-dimensional Gaussian go wrong."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -47,9 +47,9 @@ std_error = Metric(
 class GaussianExperiment(AbstractExperiment):
     """Normal models fitted to normal data, again and again (Shumailov et al. 2024, Fig. 2).
 
-    By default the paper's four corpus sizes, one after the other, 4,096 chains each: about
-    25 seconds on two cores. Expect ln sigma to fall by 1/(2 M) per generation under
-    "unbiased" and by 1/M under "mle".
+    The default is the paper's four corpus sizes with 4,096 chains each, about 25 seconds on two
+    cores. Expect ln sigma to fall by 1/(2 M) per generation under "unbiased" and by 1/M under
+    "mle".
     """
 
     name = "gaussian"
@@ -61,7 +61,7 @@ class GaussianExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.011, "laptop": 0.012, "paper": 0.02}
 
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
-    """What each model is trained on; num_samples None means 100, 500, 1000 and 10000."""
+    """Policy of training data; num_samples None means 100, 500, 1000 and 10000."""
     estimator: Literal["unbiased", "mle"] = "unbiased"
     """Divisor of the variance: M - 1 or M."""
     source: str = NORMAL
@@ -113,7 +113,7 @@ class GaussianExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Errors by generation, and the loss of variance against theory."""
+        """Draw errors by generation, and the loss of variance against theory."""
         return {
             "errors": (
                 "Errors of mean and standard deviation by generation.",
@@ -127,35 +127,35 @@ class GaussianExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """The last generation, against theory where it is known."""
+        """Summarise the last generation, against theory where known."""
         chains, last = records.config["num_chains"], records["generation"][-1]
         header = ["M", "mean of ln sigma", "standard error", "exact", "median |mu error|"]
         table = [header]
         exact = records.theory.get("log_std")
-        for place, size in enumerate(records["num_samples"]):
-            error = records["log_std_std"][-1, place] / np.sqrt(chains)
+        for index, size in enumerate(records["num_samples"]):
+            error = records["log_std_std"][-1, index] / np.sqrt(chains)
             table.append(
                 [
                     f"{size:,}",
-                    f"{records['log_std_mean'][-1, place]:.4f}",
+                    f"{records['log_std_mean'][-1, index]:.4f}",
                     f"{error:.4f}",
-                    "" if exact is None else f"{exact.values[-1, place]:.4f}",
-                    f"{records['mean_error_quantile'][-1, 1, place]:.4f}",
+                    "" if exact is None else f"{exact.values[-1, index]:.4f}",
+                    f"{records['mean_error_quantile'][-1, 1, index]:.4f}",
                 ]
             )
         frozen = int(np.sum(records["status_count"][-1, 1:]))
         sentences = [
             f"{chains:,} chains of {last:,} generations for each corpus size M; "
             f"{frozen} chains had a status other than ok.",
-            "Every generation draws M rows from the last model and fits the next to them; "
-            "the law of the fitted mean and variance is exact, no row is drawn.",
+            "Every model is fitted to M rows of the model before; mean and variance are drawn "
+            "from their exact laws, without drawing the rows.",
         ]
         title = f"Gaussian chains after {last:,} generations"
         return Summary(title, sentences, table, _statements(records))
 
 
 def _statements(records: Records) -> list[Statement]:
-    """Errors grow, the spread is lost, and the distance from the truth is what theory says."""
+    """Check that errors grow, the spread is lost, and the distance agrees with theory."""
     sizes, chains = records["num_samples"], records.config["num_chains"]
     names = [f"M = {size:,}" for size in sizes]
     errors = records["mean_error_quantile"][:, 1]
@@ -166,7 +166,7 @@ def _statements(records: Records) -> list[Statement]:
     grows = bool(np.all(errors[-1] > errors[0]) and np.all(np.diff(errors[-1]) < 0))
     found = [
         Statement(
-            "The error of the mean grows with the generations, the more the fewer rows.",
+            "The error of the mean grows with the generations, faster for fewer rows.",
             "Shumailov et al. 2024, one-dimensional Gaussian",
             f"median of |mu error|, first to last model: {'; '.join(ranges)}",
             grows,
@@ -175,8 +175,8 @@ def _statements(records: Records) -> list[Statement]:
     if "log_std" in records.theory:
         found.append(
             equals(
-                "The spread is lost: E ln sigma_n = n/2 [psi((M-1)/2) - ln((M-1)/2)], the "
-                "divisor M in place of M-1 under mle.",
+                "The spread is lost: E ln sigma_n = n/2 [psi((M-1)/2) - ln((M-1)/2)], with "
+                "the divisor M, not M-1, under mle.",
                 "Shumailov et al. 2024, theorem on Gaussian models; law of chi-square",
                 names,
                 records["log_std_mean"][-1],
@@ -184,7 +184,7 @@ def _statements(records: Records) -> list[Statement]:
                 records.theory["log_std"].values[-1],
             )
         )
-        # With more fits than rows the mean has no error to speak of: a few chains decide it.
+        # After more fits than rows a few chains decide the mean: its standard error is useless.
         last = [np.searchsorted(records["generation"], size, "right") - 1 for size in sizes]
         at = (np.array(last), np.arange(len(sizes)))
         found.append(
@@ -193,8 +193,8 @@ def _statements(records: Records) -> list[Statement]:
                 "without bound under the unbiased estimator.",
                 "Shumailov et al. 2024, theorem on Gaussian models and supplement",
                 [
-                    f"{name}, model {records['generation'][place]:,}"
-                    for name, place in zip(names, last, strict=True)
+                    f"{name}, model {records['generation'][index]:,}"
+                    for name, index in zip(names, last, strict=True)
                 ],
                 records["wasserstein2_squared_mean"][at],
                 records["wasserstein2_squared_std"][at] / np.sqrt(chains),

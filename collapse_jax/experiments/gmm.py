@@ -1,4 +1,4 @@
-"""The paper's Gaussian mixtures in the plane: how they drift and collapse, by corpus size."""
+"""Follow the drift and collapse of the paper's Gaussian mixtures in the plane, by corpus size."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,19 +23,19 @@ from collapse_jax.utils import check
 
 BLOB, PAIR = "blob", "pair"
 SNAPSHOTS = (0, 50, 100, 150, 200, 350, 2000)
-_EVERY = 50  # their common divisor
-_LEVELS = (0.05, 0.5, 0.95)
-_FEWEST = 2
+_EVERY = 50  # generations between records of chain 0: divides all snapshots
+_LEVELS = (0.05, 0.5, 0.95)  # of the recorded quantiles
+_FEWEST = 2  # chains of a size, so that quantiles have a range
 
 
 def truth(name: str) -> AbstractSource:
-    """The law that original rows come from.
+    """Return the source of original rows.
 
     Args:
       name: blob, pair or a file of rows.
 
     Raises:
-      ValueError: for rows of fewer than two numbers, or no such file.
+      ArgumentError: for rows of fewer than two numbers, or a file that cannot be read.
     """
     if name == BLOB:
         return Normal(np.zeros(2), np.eye(2))
@@ -45,7 +45,7 @@ def truth(name: str) -> AbstractSource:
     source = make_source(name, as_rows=True)
     if (source.row_dim or 0) < 2:
         allowed = "it must be blob, pair, or a .npy file of rows [row, dim] with dim >= 2"
-        raise check.fail("source", name, allowed, "pass blob, say")
+        raise check.fail("source", name, allowed, "pass blob, for example")
     return source
 
 
@@ -53,9 +53,9 @@ def truth(name: str) -> AbstractSource:
 class GmmExperiment(AbstractExperiment):
     """Two-component mixtures fitted to one normal blob, again and again (Shumailov et al. 2024).
 
-    As in the paper's public code: five corpus sizes, 2,050 generations, k-means starts; about
-    three minutes on two cores. Small corpora lose their spread at a constant rate per
-    generation, large ones drift; no variance is ever floored.
+    The settings are those of the paper's public code: five corpus sizes, 2,050 generations,
+    k-means starts; about three minutes on two cores. Small corpora lose their spread at a
+    constant rate per generation, large ones drift; no variance is ever floored.
     """
 
     name = "gmm"
@@ -67,24 +67,24 @@ class GmmExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.018, "laptop": 0.06, "paper": 0.8}
 
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
-    """What each model is trained on; num_samples None means `sizes`."""
+    """Policy of training data; num_samples None means `sizes`."""
     sizes: tuple[int, ...] = (500, 1000, 10_000, 50_000, 200_000)
-    """Rows M of a generation, one study each."""
+    """Rows M of a generation, one study per size."""
     source: str = BLOB
     """blob (a standard normal law), pair (two of them, at -2 and 2), or a FILE.npy of rows."""
     num_components: int = 2
-    """K."""
+    """Number K of components."""
     start: Literal["kmeans", "kmeans++", "random_from_data", "previous"] = "kmeans"
-    """Where EM starts in every generation."""
+    """Start of EM in every generation."""
     num_chains: int = 64
     """Independent chains per corpus size."""
     most_rows: int = 200_000
-    """Rows that all chains of a size hold together: large corpora get fewer chains, 2 at least."""
+    """The most rows of all chains of a size: large corpora have fewer chains, but at least 2."""
     num_generations: int = 2050
     """Last generation."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """One run per size, quantiles over its chains, and snapshots of chain 0 of the first."""
+        """Make one run per size with quantiles over chains, and snapshots for the first size."""
         given = self.policy.num_samples
         sizes = self.sizes if given is None else (check.integer("policy.num-samples", given, 2),)
         for index, size in enumerate(sizes):
@@ -129,14 +129,14 @@ class GmmExperiment(AbstractExperiment):
         )
 
     def _one_chain(self, size: int, seed: int, store: Store | None) -> Records:
-        """Chain 0, run again for itself with its rows."""
+        """Run chain 0 again, with its rows recorded."""
         settings = {"num_generations": self._wanted()[-1], "every": _EVERY}
         return self._simulate(
             size, seed, False, num_chains=1, metrics=("samples",), store=store, **settings
         )
 
     def _wanted(self) -> list[int]:
-        """Generations of snapshots."""
+        """Return the generations of snapshots."""
         return [generation for generation in SNAPSHOTS if generation <= self.num_generations]
 
     def _snapshots(self, records: Records) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class GmmExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Snapshots of one chain, and curves by corpus size."""
+        """Draw snapshots of one chain, and curves by corpus size."""
         size = records["num_samples"][0]
         return {
             "snapshots": (
@@ -166,38 +166,38 @@ class GmmExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """The last generation."""
+        """Summarise the last generation."""
         last = records["generation"][-1]
         header = ["M", "chains", "median ln L2^2", "median ln std", "components", "status not 0"]
         table = [header]
-        for place, size in enumerate(records["num_samples"]):
-            at = (-1, 1, place)
+        for index, size in enumerate(records["num_samples"]):
+            at = (-1, 1, index)
             table.append(
                 [
                     f"{size:,}",
-                    f"{records['num_chains'][place]}",
+                    f"{records['num_chains'][index]}",
                     f"{records['log_l2_squared_quantile'][at]:.2f}",
                     f"{records['log_spread_quantile'][at]:.3f}",
                     f"{records['effective_components_quantile'][at]:.2f}",
-                    f"{records['stopped'][place]}",
+                    f"{records['stopped'][index]}",
                 ]
             )
         source = records.config["experiment"]["source"]
         sentences = [
             f"{last:,} generations; original rows: {source}; mixtures are fitted by EM from "
             "k-means to convergence, and a component that loses its rows is removed.",
-            "Distance is to model 0; std is sqrt(trace / dim) of a component, the mean over "
-            "components in logs.",
+            "Distances are from model 0; std is the geometric mean over components of "
+            "sqrt(trace / dim).",
         ]
         return Summary(f"Gaussian mixtures, {source}", sentences, table, _statements(records))
 
 
 @dataclasses.dataclass(frozen=True)
 class GmmPairExperiment(GmmExperiment):
-    """The same for rows of two normal laws, as the paper's supplement says.
+    """Two-component mixtures fitted to rows of two normal laws, as in the paper's supplement.
 
-    Two clusters, 4 standard deviations apart: about three minutes on two cores. Expect
-    them to be kept as long as the corpus is large, and to merge or lose one another if not.
+    The clusters are 4 standard deviations apart; the run takes about three minutes on two cores.
+    Expect both clusters to survive if the corpus is large, and to merge or vanish if not.
     """
 
     name = "gmm-pair"
@@ -207,19 +207,19 @@ class GmmPairExperiment(GmmExperiment):
 
 
 def _statements(records: Records) -> list[Statement]:
-    """Models drift away from model 0, the small corpora's fastest, and lose their spread."""
+    """Check that models drift away from model 0, fastest for few rows, and lose their spread."""
     paper = "Shumailov et al. 2024, Gaussian mixtures"
     sizes, last = records["num_samples"], records["generation"][-1]
     distances = records["log_l2_squared_quantile"][:, 1]
     shown = "; ".join(
-        f"M = {size:,}: {first:.3g} to {final:.3g}"
-        for size, first, final in zip(sizes, distances[1], distances[-1], strict=True)
+        f"M = {size:,}: {begin:.3g} to {final:.3g}"
+        for size, begin, final in zip(sizes, distances[1], distances[-1], strict=True)
     )
     low, middle, high = records["log_spread_quantile"][:, :, 0].T
     shrinks = high[-1] < low[0]
     return [
         Statement(
-            "Models drift away from the original, the faster the fewer rows.",
+            "Models drift away from the original, faster for fewer rows.",
             paper,
             f"median of ln L2 distance^2 to model 0, model 1 to {last:,}: {shown}",
             bool(np.all(distances[-1] > distances[1]) and np.all(np.diff(distances[-1]) < 0)),
@@ -271,6 +271,9 @@ def _curves(parts: list[Records]) -> dict[str, Any]:
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
-    """[generation, quantile] of [generation, chain]: order statistics, so that -inf is one."""
+    """Return quantiles over chains as order statistics, so that one may be -inf.
+
+    The result is [generation, quantile] for values [generation, chain].
+    """
     method: Any = "inverted_cdf"
     return np.moveaxis(np.nanquantile(values, _LEVELS, axis=1, method=method), 0, 1)

@@ -1,4 +1,4 @@
-"""How fast the corpus must grow for the error to stay finite."""
+"""Compare growth rates of the corpus, and see for which the error stays finite."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
 
-_FEW_FITS = 100
+_FEW_FITS = 100  # fits up to which the mean over chains has a useful standard error
 
 GROWTH = {
     "constant": lambda i: np.ones_like(i),
@@ -33,9 +33,9 @@ GROWTH = {
 class GrowingExperiment(AbstractExperiment):
     """E W2^2 of Gaussian chains whose corpora grow: constant, i, i ln i, i^1.5.
 
-    Replacement, unbiased estimator: about 20 seconds on two cores. E W2^2 stays finite if
-    and only if the sum of 1 / M_i does (Shumailov et al. 2024, supplement): i^1.5 is
-    enough, i ln i is not, though it takes long to show.
+    Each corpus replaces its predecessor, the estimator is unbiased; about 20 seconds on two
+    cores. E W2^2 stays finite if and only if the sum of 1 / M_i is finite (Shumailov et al.
+    2024, supplement): i^1.5 is enough, i ln i is not, which shows only after long runs.
     """
 
     name = "growing"
@@ -47,14 +47,14 @@ class GrowingExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.012, "laptop": 0.014, "paper": 0.02}
 
     first_size: int = 100
-    """M_0; M_i is this times the growth at i + 1."""
+    """Rows M_0 of the first corpus; M_i is M_0 times the growth at i + 1."""
     num_chains: int = 10_000
     """Independent chains per schedule."""
     num_generations: int = 300
     """Last generation."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """A sweep over schedules of sizes."""
+        """Sweep over schedules of sizes."""
         fits = np.arange(1.0, self.num_generations + 2)
         schedules = [np.rint(self.first_size * grow(fits)).astype(int) for grow in GROWTH.values()]
         chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(self.first_size))
@@ -77,12 +77,12 @@ class GrowingExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Mean squared distance by generation, one line per schedule."""
+        """Draw the mean squared distance by generation, one line per schedule."""
         exact = records.theory["wasserstein2_squared"].values
         values = records["wasserstein2_squared_mean"]
         lines = [
-            Line(str(name), values[:, place], exact[:, place])
-            for place, name in enumerate(records["num_samples"])
+            Line(str(name), values[:, index], exact[:, index])
+            for index, name in enumerate(records["num_samples"])
         ]
         title, fits = r"mean of $W_2^2$(model, truth)", records["generation"] + 1
         panel = Panel(title, "number of fits i", fits, lines, "", "log", "log")
@@ -91,28 +91,28 @@ class GrowingExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """The last generation against theory."""
+        """Summarise the last generation against theory."""
         chains, last = records.config["num_chains"], records["generation"][-1]
         exact = records.theory["wasserstein2_squared"].values[-1]
         table = [["M_i grows as", "mean of W2^2", "standard error", "exact"]]
-        for place, name in enumerate(records["num_samples"]):
-            error = records["wasserstein2_squared_std"][-1, place] / np.sqrt(chains)
-            mean = records["wasserstein2_squared_mean"][-1, place]
-            table.append([str(name), f"{mean:.5f}", f"{error:.5f}", f"{exact[place]:.5f}"])
+        for index, name in enumerate(records["num_samples"]):
+            error = records["wasserstein2_squared_std"][-1, index] / np.sqrt(chains)
+            mean = records["wasserstein2_squared_mean"][-1, index]
+            table.append([str(name), f"{mean:.5f}", f"{error:.5f}", f"{exact[index]:.5f}"])
         sentence = f"{chains:,} chains of {last:,} generations for each schedule of sizes."
         title = "How fast must the corpus grow?"
         return Summary(title, [sentence], table, _statements(records))
 
 
 def _statements(records: Records) -> list[Statement]:
-    """Where the sum of 1/M_i is finite, so is the distance."""
+    """Check that the distance stays finite if the sum of 1/M_i is finite."""
     paper = "Shumailov et al. 2024, supplement, growing corpora"
     mean, exact = (
         records["wasserstein2_squared_mean"],
         records.theory["wasserstein2_squared"].values,
     )
-    # Later on a few chains decide the mean of the constant schedule.
-    place = min(len(mean), _FEW_FITS) - 1
+    # Later a few chains decide the mean of the constant schedule.
+    early = min(len(mean), _FEW_FITS) - 1
     half = len(mean) // 2
     growth = mean[-1] / mean[half]
     names = records["num_samples"]
@@ -121,15 +121,15 @@ def _statements(records: Records) -> list[Statement]:
         equals(
             "E W2^2 = sum 1/M_i + 2 (1 - prod a(M_i)), a(M) = E sigma_hat / sigma.",
             paper,
-            [f"{name}, model {records['generation'][place]}" for name in names],
-            mean[place],
-            records["wasserstein2_squared_std"][place] / np.sqrt(records.config["num_chains"]),
-            exact[place],
+            [f"{name}, model {records['generation'][early]}" for name in names],
+            mean[early],
+            records["wasserstein2_squared_std"][early] / np.sqrt(records.config["num_chains"]),
+            exact[early],
         ),
         Statement(
             "A corpus must grow faster than linearly for the distance to stay finite.",
             paper,
-            f"W2^2 of the last model by that of model {records['generation'][half]}: {ratios}",
+            f"W2^2 of the last model over that of model {records['generation'][half]}: {ratios}",
             bool(growth[3] < 1.1 < growth[0] and np.all(np.diff(growth[[0, 1, 3]]) < 0)),
         ),
     ]

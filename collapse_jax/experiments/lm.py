@@ -1,4 +1,4 @@
-"""The paper's language models, fine-tuned on what their predecessors wrote."""
+"""Fine-tune the paper's language models on the text of their predecessors."""
 
 import dataclasses
 import re
@@ -66,21 +66,20 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class LmExperiment(AbstractExperiment):
-    """Language models, each fine-tuned on what its predecessor wrote (Shumailov et al. 2024).
+    """Language models, each fine-tuned on the text of its predecessor (Shumailov et al. 2024).
 
-    Presets, and what they cost on two cores: micro, for tests, a minute; tiny, the default, a
-    small network trained from scratch on the prose of Python's own documentation, four to eight
-    minutes; small, a larger one, for a text of your own (`--source FOLDER`), 45 minutes; and with
-    weights and text from the Hugging Face hub, by estimate weeks, or a day on an accelerator:
-    paper (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (1e-5, 16),
-    paper-keep10 (10 epochs, 10 % original blocks) and paper-penalty (repetition penalty 2).
+    Presets with their duration on two cores: micro, for tests, a minute; tiny, the default, a
+    small network trained from scratch on the prose of Python's documentation, four to eight
+    minutes; small, a larger network for a text of your own (`--source FOLDER`), 45 minutes. Other
+    presets take weights and text from the Hugging Face hub, by estimate weeks, or a day on an
+    accelerator: paper (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (1e-5,
+    16), paper-keep10 (10 epochs, 10 % original blocks) and paper-penalty (repetition penalty 2).
 
-    `--penalties 2` adds a study with a repetition penalty, as scale laptop of `collapse
-    reproduce` does. What to expect: the perplexity of original test text rises from generation to
-    generation, and far less where a tenth of the original blocks is kept (tiny: 55 to 1,100, and
-    to 170). The blocks that models write become likely under model 0. The paper finds, with
-    pretrained weights, a growing tail of unlikely ones; networks as small as tiny repeat
-    themselves instead.
+    `--penalties 2` adds a study with a repetition penalty, as does scale laptop of `collapse
+    reproduce`. Expect the perplexity of original test text to rise from generation to generation,
+    and far less if a tenth of every corpus are original blocks (tiny: 55 to 1,100, and to 170).
+    The blocks of later models become likely under model 0. With pretrained weights, the paper
+    finds a growing tail of unlikely blocks; networks as small as tiny repeat themselves instead.
     """
 
     name = "lm"
@@ -102,35 +101,35 @@ class LmExperiment(AbstractExperiment):
     preset: Literal[
         "paper", "runner", "paper-keep10", "paper-penalty", "small", "tiny", "micro"
     ] = "tiny"
-    """Settings to start from; options given beside it win."""
+    """Name of a set of settings; other options override them."""
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
-    """What each model is trained on; num_samples None means as many blocks as there are."""
+    """Policy of training data; num_samples None means the number of original blocks."""
     kept: tuple[float, ...] = (0.1,)
-    """Shares of original blocks in every corpus, each a study beside that of the policy."""
+    """Shares of original blocks in every corpus, one more study per share."""
     kept_epochs: int | None = None
     """Passes over corpora with original blocks; num_epochs if not given."""
     penalties: tuple[float, ...] = ()
-    """Repetition penalties, each a study beside that of the policy."""
+    """Repetition penalties, one more study per penalty."""
     source: str = "pydoc"
     """pydoc, wikitext2 (from the Hugging Face hub) or a folder of text files."""
     tokenizer: str = "bpe"
     """bpe (trained on the text) or a tokenizer of the hub or a folder."""
     vocab_size: int = 512
-    """Tokens of bpe."""
+    """Number of different tokens of bpe."""
     block_size: int = 64
     """Tokens of a block, and of its continuation."""
     num_blocks: int | None = 256
-    """Take the first so many blocks of the training text only, None for all."""
+    """Number of leading blocks of the training text to use, None for all."""
     model: str = "random"
     """random, or pretrained weights of the hub or a folder."""
     hidden_size: int = 64
-    """Of a random network: its width."""
+    """Width of a random network."""
     num_layers: int = 2
-    """Its blocks."""
+    """Layers of a random network."""
     num_heads: int = 4
-    """Its attention heads."""
+    """Attention heads of a random network."""
     start: Literal["pretrained", "last", "fresh"] = "pretrained"
-    """Where every generation starts: see `LanguageModel`."""
+    """Weights before the training of every generation, see `LanguageModel`."""
     num_chains: int = 3
     """Independent runs."""
     num_generations: int = 5
@@ -138,32 +137,32 @@ class LmExperiment(AbstractExperiment):
     num_epochs: int = 12
     """Passes over each corpus."""
     batch_size: int = 16
-    """Blocks of a step."""
+    """Blocks of a training step."""
     learning_rate: float = 3e-3
-    """Of the first epoch; it falls along a cosine."""
+    """Learning rate of the first epoch, which falls along a cosine."""
     schedule: Literal["epoch", "step", "constant"] = "epoch"
-    """Whether it falls with every epoch or with every step."""
+    """Fall of the learning rate: with every epoch, with every step, or not at all."""
     weight_decay: float = 0.01
-    """Decoupled, of all parameters."""
+    """Decoupled weight decay of all parameters."""
     dropout: bool = True
-    """Whether the network's dropout acts in training."""
+    """Whether training uses the network's dropout."""
     num_beams: int = 5
-    """Of the search for continuations."""
+    """Beams of the search for continuations."""
     repetition_penalty: float = 1.0
-    """Of tokens that were there before."""
+    """Penalty of tokens that occurred before; 1 for none."""
     generation_batch: int = 64
     """Blocks continued at a time."""
     devices: int | Literal["all"] | None = None
-    """Devices that share training and writing, None for one; "all", with --distributed those of
-    all processes."""
+    """Number of devices that share training and writing, or "all" (with --distributed those of
+    all processes); None for one device."""
 
     @property
     def joins_processes(self) -> bool:
-        """With all devices."""
+        """Tell whether all devices are used."""
         return self.devices == "all"
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """One run per chain, for the policy and for every share kept."""
+        """Make one run per chain, for the policy and for every variant."""
         from collapse_jax.text import load_texts
 
         texts = load_texts(
@@ -193,12 +192,12 @@ class LmExperiment(AbstractExperiment):
         return _joined(studies)
 
     def _variants(self) -> dict[str, Self]:
-        """The study of the policy, and what is studied beside it."""
+        """Return the experiment of each study: the policy, shares and penalties."""
         if self.kept and not isinstance(self.policy, Replace):
-            allowed = "shares are kept beside the policy replace"
+            allowed = "shares of original blocks need the policy replace"
             raise check.fail("kept", self.kept, allowed, "pass --kept without a number")
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
-        kept = {
+        original = {
             f"kept-{share:g}": dataclasses.replace(
                 self,
                 policy=Mixing(gamma=share, original="data", allocation="fixed"),
@@ -210,7 +209,7 @@ class LmExperiment(AbstractExperiment):
             f"penalty-{penalty:g}": dataclasses.replace(self, repetition_penalty=penalty)
             for penalty in self.penalties
         }
-        return {name: self, **kept, **penalised}
+        return {name: self, **original, **penalised}
 
     def _family(self, vocab_size: int) -> LanguageModel:
         from collapse_jax import lm
@@ -249,7 +248,7 @@ class LmExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Perplexities, diversity and training."""
+        """Draw perplexities, diversity and validation losses."""
         studies = {name: one.dataset for name, one in split(records).items()}
         return {
             "perplexity": (
@@ -261,23 +260,23 @@ class LmExperiment(AbstractExperiment):
                 plots.perplexity_histograms(studies),
             ),
             "diversity": (
-                "Diversity of what each model was trained on.",
+                "Diversity of the blocks each model was trained on.",
                 plots.diversity(studies),
             ),
             "validation": (
-                "Loss of the original validation text while each model was trained.",
+                "Loss of the original validation text in the training of each model.",
                 plots.validation_curves(studies),
             ),
         }
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """Test perplexity of every generation, how corpora shift, and what the paper says."""
+        """Summarise test perplexities, the shift of corpora, and the paper's statements."""
         return summarize(split(records))
 
 
 def _joined(studies: Mapping[str, Records]) -> Records:
-    """Join the studies along a dimension "study"; corpora lie in files of their own."""
+    """Join the studies along a dimension "study", without corpora, which have their own files."""
     import pandas
 
     slim = [

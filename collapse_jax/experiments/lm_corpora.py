@@ -1,4 +1,4 @@
-"""The corpora of language models as files that a reader can look at."""
+"""Write the corpora of language models to readable files."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from collapse_jax.report.continuations import Example, continuations_page
 from collapse_jax.results.records import Records
 
-_SHOWN = 12  # prompts on the page
+_SHOWN = 12  # prompts on the page, so that it stays readable
 
 
 def write_corpora(out: Path, name: str, records: Records, texts: Any) -> None:
@@ -16,8 +16,8 @@ def write_corpora(out: Path, name: str, records: Records, texts: Any) -> None:
 
     Args:
       out: the run directory.
-      name: of the study.
-      records: with the variable `corpus`.
+      name: name of the study.
+      records: records with the variable `corpus`.
       texts: a `collapse_jax.text.Texts`, for its tokenizer.
     """
     import pyarrow as pa
@@ -26,38 +26,38 @@ def write_corpora(out: Path, name: str, records: Records, texts: Any) -> None:
     folder = out / "corpora" / name
     folder.mkdir(parents=True, exist_ok=True)
     texts.tokenizer.save(out / "corpora" / "tokenizer")
-    for place, generation in enumerate(records["generation"]):
+    for index, generation in enumerate(records["generation"]):
         for column, chain in enumerate(records["chain"]):
-            rows = records["corpus"][place, column]
+            rows = records["corpus"][index, column]
             used = rows[:, 0] >= 0
             table = pa.table(
                 {
                     "tokens": list(rows[used]),
                     "text": [texts.tokenizer.decode(row) for row in rows[used]],
-                    "perplexity": records["corpus_perplexity"][place, column][used],
+                    "perplexity": records["corpus_perplexity"][index, column][used],
                 }
             )
             file = folder / f"generation-{generation:03d}-chain-{chain:05d}.parquet"
             pq.write_table(table, file)
-    if name == "replace":  # only there is every prompt continued, in order
+    if name == "replace":  # other studies do not continue every prompt in order
         page = continuations_page(_examples(records, texts), "Continuations by generation")
         (out / "corpora" / "continuations.html").write_text(page, encoding="utf-8")
 
 
 def _examples(records: Records, texts: Any) -> list[Example]:
-    """The first prompts of the first chain, continued by every model but the last."""
+    """Return the first prompts of the first chain with continuations of all models but the last."""
     generations = [int(one) for one in records["generation"]]
-    made = [place for place, generation in enumerate(generations) if generation > 0]
+    made = [index for index, generation in enumerate(generations) if generation > 0]
     decode = texts.tokenizer.decode
     examples = []
     for slot in range(min(_SHOWN, len(texts.train))):
         continuations = [
             (
-                generations[place] - 1,
-                decode(records["corpus"][place, 0, slot]),
-                float(records["corpus_perplexity"][place, 0, slot]),
+                generations[index] - 1,
+                decode(records["corpus"][index, 0, slot]),
+                float(records["corpus_perplexity"][index, 0, slot]),
             )
-            for place in made
+            for index in made
         ]
         examples.append(Example(decode(np.asarray(texts.train[slot])), continuations))
     return examples

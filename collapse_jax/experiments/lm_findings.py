@@ -1,4 +1,4 @@
-"""What a run of language models found, beside what the paper says."""
+"""Summarise runs of language models, and compare them with the paper's statements."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +15,11 @@ _PAPER = "Shumailov et al. 2024, OPT-125m"
 
 
 def summarize(studies: Mapping[str, Records]) -> Summary:
-    """Test perplexity of every generation, how corpora shift, and what the paper says."""
+    """Summarise test perplexities, the shift of corpora, and the paper's statements.
+
+    Args:
+      studies: records by name of the study.
+    """
     header = [
         "study",
         "model",
@@ -28,15 +32,15 @@ def summarize(studies: Mapping[str, Records]) -> Summary:
     for study, part in studies.items():
         shift = _shift(part)
         tests = part["test_perplexity"]
-        for place, generation in enumerate(part["generation"]):
+        for index, generation in enumerate(part["generation"]):
             table.append(
                 [
                     study,
                     f"{generation}",
-                    _interval(tests[place]),
-                    f"{shift.middles[place]:.2f}",
-                    f"{shift.tails[place]:.1f}",
-                    f"{np.mean(part['distinct_2'][place]):.3f}",
+                    _interval(tests[index]),
+                    f"{shift.middles[index]:.2f}",
+                    f"{shift.tails[index]:.1f}",
+                    f"{np.mean(part['distinct_2'][index]):.3f}",
                 ]
             )
         sentences += [
@@ -46,13 +50,13 @@ def summarize(studies: Mapping[str, Records]) -> Summary:
         ]
     if len(next(iter(studies.values()))["chain"]) > 1:
         sentences.append(
-            "Perplexities are exp of the mean loss over runs, ranges its 95 % t interval."
+            "Perplexities are exp of the mean loss over runs; ranges are 95 % t intervals."
         )
     return Summary("Language models", sentences, table, _statements(studies))
 
 
 def _statements(studies: Mapping[str, Records]) -> list[Statement]:
-    """Of the paper, for the study without originals, that with a share, and that with a penalty."""
+    """Check the paper's statements in the studies without and with original blocks or a penalty."""
     by_kind = {name.partition("-")[0]: part for name, part in studies.items()}
     if "replace" not in by_kind:
         return []
@@ -60,36 +64,36 @@ def _statements(studies: Mapping[str, Records]) -> list[Statement]:
     tests, shift = plain["test_perplexity"], _shift(plain)
     found = [
         Statement(
-            "Trained on what their predecessors wrote, models get worse on original text: by 20 "
-            "to 28 points of a perplexity of 34.",
+            "Trained on the text of their predecessors, models get worse on original text: by "
+            "20 to 28 points of a perplexity of 34.",
             _PAPER,
             f"perplexity {_interval(tests[0])}, then {_interval(tests[-1])}: "
             f"{_interval(tests[-1] / tests[0])} times as much",
             _is_above_one(tests[-1] / tests[0]),
         ),
         Statement(
-            "What models write becomes likely under the first model, with a longer tail.",
+            "The text of models becomes likely under the first model, with a longer tail.",
             _PAPER,
             shift.words,
             shift.is_lower and shift.grows_tail,
         ),
     ]
     if "kept" in by_kind:
-        kept = by_kind["kept"]["test_perplexity"]
+        mixed = by_kind["kept"]["test_perplexity"]
         found.append(
             Statement(
                 "A tenth of the original blocks makes the loss much smaller.",
                 _PAPER,
-                f"perplexity {_interval(kept[0])}, then {_interval(kept[-1])}: "
-                f"{_interval(tests[-1] / kept[-1])} times less than without",
-                _is_above_one(tests[-1] / kept[-1]),
+                f"perplexity {_interval(mixed[0])}, then {_interval(mixed[-1])}: "
+                f"{_interval(tests[-1] / mixed[-1])} times less than without",
+                _is_above_one(tests[-1] / mixed[-1]),
             )
         )
     if "penalty" in by_kind:
         penalised = by_kind["penalty"]["test_perplexity"]
         found.append(
             Statement(
-                "A repetition penalty of 2 makes it worse: perplexities double.",
+                "A repetition penalty of 2 makes models worse: perplexities double.",
                 _PAPER,
                 f"perplexity {_interval(penalised[0])}, then {_interval(penalised[-1])}: "
                 f"{_interval(penalised[-1] / tests[-1])} times that without a penalty",
@@ -100,37 +104,37 @@ def _statements(studies: Mapping[str, Records]) -> list[Statement]:
 
 
 def _is_above_one(ratios: np.ndarray) -> bool | None:
-    """By the 95 % t interval of their logarithms over runs; None if it has 1 or there is none."""
+    """Tell whether ratios are above one; None if the 95 % t interval over runs includes one."""
     mean, half = mean_over_chains(np.log(ratios))
     return bool(mean > 0) if abs(mean) > half else None
 
 
 class _Shift(NamedTuple):
-    """Quantiles of the corpora's blocks under model 0, by generation."""
+    """The median and the 99.9 % quantile of perplexities under model 0, by generation."""
 
     middles: np.ndarray
     tails: np.ndarray
 
     @property
     def is_lower(self) -> bool:
-        """Whether blocks become likelier than original ones."""
+        """Tell whether blocks become likelier than original ones."""
         return bool(self.middles[-1] < self.middles[0])
 
     @property
     def grows_tail(self) -> bool:
-        """Whether the far tail is further from the middle than that of original blocks."""
+        """Tell whether the far tail is further from the middle than that of original blocks."""
         return bool(self.tails[-1] / self.middles[-1] > self.tails[0] / self.middles[0])
 
     @property
     def words(self) -> str:
-        """Both."""
+        """Return the shift of middle and tail as a sentence."""
         level = "shifts lower" if self.is_lower else "does not shift lower"
         tail = "grows" if self.grows_tail else "does not grow"
-        first, last = self.tails[[0, -1]] / self.middles[[0, -1]]
+        initial, last = self.tails[[0, -1]] / self.middles[[0, -1]]
         return (
             f"Under model 0 the median block {level} ({self.middles[0]:.1f} to "
             f"{self.middles[-1]:.1f}) and the far tail {tail} (one block in 1,000 above "
-            f"{first:.1f}, then {last:.1f} times the median)."
+            f"{initial:.1f}, then {last:.1f} times the median)."
         )
 
 
@@ -140,7 +144,7 @@ def _shift(part: Records) -> _Shift:
 
 
 def _interval(values: np.ndarray) -> str:
-    """exp of the mean of logarithms over runs, and of its 95 % t interval."""
+    """Return exp of the mean of logarithms over runs, and of its 95 % t interval, as text."""
     mean, half = mean_over_chains(np.log(values))
     middle, low, high = (_shown(np.exp(log)) for log in (mean, mean - half, mean + half))
     if np.isnan(half):
@@ -153,7 +157,11 @@ def _shown(perplexity: Any) -> str:
 
 
 def split(records: Records) -> dict[str, Records]:
-    """Return the records of every study of a run by name."""
+    """Return the records of every study of a run by name.
+
+    Args:
+      records: records with a dimension "study".
+    """
     return {
         str(study): dataclasses.replace(
             records, source=records.dataset.isel(study=index, drop=True)

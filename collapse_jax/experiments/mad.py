@@ -1,4 +1,4 @@
-"""The three loops of MAD, with and without sampling bias."""
+"""Compare the three loops of MAD, with and without sampling bias."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,9 +23,10 @@ from collapse_jax.store.store import Store
 class MadExperiment(AbstractExperiment):
     """Fully synthetic, synthetic augmentation and fresh-data loops, by sampling bias lambda.
 
-    After Alemohammad et al., arXiv 2307.01850, for one-dimensional Gaussians: about a
-    minute on two cores. Expect the fully synthetic loop to collapse, the faster the smaller
-    lambda; a fixed real half to delay it and leave a bias; a fresh real half to prevent it.
+    The loops are those of Alemohammad et al., arXiv 2307.01850, for one-dimensional Gaussians;
+    about a minute on two cores. Expect the fully synthetic loop to collapse, faster for smaller
+    lambda. A fixed real half delays the collapse and leaves a bias; a fresh real half prevents
+    the collapse.
     """
 
     name = "mad"
@@ -39,14 +40,14 @@ class MadExperiment(AbstractExperiment):
     num_samples: int = 100
     """Rows per generation, half of them real in the second and third loop."""
     biases: tuple[float, ...] = (0.8, 0.9, 1.0)
-    """lambda: rows are drawn from N(mean, lambda * variance)."""
+    """Values of lambda: rows are drawn from N(mean, lambda * variance)."""
     num_chains: int = 2000
     """Independent chains per loop and lambda."""
     num_generations: int = 200
     """Last generation."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """A sweep over loops and biases."""
+        """Sweep over loops and biases."""
         size = self.num_samples
         augmented = Mixing(size, gamma=0.5, original="data", allocation="fixed")
         loops = {
@@ -71,11 +72,11 @@ class MadExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """ln sigma by generation, a panel per loop."""
+        """Draw ln sigma by generation, a panel per loop."""
         panels = []
-        for place, loop in enumerate(records["policy"]):
+        for index, loop in enumerate(records["policy"]):
             lines = [
-                Line(f"lambda = {bias:g}", records["log_std_mean"][:, place, k])
+                Line(f"lambda = {bias:g}", records["log_std_mean"][:, index, k])
                 for k, bias in enumerate(records["sampling_bias"])
             ]
             title, generations = f"{loop}: mean of ln sigma", records["generation"]
@@ -84,18 +85,18 @@ class MadExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """The last generation."""
+        """Summarise the last generation."""
         chains, last = records.config["num_chains"], records["generation"][-1]
         table = [["loop", "lambda", "mean of ln sigma", "standard error", "mean of W2^2"]]
-        for place, loop in enumerate(records["policy"]):
+        for index, loop in enumerate(records["policy"]):
             for k, bias in enumerate(records["sampling_bias"]):
                 table.append(
                     [
                         str(loop),
                         f"{bias:g}",
-                        f"{records['log_std_mean'][-1, place, k]:.4f}",
-                        f"{records['log_std_std'][-1, place, k] / np.sqrt(chains):.4f}",
-                        f"{records['wasserstein2_squared_mean'][-1, place, k]:.4f}",
+                        f"{records['log_std_mean'][-1, index, k]:.4f}",
+                        f"{records['log_std_std'][-1, index, k] / np.sqrt(chains):.4f}",
+                        f"{records['wasserstein2_squared_mean'][-1, index, k]:.4f}",
                     ]
                 )
         sentence = f"{chains:,} chains of {last:,} generations for each loop and lambda."
@@ -103,7 +104,7 @@ class MadExperiment(AbstractExperiment):
 
 
 def _statements(records: Records) -> list[Statement]:
-    """Without fresh data spread is lost, the faster the stronger the bias."""
+    """Check that without fresh data the spread is lost, faster for a stronger bias."""
     paper = "Alemohammad et al. 2023, arXiv 2307.01850"
     means = records["log_std_mean"][-1]  # [loop, bias]
     errors = records["log_std_std"][-1] / np.sqrt(records.config["num_chains"])
@@ -118,7 +119,7 @@ def _statements(records: Records) -> list[Statement]:
     early = records["log_std_mean"][len(records["generation"]) // 2, 2]
     return [
         Statement(
-            "The fully synthetic loop loses its diversity, the faster the more sampling is biased.",
+            "The fully synthetic loop loses its diversity, faster for a stronger sampling bias.",
             paper,
             f"mean of ln sigma ± 4 standard errors, {cells[0]}",
             exceeds(
@@ -127,15 +128,15 @@ def _statements(records: Records) -> list[Statement]:
             ),
         ),
         Statement(
-            "A fixed set of real data delays it.",
+            "A fixed set of real data delays the loss of diversity.",
             paper,
-            f"the same for synthetic augmentation, {cells[1]}",
+            f"mean of ln sigma ± 4 standard errors for synthetic augmentation, {cells[1]}",
             exceeds(augmented - synthetic, errors[0] + errors[1]),
         ),
         Statement(
-            "Enough fresh real data in every generation prevent it.",
+            "Enough fresh real data in every generation prevent the loss of diversity.",
             paper,
-            f"the same for the loop with fresh data, {cells[2]}",
+            f"mean of ln sigma ± 4 standard errors for the loop with fresh data, {cells[2]}",
             bool(np.all(np.abs(fresh - early) <= 2 * MOST_ERRORS * errors[2])),
         ),
     ]

@@ -1,4 +1,4 @@
-"""How far the estimates of a single fit are off, against the number of rows."""
+"""Measure the error of a single fit against the number of rows."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ from collapse_jax.store.store import Store
 
 @dataclasses.dataclass(frozen=True)
 class OneShotExperiment(AbstractExperiment):
-    """Errors of one fit to M rows of N(0, 1): the statistical error by itself.
+    """Errors of one fit to M rows of N(0, 1): the statistical error alone.
 
-    Sizes 10 to 10^7 as in Shumailov et al. 2024: about a minute on two cores. Expect both
+    Sizes are 10 to 10^7 as in Shumailov et al. 2024; about a minute on two cores. Expect both
     errors to fall as 1 / sqrt(M): E|mean error| = sqrt(2 / (pi M)).
     """
 
@@ -34,12 +34,12 @@ class OneShotExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.008, "laptop": 0.02, "paper": 0.02}
 
     most: int = 10_000_000
-    """The largest size; sizes are 10, 30, 100, ... up to it."""
+    """The largest number of rows; sizes are 10, 30, 100, ..."""
     num_chains: int = 10_000
     """Independent fits per size."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """A sweep over sizes of chains that end at generation 0."""
+        """Sweep over sizes, with chains that end at generation 0."""
         sizes = [size for k in range(1, 10) for size in (10**k, 3 * 10**k) if size <= self.most]
         chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(10))
         records = sweep(
@@ -60,7 +60,7 @@ class OneShotExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Both errors against M."""
+        """Draw both errors against M."""
         panels = []
         titles = {"mean_error": r"$|\hat\mu - \mu|$", "std_error": r"$|\hat\sigma - \sigma|$"}
         for name, title in titles.items():
@@ -76,14 +76,14 @@ class OneShotExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """One row per size."""
+        """Summarise the errors, with one row per size."""
         chains = records.config["num_chains"]
         exact = records.theory["mean_error"].values
         table = [["M", "mean |mu error|", "standard error", "exact", "mean |sigma error|"]]
-        for place, size in enumerate(records["num_samples"]):
-            error = records["mean_error_std"][0, place] / np.sqrt(chains)
-            cells = (records["mean_error_mean"][0, place], error, exact[place])
-            last = records["std_error_mean"][0, place]
+        for index, size in enumerate(records["num_samples"]):
+            error = records["mean_error_std"][0, index] / np.sqrt(chains)
+            cells = (records["mean_error_mean"][0, index], error, exact[index])
+            last = records["std_error_mean"][0, index]
             table.append([f"{size:,}", *(f"{cell:.3e}" for cell in (*cells, last))])
         sentence = f"{chains:,} independent fits for each number of rows M, unbiased estimator."
         statement = equals(

@@ -1,4 +1,4 @@
-"""How much original data must be kept: what survives, by share gamma and corpus size M."""
+"""Find how much original data is needed, by share gamma and corpus size M."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,17 +20,17 @@ from collapse_jax.store.store import Store
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 A_TENTH = 0.1
-ENOUGH = 0.9  # of what a fit to original data has
+ENOUGH = 0.9  # share of the quantity in a fit to original data that counts as preserved
 
 
 @dataclasses.dataclass(frozen=True)
 class _KeepExperiment(AbstractExperiment):
-    """A sweep over shares of original data and corpus sizes, and one measure of what survives."""
+    """A sweep over shares of original data and corpus sizes, with a measure of survival."""
 
     what: ClassVar[str]
 
     shares: tuple[float, ...] = SHARES
-    """gamma: share of each corpus drawn anew from the original law."""
+    """Values of gamma, the share of original rows, newly drawn for each corpus."""
     num_samples: tuple[int, ...] = (100, 300, 1000)
     """Corpus sizes M."""
     num_chains: int = 2000
@@ -39,16 +39,24 @@ class _KeepExperiment(AbstractExperiment):
     """Last generation."""
 
     def make_chain(self) -> Chain:
-        """The chain whose shares and sizes are changed."""
+        """Return the chain whose shares and sizes are varied."""
         raise NotImplementedError
 
     @staticmethod
     def surviving(records: Records, source: Any) -> np.ndarray:
-        """What is left, relative to a fit to original data, [generation, num_samples, gamma]."""
+        """Return the surviving share, relative to a fit to original data.
+
+        Args:
+          records: records of the sweep.
+          source: the original data.
+
+        Returns:
+          Shares, [generation, num_samples, gamma].
+        """
         raise NotImplementedError
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """The grid."""
+        """Sweep over corpus sizes and shares."""
         axes: dict[str, Sequence[Any]] = {
             "policy.num_samples": self.num_samples,
             "policy.gamma": self.shares,
@@ -71,36 +79,37 @@ class _KeepExperiment(AbstractExperiment):
 
     @classmethod
     def figures(cls, records: Records) -> Mapping[str, tuple[str, Any]]:  # pyright: ignore
-        """A heat map of the last generation, and what is left by generation."""
+        """Draw a heat map of the last generation, and the surviving share by generation."""
         caption = (
-            f"{cls.what} left, as a share of what a fit to original data has: after the last "
-            "generation by share of original data and corpus size, and by generation for the "
-            "largest corpus."
+            f"{cls.what} left, relative to a fit to original data: after the last generation by "
+            "share of original data and corpus size, and by generation for the largest corpus."
         )
         return {"keep": (caption, figure_keep(records.dataset, cls.what, ENOUGH))}
 
     @classmethod
     def summarize(cls, records: Records) -> Summary:  # pyright: ignore
-        """The smallest share that is enough, for each size."""
+        """Summarise the smallest sufficient share for each size."""
         last = records["generation"][-1]
         final, shares = records["surviving"][-1], records["gamma"]
         table = [["M", *(f"gamma = {share:g}" for share in shares)]]
         sentences = [
             f"{len(records['chain']):,} chains of {last:,} generations for each share gamma of "
-            f"original rows, drawn anew in every generation. {cls.what} left, as a share of "
-            "what a fit to M original rows has:"
+            f"original rows, newly drawn in every generation. The table has the {cls.what} left, "
+            "relative to a fit to M original rows."
         ]
         for size, row in zip(records["num_samples"], final, strict=True):
             table.append([f"{size:,}", *(f"{value:.3f}" for value in row)])
             enough = [share for share, value in zip(shares, row, strict=True) if value >= ENOUGH]
-            words = f"gamma = {min(enough):g} is the smallest share" if enough else "no share"
-            sentences.append(f"M = {size:,}: {words} tried that keeps {ENOUGH:.0%} of it.")
-        title = f"How much original data must be kept? ({cls.what})"
+            words = f"gamma = {min(enough):g} is the smallest tried share that preserves"
+            if not enough:
+                words = "no tried share preserves"
+            sentences.append(f"M = {size:,}: {words} {ENOUGH:.0%}.")
+        title = f"How much original data is needed? ({cls.what})"
         return Summary(title, sentences, table, cls._statements(records))
 
     @classmethod
     def _statements(cls, records: Records) -> list[Statement]:
-        """The paper's finding for language models, here."""
+        """Check the paper's finding for language models in these chains."""
         shares = records["gamma"]
         if not {0.0, A_TENTH} <= set(shares):
             return []
@@ -121,11 +130,11 @@ class _KeepExperiment(AbstractExperiment):
 
 @dataclasses.dataclass(frozen=True)
 class KeepGaussianExperiment(_KeepExperiment):
-    """How much original data a Gaussian chain needs to keep its spread.
+    """Original data that a Gaussian chain needs to preserve its spread.
 
-    Typical standard deviation left, by share of original data and corpus size: about 30
-    seconds on two cores. Expect everything to be lost without original data, the sooner the
-    smaller M, and a few percent of it to keep most.
+    The measure is the typical standard deviation left, by share of original data and corpus
+    size; about 30 seconds on two cores. Expect all spread to be lost without original data,
+    faster for smaller M, and most of it to be preserved by a few percent of original data.
     """
 
     name = "keep-gaussian"
@@ -143,23 +152,23 @@ class KeepGaussianExperiment(_KeepExperiment):
     """Last generation."""
 
     def make_chain(self) -> Chain:
-        """Unbiased fits to normal data."""
+        """Return a chain of unbiased fits to normal data."""
         return Chain(Gaussian(1), Normal(0.0, 1.0), Mixing(self.num_samples[0]))
 
     @staticmethod
     def surviving(records: Records, source: Any) -> np.ndarray:
-        """exp of the mean of ln sigma, relative to generation 0."""
+        """Return exp of the mean of ln sigma, relative to generation 0."""
         means = np.nanmean(records["log_std"].astype(np.float64), axis=1)
         return np.exp(means - means[0])
 
 
 @dataclasses.dataclass(frozen=True)
 class KeepWordsExperiment(_KeepExperiment):
-    """How much of a real text must be kept for its words to survive.
+    """Original data that a unigram model of a real text needs to preserve its words.
 
-    Distinct words of a unigram model that are left, by share of original words in each
-    corpus: about two minutes on two cores. Expect two words in three to be lost within a
-    hundred generations if nothing is kept.
+    The measure is the number of distinct words left, by share of original words in each
+    corpus; about two minutes on two cores. Expect two words in three to be lost within a
+    hundred generations without original words.
     """
 
     name = "keep-words"
@@ -179,17 +188,17 @@ class KeepWordsExperiment(_KeepExperiment):
     """Independent chains per point."""
 
     def make_chain(self) -> Chain:
-        """Unigram models of the text."""
+        """Return a chain of unigram models of the text."""
         return Chain(Discrete(), make_source(self.source), Mixing(self.num_samples[0]))
 
     @staticmethod
     def surviving(records: Records, source: Any) -> np.ndarray:
-        """Distinct words in the corpus, relative to the expected number in M original words."""
+        """Return distinct words, relative to the expected number in M original words."""
         means = np.mean(records["support_size"].astype(np.float64), axis=1)
         return means / _distinct_words(source.law, np.array(records["num_samples"]))[:, None]
 
 
 def _distinct_words(law: Any, sizes: np.ndarray) -> np.ndarray:
-    """sum_i 1 - (1 - p_i)^M for each M."""
+    """Return the expected number of distinct words, sum_i 1 - (1 - p_i)^M, for each M."""
     left_out = np.log1p(-np.asarray(law, np.float64))
     return np.sum(-np.expm1(sizes[:, None] * left_out), axis=1)

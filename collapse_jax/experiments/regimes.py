@@ -1,4 +1,4 @@
-"""Replace, accumulate, and a subsample of what accumulates: the paper's Gaussian, three ways."""
+"""Compare replaced, accumulated and subsampled corpora of the paper's Gaussian."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
 from collapse_jax.theory import gaussian_accumulation
 
-_BOUND = np.sqrt(np.pi**2 / 6)  # sum of 1 / i^2: variances of all means that are pooled
+_BOUND = np.sqrt(np.pi**2 / 6)  # growth of the error: pooled variances fall as 1 / i^2
 
 
 @dataclasses.dataclass(frozen=True)
 class RegimesExperiment(AbstractExperiment):
-    """Errors of Gaussian chains that replace, accumulate, or subsample what accumulates.
+    """Errors of Gaussian chains that replace, accumulate, or subsample accumulated data.
 
-    M = 100 rows per generation, as in Shumailov et al. 2024 and its supplement: about a
+    A generation has M = 100 rows, as in Shumailov et al. 2024 and its supplement; about a
     minute on two cores. Expect the error to grow under replacement until the spread is lost, to
     stay bounded under accumulation, and to grow slowly for a subsample of fixed size.
     """
@@ -51,7 +51,7 @@ class RegimesExperiment(AbstractExperiment):
     """Last generation."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """A sweep over policies."""
+        """Sweep over policies."""
         size = self.num_samples
         policies = [Replace(size), Accumulate(size), AccumulateSubsample(size)]
         chain = Chain(Gaussian(1, self.estimator), Normal(0.0, 1.0), policies[0])
@@ -79,14 +79,14 @@ class RegimesExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Errors of mean and spread, one line per regime."""
+        """Draw errors of mean and spread, one line per regime."""
         fits = records["generation"] + 1
         titles = {"mean_error": r"$|\hat\mu - \mu|$", "std_error": r"$|\hat\sigma - \sigma|$"}
         panels = []
         for name, title in titles.items():
             lines = []
-            for place, policy in enumerate(records["policy"]):
-                low, middle, high = records[f"{name}_quantile"][:, :, place].T
+            for index, policy in enumerate(records["policy"]):
+                low, middle, high = records[f"{name}_quantile"][:, :, index].T
                 lines.append(Line(str(policy), middle, band=(low, high)))
             panels.append(Panel(title, "number of fits", fits, lines, "", "log", "log"))
         chains = records.config["num_chains"]
@@ -95,21 +95,21 @@ class RegimesExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """The last generation."""
+        """Summarise the last generation."""
         chains = records.config["num_chains"]
         header = ["policy", "mean of ln sigma", "standard error", "mean squared mu error", "exact"]
         table = [header]
-        for place, policy in enumerate(records["policy"]):
+        for index, policy in enumerate(records["policy"]):
             square = (
-                records["mean_error_mean"][-1, place] ** 2
-                + records["mean_error_std"][-1, place] ** 2
+                records["mean_error_mean"][-1, index] ** 2
+                + records["mean_error_std"][-1, index] ** 2
             )
             exact = records.theory.get(str(policy).lower())
             table.append(
                 [
                     str(policy),
-                    f"{records['log_std_mean'][-1, place]:.4f}",
-                    f"{records['log_std_std'][-1, place] / np.sqrt(chains):.4f}",
+                    f"{records['log_std_mean'][-1, index]:.4f}",
+                    f"{records['log_std_std'][-1, index] / np.sqrt(chains):.4f}",
                     f"{square:.5f}",
                     "" if exact is None else f"{exact.values[-1]:.5f}",
                 ]
@@ -120,26 +120,26 @@ class RegimesExperiment(AbstractExperiment):
 
 
 def _statements(records: Records) -> list[Statement]:
-    """Where data accumulate errors stay bounded; a subsample of them is in between."""
-    first, last = records["mean_error_quantile"][[0, -1], 1]
+    """Check that errors stay bounded if data accumulate, and that a subsample lies between."""
+    initial, last = records["mean_error_quantile"][[0, -1], 1]
     replace, accumulate, subsample = (
-        f"{policy}: {first[place]:.3g} to {last[place]:.3g}"
-        for place, policy in enumerate(records["policy"])
+        f"{policy}: {initial[index]:.3g} to {last[index]:.3g}"
+        for index, policy in enumerate(records["policy"])
     )
     which = f"median of |mu error|, model 0 to {records['generation'][-1]:,}: "
-    growth = last / first
+    growth = last / initial
     is_bounded, grows = growth[1] < 1.2 * _BOUND, growth[0] > 2
     return [
         Statement(
-            "The error of the mean grows if each generation replaces the one before; if all data "
-            "are kept it stays below sqrt(pi^2 / 6) = 1.28 times that of model 0.",
+            "The error of the mean grows if each generation replaces the one before; if data "
+            "accumulate, the error stays below sqrt(pi^2 / 6) = 1.28 times that of model 0.",
             "Shumailov et al. 2024, supplement; Gerstgrasser et al. 2024, arXiv 2404.01413",
             f"{which}{replace}; {accumulate}",
             bool(is_bounded) if grows or not is_bounded else None,
         ),
         Statement(
-            "A subsample of fixed size of all data loses less than replacing them, and more "
-            "than keeping them.",
+            "A subsample of fixed size of all data loses less than replacement, and more than "
+            "accumulation.",
             "Shumailov et al. 2024, supplement; Kazdan et al. 2024, arXiv 2410.16713",
             f"{which}{subsample}",
             bool(last[1] < last[2] < last[0]),

@@ -1,4 +1,4 @@
-"""Sources by name, for the options of experiments."""
+"""Make sources by name, for the options of experiments."""
 
 import ast
 import sys
@@ -16,19 +16,19 @@ NORMAL = "normal"
 
 
 def text_of_python() -> str:
-    """The prose of `pydoc_data.topics`, inside every Python."""
+    """Return the prose of `pydoc_data.topics`, which is part of every Python."""
     from pydoc_data import topics
 
     return "\n".join(topics.topics.values())
 
 
 def docstrings_of_python() -> str:
-    """The docstrings of the standard library's modules, about 7,000 distinct words.
+    """Return the docstrings of the standard library, about 7,000 distinct words.
 
-    Read from the source files; no module is imported.
+    They are read from the source files, without importing any module.
 
     Raises:
-      ValueError: for a Python without them.
+      ArgumentError: for a Python without source files.
     """
     library = Path(sysconfig.get_path("stdlib"))
     texts = []
@@ -48,14 +48,14 @@ def _has(node: ast.AST) -> TypeGuard[ast.Module | ast.ClassDef | ast.FunctionDef
 
 
 def make_source(name: str, as_rows: bool = False) -> AbstractSource:
-    """The source of that name.
+    """Return the source of a name.
 
     Args:
       name: normal, text, docstrings, text:FILE, zipf:K, FILE or FILE:COLUMN.
       as_rows: whether integers in a file are measurements; otherwise they are labels.
 
     Raises:
-      ValueError: for another name, a file that cannot be read, or a bad K.
+      ArgumentError: for another name, a file that cannot be read, or a bad K.
     """
     kind, _, rest = name.partition(":")
     if name == NORMAL:
@@ -76,4 +76,4 @@ def make_source(name: str, as_rows: bool = False) -> AbstractSource:
         is_measured = as_rows and values.dtype.kind in "iu"
         return Empirical(values.astype(float) if is_measured else values, names)
     allowed = "it must be normal, text, docstrings, text:FILE, zipf:K, FILE.npy or FILE:COLUMN"
-    raise check.fail("source", name, allowed, "pass text:book.txt or heights.csv:cm, say")
+    raise check.fail("source", name, allowed, "pass text:book.txt, for example")

@@ -1,4 +1,4 @@
-"""Figures and summary of any sweep: every variable of the last generation over the grid."""
+"""Draw and summarise any sweep: all variables of the last generation over the grid."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +10,17 @@ from collapse_jax.plots.grid import figure_grid
 from collapse_jax.results.grid import axis_names
 from collapse_jax.results.records import Records
 
-_MOST_ROWS = 60
+_MOST_ROWS = 60  # points in the table of a report, so that it stays readable
 
 
 def final_means(records: Records) -> dict[str, np.ndarray]:
-    """Return the mean over chains of every scalar variable in the last generation, [axis, ...].
+    """Return the mean over chains of every scalar variable in the last generation.
 
     Args:
-      records: of a sweep; of reduced ones the recorded means.
+      records: records of a sweep; if they are reduced, the recorded means are taken.
+
+    Returns:
+      Means by variable, [axis, ...].
     """
     axes, means = axis_names(records.config["axes"]), {}
     is_reduced = records.config.get("reduce") is not None
@@ -38,11 +41,18 @@ def final_means(records: Records) -> dict[str, np.ndarray]:
 
 
 class SweepView:
-    """Figures and summary of a sweep over any experiment."""
+    """The figures and the summary of a sweep over any experiment."""
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """One panel per variable."""
+        """Draw one panel per variable.
+
+        Args:
+          records: records of a sweep.
+
+        Returns:
+          Caption and matplotlib Figure by name of the file.
+        """
         names = axis_names(records.config["axes"])
         axes = {name: records[name] for name in names}
         caption = "Means over chains in the last generation, over the grid."
@@ -50,7 +60,11 @@ class SweepView:
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """One row per point."""
+        """Summarise a sweep, with one row per point.
+
+        Args:
+          records: records of a sweep.
+        """
         names, means = axis_names(records.config["axes"]), final_means(records)
         table = [[*names, *means]]
         shape = tuple(len(records[name]) for name in names)

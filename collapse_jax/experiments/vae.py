@@ -1,4 +1,4 @@
-"""The paper's variational autoencoders of handwritten digits."""
+"""Train the paper's variational autoencoders of handwritten digits."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -34,15 +34,15 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class VaeExperiment(AbstractExperiment):
-    """Autoencoders of digits, each trained on what its predecessor draws (Shumailov et al. 2024).
+    """Autoencoders of digits, each trained on images of its predecessor (Shumailov et al. 2024).
 
-    Presets: digits, the default, has scikit-learn's digits and the paper's network in one run of
-    models 0 to 5, as many steps as 30 epochs in batches of 256 would be, three minutes on two
-    cores; paper has the paper's training and 60,000 images of MNIST from the Hugging Face hub,
-    five runs of 20 generations, days on two cores. `--source FILE.npz` takes images x and labels
-    y. Scale laptop of `collapse reproduce`: two runs of 10 epochs in batches of 256, with 10,000
-    images of MNIST a quarter to half an hour. Expect the std of latents to fall from generation
-    to generation, and digits to blur into one another.
+    Preset digits, the default, has scikit-learn's digits and the paper's network in one run of
+    models 0 to 5, with as many steps as 30 epochs in batches of 256; three minutes on two cores.
+    Preset paper has the paper's training and 60,000 images of MNIST from the Hugging Face hub in
+    five runs of 20 generations; days on two cores. `--source FILE.npz` takes images x and labels
+    y. Scale laptop of `collapse reproduce` makes two runs of 10 epochs in batches of 256; with
+    10,000 images of MNIST a quarter to half an hour. Expect the std of latents to fall from
+    generation to generation, and digits to blur into one another.
     """
 
     name = "vae"
@@ -63,14 +63,14 @@ class VaeExperiment(AbstractExperiment):
     presets: ClassVar[Scales] = PRESETS
 
     preset: Literal["digits", "paper"] = "digits"
-    """Settings to start from; options given beside it win."""
+    """Name of a set of settings; other options override them."""
 
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
-    """What each model is trained on; num_samples None means as many as there are originals."""
+    """Policy of training data; num_samples None means the number of original images."""
     source: str = "digits"
     """digits, mnist, FILE.npz (x, y) or a folder of images."""
     num_images: int | None = None
-    """Take the first so many images only."""
+    """Number of images to load, None for all."""
     num_chains: int = 1
     """Independent runs."""
     num_generations: int = 5
@@ -78,28 +78,28 @@ class VaeExperiment(AbstractExperiment):
     epochs: int = 8
     """Passes over each corpus."""
     batch_size: int = 64
-    """Images of a step."""
+    """Images of a training step."""
     latent_dim: int = 20
-    """Numbers that an image is encoded in."""
+    """Length of the latent vector of an image."""
     width: int = 64
     """Channels of the first convolution; the second has twice as many."""
     image_size: int = 28
     """Side of the images, a multiple of 4."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """adam has its weight decay in the gradient, adamw beside it."""
+    """Optimizer; the weight decay is in the gradient for adam, outside of it for adamw."""
     learning_rate: float = 1e-3
-    """Of every step."""
+    """Step size of the optimizer."""
     weight_decay: float = 1e-5
-    """Of the optimizer."""
+    """Weight decay of the optimizer."""
     corpus: Literal["stream", "samples"] = "stream"
-    """Images drawn anew for every batch, or stored and seen in every epoch."""
+    """Corpus of images that are drawn for every batch, or stored and seen in every epoch."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """What is computed in."""
+    """Type of the computation; parameters are float32."""
     num_evaluated: int = 10_000
-    """Images that a model is measured by."""
+    """Images that are decoded for measuring a model."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """One run per chain."""
+        """Make one run per chain."""
         source = Images.load(self.source, self.image_size, self.num_images)
         classifier = None
         if source.labels is not None:
@@ -127,33 +127,33 @@ class VaeExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Samples, latents, quality and classes."""
+        """Draw samples, latents, quality and classes."""
         figures = {
             "samples": (
                 "Images decoded by the models of one run.",
                 plots.figure_samples(records.dataset),
             ),
             "density": (
-                "Latents that the first model's encoder gives to images of later models.",
+                "Latents of images of later models under the first model's encoder.",
                 plots.figure_density(records.dataset),
             ),
             "latents": (
-                "Their mean and standard deviation, a line per run; band: one std over runs.",
+                "Mean and standard deviation of latents, a line per run; band: one std over runs.",
                 plots.figure_latents(records.dataset),
             ),
             "quality": (
-                "Fit to held-out originals, and diversity, a line per run.",
+                "Fit to original test images, and diversity, a line per run.",
                 plots.figure_quality(records.dataset),
             ),
         }
         if "class_shares" in records.variables:
-            caption = "Which classes are lost: shares by a classifier of original images."
+            caption = "Shares of classes, by a classifier trained on original images."
             figures["classes"] = (caption, plots.figure_classes(records.dataset))
         return figures
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """Every generation, mean over runs."""
+        """Summarise every generation by means over runs."""
         names = ("elbo", "latent_std", "latent_std_100", "pixel_variance", "precision", "recall")
         header = [
             "model",
@@ -165,8 +165,8 @@ class VaeExperiment(AbstractExperiment):
             "recall",
         ]
         table = [header]
-        for place, generation in enumerate(records["generation"]):
-            means = [np.nanmean(records[name][place]) for name in names]
+        for index, generation in enumerate(records["generation"]):
+            means = [np.nanmean(records[name][index]) for name in names]
             table.append(
                 [f"{generation}", f"{means[0]:.2f}", *(f"{mean:.4f}" for mean in means[1:])]
             )
@@ -175,7 +175,7 @@ class VaeExperiment(AbstractExperiment):
         source = records.config["experiment"]["source"]
         sentences = [
             f"{chains} run{'s' * (chains > 1)} of models 0 to {records['generation'][-1]} on "
-            f"{source}; the std of latents falls from the first to the last in {falls} of {chains}."
+            f"{source}; the std of latents falls from model 0 to the last in {falls} of {chains}."
         ]
         if "class_shares" in records.variables:
             shares = np.nanmean(records["class_shares"][-1], axis=0)
@@ -188,21 +188,21 @@ class VaeExperiment(AbstractExperiment):
 
 
 def _statements(records: Records) -> list[Statement]:
-    """Latents narrow, and the originals are covered less and less."""
+    """Check that latents narrow, and that original images are covered less and less."""
     paper = "Shumailov et al. 2024, variational autoencoders"
     stds, elbo, recall = (records[name] for name in ("latent_std", "elbo", "recall"))
     return [
         Statement(
-            "Seen by the first model's encoder, later models' images differ less and less.",
+            "Under the first model's encoder, images of later models differ less and less.",
             paper,
             "std of latents, first to last model: "
-            + "; ".join(f"{first:.3f} to {last:.3f}" for first, last in stds[[0, -1]].T),
+            + "; ".join(f"{initial:.3f} to {last:.3f}" for initial, last in stds[[0, -1]].T),
             _if_clear(np.all(stds[-1] < stds[0]), stds),
         ),
         Statement(
             "Later models no longer resemble the original distribution.",
             paper,
-            f"held-out originals lose {mean_with_interval(elbo[0] - elbo[-1])} nats per image; "
+            f"original test images lose {mean_with_interval(elbo[0] - elbo[-1])} nats per image; "
             f"recall falls from {np.nanmean(recall[0]):.3f} to {np.nanmean(recall[-1]):.3f}",
             _if_clear(
                 np.all(elbo[-1] < elbo[0]) and np.nanmean(recall[-1]) < np.nanmean(recall[0]), elbo
@@ -212,5 +212,5 @@ def _statements(records: Records) -> list[Statement]:
 
 
 def _if_clear(holds: Any, values: np.ndarray) -> bool | None:
-    """A single run does not say what would be against a statement."""
+    """Return True if a statement holds, and None in place of False for a single run."""
     return True if holds else None if values.shape[1] == 1 else False

@@ -1,4 +1,4 @@
-"""What weight new real rows should have beside synthetic ones."""
+"""Find the best weight of new real rows next to synthetic rows."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -25,14 +25,14 @@ from collapse_jax.theory import gaussian_accumulation
 from collapse_jax.utils import check
 
 
-def squared_error(key, family, params, corpus, source, first):
-    """(mu_hat - mu)^2."""
+def squared_error(key, family, params, corpus, source, generation0):
+    """Return (mu_hat - mu)^2 in squared data units; a metric, see `collapse_jax.Metric`."""
     return (params.mean[0] - source.truth.mean[0]) ** 2
 
 
 @config
 class WeightedFresh(Fresh):
-    """`Fresh` with a total weight of the real rows in the fit, for moments only.
+    """The policy `Fresh` with a given total weight of the real rows, for moments only.
 
     Args:
       num_samples: rows from the model, one int.
@@ -51,7 +51,7 @@ class WeightedFresh(Fresh):
         object.__setattr__(self, "weight", weight)
 
     def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
-        """Pool both parts as if their sizes were in the ratio of the weights."""
+        """Pool both parts as if the weights were the shares of their rows."""
         size = self.initial_size
         made: Any = step.model(self.num_samples, self.num_samples)
         real: Any = step.original(self.num_original, self.num_original)
@@ -63,11 +63,11 @@ class WeightedFresh(Fresh):
 
 @dataclasses.dataclass(frozen=True)
 class WeightingExperiment(AbstractExperiment):
-    """The error of the mean against the weight of fresh real rows, and where it is smallest.
+    """The error of the mean against the weight of fresh real rows, and its minimum.
 
-    After He et al., arXiv 2502.18049, with the variance refitted, too: about 20 seconds on
-    two cores. Expect the smallest error at a weight of 0.618 for as many real rows as
-    synthetic ones, the golden ratio, and not at the share of real rows, 0.5.
+    The setting is that of He et al., arXiv 2502.18049, with a refitted variance; about 20
+    seconds on two cores. For as many real rows as synthetic ones, expect the smallest error at
+    a weight of 0.618, the golden ratio, and not at 0.5, the share of real rows.
     """
 
     name = "weighting"
@@ -83,14 +83,14 @@ class WeightingExperiment(AbstractExperiment):
     num_original: int = 200
     """New real rows per generation."""
     num_weights: int = 17
-    """Weights between 0.2 and 1."""
+    """Number of weights between 0.2 and 1."""
     num_chains: int = 50_000
     """Independent chains per weight."""
     num_generations: int = 60
     """Last generation; the error is stationary long before."""
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """A sweep over weights."""
+        """Sweep over weights."""
         weights = np.linspace(0.2, 1.0, self.num_weights)
         policy = WeightedFresh(self.num_samples, self.num_original)
         chain = Chain(Gaussian(1, "mle"), Normal(0.0, 1.0), policy)
@@ -124,7 +124,7 @@ class WeightingExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Error against weight."""
+        """Draw the error against the weight."""
         known = records.theory["known_variance"].values
         lines = [
             Line(
@@ -141,7 +141,7 @@ class WeightingExperiment(AbstractExperiment):
 
     @staticmethod
     def summarize(records: Records) -> Summary:
-        """One row per weight."""
+        """Summarise the errors, with one row per weight."""
         chains = records.config["num_chains"]
         mean, exact = records["squared_error_mean"][-1], records.theory["squared_error"].values
         error = records["squared_error_std"][-1] / np.sqrt(chains)
@@ -151,7 +151,7 @@ class WeightingExperiment(AbstractExperiment):
         best = float(records.theory["best_weight"].values)
         sentence = (
             f"{chains:,} chains for each weight. The smallest error was seen at "
-            f"{records['weight'][np.argmin(mean)]:.2f}; theory with known variance says {best:.3f}."
+            f"{records['weight'][np.argmin(mean)]:.2f}; theory with known variance: {best:.3f}."
         )
         statement = equals(
             "The error is smallest where real rows weigh more than their share: "

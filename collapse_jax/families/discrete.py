@@ -12,10 +12,11 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import AbstractCorpus, Counts, Labels, Size, expand, prefix_weights
+from collapse_jax.core.corpus import AbstractCorpus, Counts, Size
 from collapse_jax.core.family import AbstractFamily, Curve, Fit, accepted_by
 from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy, Verifier
+from collapse_jax.core.samples import Labels, expand, prefix_weights
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.core.state import Needs
 from collapse_jax.metrics import discrete as metrics
@@ -61,7 +62,7 @@ class Discrete(AbstractFamily):
         faster one; both have the same law.
 
     Raises:
-      ValueError: for any other value.
+      ArgumentError: for any other value.
 
     >>> import jax.numpy as jnp
     >>> import collapse_jax as cj

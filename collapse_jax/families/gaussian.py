@@ -10,18 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import (
-    AbstractCorpus,
-    Moments,
-    Rows,
-    Size,
-    draw_moments,
-    moments_of,
-    prefix_weights,
-)
+from collapse_jax.core.corpus import AbstractCorpus, Moments, Size, draw_moments
 from collapse_jax.core.family import AbstractFamily, Curve, Fit, Schedule
 from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.samples import Rows, moments_of, prefix_weights
 from collapse_jax.core.source import AbstractSource, MomentsSource
 from collapse_jax.core.state import InitialGeneration
 from collapse_jax.metrics import gaussian as metrics
@@ -71,7 +64,7 @@ class Gaussian(AbstractFamily):
         unless the policy reuses rows or verifies them.
 
     Raises:
-      ValueError: for any other value.
+      ArgumentError: for any other value.
 
     >>> import jax.numpy as jnp
     >>> import collapse_jax as cj

@@ -99,10 +99,10 @@ class Decoding:
     >>> from collapse_jax import lm
     >>> lm.Decoding(max_new_tokens=64, num_beams=5, repetition_penalty=2.0).early_stopping
     False
-    >>> lm.Decoding(max_new_tokens=64, num_beams=5, do_sample=True)
+    >>> lm.Decoding(max_new_tokens=64, num_beams=5, do_sample=True)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: num_beams=5 is not allowed: texts are drawn with one beam; pass do_sample=False
+    collapse_jax.ArgumentError: num_beams=5 is not allowed: texts are drawn with one beam; ...
     """
 
     max_new_tokens: int

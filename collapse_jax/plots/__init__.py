@@ -1,1 +1,1 @@
-"""Figures: pure functions of records."""
+"""Draw figures by pure functions of records."""

@@ -1,4 +1,4 @@
-"""Figures of discrete chains: diversity, and the survival of words."""
+"""Draw figures of discrete chains: diversity, and the survival of words."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from collapse_jax.plots.style import COLOURS, new_figure, styled
 if TYPE_CHECKING:
     from xarray import Dataset
 
-_ROWS = 40
+_ROWS = 40  # ranks of states in the figure of survival, so that labels stay readable
 
 
 @styled
@@ -17,8 +17,11 @@ def figure_diversity(data: "Dataset", theory: "Dataset | None" = None) -> Any:
     """Draw support size, entropy and tail mass by generation: median and 5-95 % of chains.
 
     Args:
-      data: with `support_size`, `entropy` and `tail_mass`, [generation, chain].
-      theory: exact means of these, as far as they are known.
+      data: records of `support_size`, `entropy` and `tail_mass`, [generation, chain].
+      theory: exact means of these variables, as far as they are known.
+
+    Returns:
+      A matplotlib Figure.
     """
     figure, axes = new_figure(11, 3.5, 1, 3)
     generations = data["generation"].values
@@ -46,8 +49,11 @@ def figure_survival(data: "Dataset") -> Any:
     """Draw the share of chains in which a state survives, by generation, for many ranks.
 
     Args:
-      data: with `probabilities` [generation, chain, state]; states are in order of
+      data: records of `probabilities` [generation, chain, state]; states are in order of
         frequency, and the coordinate "state", if any, names them.
+
+    Returns:
+      A matplotlib Figure.
     """
     alive = np.mean(data["probabilities"].values > 0, axis=1)  # [generation, state]
     states = alive.shape[1]
@@ -61,7 +67,7 @@ def figure_survival(data: "Dataset") -> Any:
         shading="nearest",
     )  # fmt: skip
     if len(generations) > 1:
-        axis.set_xlim(generations[0], generations[-1])  # not half a record beyond
+        axis.set_xlim(generations[0], generations[-1])  # pcolormesh adds half a record
     axis.invert_yaxis()
     labels = [f"{str(names[rank])[:18]}  {rank + 1:,}" for rank in ranks]
     axis.set_yticks(np.arange(len(ranks)), labels, fontsize=8)

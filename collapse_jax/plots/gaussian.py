@@ -1,4 +1,4 @@
-"""Figures of Gaussian chains, one line per corpus size."""
+"""Draw figures of Gaussian chains, with one line per corpus size."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,11 @@ def figure_errors(data: "Dataset") -> Any:
     """Draw |mu_hat - mu| and |sigma_hat - sigma| by generation: median and 5-95 % of chains.
 
     Args:
-      data: with `mean_error_quantile` and `std_error_quantile`, [generation, quantile,
-        num_samples], the coordinates "quantile" (0.05, 0.5, 0.95) and "num_samples", and the
-        attribute `num_chains`.
+      data: records of `mean_error_quantile` and `std_error_quantile`, [generation, quantile,
+        num_samples], with the coordinates "quantile" (0.05, 0.5, 0.95) and "num_samples".
+
+    Returns:
+      A matplotlib Figure.
     """
     figure, axes = new_figure(9.6, 3.9, 1, 2, sharex=True)
     fits = data["generation"].values + 1
@@ -44,8 +46,11 @@ def figure_log_std(data: "Dataset", theory: "Dataset | None" = None) -> Any:
     """Draw the mean of ln sigma by generation, and its exact expectation.
 
     Args:
-      data: with `log_std_mean` [generation, num_samples] and "num_samples".
-      theory: with `log_std` [generation, num_samples], if it is known.
+      data: records of `log_std_mean` [generation, num_samples], with "num_samples".
+      theory: expectations of `log_std` [generation, num_samples], if known.
+
+    Returns:
+      A matplotlib Figure.
     """
     figure, axes = new_figure(6.4, 3.9, 1, 1)
     axis, fits = axes[0, 0], data["generation"].values + 1

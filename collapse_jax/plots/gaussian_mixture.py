@@ -1,4 +1,4 @@
-"""Figures of Gaussian-mixture chains: snapshots with ellipses, and curves by corpus size."""
+"""Draw figures of Gaussian mixtures: snapshots with ellipses, and curves by corpus size."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,39 +13,42 @@ if TYPE_CHECKING:
 
 @styled
 def figure_snapshots(data: "Dataset") -> Any:
-    """Rows of one chain and the components fitted to them, first two coordinates.
+    """Draw rows of one chain and the fitted components, in the first two coordinates.
 
-    Above, every generation in the frame of generation 0; below, in a frame of its own, as
-    far as the digits of a row resolve it.
-    Ellipses contain 68 and 95 % of a component's mass.
+    The upper panels have the window of generation 0, the lower panels a window of their own,
+    as far as the digits of a row resolve it. Ellipses contain 68 and 95 % of a component's
+    mass.
 
     Args:
-      data: with `snapshot_samples` [snapshot, slot, dim], `snapshot_weights` [snapshot,
+      data: records of `snapshot_samples` [snapshot, slot, dim], `snapshot_weights` [snapshot,
         component], `snapshot_means`, `snapshot_covariances` and the coordinate "snapshot".
+
+    Returns:
+      A matplotlib Figure.
     """
     generations = data["snapshot"].values
     figure, axes = new_figure(2.0 * len(generations), 4.4, 2, len(generations))
     rows = data["snapshot_samples"].values[..., :2]
     home = _window(rows[0])
-    for place, generation in enumerate(generations):
-        own = _window(rows[place])
-        for axis, (centre, reach, _) in zip(axes[:, place], (home, own), strict=True):
-            axis.scatter(*rows[place].T, s=2, color="#9a9a9a", linewidths=0, rasterized=True)
-            _draw_components(axis, data, place)
+    for index, generation in enumerate(generations):
+        own = _window(rows[index])
+        for axis, (centre, reach, _) in zip(axes[:, index], (home, own), strict=True):
+            axis.scatter(*rows[index].T, s=2, color="#9a9a9a", linewidths=0, rasterized=True)
+            _draw_components(axis, data, index)
             axis.set_xlim(centre[0] - reach, centre[0] + reach)
             axis.set_ylim(centre[1] - reach, centre[1] + reach)
             axis.set_aspect("equal")
             axis.set_xticks([])
             axis.set_yticks([])
-        axes[0, place].set_title(f"generation {generation:,}")
-        axes[1, place].set_xlabel(f"width {'' if own.is_resolved else 'below '}{2 * own.reach:.2g}")
-    axes[0, 0].set_ylabel("frame of generation 0")
-    axes[1, 0].set_ylabel("own frame")
+        axes[0, index].set_title(f"generation {generation:,}")
+        axes[1, index].set_xlabel(f"width {'' if own.is_resolved else 'below '}{2 * own.reach:.2g}")
+    axes[0, 0].set_ylabel("window of generation 0")
+    axes[1, 0].set_ylabel("own window")
     return figure
 
 
 class _Window(NamedTuple):
-    """A square: centre, half width, and whether its rows differ by more than their digits."""
+    """A square window: centre, half width, and whether its rows differ beyond rounding."""
 
     centre: np.ndarray
     reach: float
@@ -53,7 +56,7 @@ class _Window(NamedTuple):
 
 
 def _window(rows: np.ndarray) -> _Window:
-    """A square that holds the rows."""
+    """Return a square window that holds the rows."""
     rows = rows[np.isfinite(rows[:, 0])]
     if not len(rows):
         return _Window(np.zeros(2), 1.0, is_resolved=True)
@@ -64,17 +67,17 @@ def _window(rows: np.ndarray) -> _Window:
     return _Window(centre, max(reach, least), reach > finest)
 
 
-def _draw_components(axis: Any, data: "Dataset", place: int) -> None:
+def _draw_components(axis: Any, data: "Dataset", index: int) -> None:
     from matplotlib.patches import Ellipse
 
     components = zip(
-        data["snapshot_weights"].values[place],
-        data["snapshot_means"].values[place],
-        data["snapshot_covariances"].values[place],
+        data["snapshot_weights"].values[index],
+        data["snapshot_means"].values[index],
+        data["snapshot_covariances"].values[index],
         strict=True,
     )
     for k, (weight, mean, covariance) in enumerate(components):
-        if not weight > 0:  # removed, or the chain has stopped
+        if not weight > 0:  # 0: a removed component; NaN: a frozen chain
             continue
         values, vectors = np.linalg.eigh(covariance[:2, :2].astype(float))
         lengths = 2 * np.sqrt(np.maximum(values, 0))
@@ -87,11 +90,14 @@ def _draw_components(axis: Any, data: "Dataset", place: int) -> None:
 
 
 def figure_curves(data: "Dataset") -> Any:
-    """L2 to model 0, spread and number of components by generation, one line per corpus size.
+    """Draw distance to model 0, spread and number of components, one line per corpus size.
 
     Args:
-      data: with `log_l2_squared_quantile`, `log_spread_quantile` and
+      data: records of `log_l2_squared_quantile`, `log_spread_quantile` and
         `effective_components_quantile`, [generation, quantile, num_samples].
+
+    Returns:
+      A matplotlib Figure.
     """
     after = data["generation"].values > 0
     fits = data["generation"].values[after]

@@ -1,4 +1,4 @@
-"""Figures over a grid of settings: lines for one axis, heat maps for two."""
+"""Draw figures over a grid of settings: lines for one axis, heat maps for two."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,16 +7,21 @@ import numpy as np
 
 from collapse_jax.plots.style import COLOURS, new_figure, styled
 
-_MOST_PANELS = 6
+_MOST_PANELS = 6  # panels of a figure: more would be too small to read
+_MOST_NUMBERS = 250  # cells of a heat map with numbers: in smaller cells they would overlap
 
 
 @styled
 def figure_grid(axes: Mapping[str, np.ndarray], variables: Mapping[str, np.ndarray]) -> Any:
-    """One panel for each of the first variables.
+    """Draw a panel for each of the first six variables.
 
     Args:
       axes: the values along each axis of the grid, by name.
-      variables: [axis, ...] each. Of a third axis and further ones the first value is shown.
+      variables: values by name, [axis, ...]; beyond two axes, only the first value of every
+        further axis is shown.
+
+    Returns:
+      A matplotlib Figure.
     """
     names = list(axes)
     chosen = dict(list(variables.items())[:_MOST_PANELS])
@@ -38,15 +43,22 @@ def figure_grid(axes: Mapping[str, np.ndarray], variables: Mapping[str, np.ndarr
     return figure
 
 
-def draw_line(panel: Any, places: np.ndarray, values: np.ndarray, name: str) -> None:
-    """Values against numbers, or against names in order."""
-    if places.dtype.kind in "if":
-        panel.plot(places, values, "o-", color=COLOURS[0])
-        if np.all(places > 0) and np.max(places) > 20 * np.min(places):
+def draw_line(panel: Any, positions: np.ndarray, values: np.ndarray, name: str) -> None:
+    """Draw values against numbers, or against names in order.
+
+    Args:
+      panel: matplotlib Axes.
+      positions: numbers or names, [point].
+      values: the values, [point].
+      name: label of the horizontal axis.
+    """
+    if positions.dtype.kind in "if":
+        panel.plot(positions, values, "o-", color=COLOURS[0])
+        if np.all(positions > 0) and np.max(positions) > 20 * np.min(positions):
             panel.set_xscale("log")
     else:
-        panel.plot(np.arange(len(places)), values, "o", color=COLOURS[0])
-        panel.set_xticks(np.arange(len(places)), places)
+        panel.plot(np.arange(len(positions)), values, "o", color=COLOURS[0])
+        panel.set_xticks(np.arange(len(positions)), positions)
     panel.set_xlabel(name)
 
 
@@ -61,7 +73,18 @@ def draw_heat_map(
     limits: tuple[float, float] | None = None,
     form: str = "{:.3g}",
 ) -> None:
-    """Numbers [row, column] as colours, written out where there is room."""
+    """Draw numbers as colours, and write them out if there are few.
+
+    Args:
+      panel: matplotlib Axes.
+      values: the numbers, [row, column].
+      rows: values of the vertical axis, [row].
+      columns: values of the horizontal axis, [column].
+      row_name: label of the vertical axis.
+      column_name: label of the horizontal axis.
+      limits: lowest and highest number of the colours; None for those of the values.
+      form: format of the numbers.
+    """
     finite = values[np.isfinite(values)]
     low, high = limits or ((finite.min(), finite.max()) if finite.size else (0.0, 1.0))
     panel.imshow(values, aspect="auto", cmap="viridis", vmin=low, vmax=high, origin="lower")
@@ -69,7 +92,7 @@ def draw_heat_map(
     panel.set_xticks(np.arange(len(columns)), [_tick(value) for value in columns], rotation=45)
     panel.set_yticks(np.arange(len(rows)), [_tick(value) for value in rows])
     panel.set(xlabel=column_name, ylabel=row_name)
-    if values.size > 250:
+    if values.size > _MOST_NUMBERS:
         return
     middle = 0.5 * (low + high)
     for (row, column), value in np.ndenumerate(values):

@@ -1,6 +1,6 @@
-"""Figures of chains of language models: perplexity and diversity by generation.
+"""Draw figures of chains of language models: perplexity and diversity by generation.
 
-Each takes its studies by label: records, or their ``xarray.Dataset``. NaN is left out.
+Each function takes studies by label: records, or their ``xarray.Dataset``. NaN is left out.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from collapse_jax.utils.interval import mean_over_chains
 
 Studies = Mapping[str, Any]
 
-_BINS = 40
-_BULK = 0.999  # of the blocks are in the bins
-_TAIL_POINTS = 400
-_LEGEND_ROWS = 12
-_FAR = 3  # zero-shot perplexities so many times the largest are told, not drawn
-_WIDE = 20  # times the smallest perplexity: from there on the axis is logarithmic
+_BINS = 40  # of a histogram
+_BULK = 0.999  # share of blocks within the bins: the rest would stretch the axis
+_TAIL_POINTS = 400  # of a curve of the tail: more cannot be seen
+_LEGEND_ROWS = 12  # the most lines of a legend
+_FAR = 3  # ratio to the largest perplexity above which zero-shot is a number in the legend
+_WIDE = 20  # ratio of perplexities above which the axis is logarithmic
 _MARKERS = "os^DvPX"
 _DIVERSITY = (
     ("distinct_1", "different 1-grams", "share of 1-grams"),
@@ -34,14 +34,17 @@ _DIVERSITY = (
 
 @styled
 def perplexity_histograms(studies: Studies) -> Any:
-    """Perplexities that model 0 gives to the blocks of every corpus, runs together.
+    """Draw the perplexities of all blocks of every corpus under model 0, runs together.
 
-    Left the density of all but the 0.1 % that are largest, over a logarithmic axis; right the
-    share of blocks at or beyond a perplexity, to the largest; a row per study (the paper's
-    figure 1b and 1c).
+    Each study is a row (figures 1b and 1c of Shumailov et al. 2024). The left panel has the
+    density over a logarithmic axis, without the largest 0.1 %; the right panel has the share
+    of blocks at or beyond a perplexity, up to the largest.
 
     Args:
-      studies: with `corpus_perplexity` [generation, chain, slot], NaN where a slot is empty.
+      studies: records of `corpus_perplexity` [generation, chain, slot], NaN for empty slots.
+
+    Returns:
+      A matplotlib Figure.
     """
     figure, axes = new_figure(9.6, 3.9 * len(studies), len(studies), 2, sharex="col")
     tables = [_values(records, "corpus_perplexity") for records in studies.values()]
@@ -65,19 +68,22 @@ def perplexity_histograms(studies: Studies) -> Any:
 
 @styled
 def perplexity_by_generation(studies: Studies) -> Any:
-    """Perplexity of the original test text: a thin line per run, their mean, its 95 % interval.
+    """Draw the perplexity of the original test text: runs, their mean and its 95 % interval.
 
-    Both are those of the loss, ln perplexity; the axis is logarithmic where perplexities
-    differ much.
+    Mean and interval are computed for the loss, ln perplexity; the axis is logarithmic where
+    perplexities differ much.
 
     Args:
-      studies: with `test_perplexity` [generation, chain] and, if it is to be shown,
-        `zero_shot_perplexity` likewise, of which the mean at the first generation is taken.
+      studies: records of `test_perplexity` [generation, chain] and optionally of
+        `zero_shot_perplexity` [generation, chain], whose mean in the first record is drawn.
+
+    Returns:
+      A matplotlib Figure.
     """
     figure, axes = new_figure(6.4, 4.2, 1, 1)
     axis = axes[0, 0]
-    for place, (label, records) in enumerate(studies.items()):
-        _draw_runs(axis, records, "test_perplexity", place, label, of_logs=True)
+    for index, (label, records) in enumerate(studies.items()):
+        _draw_runs(axis, records, "test_perplexity", index, label, of_logs=True)
     seen = np.concatenate([_values(one, "test_perplexity").ravel() for one in studies.values()])
     seen = seen[np.isfinite(seen)]
     if seen.size and seen.max() > _WIDE * seen.min():
@@ -94,17 +100,20 @@ def perplexity_by_generation(studies: Studies) -> Any:
 
 @styled
 def diversity(studies: Studies) -> Any:
-    """Diversity of the corpora by generation: a thin line per run, and their mean.
+    """Draw the diversity of the corpora by generation: a thin line per run, and their mean.
 
     Args:
-      studies: with `distinct_1`, `distinct_2`, `distinct_3`, `repetition_rate`,
+      studies: records of `distinct_1`, `distinct_2`, `distinct_3`, `repetition_rate`,
         `unigram_entropy`, `tail_share` and `unique_share`, [generation, chain].
+
+    Returns:
+      A matplotlib Figure.
     """
     figure, axes = new_figure(13.2, 5.8, 2, 4)
     *panels, last = axes.flat
     for axis, (name, title, unit) in zip(panels, _DIVERSITY, strict=True):
-        for place, (label, records) in enumerate(studies.items()):
-            _draw_runs(axis, records, name, place, label)
+        for index, (label, records) in enumerate(studies.items()):
+            _draw_runs(axis, records, name, index, label)
         axis.set(title=title, ylabel=unit)
         _mark_generations(axis)
     last.set_axis_off()
@@ -115,10 +124,13 @@ def diversity(studies: Studies) -> Any:
 
 @styled
 def validation_curves(studies: Studies) -> Any:
-    """Loss of the original validation text by epoch: thin lines runs, their mean, their minima.
+    """Draw the loss of the original validation text by epoch: runs, their mean and minima.
 
     Args:
-      studies: with `validation_loss` [generation, chain, epoch], nats per token.
+      studies: records of `validation_loss` [generation, chain, epoch], nats per token.
+
+    Returns:
+      A matplotlib Figure.
     """
     width = 5.4 * len(studies) + 1.0
     figure, axes = new_figure(width, 3.9, 1, len(studies), sharey=True)
@@ -138,7 +150,7 @@ def validation_curves(studies: Studies) -> Any:
         _count(axis)
     axes[0, 0].set_ylabel("nats per token")
     axes[0, -1].legend(title="model", loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.suptitle("thin: runs; dots: weights that are kept", fontsize=9, x=0.99, ha="right")
+    figure.suptitle("thin: runs; dots: chosen weights", fontsize=9, x=0.99, ha="right")
     return figure
 
 
@@ -147,11 +159,11 @@ def _values(records: Any, name: str) -> np.ndarray:
 
 
 def _draw_runs(
-    axis: Any, records: Any, name: str, place: int, label: str, *, of_logs: bool = False
+    axis: Any, records: Any, name: str, index: int, label: str, *, of_logs: bool = False
 ) -> None:
-    """The runs of a study, and their mean; that of logarithms has a band, its interval."""
+    """Draw the runs of a study and their mean; a mean of logarithms has a band, its interval."""
     generations, values = _values(records, "generation"), _values(records, name)
-    colour = COLOURS[place % len(COLOURS)]
+    colour = COLOURS[index % len(COLOURS)]
     found = mean_over_chains(np.log(values) if of_logs else values)
     mean = np.exp(found.mean) if of_logs else found.mean
     if of_logs:
@@ -159,18 +171,18 @@ def _draw_runs(
         axis.fill_between(generations, *band, color=colour, alpha=0.15, lw=0)
     axis.plot(generations, values, color=colour, linewidth=0.6, alpha=0.5)
     runs = values.shape[1]
-    what = f"mean of {runs:,} runs" if runs > 1 else "one run"
-    style = {"marker": _MARKERS[place % len(_MARKERS)], "markersize": 4, "color": colour}
-    axis.plot(generations, mean, label=f"{label}, {what}" if label else what, **style)
+    legend = f"mean of {runs:,} runs" if runs > 1 else "one run"
+    style = {"marker": _MARKERS[index % len(_MARKERS)], "markersize": 4, "color": colour}
+    axis.plot(generations, mean, label=f"{label}, {legend}" if label else legend, **style)
 
 
 def _draw_zero_shot(axis: Any, studies: Studies, seen: np.ndarray) -> None:
-    """A line at the perplexity before any training, or its number if it is far off."""
+    """Draw a line at the perplexity before any training; if far off, only name its number."""
     with_it = [one for one in studies.values() if "zero_shot_perplexity" in one.variables]
     if not with_it:
         return
-    first = _values(with_it[0], "zero_shot_perplexity")[:1]
-    level = float(mean_over_chains(first).mean[0])
+    initial = _values(with_it[0], "zero_shot_perplexity")[:1]
+    level = float(mean_over_chains(initial).mean[0])
     if not np.isfinite(level):
         return
     if level > _FAR * np.max(seen, initial=0):
@@ -182,7 +194,7 @@ def _draw_zero_shot(axis: Any, studies: Studies, seen: np.ndarray) -> None:
 
 
 def _styles(generations: np.ndarray) -> list[dict[str, Any]]:
-    """A colour for every generation, and a label for some if they are many."""
+    """Return a colour for every generation, and a label for some if they are many."""
     import matplotlib as mpl
 
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(generations)))
@@ -190,9 +202,9 @@ def _styles(generations: np.ndarray) -> list[dict[str, Any]]:
     return [
         {
             "color": colour,
-            "label": _named(generation) if place % step == 0 else None,
+            "label": _named(generation) if index % step == 0 else None,
         }
-        for place, (generation, colour) in enumerate(zip(generations, colours, strict=True))
+        for index, (generation, colour) in enumerate(zip(generations, colours, strict=True))
     ]
 
 
@@ -201,21 +213,21 @@ def _named(generation: float, gap: str = " ") -> str:
 
 
 def _mark_generations(axis: Any) -> None:
-    """Whole numbers along the axis, of which 0 is called real."""
+    """Mark whole numbers along the axis, and name 0 the real data."""
     _count(axis)
     axis.xaxis.set_major_formatter(lambda value, _: _named(value, "\n"))
     axis.set_xlabel("generation")
 
 
 def _count(axis: Any) -> None:
-    """Whole numbers along the axis."""
+    """Mark whole numbers along the axis."""
     from matplotlib.ticker import MaxNLocator
 
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
 
 
 def _edges(values: np.ndarray) -> Float[np.ndarray, " edge"]:
-    """Edges of bins of equal ratio around the bulk of the values."""
+    """Return edges of bins of equal ratio around the bulk of the values."""
     values = values[np.isfinite(values)]
     low, high = np.quantile(values, (0, _BULK)) if values.size else (1.0, 10.0)
     return np.geomspace(low / 1.05, high * 1.05, _BINS + 1)
@@ -224,7 +236,7 @@ def _edges(values: np.ndarray) -> Float[np.ndarray, " edge"]:
 def _density(
     found: np.ndarray, edges: np.ndarray
 ) -> tuple[Float[np.ndarray, " bin"], Float[np.ndarray, " bin"]]:
-    """Middles of bins, and the share of values in each per decade; nothing of nothing."""
+    """Return middles of bins, and the share of values per decade in each; empty if no value."""
     if not found.size:
         return np.zeros(0), np.zeros(0)
     shares = np.histogram(found, edges)[0] / found.size
@@ -234,7 +246,7 @@ def _density(
 def _tail(
     found: np.ndarray,
 ) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
-    """Some of the sorted values, and the share of values that are at least as large."""
+    """Return some of the sorted values, and the share of values that are at least as large."""
     number = found.size
     if not number:
         return found, found

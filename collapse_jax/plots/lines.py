@@ -1,4 +1,4 @@
-"""Figures of curves: simulated ones solid, exact expectations dashed."""
+"""Draw figures of curves: simulated curves solid, exact expectations dashed."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,7 +11,14 @@ from collapse_jax.plots.style import COLOURS, new_figure, styled
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A curve, what is known of it exactly, and the range it was drawn from."""
+    """A curve with its exact expectation and a band.
+
+    Attributes:
+      label: name in the legend.
+      values: the curve, [point].
+      exact: its exact expectation, [point], or None.
+      band: lower and upper end of the band, [point] each, or None.
+    """
 
     label: str
     values: np.ndarray
@@ -21,7 +28,18 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """Curves over one axis."""
+    """Curves over one axis.
+
+    Attributes:
+      title: title of the panel.
+      xlabel: label of the horizontal axis.
+      x: positions of the points, [point].
+      lines: the curves.
+      ylabel: label of the vertical axis.
+      xscale: "linear" or "log".
+      yscale: "linear" or "log".
+      marker: matplotlib marker of the points, none by default.
+    """
 
     title: str
     xlabel: str
@@ -35,16 +53,24 @@ class Panel:
 
 @styled
 def figure_panels(panels: Sequence[Panel], note: str = "") -> Any:
-    """Panels side by side, with a legend in the first."""
+    """Draw panels side by side, with a legend in the first one.
+
+    Args:
+      panels: the panels.
+      note: a line above the panels.
+
+    Returns:
+      A matplotlib Figure.
+    """
     figure, axes = new_figure(4.8 * len(panels), 3.9, 1, len(panels))
     for axis, panel in zip(axes[0], panels, strict=True):
-        for place, line in enumerate(panel.lines):
-            colour = COLOURS[place % len(COLOURS)]
+        for index, line in enumerate(panel.lines):
+            colour = COLOURS[index % len(COLOURS)]
             if line.band is not None:
                 axis.fill_between(panel.x, *line.band, color=colour, alpha=0.15, linewidth=0)
             axis.plot(panel.x, line.values, panel.marker + "-", color=colour, label=line.label)
             if line.exact is not None:
-                label = "exact" if place == 0 else None
+                label = "exact" if index == 0 else None
                 axis.plot(panel.x, line.exact, "k--", linewidth=0.9, label=label)
         axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
         axis.set(xscale=panel.xscale, yscale=panel.yscale)

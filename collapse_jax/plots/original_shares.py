@@ -1,4 +1,4 @@
-"""One figure that answers how much original data must be kept."""
+"""Draw the figure that answers how much original data is needed."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 @styled
 def figure_keep(data: "Dataset", what: str, enough: float) -> Any:
-    """What is left after the last generation over gamma and M, and by generation.
+    """Draw the surviving share in the last generation over gamma and M, and by generation.
 
     Args:
-      data: with `surviving` [generation, num_samples, gamma], relative to a fit to
+      data: records of `surviving` [generation, num_samples, gamma], relative to a fit to
         original data.
-      what: what survives, in words.
-      enough: the share of it that counts as kept; marked in both panels.
+      what: name of the surviving quantity.
+      enough: the least share that counts as preserved, marked in both panels.
+
+    Returns:
+      A matplotlib Figure.
     """
     import matplotlib as mpl
 
@@ -37,16 +40,16 @@ def figure_keep(data: "Dataset", what: str, enough: float) -> Any:
         limits=(0.0, 1.0), form="{:.0%}",
     )  # fmt: skip
     for row, values in enumerate(final):
-        kept = np.flatnonzero(values >= enough)
-        if kept.size:
-            place = kept[0] - 0.5
-            left.plot([place, place], [row - 0.5, row + 0.5], color="#D55E00", linewidth=3)
+        sufficient = np.flatnonzero(values >= enough)
+        if sufficient.size:
+            edge = sufficient[0] - 0.5
+            left.plot([edge, edge], [row - 0.5, row + 0.5], color="#D55E00", linewidth=3)
     last = data["generation"].values[-1]
     left.set_title(f"{what} left after {last:,} generations; right of orange: {enough:.0%}")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(shares)))
-    for place, colour in enumerate(colours):
-        curve = data["surviving"].values[:, -1, place]
-        right.plot(data["generation"].values, curve, color=colour, label=f"{shares[place]:g}")
+    for index, colour in enumerate(colours):
+        curve = data["surviving"].values[:, -1, index]
+        right.plot(data["generation"].values, curve, color=colour, label=f"{shares[index]:g}")
     right.axhline(enough, color="#D55E00", linewidth=1.5)
     right.set(xlabel="generation", title=f"M = {sizes[-1]:,}, by gamma", ylim=(0, None))
     right.set_xlim(0, last)

@@ -1,4 +1,4 @@
-"""Figures of any run: bands of its variables over chains, by generation."""
+"""Draw figures of any run: bands of its variables over chains, by generation."""
 
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,13 @@ _OWN = {
 """Variables of a family's own figure, one panel each, as far as they are recorded."""
 
 _MOST = 6  # panels of a family that is not listed: more would be too small to read
-_COLUMNS = 3
-_LEVELS = (0.05, 0.5, 0.95)
-_SUFFIXES = ("_quantile", "_mean")
+_COLUMNS = 3  # panels in a row
+_LEVELS = (0.05, 0.5, 0.95)  # levels of the band and its middle
+_SUFFIXES = ("_quantile", "_mean")  # ends of the names of reduced variables
 
 
 class RecordsPlot:
-    """Draws the records of a run; ``records.plot()`` is the family's own figure.
+    """The figures of the records of a run; ``records.plot()`` draws the family's own figure.
 
     Args:
       data: variables and coordinates.
@@ -46,7 +46,7 @@ class RecordsPlot:
           An array of matplotlib Axes, one for each panel.
 
         Raises:
-          ValueError: if nothing was recorded that can be drawn by generation.
+          ArgumentError: if no scalar variable was recorded.
         """
         import matplotlib.pyplot as plt
 
@@ -69,18 +69,18 @@ class RecordsPlot:
     def band(self, name: str, ax: Any = None) -> Any:
         """Draw the median of a variable and 5 to 95 % of chains by generation.
 
-        Of reduced records, draw the recorded quantiles, or mean and standard deviation. The
+        For reduced records, draw the recorded quantiles, or mean and standard deviation. The
         exact expectation is a dashed line.
 
         Args:
-          name: of a scalar variable.
+          name: name of a scalar variable.
           ax: matplotlib Axes to draw on; None for new ones.
 
         Returns:
           The Axes.
 
         Raises:
-          ValueError: if the variable was not recorded or is not a scalar.
+          ArgumentError: if the variable was not recorded or is not a scalar.
         """
         axis = _axes(ax)
         generations = self._data["generation"].values
@@ -99,15 +99,15 @@ class RecordsPlot:
         """Draw a variable by generation, a line for each of the first chains.
 
         Args:
-          name: of a scalar variable of records that are not reduced.
+          name: name of a scalar variable, in records that are not reduced.
           ax: matplotlib Axes to draw on; None for new ones.
-          most: largest number of chains.
+          most: the most chains.
 
         Returns:
           The Axes.
 
         Raises:
-          ValueError: if the variable was not recorded for every chain or is not a scalar.
+          ArgumentError: if the variable was not recorded for every chain or is not a scalar.
         """
         if name not in self._data or self._data[name].dims != ("generation", "chain"):
             raise ArgumentError(f"name={name!r} is not allowed: {self._known()}")
@@ -124,7 +124,7 @@ class RecordsPlot:
         return [name for name in _OWN.get(family, ()) if name in scalar] or scalar[:_MOST]
 
     def _scalar(self) -> list[str]:
-        """Return the variables that have one number per chain, or a statistic of it."""
+        """Return the variables with one number per chain, also those that were reduced."""
         found = []
         for name, one in self._data.data_vars.items():
             if one.dims == ("generation", "chain"):
@@ -138,7 +138,7 @@ class RecordsPlot:
         """Return lower end, middle and upper end, [3, generation]."""
         data = self._data
         if name in data and data[name].dims == ("generation", "chain"):
-            with warnings.catch_warnings():  # where every chain is frozen there is no band
+            with warnings.catch_warnings():  # NumPy warns where every chain is frozen
                 warnings.simplefilter("ignore", RuntimeWarning)
                 return np.nanquantile(data[name].values.astype(float), _LEVELS, axis=1)
         quantile = f"{name}_quantile"
@@ -164,7 +164,7 @@ class RecordsPlot:
 
 
 def _axes(ax: Any) -> Any:
-    """Return given axes, or new ones that notebooks show."""
+    """Return the given Axes, or new ones, which notebooks show."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt

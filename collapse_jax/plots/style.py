@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is saved."""
+"""Set the style of all figures, and save figures."""
 
 import functools
 import json
@@ -8,8 +8,8 @@ from typing import Any
 
 # Okabe & Ito's palette, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-DPI = 160  # of PNG files
-_FEW = 1e3  # a logarithmic axis up to so many times its least value has more than decades
+DPI = 160  # dots per inch of PNG files: sharp on screens, small in a repository
+_FEW = 1e3  # ratio of the ends of an axis up to which decades alone would be too few marks
 _SETTINGS: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -28,7 +28,7 @@ _SETTINGS: Any = {
 
 
 def config_of(data: Any) -> dict[str, Any]:
-    """Return the settings of a run, which a dataset has as JSON among its attributes.
+    """Return the settings of a run, which are JSON among the attributes of a dataset.
 
     Args:
       data: an ``xarray.Dataset``.
@@ -46,7 +46,14 @@ def num_chains_of(data: Any) -> int:
 
 
 def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that draws, in our style from the figure to the last label."""
+    """Make a function draw in the style of the library.
+
+    Args:
+      draw: a function that draws.
+
+    Returns:
+      The function, run within the style.
+    """
 
     @functools.wraps(draw)
     def drawing(*arguments: Any, **settings: Any) -> Any:
@@ -59,7 +66,18 @@ def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: Any) -> Any:
-    """A figure with a grid of axes [row, column], in inches; for functions that are `styled`."""
+    """Make a figure with a grid of axes, for functions that are `styled`.
+
+    Args:
+      width: inches.
+      height: inches.
+      rows: rows of axes.
+      columns: columns of axes.
+      kwargs: other arguments of matplotlib's `Figure.subplots`.
+
+    Returns:
+      A matplotlib Figure, and its Axes [row, column].
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -67,11 +85,11 @@ def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: A
 
 
 def mark_logarithms(axis: Any) -> None:
-    """Plain numbers, 1, 2 and 5 of every decade, along a logarithmic axis that has but few.
+    """Mark 1, 2 and 5 of every decade by plain numbers, along a short logarithmic axis.
 
     Args:
-      axis: `axes.xaxis` or `axes.yaxis`, when everything is drawn; no other than a logarithmic
-        one is changed.
+      axis: `axes.xaxis` or `axes.yaxis`, after the last curve is drawn; linear and long axes
+        are not changed.
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -83,7 +101,16 @@ def mark_logarithms(axis: Any) -> None:
 
 
 def save_figure(figure: Any, directory: str | Path, name: str) -> list[Path]:
-    """Write `name`.png (`DPI`) and `name`.pdf."""
+    """Write a figure as `name`.png and `name`.pdf.
+
+    Args:
+      figure: a matplotlib Figure.
+      directory: the folder, made if it does not exist.
+      name: name of the files without suffix.
+
+    Returns:
+      The paths of both files.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{name}.png", directory / f"{name}.pdf"]

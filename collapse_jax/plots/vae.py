@@ -1,4 +1,4 @@
-"""Figures of chains of image models: samples, latents and classes by generation."""
+"""Draw figures of chains of image models: samples, latents and classes by generation."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,43 +9,49 @@ from collapse_jax.plots.style import COLOURS, config_of, new_figure, styled
 if TYPE_CHECKING:
     from xarray import Dataset
 
-_COLUMNS = 12
-_MOST_ROWS = 11
+_COLUMNS = 12  # images of a generation
+_MOST_ROWS = 11  # generations of a figure: more would be too small to read
 
 
 def _shown(generations: np.ndarray, most: int) -> np.ndarray:
-    """Places of at most so many generations, the first and the last among them."""
+    """Return indices of at most `most` generations, with the first and the last."""
     return np.unique(np.linspace(0, len(generations) - 1, min(most, len(generations))).astype(int))
 
 
 @styled
 def figure_samples(data: "Dataset") -> Any:
-    """Images of the first chain, a row per generation.
+    """Draw images of the first chain, a row per generation.
 
     Args:
-      data: with `images` [generation, chain, image, row, column].
+      data: records of `images` [generation, chain, image, row, column].
+
+    Returns:
+      A matplotlib Figure.
     """
     generations = data["generation"].values
-    places = _shown(generations, _MOST_ROWS)
-    figure, axes = new_figure(0.6 * _COLUMNS + 0.8, 0.6 * len(places), len(places), _COLUMNS)
-    for row, place in enumerate(places):
+    indices = _shown(generations, _MOST_ROWS)
+    figure, axes = new_figure(0.6 * _COLUMNS + 0.8, 0.6 * len(indices), len(indices), _COLUMNS)
+    for row, index in enumerate(indices):
         for column, axis in enumerate(axes[row]):
-            image = data["images"].values[place, 0, column]
+            image = data["images"].values[index, 0, column]
             axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
-        label = f"model {generations[place]}"
+        label = f"model {generations[index]}"
         axes[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
     return figure
 
 
 @styled
 def figure_density(data: "Dataset") -> Any:
-    """Density of the first encoder's latent means by generation, runs together.
+    """Draw the density of the first encoder's latent means by generation, runs together.
 
     Args:
-      data: with `latent_histogram` [generation, chain, bin] and the coordinate "bin".
+      data: records of `latent_histogram` [generation, chain, bin], with the coordinate "bin".
+
+    Returns:
+      A matplotlib Figure.
     """
     import matplotlib as mpl
 
@@ -53,10 +59,10 @@ def figure_density(data: "Dataset") -> Any:
     shares = np.nanmean(data["latent_histogram"].values, axis=1)
     density = shares / (centres[1] - centres[0])
     figure, axes = new_figure(5.2, 3.9, 1, 1)
-    places = _shown(generations, _MOST_ROWS)
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(places)))
-    for place, colour in zip(places, colours, strict=True):
-        axes[0, 0].plot(centres, density[place], color=colour, label=f"{generations[place]}")
+    indices = _shown(generations, _MOST_ROWS)
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(indices)))
+    for index, colour in zip(indices, colours, strict=True):
+        axes[0, 0].plot(centres, density[index], color=colour, label=f"{generations[index]}")
     axes[0, 0].set(title="latents of decoded images", xlabel="latent mean", ylabel="density")
     axes[0, 0].legend(title="model", ncols=2)
     return figure
@@ -64,10 +70,14 @@ def figure_density(data: "Dataset") -> Any:
 
 @styled
 def figure_latents(data: "Dataset") -> Any:
-    """Mean and std of the latents by generation: one line per run, and their band.
+    """Draw mean and std of the latents by generation: a line per run, and a band of one std.
 
     Args:
-      data: with `latent_mean`, `latent_std` and the same of 100 images, [generation, chain].
+      data: records of `latent_mean`, `latent_std`, `latent_mean_100` and `latent_std_100`,
+        [generation, chain].
+
+    Returns:
+      A matplotlib Figure.
     """
     generations = data["generation"].values
     figure, axes = new_figure(8.4, 6.4, 2, 2, sharex=True)
@@ -89,14 +99,17 @@ def figure_latents(data: "Dataset") -> Any:
 
 @styled
 def figure_quality(data: "Dataset") -> Any:
-    """ELBO, pixel variance, precision and recall by generation: one line per run.
+    """Draw ELBO, pixel variance, precision and recall by generation: a line per run.
 
     Args:
-      data: with these variables, [generation, chain].
+      data: records of `elbo`, `pixel_variance`, `precision` and `recall`, [generation, chain].
+
+    Returns:
+      A matplotlib Figure.
     """
     generations = data["generation"].values
     titles = {
-        "elbo": "ELBO of held-out images (nats)",
+        "elbo": "ELBO of test images (nats)",
         "pixel_variance": "pixel variance",
         "precision": "precision (k = 5)",
         "recall": "recall (k = 5)",
@@ -113,10 +126,14 @@ def figure_quality(data: "Dataset") -> Any:
 
 @styled
 def figure_classes(data: "Dataset") -> Any:
-    """Share of every class by generation, mean over runs; the original's dotted at the left.
+    """Draw the share of every class by generation, with original shares dotted at the left.
 
     Args:
-      data: with `class_shares` [generation, chain, class] and `original_shares` [class].
+      data: records of `class_shares` [generation, chain, class], whose mean over runs is
+        drawn, and of `original_shares` [class].
+
+    Returns:
+      A matplotlib Figure.
     """
     import matplotlib as mpl
 
@@ -127,10 +144,10 @@ def figure_classes(data: "Dataset") -> Any:
         np.arange(shares.shape[1]) if shares.shape[1] <= 10 else np.linspace(0, 1, shares.shape[1])
     )
     start = generations[0] - 0.5
-    for place, colour in enumerate(colours):
-        axes[0, 0].plot(generations, shares[:, place], "o-", ms=3, color=colour, label=f"{place}")
-        original = data["original_shares"].values[place]
-        axes[0, 0].plot([start, generations[0]], [original, shares[0, place]], ":", color=colour)
+    for index, colour in enumerate(colours):
+        axes[0, 0].plot(generations, shares[:, index], "o-", ms=3, color=colour, label=f"{index}")
+        original = data["original_shares"].values[index]
+        axes[0, 0].plot([start, generations[0]], [original, shares[0, index]], ":", color=colour)
     axes[0, 0].set(title="classes of decoded images", xlabel="generation", ylabel="share")
     axes[0, 0].set_ylim(bottom=0)
     axes[0, 0].legend(title="class", ncols=2, loc="center left", bbox_to_anchor=(1.0, 0.5))

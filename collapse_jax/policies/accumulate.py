@@ -9,16 +9,9 @@ from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
-from collapse_jax.core.policy import (
-    AbstractPolicy,
-    Step,
-    Verifier,
-    check_length,
-    check_population,
-    check_sizes,
-    check_verifier,
-)
+from collapse_jax.core.policy import AbstractPolicy, Step, Verifier
 from collapse_jax.core.state import Needs
+from collapse_jax.policies.checks import check_length, check_population, check_sizes, check_verifier
 
 
 @config

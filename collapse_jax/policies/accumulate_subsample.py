@@ -9,17 +9,9 @@ from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
-from collapse_jax.core.policy import (
-    AbstractPolicy,
-    Recall,
-    Step,
-    Verifier,
-    check_length,
-    check_population,
-    check_sizes,
-    check_verifier,
-)
+from collapse_jax.core.policy import AbstractPolicy, Recall, Step, Verifier
 from collapse_jax.policies.accumulate import pool_capacity, pool_size
+from collapse_jax.policies.checks import check_length, check_population, check_sizes, check_verifier
 from collapse_jax.random.keys import Purpose
 from collapse_jax.random.subset import random_subset
 

@@ -10,17 +10,9 @@ from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus, Size, join
-from collapse_jax.core.policy import (
-    AbstractPolicy,
-    FreshShare,
-    Recall,
-    Step,
-    Verifier,
-    check_length,
-    check_sizes,
-    check_verifier,
-)
+from collapse_jax.core.policy import AbstractPolicy, FreshShare, Recall, Step, Verifier
 from collapse_jax.core.state import Needs
+from collapse_jax.policies.checks import check_length, check_sizes, check_verifier
 from collapse_jax.random.binomial import binomial
 from collapse_jax.random.keys import Purpose
 from collapse_jax.utils import check

@@ -7,15 +7,8 @@ import numpy as np
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
-from collapse_jax.core.policy import (
-    AbstractPolicy,
-    FreshShare,
-    Step,
-    Verifier,
-    check_length,
-    check_sizes,
-    check_verifier,
-)
+from collapse_jax.core.policy import AbstractPolicy, FreshShare, Step, Verifier
+from collapse_jax.policies.checks import check_length, check_sizes, check_verifier
 
 
 @config

@@ -23,7 +23,7 @@ from collapse_jax.random.rounded_normal import (
     TableLaw,
     invert,
     propose,
-    room,
+    slack,
     stirling_ratio,
     table_sampler,
 )
@@ -83,7 +83,7 @@ def _law(n: Array, success: Array, failure: Array, low: tuple[Array, Array]) -> 
         spread=deviation + kind(0.05) / deviation,
         skewness=(1 - odds) / (1 + odds) / deviation,
         scale=stirling_ratio(n.astype(excess.dtype)),
-        room=room(safe),
+        slack=slack(safe),
         cells=(Cell(mode, mean, 1), Cell(n - mode, other, -1)),
         ratio=lambda j: (n - (j - 1)).astype(excess.dtype) * odds * kind(1 / j),
     )

@@ -18,7 +18,7 @@ from collapse_jax.random.rounded_normal import (
     TableLaw,
     invert,
     propose,
-    room,
+    slack,
     stirling_ratio,
     table_sampler,
 )
@@ -62,7 +62,7 @@ def _law(good: Array, bad: Array, sample: Array) -> TableLaw:
         spread=deviation + kind(0.05) / deviation,
         skewness=skewness,
         scale=scale * stirling_ratio(taken) * stirling_ratio(left),
-        room=room(safe),
+        slack=slack(safe),
         cells=(
             Cell(mode, mean, 1),
             Cell(good - mode, (good - mode).astype(dtype) - excess, -1),

@@ -30,7 +30,7 @@ from collapse_jax.random.normal import horner, normal_from_bits, normal_from_blo
 from collapse_jax.random.threefry import threefry_2x32
 
 SMALL_MEAN = 6.0  # of k: smaller means are inverted, larger ones proposed and rejected
-# (1 - acceptance) / room is below this polynomial in the squared score, for squares up to 16;
+# (1 - acceptance) / slack is below this polynomial in the squared score, for squares up to 16;
 # lowest power first.
 SQUEEZE = (1.2, 1.0, 0.1)
 _TILE = 32  # lanes
@@ -94,7 +94,7 @@ class TableLaw(NamedTuple):
       spread: [...], scale of the proposal, slightly more than the standard deviation.
       skewness: [...], of k, dimensionless.
       scale: [...], the factor of p(k)^2 that the R(k_i) leave out.
-      room: [...], slack: 1 + room is at least the largest p / density.
+      slack: [...], 1 + slack is at least the largest p / density.
       cells: the cells of the table.
       ratio: function of j that returns p(j) / p(j - 1).
     """
@@ -104,7 +104,7 @@ class TableLaw(NamedTuple):
     spread: Float[Array, "..."]
     skewness: Float[Array, "..."]
     scale: Float[Array, "..."]
-    room: Float[Array, "..."]
+    slack: Float[Array, "..."]
     cells: tuple[Cell, ...]
     ratio: Callable[[int], Array]
 
@@ -164,7 +164,7 @@ def _deviance(count: Array, excess: Array, mean: Array, tilt: Array) -> Array:
     return jnp.where(square < 0.25, near, far)
 
 
-def room(mean: Float[Array, "..."]) -> Float[Array, "..."]:
+def slack(mean: Float[Array, "..."]) -> Float[Array, "..."]:
     """Return the slack of a law: how far p / density rises above 1 at most, found numerically.
 
     Args:
@@ -193,7 +193,7 @@ class _Landing(NamedTuple):
     rest: Float[Array, "..."]
 
 
-def _place(law: TableLaw, score: Array, rounding: Array) -> _Landing:
+def _land(law: TableLaw, score: Array, rounding: Array) -> _Landing:
     """Map a normal score to an integer step from the mode, rounded at random."""
     bend = law.skewness * score.dtype.type(1 / 6)
     position = law.excess + law.spread * (score + bend * (score * score - 1))
@@ -222,7 +222,7 @@ def propose(law: TableLaw, score: Float[Array, "..."], rounding: Float[Array, ".
       A `Proposal` of arrays [...].
     """
     kind = score.dtype.type
-    landing = _place(law, score, rounding)
+    landing = _land(law, score, rounding)
     excess = landing.step - law.excess
     deviance, slope, product, inside = kind(0), kind(0), kind(1), True
     for cell in law.cells:
@@ -236,7 +236,7 @@ def propose(law: TableLaw, score: Float[Array, "..."], rounding: Float[Array, ".
     bend = law.skewness * kind(1 / 3)
     height = jnp.exp(kind(0.5) * score * score - deviance) * (1 + bend * score)
     tilted = 1 + jnp.clip(slope, -1, 1) * landing.offset
-    acceptance = height * tilted * law.spread * jnp.sqrt(law.scale / product) / (1 + law.room)
+    acceptance = height * tilted * law.spread * jnp.sqrt(law.scale / product) / (1 + law.slack)
     return Proposal(
         outcome=law.mode + landing.step.astype(jnp.int32),
         weight=landing.weight,
@@ -257,10 +257,10 @@ def squeeze(law: TableLaw, score: Float[Array, "..."]) -> Float[Array, "..."]:
     """
     kind = score.dtype.type
     square = score * score
-    bound = 1 - law.room * (
+    bound = 1 - law.slack * (
         kind(SQUEEZE[0]) + square * (kind(SQUEEZE[1]) + square * kind(SQUEEZE[2]))
     )
-    return jnp.where((law.room < kind(0.05)) & (square < 16), bound, 0)
+    return jnp.where((law.slack < kind(0.05)) & (square < 16), bound, 0)
 
 
 def invert(law: TableLaw, uniform: Float[Array, "..."]) -> Int[Array, "..."]:
@@ -313,7 +313,7 @@ def _quick(law: TableLaw, high: Array, low: Array) -> Array:
     This function and `_attempt` have one output, so that the compiler makes one kernel of each.
     """
     score, rounding = _numbers(high, low, law.excess.dtype)
-    landing = _place(law, score, rounding)
+    landing = _land(law, score, rounding)
     accepted = landing.rest < landing.weight * squeeze(law, score)
     count = jnp.where(accepted, law.mode + landing.step.astype(jnp.int32), -1)
     return jnp.where(law.is_small, 0, count)

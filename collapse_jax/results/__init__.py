@@ -1,1 +1,1 @@
-"""What a run measured, and how it is reduced and kept."""
+"""Hold the records of a run: reduce them, write them, and compare them with theory."""

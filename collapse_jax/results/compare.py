@@ -9,19 +9,19 @@ import numpy as np
 from collapse_jax.results.records import Records
 from collapse_jax.utils import check
 
-_FEW = 6
+_FEW = 6  # generations that are compared by default, so that the table stays short
 
 
 class Row(NamedTuple):
     """One quantity in one generation.
 
     Attributes:
-      quantity: the variable, NAME_variance for its variance over chains, with [index] where
-        it is a vector.
+      quantity: name of the variable, NAME_variance for its variance over chains, with [index]
+        for an entry of an array.
       generation: g.
       simulated: mean over the chains that have a value.
-      low: lower end of the 95 % interval of that mean.
-      high: upper end.
+      low: lower end of the 95 % interval of the simulated mean.
+      high: upper end of the interval.
       exact: the expectation.
       standardized: (simulated - exact) / standard error.
     """
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 class TheoryComparison(tuple[Row, ...]):
-    """Rows; printed as a table."""
+    """Rows of a comparison, printed as a table."""
 
     __slots__ = ()
 
@@ -76,20 +76,21 @@ def compare_with_theory(
     >>> cj.compare_with_theory(records).largest < 5
     True
 
-    A standardized difference is nearly standard normal if simulation and theory agree and
-    the quantity's law is not too skewed for that number of chains: variances of very late
-    generations and events that few chains have seen are. Chains that are frozen have no
-    value and are left out, so that their number should be small.
+    A standardized difference is nearly standard normal if simulation and theory agree, unless
+    the quantity's law is too skewed for the number of chains, such as variances of very late
+    generations and rare events. Frozen chains have no value and are left out; the comparison
+    is fair only if they are few.
 
     Args:
-      records: of `simulate`, reduced or not.
-      generations: which of the recorded ones; None for at most six, evenly spread.
+      records: records of `simulate`, reduced or not.
+      generations: recorded generations; None for at most six, evenly spread.
 
     Returns:
       A row for every quantity that is both recorded and known.
 
     Raises:
-      ValueError: if nothing is known of what was recorded, or a generation is missing.
+      ArgumentError: if no recorded variable has a known expectation, or a generation is
+        not recorded.
     """
     recorded = records["generation"]
     if generations is None:
@@ -107,7 +108,7 @@ def compare_with_theory(
         known = ", ".join(map(str, records.theory)) or "none"
         allowed = f"no recorded variable has a known expectation (known: {known})"
         shown = check.Shown(f"Records of {', '.join(map(str, records.variables))}")
-        raise check.fail("records", shown, allowed, "see theory/ for what is known")
+        raise check.fail("records", shown, allowed, "record a variable of the family's theory")
     return TheoryComparison(rows)
 
 
@@ -136,7 +137,7 @@ def _rows(records: Records, name: str, indices: np.ndarray) -> Iterator[Row]:
 def _mean_and_error(
     records: Records, name: str, recorded: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the mean over chains and its standard error, or None if that is not recorded."""
+    """Return the mean over chains and its standard error, or None if neither is recorded."""
     number = records.config["num_chains"]
     if f"{name}_mean" in records.variables and f"{name}_std" in records.variables:
         mean, std = (records[f"{name}_{part}"][recorded] for part in ("mean", "std"))
@@ -157,7 +158,7 @@ def _mean_and_error(
 
 
 def _values(records: Records, name: str, recorded: int) -> np.ndarray | None:
-    """Return a quantity of every chain, [chain, ...]: a variable, or derived from one."""
+    """Return a recorded or derived quantity of every chain, [chain, ...]; None if unknown."""
     variables = records.variables
     if name in variables:
         return records[name][recorded] if "chain" in variables[name].dims else None

@@ -1,4 +1,4 @@
-"""Many runs, one for each point of a grid, as one result with the grid's axes as dimensions."""
+"""Join runs at the points of a grid into one result with the grid's axes as dimensions."""
 
 import functools
 import itertools
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     import xarray
 
 Point = tuple[int, ...]
-_FILL = {"f": np.nan, "i": -1}  # of a failed point, by kind of dtype; False or 0 otherwise
+_FILL = {"f": np.nan, "i": -1}  # value of a failed point, by kind of dtype; 0 for other kinds
 
 
 class Grid:
-    """Collects the records of the points of a grid.
+    """The records of the points of a grid.
 
-    The axes of the grid become the last dimensions of every variable. A point that failed
+    The axes of the grid become the last dimensions of every variable. A failed point
     holds NaN, -1 for integers and False for truth values, and is listed with the error in
     ``records.config["failures"]``; its `status` is -1.
 
     Args:
       axes: the values along each axis, by path such as "policy.num_samples"; the dimension
-        is named by the path's last part, or the whole path where that is not unique.
+        is named by the path's last part, or by the whole path if the last part is not unique.
       earlier: records of an earlier run of the same grid; `points` are then its failures.
 
     Raises:
-      ValueError: for an axis without values, or records of another grid.
+      ArgumentError: for an axis without values, or records of another grid.
     """
 
     def __init__(self, axes: Mapping[str, Sequence[Any]], earlier: Records | None = None) -> None:
@@ -47,14 +47,14 @@ class Grid:
         self.names = axis_names(self.axes)
         self.failures: dict[Point, str] = {}
         self._datasets: dict[Point, xarray.Dataset] = {}
-        self._theories: dict[Point, Any] = {}  # of a point, a function that makes its dataset
+        self._theories: dict[Point, Any] = {}  # functions that make datasets of expectations
         self._settings: tuple[dict[str, Any], dict[str, Any]] | None = None
         if earlier is not None:
             self._resume(earlier)
 
     @property
     def points(self) -> list[Point]:
-        """Return the points to run: all, or those that failed before."""
+        """Return the points to run: all, or the failures of an earlier run."""
         return list(self.failures) or self._all_points
 
     @property
@@ -62,12 +62,20 @@ class Grid:
         return list(itertools.product(*map(range, self.shape)))
 
     def values(self, point: Point) -> dict[str, Any]:
-        """Return the value on each axis, by path."""
+        """Return the value on each axis, by path.
+
+        Args:
+          point: an index along every axis.
+        """
         pairs = zip(self.axes.items(), point, strict=True)
         return {path: values[index] for (path, values), index in pairs}
 
     def label(self, point: Point) -> str:
-        """Return the point in words."""
+        """Return the settings of a point as text.
+
+        Args:
+          point: an index along every axis.
+        """
         return ", ".join(f"{path}={value}" for path, value in self.values(point).items())
 
     def add(self, point: Point, records: Records) -> None:
@@ -75,10 +83,10 @@ class Grid:
 
         Args:
           point: an index along every axis.
-          records: of the run at that point.
+          records: records of the run at the point.
 
         Raises:
-          ValueError: if they differ in shape from the earlier ones, or do not fit in memory.
+          ArgumentError: if shapes differ from those at other points, or memory is too small.
         """
         dataset = self._without_axes(records.dataset)
         if not self._datasets:
@@ -92,14 +100,19 @@ class Grid:
         self.failures.pop(point, None)
 
     def fail(self, point: Point, error: BaseException) -> None:
-        """Note why a point has no records."""
+        """Note the error of a point without records.
+
+        Args:
+          point: an index along every axis.
+          error: the error of its run.
+        """
         self.failures[point] = f"{type(error).__name__}: {' '.join(str(error).split())}"
 
     def records(self) -> Records:
-        """Return everything so far.
+        """Return the records of all points so far.
 
         Raises:
-          ValueError: if no point succeeded, with the first error.
+          ArgumentError: if no point succeeded; the message has the first error.
         """
         if self._settings is None:
             point, reason = next(iter(self.failures.items()))
@@ -119,7 +132,7 @@ class Grid:
         return Records(source, config, self._settings[1], None, theory)
 
     def _theory(self, theories: Mapping[Point, Any]) -> "xarray.Dataset":
-        """Return the curves of every point; not every point has every curve."""
+        """Return the curves of all points, NaN for curves that are unknown at a point."""
         found = {point: self._without_axes(make()) for point, make in theories.items()}
         templates: dict[Any, Any] = {}
         for dataset in found.values():
@@ -154,7 +167,7 @@ class Grid:
     def _without_axes(self, dataset: "xarray.Dataset") -> "xarray.Dataset":
         """Return a dataset without dimensions of one entry that are axes of the grid.
 
-        `first_event`, which differs from point to point, is a variable.
+        `first_event` differs from point to point and therefore becomes a variable.
         """
         dims = [name for name in self.names if dataset.sizes.get(name) == 1]
         squeezed = dataset.squeeze(dims, drop=True) if dims else dataset
@@ -162,7 +175,7 @@ class Grid:
         return squeezed.reset_coords("first_event") if is_event else squeezed
 
     def _resume(self, earlier: Records) -> None:
-        """Take the points of an earlier run that have not failed."""
+        """Take the successful points of an earlier run."""
         described = {path: describe(values) for path, values in self.axes.items()}
         if earlier.config.get("axes") != described:
             allowed = "the records are those of another grid"
@@ -181,16 +194,16 @@ class Grid:
 
     def _at(self, dataset: "xarray.Dataset", point: Point) -> "xarray.Dataset":
         """Return the part of a grid's dataset that belongs to a point."""
-        where = dict(zip(self.names, point, strict=True))
-        there = {name: index for name, index in where.items() if name in dataset.dims}
-        return self._without_axes(dataset.isel(there, drop=True))
+        pairs = zip(self.names, point, strict=True)
+        indices = {name: index for name, index in pairs if name in dataset.dims}
+        return self._without_axes(dataset.isel(indices, drop=True))
 
 
 def axis_names(axes: Mapping[str, Any]) -> list[str]:
     """Return the name of the dimension of each axis of a grid.
 
     Args:
-      axes: by path; the name is the path's last part, or the path where that is not unique.
+      axes: values by path; a name is the path's last part, or the path if that is not unique.
     """
     short = [path.rsplit(".", maxsplit=1)[-1] for path in axes]
     pairs = zip(short, axes, strict=True)
@@ -223,7 +236,7 @@ def _check_same(known: "xarray.Dataset", other: "xarray.Dataset") -> None:
 
 
 def _coordinate(values: Sequence[Any]) -> np.ndarray:
-    """Return numbers as they are, anything else in words."""
+    """Return numbers unchanged, and other values as text."""
     if all(isinstance(value, int | float | np.number) for value in values):
         return np.array(values)
     return np.array([value if isinstance(value, str) else str(describe(value)) for value in values])

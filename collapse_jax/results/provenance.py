@@ -1,4 +1,7 @@
-"""Where a result comes from: versions, device, dtype, seed, commit. No paths, no host names."""
+"""Describe the provenance of a result: versions, device, dtype, seed, commit.
+
+A description has no paths and no host names, so that it can be published.
+"""
 
 import dataclasses
 import datetime
@@ -18,7 +21,13 @@ _PACKAGES = ("collapse-jax", "jax", "jaxlib", "numpy", "scipy")
 
 
 def provenance(key: tuple[int, int], dtype: str, devices: Sequence[Any]) -> dict[str, Any]:
-    """A JSON-able account of a run."""
+    """Return the provenance of a run as JSON-able values.
+
+    Args:
+      key: two 32-bit words of the run's key.
+      dtype: name of the default type of floats.
+      devices: jax devices of the run.
+    """
     kinds = sorted({device.device_kind for device in devices})
     return {
         "versions": {name: _version(name) for name in _PACKAGES},
@@ -44,7 +53,7 @@ def _version(name: str) -> str | None:
 
 @functools.cache
 def _git_commit() -> str | None:
-    """The commit of the checkout that the package lies in, if it lies in one."""
+    """Return the commit of the git checkout with this package; None outside of a checkout."""
     package = Path(__file__).resolve().parents[1]
     if not (package.parent / ".git").exists():
         return None
@@ -56,14 +65,17 @@ def _git_commit() -> str | None:
     return found.stdout.strip() or None
 
 
-_FEW = 64  # elements of an array that are written out
+_FEW = 64  # elements of an array that are written out; larger arrays would fill config.json
 
 
 def describe(value: Any) -> Any:
-    """`value` as plain lists, dicts, strings and numbers.
+    """Return a value as plain lists, dicts, strings and numbers.
 
     A config becomes its class name and the fields a user sets; an array of more than 64
     elements its shape and a digest; a function its name; a number that JSON lacks a string.
+
+    Args:
+      value: any value.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [field for field in dataclasses.fields(value) if field.init]

@@ -1,4 +1,4 @@
-"""`Records`: one labelled dataset, its theory, where it comes from, and what continues the run."""
+"""Define `Records`: a labelled dataset, its theory, its provenance, and the state of the run."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 Table = Mapping[str, tuple[tuple[str, ...], Any, Mapping[str, Any]]]
-"""dims, values and attributes of variables by name, as `xarray.Dataset` takes them."""
+"""Dims, values and attributes of variables by name, in the form of `xarray.Dataset`."""
 
 
 def dataset_of(variables: Table, coordinates: Table) -> "xarray.Dataset":
@@ -28,7 +28,7 @@ def dataset_of(variables: Table, coordinates: Table) -> "xarray.Dataset":
 
     Args:
       variables: dims, values and attributes by name.
-      coordinates: likewise.
+      coordinates: dims, values and attributes by name.
     """
     import xarray
 
@@ -43,11 +43,11 @@ class Records:
     ("generation", "chain", ...), units and long names, ``records.plot()`` the family's figure.
 
     Args:
-      source: the dataset, or a function that makes it when it is first asked for.
+      source: the dataset, or a function that makes the dataset on first use.
       config: the chain and the arguments of the run, as JSON-able values.
       provenance: versions, dtype, device, key, time, git commit.
-      state: what continues the run.
-      expected: exact expectations as a dataset, or a function that computes it, or None.
+      state: the final chains, from which `simulate` resumes the run.
+      expected: exact expectations as a dataset, a function that computes them, or None.
       missing: ids (first, last) of chains that a run on disk has not finished.
 
     >>> import tempfile
@@ -74,9 +74,9 @@ class Records:
 
     @functools.cached_property
     def dataset(self) -> "xarray.Dataset":
-        """Return the variables and coordinates; config and provenance are JSON in its attributes.
+        """Return variables and coordinates, with config and provenance as JSON in the attributes.
 
-        Of a run on disk the values are read as they are used.
+        Values of a run on disk are read on use.
         """
         dataset: Any = self.source() if callable(self.source) else self.source
         for name in ("config", "provenance"):
@@ -88,7 +88,7 @@ class Records:
         """Return exact expectations by name of variable, as far as they are known.
 
         NAME_variance is the variance of NAME over chains; in one dimension "variance" is
-        E sigma^2. dims ("generation", ...) without "chain". Empty if nothing is known.
+        E sigma^2. Dims are ("generation", ...) without "chain". Empty if none is known.
         """
         found: Any = self.expected() if callable(self.expected) else self.expected
         return dataset_of({}, {}) if found is None else found
@@ -112,7 +112,7 @@ class Records:
 
         Raises:
           KeyError: if there is none of this name.
-          ValueError: if its file is damaged.
+          StoreError: if the file of the values is damaged.
         """
         if name not in self.dataset.variables:
             known = ", ".join(map(str, self.dataset.variables))
@@ -129,7 +129,7 @@ class Records:
         return name in self.dataset.variables
 
     def __repr__(self) -> str:
-        """Return a summary: what was run and what was recorded."""
+        """Return a summary of the run and its variables."""
         return text_of(self)
 
     def _repr_html_(self) -> str:
@@ -160,19 +160,19 @@ class Records:
     ) -> Path:
         """Write a run directory: config.json, provenance.json, records.zarr, state/, ...
 
-        It exists as a whole or not at all, and a journal has the checksum of every file.
+        The directory exists as a whole or not at all; a journal has the checksum of every file.
         ``xarray.open_zarr(path / "records.zarr")`` reads the records.
 
         Args:
           path: the directory to make.
           overwrite: whether to replace a run directory of that name.
-          preserve: names of files and directories in it that stay.
+          preserve: names of files and directories within `path` that are not removed.
 
         Returns:
           `path`.
 
         Raises:
-          ValueError: if something is at `path` and is not to be replaced.
+          ArgumentError: if `path` exists and is not to be replaced.
         """
         path = Path(path)
         if path.exists():
@@ -193,21 +193,22 @@ class Records:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a run directory, also of a run that has not ended; every file is checked first.
+        """Check all files of a run directory and read it, also if the run has not ended.
 
-        Variables are read from disk when they are first asked for.
+        Variables are read from disk on first use.
 
         Args:
           path: the run directory.
 
         Raises:
-          ValueError: if `path` is no run directory or a file of it is damaged, naming it.
+          ArgumentError: if `path` is no run directory.
+          StoreError: if a file is damaged; the message names the file.
         """
         path = Path(path)
         if not is_run(path):
             raise ArgumentError(
                 f"path={str(path)!r} is not allowed: it is not a run directory (config.json and "
-                "records.zarr are missing); pass what Records.save or `collapse run --out` made"
+                "records.zarr are missing); pass the path of Records.save or `collapse run --out`"
             )
         return cls(**saved.read(path)._asdict())
 
@@ -219,10 +220,10 @@ class Records:
         runs with the same chains and later generations along "generation".
 
         Args:
-          parts: in the order in which they are joined.
+          parts: the runs, in the order in which they are joined.
 
         Raises:
-          ValueError: if they do not fit together, naming what differs, or are reduced.
+          ArgumentError: if parts differ in other respects, or are reduced over chains.
         """
         if not parts:
             raise ArgumentError("parts=[] is not allowed: there is nothing to join; pass Records")
@@ -230,7 +231,7 @@ class Records:
 
 
 class IncompleteError(ArgumentError):
-    """A run of several processes of which some have not made their chains."""
+    """A run with chains that other processes have not made yet."""
 
 
 def check_complete(parts: Sequence[Records]) -> None:
@@ -240,7 +241,7 @@ def check_complete(parts: Sequence[Records]) -> None:
       parts: the runs.
 
     Raises:
-      IncompleteError: naming the chains.
+      IncompleteError: if chains are missing; the message names them.
     """
     for part in parts:
         if part.missing:
@@ -249,11 +250,7 @@ def check_complete(parts: Sequence[Records]) -> None:
 
 
 def _check_replaceable(path: Path, overwrite: bool, preserve: Collection[str]) -> None:
-    """Refuse to replace anything but a run, and a run only if asked to.
-
-    Raises:
-      ValueError: naming the path.
-    """
+    """Refuse to replace files that are no run, and to replace a run without `overwrite`."""
     if not overwrite:
         raise ArgumentError(
             f"path={str(path)!r} is not allowed: it exists; pass another path or overwrite=True"
@@ -267,7 +264,7 @@ def _check_replaceable(path: Path, overwrite: bool, preserve: Collection[str]) -
 
 
 def _join(left: Records, right: Records) -> Records:
-    """Return both along the dimension in which they differ."""
+    """Join two runs along the dimension in which they differ."""
     if left.variables.keys() != right.variables.keys():
         names = sorted(map(str, left.variables.keys() ^ right.variables.keys()))
         raise ArgumentError(
@@ -290,7 +287,7 @@ def _join(left: Records, right: Records) -> Records:
 
 
 def _along(dim: str, left: Records, right: Records) -> Records:
-    """Return both along a dimension; later generations have the later state."""
+    """Join two runs along a dimension; later generations have the later state."""
     config = dict(left.config)
     number = "num_chains" if dim == "chain" else "num_generations"
     config[number] = right.config[number]
@@ -310,12 +307,12 @@ def _later_theory(left: Records, right: Records) -> "xarray.Dataset":
 
 
 def concat_datasets(parts: Sequence["xarray.Dataset"], dim: Any) -> "xarray.Dataset":
-    """Join datasets along a dimension, an existing one or a new one, which comes first.
+    """Join datasets along an existing dimension, or along a new one, which becomes the first.
 
-    Along an existing dimension, variables without it are those of the last part.
+    Along an existing dimension, the last part gives the variables without this dimension.
 
     Args:
-      parts: with the same variables.
+      parts: datasets with the same variables.
       dim: a name, or a ``pandas.Index`` with a value for each part.
     """
     import xarray

@@ -3,8 +3,8 @@
 On the device each block of 256 chains is reduced to a count, a mean and a sum of
 squared deviations, so that float32 never adds more than 256 numbers. The host merges
 blocks, batches and devices in float64 (Chan, Golub & LeVeque 1979). NaN, the value of
-a frozen chain, is left out; the count says of how many. Histograms are counted on the
-device and added as integers.
+a frozen chain, is left out of all three. Histograms are counted on the device and added
+as integers.
 """
 
 import itertools
@@ -20,8 +20,8 @@ from collapse_jax.config import config, static
 from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
 
-BLOCK = 256
-QUANTILE_CHAINS = 16_384
+BLOCK = 256  # chains of a block: float32 sums of so few numbers are precise
+QUANTILE_CHAINS = 16_384  # chains whose values are stored for quantiles, to bound the memory
 Histograms = tuple[tuple[str, tuple[float, ...]], ...]  # a mapping that can be hashed
 
 
@@ -35,14 +35,14 @@ class Reduce:
       quantiles: levels in [0, 1] of `<variable>_quantile`, from the first 16,384
         chains; () for none.
       histograms: edges by variable, such as {"log_std": np.linspace(-3, 1, 41)}; finite and
-        increasing. `<variable>_histogram` has the number of chains in each of the intervals
-        below the first edge, from one to the next, and from the last on, along
-        `<variable>_bin`, a coordinate with their lower ends, of which the first is -inf.
+        increasing. `<variable>_histogram` has the number of chains below the first edge,
+        between neighbouring edges, and from the last edge on. Its axis `<variable>_bin` has
+        the lower ends of these intervals, -inf for the first.
       survival: whether to record `survival`, the share of chains that have neither been
         absorbed nor a status > 0 up to a generation.
 
     Raises:
-      ValueError: for a level outside [0, 1], edges that do not increase, or if nothing is
+      ArgumentError: for a level outside [0, 1], edges that do not increase, or if nothing is
         recorded.
 
     >>> import collapse_jax as cj
@@ -78,7 +78,7 @@ class Reduce:
 
     @property
     def edges(self) -> Histograms:
-        """Return histograms as pairs of a variable and its edges."""
+        """Return the histograms as pairs of a variable and its edges."""
         return cast("Histograms", self.histograms)
 
 
@@ -99,7 +99,7 @@ def _check_histograms(given: Any) -> Histograms:
 
 
 class Blocks(NamedTuple):
-    """Count, mean and sum of squared deviations of each block; NaN where it is empty."""
+    """The count, mean and sum of squared deviations of each block; NaN for empty blocks."""
 
     count: Any
     mean: Any
@@ -109,11 +109,18 @@ class Blocks(NamedTuple):
 def reduce_blocks(
     values: Mapping[str, Array], valid: Bool[Array, " chain"], histograms: Histograms
 ) -> dict[str, Blocks | Array]:
-    """Reduce variables [chain, ...] to statistics of blocks of 256 chains, [block, ...] each.
+    """Reduce variables to statistics of blocks of 256 chains.
 
-    "status" becomes the number of chains with each code, [block, code], and a variable with
-    a histogram has one of all chains in addition, [1, bin, ...]. As long as every
-    chain is valid, runs and has a value, nothing is masked in a block.
+    While every chain is valid, runs and has a value, a faster reduction without masks is used.
+
+    Args:
+      values: variables of a generation, [chain, ...]; "status" is among them.
+      valid: False for chains that pad the batch, [chain].
+      histograms: edges by variable.
+
+    Returns:
+      By variable `Blocks` of arrays [block, ...]; for "status" the number of chains with each
+      code, [block, code]; for each histogram the number of chains by bin, [1, bin, ...].
     """
     counts = {
         histogram_name(name): _count(values[name], valid, edges)[None] for name, edges in histograms
@@ -147,14 +154,18 @@ def reduce_blocks(
 
 
 def histogram_name(name: str) -> str:
-    """Return the name of the histogram of a variable."""
+    """Return the name of the histogram of a variable.
+
+    Args:
+      name: the variable.
+    """
     return f"{name}_histogram"
 
 
 def _count(
     values: Array, valid: Bool[Array, " chain"], edges: Sequence[float]
 ) -> Int[Array, "bin ..."]:
-    """Count chains in each interval between edges, and beyond the first and the last."""
+    """Count chains below the first edge, between neighbouring edges, and above the last."""
     values = values.astype(jnp.result_type(float))
     mask = valid.reshape(-1, *[1] * (values.ndim - 1)) & ~jnp.isnan(values)
     beyond = [jnp.sum(mask & (values >= edge), axis=0, dtype=jnp.int32) for edge in edges]
@@ -172,7 +183,15 @@ def _masked(blocks: Array, valid: Bool[Array, " chain"]) -> Blocks:
 
 
 def merge_blocks(blocks: Blocks, axis: int) -> Blocks:
-    """Merge blocks along `axis` into one, in float64 on the host."""
+    """Merge blocks along an axis, in float64 on the host (Chan, Golub & LeVeque 1979).
+
+    Args:
+      blocks: statistics of blocks.
+      axis: the axis of the blocks.
+
+    Returns:
+      Statistics of all chains, without the axis.
+    """
     count = np.asarray(blocks.count, np.float64)
     mean = np.asarray(blocks.mean, np.float64)
     total = np.sum(count, axis=axis)
@@ -195,19 +214,20 @@ def _merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
     return {name: merge(value) for name, value in blocks.items()}
 
 
-HostRecords = dict[str, dict[str, Any]]  # "raw" and "blocks", by variable, [record, ...] each
+HostRecords = dict[str, dict[str, Any]]
+"""Values of single chains ("raw") and statistics ("blocks") by variable, [record, ...] each."""
 
 
 def to_host(
     records: Mapping[str, Any], count: int, chains: slice, reduce: Reduce | None
 ) -> HostRecords:
-    """Copy what a run keeps of the first `count` records of a call to the host.
+    """Copy the records of a call to the host, without padding.
 
     Args:
-      records: of the compiled program, [record, chain or block, ...].
-      count: how many of them are set.
-      chains: indices among all chains of the run; the rest of the batch pads it.
-      reduce: None for every chain, otherwise statistics and the chains for quantiles.
+      records: result of the compiled program, [record, chain or block, ...].
+      count: number of leading records that are set.
+      chains: indices of the batch among all chains of the run.
+      reduce: None for all chains, otherwise for statistics and the chains of quantiles.
     """
     host = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], dict(records))
     size = chains.stop - chains.start
@@ -219,7 +239,11 @@ def to_host(
 
 
 def join(pieces: Sequence[HostRecords]) -> HostRecords:
-    """Concatenate the records of successive calls."""
+    """Concatenate the records of successive calls.
+
+    Args:
+      pieces: records of each call, at least one.
+    """
     if len(pieces) == 1:
         return pieces[0]
     return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
@@ -230,8 +254,8 @@ class Statistic(NamedTuple):
 
     Attributes:
       values: [record, ...].
-      kind: "mean", "std", "quantile", "histogram" or "count", the end of its name.
-      dims: names of the axes between "generation" and the variable's own.
+      kind: "mean", "std", "quantile", "histogram" or "count", the suffix of its name.
+      dims: names of the axes between "generation" and the axes of the variable.
     """
 
     values: np.ndarray
@@ -243,8 +267,8 @@ def reduced(reduce: Reduce, batches: Sequence[HostRecords]) -> dict[str, Statist
     """Return the statistics of a run by name.
 
     Args:
-      reduce: which ones.
-      batches: what each batch recorded, in the order of their chains.
+      reduce: the requested statistics.
+      batches: records of each batch, in the order of their chains.
     """
     result: dict[str, Statistic] = {}
     blocks = [batch["blocks"] for batch in batches]
@@ -272,13 +296,21 @@ def reduced(reduce: Reduce, batches: Sequence[HostRecords]) -> dict[str, Statist
 
 
 def survival(first_event: np.ndarray, generations: np.ndarray) -> np.ndarray:
-    """Return the share of chains whose first event (-1: none) is after each generation."""
+    """Return the share of chains whose first event is later than each generation.
+
+    Args:
+      first_event: generation of the first event of every chain, -1 if none, [chain].
+      generations: the recorded generations, [record].
+
+    Returns:
+      Shares in [0, 1], [record].
+    """
     events = np.sort(first_event[first_event >= 0])
     return 1 - np.searchsorted(events, generations, side="right") / len(first_event)
 
 
 def _quantiles(sample: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Return quantiles of [record, chain, ...] along chain without NaN: [record, level, ...]."""
+    """Return quantiles over chains, ignoring NaN: [record, chain, ...] to [record, level, ...]."""
     values = sample.astype(np.float64)
     if np.isnan(values).any():
         return _quantiles_without_nan(values, levels)

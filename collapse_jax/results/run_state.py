@@ -1,4 +1,4 @@
-"""What continues a run: the chains as they were after a generation."""
+"""Hold the chains after a generation, from which a run is resumed."""
 
 import contextlib
 import dataclasses
@@ -25,15 +25,15 @@ class RunState:
       key: the two 32-bit words of the run's key.
       leaves: arrays with the chain as first axis.
 
-    A file of it is several arrays saved by NumPy, one after the other: generation, id of the
-    first chain, the key and the number of leaves; the leaves; and records of these chains
-    that fill no file of their own yet.
+    The file of a state has several arrays saved by NumPy, one after the other: generation, id
+    of the first chain, the key and the number of leaves; the leaves; and records of these
+    chains that fill no file of records yet.
 
     >>> import collapse_jax as cj
     >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
-    >>> first = cj.simulate(chain, key=0, num_chains=64, num_generations=20)
-    >>> rest = cj.simulate(chain, key=0, num_chains=64, num_generations=40, state=first.state)
-    >>> isinstance(first.state, cj.RunState), first.state.generation, rest["generation"][0].tolist()
+    >>> begun = cj.simulate(chain, key=0, num_chains=64, num_generations=20)
+    >>> rest = cj.simulate(chain, key=0, num_chains=64, num_generations=40, state=begun.state)
+    >>> isinstance(begun.state, cj.RunState), begun.state.generation, rest["generation"][0].tolist()
     (True, 20, 21)
     """
 
@@ -42,27 +42,41 @@ class RunState:
     key: tuple[int, int]
     leaves: tuple[np.ndarray, ...]
 
-    def contents(self, kept: Sequence[np.ndarray] = ()) -> Content:
-        """What a file of it holds, with records that no other file has."""
+    def contents(self, pending: Sequence[np.ndarray] = ()) -> Content:
+        """Return the contents of a file of this state.
+
+        Args:
+          pending: arrays of records that fill no file of records yet.
+        """
         numbers = [self.generation, self.first_chain, *self.key, len(self.leaves)]
-        arrays = [np.array(numbers, np.int64), *self.leaves, *kept]
+        arrays = [np.array(numbers, np.int64), *self.leaves, *pending]
         return content_of(pieces_of(arrays))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The chains in a file.
+        """Read the chains from a file.
+
+        Args:
+          path: the file of a state.
 
         Raises:
-          StoreError: if it is no such file.
+          StoreError: if the file holds no state.
         """
         with _arrays(path) as arrays:
-            generation, first_chain, first, second, number = next(arrays).tolist()
+            generation, first_chain, high, low, number = next(arrays).tolist()
             leaves = tuple([next(arrays) for _ in range(number)])
-        return cls(generation, first_chain, (first, second), leaves)
+        return cls(generation, first_chain, (high, low), leaves)
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> Self:
-        """The chains of one or more files, in the order of their ids."""
+        """Read the chains of one or more files, in the order of their ids.
+
+        Args:
+          paths: files of states of the same generation, in any order.
+
+        Raises:
+          StoreError: if a file holds no state.
+        """
         parts = sorted(map(cls.read, paths), key=lambda one: one.first_chain)
         leaves = zip(*(part.leaves for part in parts), strict=True)
         joined = tuple(np.concatenate(leaf) for leaf in leaves)
@@ -70,7 +84,17 @@ class RunState:
 
 
 def read_pending(path: Path) -> list[np.ndarray]:
-    """The records beside the chains in a file."""
+    """Read the pending records from the file of a state.
+
+    Args:
+      path: the file.
+
+    Returns:
+      Arrays as they were given to `RunState.contents`.
+
+    Raises:
+      StoreError: if the file holds no state.
+    """
     with _arrays(path) as arrays:
         number = int(next(arrays)[-1])
         return list(arrays)[number:]
@@ -78,17 +102,23 @@ def read_pending(path: Path) -> list[np.ndarray]:
 
 @contextlib.contextmanager
 def _arrays(path: Path) -> Iterator[Iterator[np.ndarray]]:
-    """The arrays in a file, one after the other; nothing is unpickled."""
+    """Open a file for reading its arrays one after the other, without unpickling."""
     try:
         with path.open("rb") as file:
             yield read_arrays(file)
     except (ValueError, TypeError, EOFError, StopIteration) as error:
         reason = f"it is no state of a run ({' '.join(str(error).split())[:100]})"
-        raise damaged(path, reason, "do not use this run: somebody made it up") from error
+        raise damaged(path, reason, "do not use this run: no run writes such a file") from error
 
 
 class StateFile(NamedTuple):
-    """What the name of a file of a state says."""
+    """The parts of the name of a file of a state.
+
+    Attributes:
+      batch: number of the batch.
+      generation: the generation of the chains.
+      name: the relative name.
+    """
 
     batch: int
     generation: int
@@ -96,11 +126,20 @@ class StateFile(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> Self | None:
-        """Of a relative name, if it is that of a state."""
+        """Parse the relative name of a file; return None if it is not the name of a state.
+
+        Args:
+          name: relative name of a file in a run directory.
+        """
         found = _NAME.fullmatch(name)
         return found and cls(int(found[1]), int(found[2]), name)
 
     @staticmethod
     def pattern(batch: int, generation: int) -> str:
-        """Relative name, with a place for the checksum."""
+        """Return a relative name with the field {crc} for the checksum.
+
+        Args:
+          batch: number of the batch.
+          generation: the generation of the chains.
+        """
         return f"{STATE}/{batch:06d}-{generation:06d}-{{crc}}.npy"

@@ -1,4 +1,4 @@
-"""Write and read what a run directory holds: names, arrays and numbers."""
+"""Write and read the contents of a run directory: names, arrays and numbers."""
 
 import functools
 import json
@@ -16,7 +16,12 @@ from collapse_jax.store.journal import Ledger
 
 
 class Layout(NamedTuple):
-    """How a run is cut into files: chains of a batch, and records of a file."""
+    """The cut of a run into files.
+
+    Attributes:
+      chain_batch: chains of a batch, each of which has its own files.
+      records: recorded generations of a file.
+    """
 
     chain_batch: int
     records: int
@@ -34,7 +39,11 @@ class Parts(NamedTuple):
 
 
 def arrays(table: Mapping[Any, Any]) -> dict[str, Array]:
-    """Return data arrays of a dataset as arrays to write."""
+    """Return data arrays of a dataset as arrays to write.
+
+    Args:
+      table: data variables or coordinates, ``xarray.DataArray`` by name.
+    """
     return {
         str(name): Array.of(tuple(map(str, one.dims)), _writable(one.values), one.attrs)
         for name, one in table.items()
@@ -42,7 +51,7 @@ def arrays(table: Mapping[Any, Any]) -> dict[str, Array]:
 
 
 def _writable(values: Any) -> np.ndarray:
-    """Return texts with one width, as NumPy holds them, and anything else unchanged."""
+    """Return texts as NumPy strings of one width, and other values unchanged."""
     values = np.asarray(values)
     return np.array(values.tolist()) if values.dtype.kind in "OT" else values
 
@@ -53,7 +62,17 @@ def run_files(
     variables: Mapping[str, Array],
     coordinates: Mapping[str, Array],
 ) -> dict[str, Content]:
-    """Return config.json, provenance.json and records.zarr, with the values that are known."""
+    """Return the files config.json, provenance.json and records.zarr.
+
+    Args:
+      config: settings of the run, as JSON-able values.
+      provenance: versions, dtype, device, key, time, git commit.
+      variables: arrays of records, with their values or without.
+      coordinates: arrays of coordinates, with their values or without.
+
+    Returns:
+      Contents by name of the file.
+    """
     both = {"config": config, "provenance": provenance}
     texts = {f"{name}.json": json.dumps(one, indent=1) + "\n" for name, one in both.items()}
     attributes = {name: json.dumps(one) for name, one in both.items()}
@@ -62,10 +81,13 @@ def run_files(
 
 
 def theory_files(theory: Any) -> dict[str, Content]:
-    """Return theory.zarr, if anything is known.
+    """Return the files of theory.zarr, none without expectations.
 
     Args:
       theory: a dataset of expectations.
+
+    Returns:
+      Contents by name of the file.
     """
     if not theory.data_vars:
         return {}
@@ -74,27 +96,39 @@ def theory_files(theory: Any) -> dict[str, Content]:
 
 
 def open_dataset(path: Path) -> Any:
-    """Return the dataset of a group on disk, whose values are read when they are used."""
+    """Return the dataset of a group on disk, with values that are read on use.
+
+    Args:
+      path: the directory of the group.
+    """
     import xarray
 
     dataset = xarray.open_zarr(path, chunks=None, mask_and_scale=False, decode_times=False)
     texts = {name: one for name, one in dataset.coords.items() if one.dtype.kind in "OT"}
-    # StringDType, as zarr reads it, to NumPy's own.
+    # zarr reads texts as StringDType; records in memory have plain NumPy strings.
     plain = {name: (one.dims, np.array(one.values.tolist())) for name, one in texts.items()}
     return dataset.assign_coords(plain)
 
 
 def read(path: Path) -> Parts:
-    """Read everything in a run directory, checked against its journal.
+    """Check a run directory against its journal, and read it.
+
+    Args:
+      path: the run directory.
 
     Raises:
-      StoreError: naming the file that is not as it was left.
+      StoreError: if a file has changed; the message names the file.
     """
     return read_parts(path, verify(path))
 
 
 def read_parts(path: Path, ledger: Ledger) -> Parts:
-    """Read a run directory that is known to be whole."""
+    """Read a run directory that has been checked.
+
+    Args:
+      path: the run directory.
+      ledger: the contents of its journal.
+    """
     config = json.loads((path / "config.json").read_text())
     provenance = json.loads((path / "provenance.json").read_text())
     for name in ("compile_seconds", "run_seconds"):
@@ -111,16 +145,23 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
 
 
 def layout_of(ledger: Ledger) -> Layout | None:
-    """Return how a run is cut into files; None if it was saved in one piece."""
+    """Return the layout of a run; None if the run was saved in one piece.
+
+    Args:
+      ledger: the contents of the run's journal.
+    """
     found = [event["layout"] for event in ledger.events if "layout" in event]
     return Layout(*found[-1]) if found else None
 
 
 def layout_at(path: Path) -> Layout | None:
-    """Return the layout of the run at `path`; None if there is none yet.
+    """Return the layout of the run at `path`; None if there is no run yet.
+
+    Args:
+      path: the run directory.
 
     Raises:
-      StoreError: if something else is there.
+      StoreError: if `path` holds files that are no run, or a run saved in one piece.
     """
     if not is_begun(path):
         return None
@@ -133,18 +174,31 @@ def layout_at(path: Path) -> Layout | None:
 
 
 def is_stored(path: Path) -> bool:
-    """Tell whether a run was written to `path` while it was made."""
+    """Tell whether `path` holds a run that was written while it was made.
+
+    Args:
+      path: a run directory.
+    """
     return is_run(path) and layout_of(Ledger.read(path)) is not None
 
 
 def last_states(files: Iterable[str]) -> dict[int, StateFile]:
-    """Return the latest state of every batch that has one, among the files of a run."""
+    """Return the latest state of every batch that has a state, by number of the batch.
+
+    Args:
+      files: relative names of the files of a run.
+    """
     found = sorted(filter(None, map(StateFile.parse, files)))
     return {one.batch: one for one in found}
 
 
 def missing_chains(ledger: Ledger, config: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
-    """Return first and last id of every range of chains that is not finished."""
+    """Return first and last id of every range of unfinished chains.
+
+    Args:
+      ledger: the contents of the run's journal.
+      config: the settings of the run.
+    """
     layout = layout_of(ledger)
     if layout is None or ledger.is_finished:
         return ()
@@ -153,8 +207,8 @@ def missing_chains(ledger: Ledger, config: Mapping[str, Any]) -> tuple[tuple[int
     for batch, begin in enumerate(range(0, config["num_chains"], layout.chain_batch)):
         if batch in states and states[batch].generation == last:
             continue
-        first = config["first_chain"] + begin
-        end = min(first + layout.chain_batch, config["first_chain"] + config["num_chains"]) - 1
-        joins = bool(ranges) and ranges[-1][1] == first - 1
-        ranges[-1:] = [(ranges[-1][0], end)] if joins else [*ranges[-1:], (first, end)]
+        low = config["first_chain"] + begin
+        high = min(low + layout.chain_batch, config["first_chain"] + config["num_chains"]) - 1
+        joins = bool(ranges) and ranges[-1][1] == low - 1
+        ranges[-1:] = [(ranges[-1][0], high)] if joins else [*ranges[-1:], (low, high)]
     return tuple(ranges)

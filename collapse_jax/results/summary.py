@@ -1,11 +1,11 @@
-"""A run in ten lines: what was run and what was recorded, as text and for notebooks."""
+"""Summarise a run and its variables in ten lines, as text and for notebooks."""
 
 import html
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 _MOST = 8  # variables that are listed: with more the summary would not fit ten lines
-_WIDTH = 110  # characters of a line
+_WIDTH = 110  # characters of a line: the summary has less than 1,500
 
 
 def text_of(records: Any) -> str:
@@ -52,7 +52,7 @@ def _lines(records: Any) -> Iterator[str]:
 
 
 def _cells(records: Any) -> Iterator[tuple[str, str, str, str]]:
-    """Yield name, dims, unit and long name of the variables, or of the first few."""
+    """Yield name, dims, unit and long name of at most eight variables."""
     names = list(records.dataset.data_vars)
     shown = names if len(names) <= _MOST else names[: _MOST - 1]
     for name in shown:

@@ -1,4 +1,4 @@
-"""The sources: laws with parameters, finite data, and a user's own sampler."""
+"""Define the sources: laws with parameters, finite data, and a user's own sampler."""
 
 from collapse_jax.sources.categorical import Categorical
 from collapse_jax.sources.empirical import Empirical

@@ -1,4 +1,4 @@
-"""A law on finitely many states."""
+"""Define laws on finitely many states."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from collapse_jax.config import config
-from collapse_jax.core.corpus import Counts, Labels, Size, expand, prefix_weights
+from collapse_jax.core.corpus import Counts, Size
+from collapse_jax.core.samples import Labels, expand, prefix_weights
 from collapse_jax.core.source import CountsSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
@@ -16,14 +17,14 @@ from collapse_jax.utils import check
 
 @config
 class Categorical(CountsSource):
-    """Independent labels with given probabilities.
+    """A source of independent labels with given probabilities.
 
     Args:
       probabilities: [state], non-negative, summing to 1 to within 1e-6. A state of
         probability zero never occurs.
 
     Raises:
-      ValueError: for anything else.
+      ArgumentError: for values that are no probabilities.
 
     >>> import collapse_jax as cj
     >>> source = cj.Categorical([0.5, 0.25, 0.25])
@@ -37,9 +38,9 @@ class Categorical(CountsSource):
         remedy = "pass non-negative probabilities that sum to 1, e.g. weights / weights.sum()"
         values = check.array("Categorical.probabilities", self.probabilities, 1, remedy)
         if np.min(values) < 0:
-            place = int(np.argmin(values))
-            name = f"Categorical.probabilities[{place}]"
-            raise check.fail(name, float(values[place]), "it must be >= 0", remedy)
+            index = int(np.argmin(values))
+            name = f"Categorical.probabilities[{index}]"
+            raise check.fail(name, float(values[index]), "it must be >= 0", remedy)
         if abs(np.sum(values) - 1) > 1e-6:
             name = "sum(Categorical.probabilities)"
             raise check.fail(name, float(np.sum(values)), "it must be 1 to within 1e-6", remedy)
@@ -47,19 +48,19 @@ class Categorical(CountsSource):
 
     @property
     def num_states(self) -> int:
-        """Number of states."""
+        """Return the number of states."""
         return len(self.probabilities)
 
     @property
     def law(self) -> Float[Array, " state"]:
-        """The probabilities."""
+        """Return the probabilities, [state]."""
         return jnp.asarray(self.probabilities, jnp.result_type(float))
 
     def draw_counts(self, keys: Keys, size: Size) -> Counts:
-        """Multinomial counts."""
+        """Draw multinomial counts."""
         return Counts(multinomial(keys, Purpose.SOURCE, size, self.law))
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
-        """Labels in sorted order, which is as good as any: rows are exchangeable."""
+        """Draw labels; they are sorted, which loses nothing because rows are exchangeable."""
         labels = expand(self.draw_counts(keys, size).counts, capacity)
         return Labels(labels, prefix_weights(size, capacity))

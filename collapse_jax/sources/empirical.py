@@ -1,4 +1,4 @@
-"""Finite original data: a table of rows, or the words of a text."""
+"""Define finite original data: a table of rows, or the words of a text."""
 
 import dataclasses
 import re
@@ -12,16 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import (
-    Counts,
-    Labels,
-    Moments,
-    Rows,
-    Size,
-    expand,
-    moments_of,
-    prefix_weights,
-)
+from collapse_jax.core.corpus import Counts, Moments, Size
+from collapse_jax.core.samples import Labels, Rows, expand, moments_of, prefix_weights
 from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.random.hypergeometric import multivariate_hypergeometric
 from collapse_jax.random.keys import Keys, Purpose
@@ -31,14 +23,14 @@ from collapse_jax.sources.categorical import Categorical
 from collapse_jax.sources.choice import draw_rows, is_all
 from collapse_jax.utils import check, log_cholesky
 
-_ANY_LAW = Categorical([1.0])  # to be given other probabilities
+_ANY_LAW = Categorical([1.0])  # a template, whose probabilities are replaced without checks
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 class Empirical:
     """n rows of data; their empirical law is the truth p_0.
 
-    A corpus of size < n is a subset without replacement, of size n the data itself,
+    A corpus of size < n is a subset without replacement, of size n the data in order,
     of size > n a sample with replacement.
 
     Args:
@@ -47,14 +39,14 @@ class Empirical:
         array, the path of a .npy, .csv or .parquet file, a `datasets.Dataset` or a table
         (pandas or pyarrow).
       names: for labels, one name per state (optional).
-      column: for files and tables with columns, the name of the one to take, or several
-        names for rows of as many dimensions; may be left out where there is only one.
+      column: for files and tables with columns, the name of a column, or several names for
+        rows of several dimensions; None if there is only one column.
 
     Returns:
       An `EmpiricalLabels` or an `EmpiricalRows`.
 
     Raises:
-      ValueError: for a file that cannot be read, an unknown column, empty data, values that
+      ArgumentError: for a file that cannot be read, an unknown column, empty data, values that
         are missing or not finite, negative labels or another number of axes.
 
     >>> import collapse_jax as cj
@@ -68,7 +60,7 @@ class Empirical:
     def __new__(  # pyright: ignore
         cls, data: Any, names: Sequence[str] = (), column: str | Sequence[str] | None = None
     ) -> AbstractSource:
-        """The source that fits the data's type."""
+        """Return the source that fits the type of the data."""
         values, known = tables.read(data, column)
         if values.ndim == 1 and np.issubdtype(values.dtype, np.integer):
             return EmpiricalLabels.from_labels(values, names or known)
@@ -83,13 +75,15 @@ class Empirical:
 
     @staticmethod
     def words(text: str | Path) -> "EmpiricalLabels":
-        """The words of a text, in lower case; states are distinct words, most frequent first.
+        """Return the words of a text, in lower case, as labels.
+
+        States are the distinct words, most frequent first.
 
         Args:
           text: the text, or a `pathlib.Path` to a UTF-8 file.
 
         Raises:
-          ValueError: if the file cannot be read or no word is found.
+          ArgumentError: if the file cannot be read or no word is found.
         """
         if isinstance(text, Path):
             remedy = "pass the path of a UTF-8 text file"
@@ -108,7 +102,7 @@ class Empirical:
 
 @config
 class EmpiricalLabels(CountsSource):
-    """n labels, held as the count of every state; made by `Empirical`."""
+    """n labels, stored as the count of every state; made by `Empirical`."""
 
     counts: Any
     names: tuple[str, ...] = static(default=())
@@ -119,7 +113,15 @@ class EmpiricalLabels(CountsSource):
 
     @classmethod
     def from_labels(cls, labels: np.ndarray, names: Sequence[str]) -> Self:
-        """Count labels, refusing what labels no state."""
+        """Count labels.
+
+        Args:
+          labels: integers, [row].
+          names: one name per state, or none.
+
+        Raises:
+          ArgumentError: for labels that are no states, or states without a name.
+        """
         remedy = "pass labels 0 .. num_states-1"
         if labels.size == 0:
             raise check.fail("Empirical.data", labels.tolist(), "it must not be empty", remedy)
@@ -135,34 +137,38 @@ class EmpiricalLabels(CountsSource):
 
     @classmethod
     def from_texts(cls, texts: Sequence[str] | np.ndarray) -> Self:
-        """Count equal texts; states are distinct texts, most frequent first."""
+        """Count equal texts; states are distinct texts, most frequent first.
+
+        Args:
+          texts: texts, [row].
+        """
         names, counts = np.unique(texts, return_counts=True)
         order = np.lexsort((names, -counts))
         return cls(counts[order], tuple(names[order].tolist()))
 
     @property
     def num_states(self) -> int:
-        """Number of states."""
+        """Return the number of states."""
         return len(self.counts)
 
     @property
     def num_rows(self) -> int:
-        """Number of labels."""
+        """Return the number of labels."""
         return self.total
 
     @property
     def law(self) -> Float[Array, " state"]:
-        """Relative frequencies."""
+        """Return the relative frequencies, [state]."""
         counts = jnp.asarray(self.counts, jnp.result_type(float))
         return counts / jnp.sum(counts)
 
     @property
     def independent(self) -> CountsSource:
-        """Labels with their relative frequencies as probabilities."""
+        """Return a source of independent labels with these relative frequencies."""
         return replace_fields(_ANY_LAW, probabilities=self.law)
 
     def draw_counts(self, keys: Keys, size: Size) -> Counts:
-        """Hypergeometric, the data, or multinomial counts."""
+        """Draw hypergeometric counts up to size n, multinomial counts beyond."""
         counts = jnp.asarray(self.counts, jnp.int32)
 
         def subset() -> Array:
@@ -180,14 +186,14 @@ class EmpiricalLabels(CountsSource):
         return Counts(subset() if size < self.total else more())
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
-        """Labels in sorted order."""
+        """Draw labels, in sorted order."""
         labels = expand(self.draw_counts(keys, size).counts, capacity)
         return Labels(labels, prefix_weights(size, capacity))
 
 
 @config
 class EmpiricalRows(MomentsSource):
-    """n real rows in a frame of order one; made by `Empirical`."""
+    """n real rows in a frame with values of order one; made by `Empirical`."""
 
     rows: Any
     with_replacement: bool = static(init=False, repr=False, default=False)
@@ -209,27 +215,27 @@ class EmpiricalRows(MomentsSource):
 
     @property
     def row_dim(self) -> int:
-        """Length of a row."""
+        """Return the length of a row."""
         return self.rows.shape[1]
 
     @property
     def num_rows(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return self.rows.shape[0]
 
     @property
     def truth(self) -> Truth:
-        """Moments of the data (divisor n)."""
+        """Return the moments of the data (divisor n)."""
         dtype = jnp.result_type(float)
         return Truth(*(jnp.asarray(value, dtype) for value in self.moments))
 
     @property
     def independent(self) -> "EmpiricalRows":
-        """Rows chosen with replacement."""
+        """Return a source of rows chosen with replacement."""
         return replace_fields(self, with_replacement=True)
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
-        """Chosen rows; with size n the data, in order."""
+        """Choose rows; with size n, return the data in order."""
         dtype = jnp.result_type(float)
         rows, location, top = (
             jnp.asarray(part, dtype) for part in (self.rows, self.location, self.top)
@@ -238,7 +244,7 @@ class EmpiricalRows(MomentsSource):
         return draw_rows(keys, data, size, capacity, self.with_replacement)
 
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
-        """Moments of the chosen rows."""
+        """Return the moments of chosen rows."""
         if is_all(self.num_rows, size, self.with_replacement):
             truth = self.truth
             return Moments(jnp.int32(size), truth.mean, truth.log_scale, truth.factor)
@@ -246,7 +252,7 @@ class EmpiricalRows(MomentsSource):
 
 
 def _overlap(values: np.ndarray) -> float:
-    """sum_i x_(i) [phi(z_{i-1}) - phi(z_i)], z_i = Phi^{-1}(i / n): int Q Phi^{-1} du."""
+    """Return int Q Phi^{-1} du = sum_i x_(i) [phi(z_{i-1}) - phi(z_i)], z_i = Phi^{-1}(i / n)."""
     from scipy import special
 
     cuts = special.ndtri(np.arange(len(values) + 1) / len(values))

@@ -1,4 +1,4 @@
-"""Images from scikit-learn, the Hugging Face hub, .npz files and folders."""
+"""Load images from scikit-learn, the Hugging Face hub, .npz files and folders."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,13 +7,13 @@ import numpy as np
 
 from collapse_jax.utils import check
 
-_HELD_OUT = 10  # one of so many
+_TEST_STRIDE = 10  # every tenth image is a test image
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm")
 _OFFLINE = "pass digits, which needs no network, or the path of an .npz file or a folder of images"
 
 
 class ImageData(NamedTuple):
-    """Images in [0, 1], [row, side, side], and their classes where known."""
+    """Images in [0, 1], [row, side, side], and their classes where known, [row]."""
 
     images: np.ndarray
     labels: np.ndarray | None
@@ -22,7 +22,19 @@ class ImageData(NamedTuple):
 
 
 def load(name: str, side: int, num_images: int | None) -> ImageData:
-    """The images that `Images.load` describes."""
+    """Load the images that `Images.load` describes.
+
+    Args:
+      name: digits, mnist, or the path of an .npz file or of a folder of images.
+      side: side of the images, pixels.
+      num_images: number of images to load, None for all.
+
+    Returns:
+      Training and test images with their classes.
+
+    Raises:
+      ArgumentError: if the images cannot be read.
+    """
     if name == "digits":
         parts = _split(*_digits(), num_images)
     elif name == "mnist":
@@ -39,16 +51,16 @@ def load(name: str, side: int, num_images: int | None) -> ImageData:
 
 
 def _split(images: np.ndarray, labels: np.ndarray | None, num_images: int | None) -> ImageData:
-    """Every tenth image held out."""
+    """Split images into a training set and a test set, which gets every tenth image."""
     images = images[:num_images]
     labels = None if labels is None else labels[:num_images]
-    is_held_out = np.arange(len(images)) % _HELD_OUT == _HELD_OUT - 1
-    if not is_held_out.any():
-        allowed = f"at least {_HELD_OUT} are needed"
+    is_test = np.arange(len(images)) % _TEST_STRIDE == _TEST_STRIDE - 1
+    if not is_test.any():
+        allowed = f"at least {_TEST_STRIDE} are needed"
         raise check.fail("number of images", len(images), allowed, "pass more")
     parts = [
         None if values is None else values[chosen]
-        for chosen in (~is_held_out, is_held_out)
+        for chosen in (~is_test, is_test)
         for values in (images, labels)
     ]
     return ImageData(*parts)  # pyright: ignore
@@ -62,7 +74,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mnist(num_images: int | None) -> ImageData:
-    """The hub's copy; what is in the cache is found without a network."""
+    """Load MNIST from the hub, or from its cache, which needs no network."""
     import datasets
 
     try:
@@ -105,7 +117,7 @@ def _archive(path: Path, num_images: int | None) -> ImageData:
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:
-    """In [0, 1], [row, side, side] where images come flattened and square."""
+    """Scale bytes to [0, 1], and reshape flattened square images to [row, side, side]."""
     if images.dtype == np.uint8:
         images = images / 255
     if images.ndim == 2 and round(images.shape[1] ** 0.5) ** 2 == images.shape[1]:
@@ -114,7 +126,7 @@ def _pixels(images: np.ndarray) -> np.ndarray:
 
 
 def _folder(path: Path, side: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images in the order of their paths; classes are sub-folders in the order of names."""
+    """Load a folder: images in the order of paths, classes are sub-folders in order of names."""
     from PIL import Image, UnidentifiedImageError
 
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
@@ -122,13 +134,13 @@ def _folder(path: Path, side: int) -> tuple[np.ndarray, np.ndarray | None]:
         allowed = f"the folder holds no image ({', '.join(_SUFFIXES)})"
         raise check.fail("images", str(path), allowed, "pass another folder")
     images = np.empty((len(files), side, side), np.float32)
-    for place, file in enumerate(files):
+    for index, file in enumerate(files):
         try:
             with Image.open(file) as image:
                 grey = image.convert("L").resize((side, side), Image.Resampling.BILINEAR)
         except (OSError, UnidentifiedImageError):
             raise check.fail("images", str(file), "it is no image", "remove the file") from None
-        images[place] = np.asarray(grey, np.float32) / 255
+        images[index] = np.asarray(grey, np.float32) / 255
     names = sorted({file.parent.name for file in files if file.parent != path})
     if not names or any(file.parent == path for file in files):
         return images, None
@@ -136,7 +148,7 @@ def _folder(path: Path, side: int) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _resized(images: np.ndarray, side: int) -> np.ndarray:
-    """Bilinear; images of the wanted size stay as they are."""
+    """Resize images by bilinear interpolation, unless they have the wanted size."""
     if images.ndim != 3 or images.shape[1:] == (side, side):
         return images
     from PIL import Image

@@ -1,4 +1,4 @@
-"""Finite original data of images, with labels and images held out for measuring."""
+"""Define finite original data of images, with labels and a test set."""
 
 import dataclasses
 from typing import Any, Self
@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import Rows, Size
+from collapse_jax.core.corpus import Size
+from collapse_jax.core.samples import Rows
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys
 from collapse_jax.sources import image_files
@@ -21,19 +22,19 @@ _REMEDY = (
 
 @config
 class Images(AbstractSource):
-    """n grey images, square, with values in [0, 1]; a row is an image, flattened.
+    """n square grey images with values in [0, 1]; a row is a flattened image.
 
-    A corpus of size < n is a subset without replacement, of size n the data itself,
+    A corpus of size < n is a subset without replacement, of size n the data in order,
     of size > n a sample with replacement.
 
     Args:
       images: [row, side, side] or [row, side * side], floats in [0, 1] or uint8.
       labels: the class of each image, integers 0, 1, ..., [row] (optional).
-      test: images that no model is trained on, for measuring.
-      test_labels: their classes (optional).
+      test: images for measuring, which no model is trained on, in the shapes of `images`.
+      test_labels: classes of the test images, [row] (optional).
 
     Raises:
-      ValueError: for images that are not square, values outside [0, 1], or labels of
+      ArgumentError: for images that are not square, values outside [0, 1], or labels of
         another number.
 
     >>> import numpy as np
@@ -68,18 +69,18 @@ class Images(AbstractSource):
 
     @classmethod
     def load(cls, name: str = "digits", side: int = 28, num_images: int | None = None) -> Self:
-        """Images by name, a tenth of them held out where there is no test set.
+        """Load images by name; without a test set, every tenth image is a test image.
 
         Args:
           name: digits (1,797 scans of 8x8 pixels from scikit-learn, enlarged; needs no
             network), mnist (from the Hugging Face hub, by `datasets`), the path of an .npz
             file (x or images, y or labels, and optionally x_test and y_test), or of a folder
             of images, whose sub-folders are classes if it has any.
-          side: images are brought to this size.
-          num_images: of the first so many only, those held out included; None for all.
+          side: images are resized to this side, pixels.
+          num_images: number of images to load, test images of a split included; None for all.
 
         Raises:
-          ValueError: if the data cannot be read, with what to do.
+          ArgumentError: if the data cannot be read.
         """
         check.integer("side", side, 4, 4096)
         if num_images is not None:
@@ -88,32 +89,32 @@ class Images(AbstractSource):
 
     @property
     def side(self) -> int:
-        """Side of the square images."""
+        """Return the side of the images, pixels."""
         return round(self.images.shape[1] ** 0.5)
 
     @property
     def row_dim(self) -> int:
-        """Number of pixels."""
+        """Return the number of pixels of an image."""
         return self.images.shape[1]
 
     @property
     def num_rows(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return self.images.shape[0]
 
     @property
     def independent(self) -> "Images":
-        """Images chosen with replacement."""
+        """Return a source of images chosen with replacement."""
         return replace_fields(self, with_replacement=True)
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
-        """Chosen images; with size n the data, in order."""
+        """Choose images; with size n, return the data in order."""
         data = Rows.of_rows(jnp.asarray(self.images), len(self.images))
         return draw_rows(keys, data, size, capacity, self.with_replacement)
 
 
 def _as_rows(name: str, images: Any) -> np.ndarray:
-    """Flattened float32 images."""
+    """Return images as float32 rows, [row, pixel]."""
     is_bytes = getattr(images, "dtype", None) == np.uint8
     values = check.array(name, images, (2, 3), _REMEDY)
     values = (values / 255 if is_bytes else values).reshape(len(values), -1)

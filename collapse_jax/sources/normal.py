@@ -1,4 +1,4 @@
-"""The normal law in any number of dimensions, and the exact moments of its samples."""
+"""Define the normal law in any number of dimensions, with exact moments of its samples."""
 
 import dataclasses
 from typing import Any
@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array
 
 from collapse_jax.config import config
-from collapse_jax.core.corpus import Moments, Rows, Size, draw_moments, prefix_weights
+from collapse_jax.core.corpus import Moments, Size, draw_moments
+from collapse_jax.core.samples import Rows, prefix_weights
 from collapse_jax.core.source import MomentsSource, Truth
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.normal import normal
@@ -18,7 +19,7 @@ from collapse_jax.utils import check, log_cholesky
 
 @config
 class Normal(MomentsSource):
-    """N(mean, covariance).
+    """The normal law N(mean, covariance).
 
     Args:
       mean: a number or [dim].
@@ -26,7 +27,7 @@ class Normal(MomentsSource):
         semi-definite [dim, dim] matrix.
 
     Raises:
-      ValueError: for shapes that disagree, values that are not finite, or a
+      ArgumentError: for shapes that disagree, values that are not finite, or a
         covariance that is not symmetric positive semi-definite.
 
     >>> import collapse_jax as cj
@@ -51,28 +52,28 @@ class Normal(MomentsSource):
 
     @property
     def row_dim(self) -> int:
-        """Length of a row."""
+        """Return the length of a row."""
         return len(self.mean)
 
     @property
     def is_elementwise(self) -> bool:
-        """In one dimension."""
+        """Tell whether the law has one dimension."""
         return self.row_dim == 1
 
     @property
     def truth(self) -> Truth:
-        """The law's own moments."""
+        """Return the moments of the law."""
         mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
         return Truth(mean, log_scale, factor, jnp.exp(log_scale[0]))
 
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
-        """Exact: normal mean, Wishart scatter."""
+        """Draw exact moments: a normal mean and a Wishart scatter."""
         mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
         scores = normal(keys, Purpose.SOURCE, (number_of_scores(self.row_dim),))
         return draw_moments(scores, mean, log_scale, factor, size)
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
-        """Rows, in the frame of the law."""
+        """Draw rows in the frame of the law."""
         mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
         scores = normal(keys, Purpose.SOURCE, (capacity, self.row_dim))
         rows, top = colour(scores, log_scale, factor)
@@ -80,7 +81,19 @@ class Normal(MomentsSource):
 
 
 def check_covariance(name: str, value: Any, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A covariance matrix with its log scales and factor, or one clear line."""
+    """Check a covariance matrix and factorize it.
+
+    Args:
+      name: name of the argument, for the message.
+      value: a number, or a [dim, dim] matrix.
+      dim: length of a row.
+
+    Returns:
+      The covariance, [dim, dim], its log scales, [dim], and its unit factor, [dim, dim].
+
+    Raises:
+      ArgumentError: if the matrix is not symmetric positive semi-definite.
+    """
     remedy = f"pass a symmetric positive semi-definite [{dim}, {dim}] matrix" + (
         " or a number >= 0" if dim == 1 else ""
     )

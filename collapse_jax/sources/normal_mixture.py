@@ -1,4 +1,4 @@
-"""A finite mixture of normal laws."""
+"""Define finite mixtures of normal laws."""
 
 import dataclasses
 import itertools
@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.config import config
-from collapse_jax.core.corpus import Moments, Rows, Size, draw_moments, expand, prefix_weights
+from collapse_jax.core.corpus import Moments, Size, draw_moments
+from collapse_jax.core.samples import Rows, expand, prefix_weights
 from collapse_jax.core.source import MomentsSource, Truth
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
@@ -21,7 +22,7 @@ from collapse_jax.utils import check, log_cholesky
 
 @config
 class NormalMixture(MomentsSource):
-    """Rows from component k with probability weights[k].
+    """A mixture of normal laws: component k has probability weights[k].
 
     Args:
       weights: [component], non-negative, summing to 1 to within 1e-6.
@@ -29,7 +30,7 @@ class NormalMixture(MomentsSource):
       covariances: [component, dim, dim], or [component] variances in one dimension.
 
     Raises:
-      ValueError: for shapes that disagree, weights that are no probabilities, or a
+      ArgumentError: for shapes that disagree, weights that are no probabilities, or a
         covariance that is not symmetric positive semi-definite.
 
     >>> import jax.numpy as jnp
@@ -72,12 +73,12 @@ class NormalMixture(MomentsSource):
 
     @property
     def row_dim(self) -> int:
-        """Length of a row."""
+        """Return the length of a row."""
         return self.means.shape[1]
 
     @property
     def truth(self) -> Truth:
-        """Moments of the mixture; its overlap is found by quadrature."""
+        """Return the moments of the mixture, with an overlap found by quadrature."""
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self.moments)
 
     def _component_counts(self, keys: Keys, size: Size) -> jax.Array:
@@ -85,7 +86,7 @@ class NormalMixture(MomentsSource):
         return multinomial(keys, Purpose.COMPONENT_COUNTS, size, weights)
 
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
-        """Exact: multinomial component sizes, each component's moments, pooled."""
+        """Draw exact moments: multinomial component sizes, then pooled component moments."""
         dtype = jnp.result_type(float)
         counts = self._component_counts(keys, size)
         scores = normal(keys, Purpose.SOURCE, (len(self.means), number_of_scores(self.row_dim)))
@@ -102,7 +103,7 @@ class NormalMixture(MomentsSource):
         return dataclasses.replace(pooled, num_rows=jnp.asarray(size, jnp.int32))
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
-        """Rows in the frame of the whole mixture."""
+        """Draw rows in the frame of the mixture."""
         truth = self.truth
         top = jnp.max(truth.log_scale)
         component = expand(self._component_counts(keys, size), capacity)
@@ -126,7 +127,7 @@ def _truth(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> T
 
 
 def _overlap(weights: np.ndarray, centres: np.ndarray, scales: np.ndarray) -> float:
-    """int Q(u) Phi^{-1}(u) du = int phi(Phi^{-1}(F(x))) dx, piecewise between landmarks."""
+    """Return int Q(u) Phi^{-1}(u) du = int phi(Phi^{-1}(F(x))) dx by piecewise quadrature."""
     from scipy import integrate, special
 
     steps = np.array([-40, -12, -6, -3, -1, 0, 1, 3, 6, 12, 40.0])

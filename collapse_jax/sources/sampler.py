@@ -1,4 +1,4 @@
-"""A user's own source: any function from a key to rows."""
+"""Define a user's own source by any function from a key to rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from collapse_jax.config import config, static
-from collapse_jax.core.corpus import Rows, Size
+from collapse_jax.core.corpus import Size
+from collapse_jax.core.samples import Rows
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
@@ -15,18 +16,18 @@ from collapse_jax.utils import check
 
 @config
 class Sampler(AbstractSource):
-    """Rows from `function(key, num_rows)`.
+    """A source of rows from `function(key, num_rows)`.
 
-    Nothing is known of the law, so variables that compare with the truth are left out.
+    The law is unknown, so variables that compare with the truth are left out.
 
     Args:
       function: a pure function of a typed key and a static number of rows that
-        returns finite real rows, [num_rows, dim]. It is traced, not run, when the
-        source is made.
+        returns finite real rows, [num_rows, dim]; traced, not run, when the source
+        is made.
       dim: length of a row.
 
     Raises:
-      ValueError: if what the function returns has another shape or is not real.
+      ArgumentError: if the result of the function has another shape or is not real.
 
     >>> import jax
     >>> import collapse_jax as cj
@@ -45,8 +46,8 @@ class Sampler(AbstractSource):
         try:
             rows = jax.eval_shape(lambda key: self.function(key, 3), jax.random.key(0))
         except Exception as error:
-            first = " ".join(str(error).split())[:120]
-            allowed = f"tracing it raised {type(error).__name__} ({first})"
+            message = " ".join(str(error).split())[:120]
+            allowed = f"tracing it raised {type(error).__name__} ({message})"
             raise check.fail("Sampler.function", self.function, allowed, remedy) from error
         shape, dtype = getattr(rows, "shape", None), getattr(rows, "dtype", None)
         if shape != (3, self.dim) or dtype is None or not jnp.issubdtype(dtype, jnp.floating):
@@ -55,10 +56,10 @@ class Sampler(AbstractSource):
 
     @property
     def row_dim(self) -> int:
-        """Length of a row."""
+        """Return the length of a row."""
         return self.dim
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
-        """Rows in the frame of absolute coordinates."""
+        """Draw rows in the frame of absolute coordinates."""
         rows = self.function(keys.key(Purpose.SOURCE), capacity).astype(jnp.result_type(float))
         return Rows.of_rows(rows, size)

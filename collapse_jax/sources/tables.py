@@ -1,4 +1,4 @@
-"""One array of rows or labels from a file, a `datasets.Dataset` or a table."""
+"""Read an array of rows or labels from a file, a `datasets.Dataset` or a table."""
 
 import sys
 from collections.abc import Sequence
@@ -14,14 +14,17 @@ _NAME = "Empirical.data"
 
 
 def read(data: Any, column: str | Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The values of `data`, and the names of the states where a data set has them.
+    """Read the values of `data`, and the names of its states.
 
     Args:
-      data: what `Empirical` takes.
-      column: name of a column, or several of them to be the dimensions of rows.
+      data: see `Empirical`.
+      column: name of a column, or several names, one per dimension of rows.
 
     Returns:
-      An array of whatever type the values have, and one name per state, or ().
+      An array with the type of the values, [row] or [row, dim], and one name per state, or ().
+
+    Raises:
+      ArgumentError: if the data cannot be read, or has no such column.
     """
     if isinstance(data, (str, Path)):
         data = _open(Path(data))
@@ -42,7 +45,7 @@ def read(data: Any, column: str | Sequence[str] | None) -> tuple[np.ndarray, tup
 def _open(path: Path) -> Any:
     if path.suffix not in FILES:
         remedy = f"end it in {', '.join(FILES)}, or use Empirical.words(Path(...)) for a text"
-        raise check.fail(_NAME, str(path), "a file's name must tell its format", remedy)
+        raise check.fail(_NAME, str(path), "a file's name must show its format", remedy)
     remedy = f"pass the path of a {path.suffix} file with a row of data"
     try:
         if path.suffix == ".npy":
@@ -73,7 +76,7 @@ def _is_number(text: str) -> bool:
 
 
 def _as_table(data: Any) -> Any:
-    """A pyarrow.Table of the data, or None for what has no columns."""
+    """Return the data as a pyarrow.Table, or None for data without columns."""
     if "pyarrow" not in sys.modules:
         return None
     import pyarrow
@@ -92,7 +95,7 @@ def _as_table(data: Any) -> Any:
 
 
 def _is_from(data: Any, module: str, kind: str) -> bool:
-    """Whether data is of that type, without importing where it comes from."""
+    """Tell whether data has a type, without importing the module of the type."""
     known = getattr(sys.modules.get(module), kind, None)
     return known is not None and isinstance(data, known)
 

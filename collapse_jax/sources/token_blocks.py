@@ -1,4 +1,4 @@
-"""Finite original data of text: blocks of tokens, with those for validation and test."""
+"""Define finite original data of text: blocks of tokens for training, validation and test."""
 
 from typing import Any, Self
 
@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import Labels, Size
+from collapse_jax.core.corpus import Size
+from collapse_jax.core.samples import Labels
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys
 from collapse_jax.sources.choice import draw_rows
@@ -20,17 +21,17 @@ _REMEDY = "pass integers [block, token], at least two tokens a block"
 class TokenBlocks(AbstractSource):
     """n blocks of tokens, all of one length; a row is a block.
 
-    A corpus of size < n is a subset without replacement, of size n the data itself, in
-    order, of size > n a sample with replacement.
+    A corpus of size < n is a subset without replacement, of size n the data in order,
+    of size > n a sample with replacement.
 
     Args:
       train: the original data, integers [block, token].
-      validation: blocks that choose among weights, [block, token].
-      test: blocks that no model is trained on or chosen by, [block, token].
-      vocab_size: number of tokens there are.
+      validation: blocks for the choice of the best weights, [block, token].
+      test: blocks for measuring, which neither train nor choose a model, [block, token].
+      vocab_size: number of different tokens.
 
     Raises:
-      ValueError: for blocks of other lengths, fewer than two tokens a block, no blocks, or
+      ArgumentError: for blocks of other lengths, fewer than two tokens a block, no blocks, or
         tokens that are not integers in [0, vocab_size).
 
     >>> import numpy as np
@@ -59,31 +60,43 @@ class TokenBlocks(AbstractSource):
 
     @classmethod
     def of(cls, texts: Texts) -> Self:
-        """The blocks of `text.load_texts`."""
+        """Return the blocks of `text.load_texts` as a source.
+
+        Args:
+          texts: blocks with their tokenizer.
+        """
         return cls(texts.train, texts.validation, texts.test, texts.tokenizer.vocab_size)
 
     @classmethod
     def load(cls, name: str = "pydoc", **options: Any) -> Self:
-        """A text by name, see `text.load_texts` for names and options."""
+        """Load a text by name.
+
+        Args:
+          name: see `text.load_texts`.
+          options: arguments of `text.load_texts`.
+
+        Raises:
+          ArgumentError: if the text cannot be read.
+        """
         return cls.of(load_texts(name, **options))
 
     @property
     def block_size(self) -> int:
-        """Tokens of a block."""
+        """Return the number of tokens of a block."""
         return self.train.shape[1]
 
     @property
     def num_rows(self) -> int:
-        """Number of blocks."""
+        """Return the number of blocks."""
         return self.train.shape[0]
 
     @property
     def independent(self) -> "TokenBlocks":
-        """Blocks chosen with replacement."""
+        """Return a source of blocks chosen with replacement."""
         return replace_fields(self, with_replacement=True)
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
-        """Chosen blocks; with size n the data, in order."""
+        """Choose blocks; with size n, return the data in order."""
         data = Labels(jnp.asarray(self.train))
         return draw_rows(keys, data, size, capacity, self.with_replacement)
 

@@ -85,11 +85,11 @@ def begin(path: Path, contents: Callable[[], Contents], layout: Sequence[int]) -
             if not is_begun(path):
                 new = _stage(path, contents())
                 Journal(path / FIRST).append("created", new, layout=layout)
-            _put_in_place(path)
+            _install_metadata(path)
 
 
 def _stage(path: Path, contents: Contents) -> dict[str, Entry]:
-    """Write files below state/; `_put_in_place` renames them once the journal names them."""
+    """Write files below state/; `_install_metadata` renames them once the journal names them."""
     staged = path / STATE / files.temporary_name()
     staged.mkdir()
     return _fill(staged, contents)
@@ -325,7 +325,7 @@ class Writer:
             new = _stage(self.path, contents)
             gone = {name: self.files[name] for name in removed}
             self._journal.append("extended", new, gone, layout=layout)
-            _put_in_place(self.path)
+            _install_metadata(self.path)
             _clean(self.path, Ledger.read(self.path))
         self.refresh()
 
@@ -360,14 +360,14 @@ def writing(path: Path, process: tuple[int, int]) -> Iterator[Writer]:
     """
     with locked(path, process):
         with exclusive(path):
-            _put_in_place(path)
+            _install_metadata(path)
         ledger = verify(path)
         if process[1] == 1:
             _clean(path, ledger)
         yield Writer(path, process[0], ledger)
 
 
-def _put_in_place(root: Path) -> None:
+def _install_metadata(root: Path) -> None:
     """Rename staged files that the journal names, unless their names are taken."""
     names = [name for name in files.files_below(root, STATE) if files.is_temporary(name)]
     staged = [name for name in names if name.count("/") > 1]

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.corpus import Samples
 from collapse_jax.core.family import AbstractFamily
+from collapse_jax.core.samples import Samples
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import InitialGeneration
 from collapse_jax.engine.simulate import simulate

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.corpus import Samples
 from collapse_jax.core.family import AbstractFamily
 from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.samples import Samples
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.families import Discrete, Gaussian

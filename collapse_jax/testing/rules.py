@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from collapse_jax.core.corpus import AbstractCorpus, Samples
+from collapse_jax.core.corpus import AbstractCorpus
+from collapse_jax.core.samples import Samples
 from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.random.threefry import as_key
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from collapse_jax.core.corpus import Samples, moments_of
+from collapse_jax.core.samples import Samples, moments_of
 from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource
 from collapse_jax.random.keys import Keys
 from collapse_jax.testing.rules import (

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.corpus import Counts, Moments, Samples, moments_of
+from collapse_jax.core.corpus import Counts, Moments
 from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.samples import Samples, moments_of
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,8 @@ def _train(lines: Iterable[str], vocab_size: int) -> Tokenizer:
 
 def _fetch(name: str, revision: str | None) -> Tokenizer:
     """Load a tokenizer; a cached one is found without a network, and no remote code runs."""
+    # Tokenizers need no PyTorch: advice to install it would confuse.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     from transformers import AutoTokenizer
 
     try:

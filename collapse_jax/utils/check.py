@@ -12,7 +12,17 @@ MAX_SIZE = 2**31 - 1
 
 
 class ArgumentError(ValueError):
-    """A bad argument: one line that names argument, value, what is allowed and the remedy."""
+    """A bad argument: one line that names argument, value, what is allowed and the remedy.
+
+    >>> import collapse_jax as cj
+    >>> try:
+    ...     cj.Reduce(mean="yes")
+    ... except cj.ArgumentError as error:
+    ...     print(error)
+    Reduce.mean='yes' is not allowed: it must be True or False; pass a bool
+    """
+
+    __module__ = "collapse_jax"  # the public place, in tracebacks
 
 
 class Shown(str):

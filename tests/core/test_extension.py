@@ -21,7 +21,7 @@ from scipy.special import digamma
 
 import collapse_jax as cj
 from collapse_jax.config import config, static
-from collapse_jax.core.policy import check_length, check_sizes
+from collapse_jax.policies.checks import check_length, check_sizes
 from collapse_jax.experiments.base import AbstractExperiment, Summary
 
 

@@ -219,9 +219,9 @@ class Interrupting(HostContext):
 def test_work_goes_on_where_it_was_stopped(tmp_path):
     chain, key = chain_of(), chain_key(jax.random.key(7), jnp.uint32(0))
 
-    def generations(place):
+    def generations(context):
         at_work = dataclasses.replace(chain)
-        object.__setattr__(at_work, "family", chain.family.at(place))
+        object.__setattr__(at_work, "family", chain.family.with_host_context(context))
         state = at_work.init(key, 1)
         return at_work.step(key, jnp.int32(1), state)
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import collapse_jax as cj
-from collapse_jax.core.corpus import Rows
+from collapse_jax.core.samples import Rows
 from collapse_jax.random.keys import Keys
 
 PAIR = cj.NormalMixture([0.3, 0.7], [[-4.0, 0.0], [4.0, 1.0]], [np.eye(2), [[2, 0.5], [0.5, 1]]])
@@ -35,7 +35,7 @@ def fit(family, rows, weights=None):
 @jax.jit
 def _fit(family, corpus):
     model, status, _ = family.fit(Keys(jax.random.key(0), jnp.int32(0)), corpus, None, None)
-    return family.measure(model, corpus, None, (model, None)), status
+    return family.measure(model, corpus, None, cj.InitialGeneration(model, None)), status
 
 
 def assert_no_nan(values):

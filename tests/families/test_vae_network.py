@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 from jax.test_util import check_grads
 
-from collapse_jax.core.corpus import Rows
+from collapse_jax.core.samples import Rows
 from collapse_jax.families.vae.convolution import Double, Halve, double, halve
 from collapse_jax.families.vae.loss import (
     divergence,

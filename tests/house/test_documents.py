@@ -1,8 +1,7 @@
 """The code in README.md, CONTRIBUTING.md and docs/ runs, or says why it does not.
 
 - Python blocks are run: those of a file in their order, with one namespace, in an empty
-  directory; README.md's, which compile for half a minute, in `make test-thorough`.
-  `{code-cell}` blocks are run by `make docs`.
+  directory. `{code-cell}` blocks are run by `make docs`.
 - A block after `<!-- not run: REASON -->` is not. Run or not, what a block names of the library
   must exist, with the arguments that it is given.
 - `collapse` commands go through the real command line up to where it would simulate, targets of
@@ -28,6 +27,7 @@ import collapse_jax as cj
 from collapse_jax.cli import COMMANDS, main
 from collapse_jax.cli import run as run_module
 from collapse_jax.cli.command import Command
+from collapse_jax.core import policy
 from collapse_jax.experiments import EXPERIMENTS
 from collapse_jax.results.grid import Grid
 from collapse_jax.results.records import Records
@@ -53,6 +53,16 @@ class Block(NamedTuple):
     code: str
     line: int
     reason: str | None
+
+
+@pytest.fixture(autouse=True)
+def registered_names(monkeypatch):
+    """Forget the policies and studies that the code of a page registers."""
+    monkeypatch.setattr(policy, "POLICIES", dict(policy.POLICIES))
+    before = dict(EXPERIMENTS)
+    yield
+    EXPERIMENTS.clear()
+    EXPERIMENTS.update(before)
 
 
 def blocks_of(text):
@@ -134,7 +144,7 @@ def check_names(code):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.thorough] * (name == "README.md"))
+        name
         for name, text in DOCUMENTS.items()
         if any(block.reason is None for block in python_blocks(text))
     ],
@@ -263,6 +273,7 @@ class PointsOnly(Grid):
 def only_parsed(tmp_path, monkeypatch):
     """Commands end where they would read a run or simulate."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLLAPSE_JAX_DEBUG", "1")  # what ends a command is an internal error
     for kind in EXPERIMENTS.values():
         monkeypatch.setattr(kind, "run", reached)
     # First where it is imported: that module must not find it replaced when it is loaded.

@@ -34,5 +34,5 @@ def test_a_former_name_names_its_successor(use, kind, successor):
 def test_former_modules_name_their_successors():
     with pytest.raises(ImportError, match=r"collapse_jax\.theory\.gaussian_accumulation"):
         from collapse_jax.theory import keeping  # noqa: F401
-    with pytest.raises(ImportError, match=r"is now collapse_jax\.lm\.Decoding"):
+    with pytest.raises(ImportError, match=r"Decoding is now in collapse_jax\.lm"):
         from collapse_jax.families.language_model import Decoding  # noqa: F401

@@ -17,7 +17,12 @@ LISTED = (
     "collapse_jax.lm",
     "collapse_jax.testing",
 )
-WHOLE = ("collapse_jax.metrics", "collapse_jax.testing.strategies", "collapse_jax.theory")
+WHOLE = (
+    "collapse_jax.families.gaussian_mixture.metrics",
+    "collapse_jax.metrics",
+    "collapse_jax.testing.strategies",
+    "collapse_jax.theory",
+)
 INTERNAL = {
     "collapse_jax.theory.checks": "what theory functions accept",
     "collapse_jax.theory.occupancy": "how the rows of the dual's matrix are built",
@@ -46,7 +51,7 @@ REASONS = {
     "collapse_jax.testing.check_policy": "as check_family",
     "collapse_jax.theory.ancestors.AncestorLaw": "the result of ancestor_law",
     "collapse_jax.theory.ancestor_chains.support_sizes": "as absorption_times, one more program",
-    "collapse_jax.theory.gaussian_accumulation.Moments": "the result of fresh_share_moments",
+    "collapse_jax.theory.gaussian_accumulation.MomentErrors": "the result of fresh_share_moments",
 }
 
 

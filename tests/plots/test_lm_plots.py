@@ -87,7 +87,7 @@ def test_extremes_do_not_warn(figure, records):
 
 def test_histograms_are_densities_and_tails_count_every_block():
     records = make_records(slots=400)
-    values = records["corpus_perplexity"][2]
+    values = records["corpus_perplexity"].values[2]
     values[0, 0] = 1e6
     density, tail = draw(plots.perplexity_histograms({"": records}))
     assert (len(density.lines), labels(tail)) == (4, ["0 (real data)", "1", "2", "3"])
@@ -103,7 +103,7 @@ def test_histograms_are_densities_and_tails_count_every_block():
 
 def test_runs_mean_and_interval():
     records = make_records(chains=5)
-    values = records["test_perplexity"]
+    values = records["test_perplexity"].values
     values[1, 2] = np.nan
     (axis,) = draw(plots.perplexity_by_generation({"a": records, "b": make_records(seed=1)}))
     assert len(axis.lines) == 5 + 1 + 3 + 1 + 1

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import collapse_jax as cj
-from collapse_jax.core.corpus import join, moments_of, prefix_weights
+from collapse_jax.core.corpus import join
+from collapse_jax.core.samples import moments_of, prefix_weights
 from collapse_jax.testing import strategies
 from collapse_jax.testing.rules import keys_of
 from collapse_jax.utils import log_cholesky

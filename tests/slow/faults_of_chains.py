@@ -9,7 +9,7 @@ from faults import fault, wrap
 from faults_of_draws import scores_of
 
 import collapse_jax as cj
-from collapse_jax.core import chain, corpus, policy
+from collapse_jax.core import chain, corpus, policy, samples
 from collapse_jax.core.state import EVERYTHING, InitialGeneration
 from collapse_jax.families import gaussian
 from collapse_jax.policies import mixing
@@ -122,13 +122,13 @@ def pooled_mean_not_weighted(patch):
 
 @fault("sizes by generation")
 def weights_ignored(patch):
-    patch.setattr(corpus.Samples, "full_weights", lambda self: jnp.ones(self.capacity))
+    patch.setattr(samples.Samples, "full_weights", lambda self: jnp.ones(self.capacity))
 
 
 @fault("sizes by generation")
 def one_slot_too_many(patch):
     for module in (gaussian, normal_source):
-        wrap(patch, module, "prefix_weights", lambda right, size, room: right(size + 1, room))
+        wrap(patch, module, "prefix_weights", lambda right, size, slots: right(size + 1, slots))
 
 
 @fault("gaussian rows reused")
@@ -138,10 +138,10 @@ def merged_moments_under_subsampling(patch):
     def wrong(self, keys, purpose, size, capacity, total):
         moments = gaussian.moments_of(self)
         scores = normal.normal(keys, purpose, (capacity, 1))
-        weights = corpus.prefix_weights(size, capacity)
-        return corpus.Rows(scores, weights, moments.mean, moments.log_scale[0])
+        weights = samples.prefix_weights(size, capacity)
+        return samples.Rows(scores, weights, moments.mean, moments.log_scale[0])
 
-    patch.setattr(corpus.Samples, "subsample", wrong)
+    patch.setattr(samples.Samples, "subsample", wrong)
 
 
 @fault("gaussian rows reused")

@@ -78,7 +78,7 @@ def tilt_of_the_rounding_left_out(patch):
         place = right(*given)
         return place._replace(offset=jnp.zeros_like(place.offset))
 
-    wrap(patch, rounded_normal, "_place", wrong)
+    wrap(patch, rounded_normal, "_land", wrong)
 
 
 @fault("laws of counts")
@@ -86,13 +86,13 @@ def skewness_of_the_wrong_sign(patch):
     def wrong(right, law, *given):
         return right(law._replace(skewness=-law.skewness), *given)
 
-    wrap(patch, rounded_normal, "_place", wrong)
+    wrap(patch, rounded_normal, "_land", wrong)
 
 
 @fault("laws of counts")
 def bound_of_the_acceptance_too_low(patch):
     for module in (binomial, hypergeometric):
-        patch.setattr(module, "room", lambda mean: jnp.full_like(mean, -0.02))
+        patch.setattr(module, "slack", lambda mean: jnp.full_like(mean, -0.02))
 
 
 @fault("laws of counts")

@@ -103,10 +103,10 @@ WRONG = {
     "objects.npy": (None, "cannot be read"),
     "rows.npy": ("x", "Empirical.column='x'"),
     "broken.parquet": ("x", "cannot be read"),
-    "rows.txt": (None, "name must tell its format"),
+    "rows.txt": (None, "name must show its format"),
     "table.csv": ("colour", "column='colour'"),
     "table.parquet": (("x", "label", "z"), "column='z'"),
-    ".": (None, "name must tell its format"),
+    ".": (None, "name must show its format"),
 }
 
 

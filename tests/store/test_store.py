@@ -128,15 +128,15 @@ def test_an_extended_run_has_the_bits_of_a_longer_one(name, tmp_path):
 def test_a_crash_while_extending_is_made_good(tmp_path, monkeypatch):
     whole = run("gaussian", num_generations=91)
     run("gaussian", store=tmp_path / "run")
-    put_in_place, calls = directory._put_in_place, []
+    install, calls = directory._install_metadata, []
 
     def crash(path):
         calls.append(path)
         if len(calls) == 2:  # the first is before the extension
             raise MemoryError
-        put_in_place(path)
+        install(path)
 
-    monkeypatch.setattr(directory, "_put_in_place", crash)
+    monkeypatch.setattr(directory, "_install_metadata", crash)
     with pytest.raises(MemoryError):
         run("gaussian", store=cj.Store(tmp_path / "run", extend=True), num_generations=91)
     assert_same(whole, run("gaussian", store=tmp_path / "run", num_generations=91))
@@ -148,7 +148,7 @@ def test_corpora_with_room_for_the_last_generation_are_not_extended(tmp_path):
     arguments = {"key": 0, "num_chains": 8}
     cj.simulate(chain, num_generations=4, store=tmp_path / "run", **arguments)
     store = cj.Store(tmp_path / "run", extend=True)
-    with pytest.raises(ValueError, match="AccumulateSubsample a corpus has the room that 4"):
+    with pytest.raises(ValueError, match="AccumulateSubsample a corpus has as many slots as 4"):
         cj.simulate(chain, num_generations=5, store=store, **arguments)
 
 

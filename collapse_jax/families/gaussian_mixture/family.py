@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.config import config, static
-from collapse_jax.core.corpus import Rows, Size, prefix_weights
+from collapse_jax.core.corpus import Size
 from collapse_jax.core.family import AbstractFamily, Fit, Schedule
 from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.samples import Rows, prefix_weights
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import Needs
 from collapse_jax.families.gaussian_mixture import em, initialization, metrics
@@ -119,7 +120,7 @@ class GaussianMixture(AbstractFamily):
         "raw": the order of the start.
 
     Raises:
-      ValueError: for any other value.
+      ArgumentError: for any other value.
     """
 
     num_components: int = static()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from collapse_jax.core.corpus import Rows
+from collapse_jax.core.samples import Rows
 from collapse_jax.families.gaussian_mixture.em import RESOLUTION, Components, Points
 from collapse_jax.families.gaussian_mixture.linalg import (
     WRITTEN_OUT,

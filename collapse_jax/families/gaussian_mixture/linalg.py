@@ -227,11 +227,11 @@ def row_sums(values: Sequence[Float[Array, "... row"]]) -> list[Float[Array, "..
         shape = (*values[0].shape[:-1], _FAN_IN, part)
         if part * _FAN_IN > length:
             values = [jnp.pad(value, pad) for value in values]
-        values = _add_together([value.reshape(shape) for value in values])
+        values = _sum_rows([value.reshape(shape) for value in values])
     return [jnp.sum(value, axis=-1) for value in values]
 
 
-def _add_together(values: list[Array]) -> list[Array]:
+def _sum_rows(values: list[Array]) -> list[Array]:
     zeros = tuple(jnp.zeros((), value.dtype) for value in values)
 
     def add(left: tuple[Array, ...], right: tuple[Array, ...]) -> tuple[Array, ...]:

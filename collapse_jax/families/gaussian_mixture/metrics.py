@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from collapse_jax.core.corpus import Rows
+from collapse_jax.core.samples import Rows
 from collapse_jax.families.gaussian_mixture import em
 from collapse_jax.families.gaussian_mixture.em import Components
 from collapse_jax.families.gaussian_mixture.frame import Frame, move

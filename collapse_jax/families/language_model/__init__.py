@@ -6,9 +6,14 @@ from collapse_jax.families.language_model.family import LanguageModel
 
 __all__ = ["LanguageModel"]
 
+_FORMER = (
+    "Config Decoding OPT Trainer Training TrainingState data_mesh generate load logits loss losses "
+    "perplexities read_config save stream"
+).split()
+
 
 def __getattr__(name: str) -> Any:
-    """Name the successor of what lay here in version 0.1."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    raise ImportError(f"collapse_jax.families.language_model.{name} is now collapse_jax.lm.{name}")
+    """Refuse the names of version 0.1 with a message that has their new module."""
+    if name in _FORMER:
+        raise ImportError(f"collapse_jax.families.language_model.{name} is now in collapse_jax.lm")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 
 from collapse_jax import lm
-from collapse_jax.core.corpus import Labels
+from collapse_jax.core.samples import Labels
 from collapse_jax.metrics import texts
 
 _NGRAMS = (1, 2, 3)  # lengths of n-grams whose diversity is measured, tokens

@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from collapse_jax.config import config, replace_fields, static
-from collapse_jax.core.corpus import AbstractCorpus, Labels, Size, prefix_weights
+from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.family import AbstractFamily, Fit, Schedule
 from collapse_jax.core.host_context import HostContext
 from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy, Recall
+from collapse_jax.core.samples import Labels, prefix_weights
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import InitialGeneration, Needs
 from collapse_jax.families.language_model.tuned_model import TunedModel
@@ -64,7 +65,7 @@ class LanguageModel(AbstractFamily):
       evaluation_batch: blocks evaluated at a time.
 
     Raises:
-      ValueError: for any other value.
+      ArgumentError: for any other value.
     """
 
     model: Any = static(default="facebook/opt-125m")

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Int
 
 from collapse_jax import lm
-from collapse_jax.core.corpus import Labels
+from collapse_jax.core.samples import Labels
 from collapse_jax.families.language_model.evaluate import mean_loss, mesh_of, rows_of, with_params
 from collapse_jax.families.language_model.tuned_model import TunedModel
 from collapse_jax.lm.loss import IGNORED

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 from collapse_jax.config import config, static
-from collapse_jax.core.corpus import AbstractCorpus, Rows, Size
+from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.family import AbstractFamily, Fit, Schedule
 from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.samples import Rows
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import Needs
 from collapse_jax.metrics.images import precision_and_recall
@@ -84,7 +85,7 @@ class VAE(AbstractFamily):
       classifier: a `Classifier` trained on original images, or None.
 
     Raises:
-      ValueError: for any other value.
+      ArgumentError: for any other value.
     """
 
     latent_dim: int = static(default=20)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from collapse_jax.core.corpus import AbstractCorpus, Samples, Size
+from collapse_jax.core.corpus import AbstractCorpus, Size
+from collapse_jax.core.samples import Samples
 from collapse_jax.random.keys import Keys
 
 

@@ -1,0 +1,88 @@
+"""Checks of arguments that policies share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.core.policy import NumSamples
+from collapse_jax.utils import check
+
+
+def check_verifier(name: str, verifier: Any) -> None:
+    """Refuse a verifier that is neither None nor a function.
+
+    Args:
+      name: of the argument, with its class.
+      verifier: the value.
+
+    Raises:
+      ValueError: if it cannot be called.
+    """
+    if verifier is not None and not callable(verifier):
+        remedy = "pass a function of rows (or states) that returns one bool for each, or None"
+        raise check.fail(name, verifier, "it must be callable", remedy)
+
+
+def check_sizes(name: str, num_samples: NumSamples, low: int = 1) -> int | tuple[int, ...] | None:
+    """Return one size or a tuple of sizes.
+
+    Args:
+      name: of the argument, with its class.
+      num_samples: rows: one int, a sequence of ints, or None.
+      low: least number of rows.
+
+    Returns:
+      An int, a tuple of ints, or None.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    if num_samples is None:
+        return None
+    remedy = f"pass one int >= {low}, or one per generation, num_generations + 1 in all"
+    if isinstance(num_samples, (str, bytes)):
+        raise check.fail(name, num_samples, "it must be an integer or a sequence", remedy)
+    if not isinstance(num_samples, (Sequence, np.ndarray)) or np.ndim(num_samples) == 0:
+        return check.integer(name, num_samples, low, remedy=remedy)
+    sizes = tuple(
+        check.integer(f"{name}[{index}]", size, low, remedy=remedy)
+        for index, size in enumerate(num_samples)
+    )
+    if not sizes:
+        raise check.fail(name, [], "it must not be empty", remedy)
+    return sizes
+
+
+def check_length(name: str, schedule: Any, num_generations: int, entries: str = "sizes") -> None:
+    """Refuse a schedule without an entry for each of generations 0 .. G.
+
+    Args:
+      name: of the argument, with its class.
+      schedule: one number, or a tuple.
+      num_generations: G.
+      entries: plural of the thing that is scheduled, for the message.
+
+    Raises:
+      ValueError: for a tuple of another length.
+    """
+    if isinstance(schedule, tuple) and len(schedule) != num_generations + 1:
+        allowed = f"num_generations={num_generations} needs {num_generations + 1} {entries}"
+        remedy = f"pass one number, or num_generations + 1 {entries}"
+        raise check.fail(f"len({name})", len(schedule), allowed, remedy)
+
+
+def check_population(name: str, population: int, num_generations: int) -> None:
+    """Refuse a pool of 2^31 rows and more.
+
+    Args:
+      name: of the argument that decides its size.
+      population: rows of the pool after the last generation.
+      num_generations: G.
+
+    Raises:
+      ValueError: for a pool that is too large.
+    """
+    if population > check.MAX_SIZE:
+        allowed = f"after num_generations={num_generations} the pool may hold 2^31 - 1 rows"
+        raise check.fail("pool size", population, allowed, f"lower {name} or num_generations")
