@@ -103,10 +103,10 @@ class Metric:
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return a metric as it is, and a plain function as one that reads everything.
+        """Return a metric as it is, and a plain function as a metric that reads everything.
 
         Args:
-          value: a `Metric`, or a function with a `__name__`.
+          value: a `Metric`, or a function of one chain with a `__name__`.
 
         Returns:
           A metric.

@@ -158,7 +158,9 @@ class RecordsPlot:
         recorded = [name, *(f"{name}{end}" for end in _SUFFIXES)]
         attributes = next(self._data[one].attrs for one in recorded if one in self._data)
         generations = self._data["generation"].values
-        axis.set(title=name, xlabel="generation", ylabel=attributes.get("units", "1"))
+        unit = attributes.get("units", "1")
+        unit = "dimensionless" if unit == "1" else unit
+        axis.set(title=name, xlabel="generation", ylabel=unit)
         if len(generations) > 1:
             axis.set_xlim(generations[0], generations[-1])
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from collapse_jax.cli import main
+from collapse_jax.experiments import EXPERIMENTS
 
 SMALL = {
     "gaussian": ["--num-chains", "300", "--num-generations", "6", "--policy.num-samples", "20"],
@@ -198,3 +199,39 @@ def test_wrong_commands_get_one_line(name, capsys):
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert expected in line
+
+
+def test_internal_errors_are_no_bad_input(tmp_path, monkeypatch, capsys):
+    """A ValueError of a library is a fault of ours, and says so in one line."""
+
+    def fail(*_):
+        raise ValueError("operands could not be broadcast")
+
+    monkeypatch.setattr(EXPERIMENTS["one-shot"], "run", fail)
+    monkeypatch.delenv("COLLAPSE_JAX_DEBUG", raising=False)
+    command = ["run", "one-shot", "--quiet", "--out", str(tmp_path / "run")]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("collapse: internal error, ValueError: operands")
+    assert "COLLAPSE_JAX_DEBUG=1" in error
+    assert error.count("\n") == 1
+    monkeypatch.setenv("COLLAPSE_JAX_DEBUG", "1")
+    with pytest.raises(ValueError, match="broadcast"):
+        main([*command, "--overwrite"])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["sweep", "gaussian"], ["run", "gaussian"], ["verify"], ["reproduce"], ["extend"], ["resume"]],
+)
+def test_every_command_has_help(command, capsys):
+    assert main([*command, "--help"]) == 0
+    found = capsys.readouterr()
+    assert f"usage: collapse {command[0]}" in found.out
+    assert found.err == ""
+
+
+def test_a_missing_file_is_one_line(tmp_path, capsys):
+    command = ["run", "gaussian", "--source", str(tmp_path / "none.npy"), "--quiet"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

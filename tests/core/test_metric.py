@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import collapse_jax as cj
+from collapse_jax.config import config
 
 CHAIN = cj.Chain(cj.Gaussian(1, corpus="samples"), cj.Normal(0.0, 1.0), cj.Replace(10))
 
@@ -107,3 +108,18 @@ def test_acceptance_and_facts_of_a_fit_are_recorded():
     assert np.all(np.isnan(records["acceptance"][0]))
     assert np.all((records["acceptance"][1:] > 0) & (records["acceptance"][1:] <= 1))
     assert records.dataset["acceptance"].attrs["units"] == "1"
+
+
+@config
+class OriginalOnly(cj.Replace):
+    """A policy that never draws from the model."""
+
+    def next(self, step):
+        return step.original(self.size(step.generation), self.largest_size), step.memory
+
+
+def test_a_policy_may_leave_the_model_and_its_verifier_alone():
+    policy = OriginalOnly(20, verifier=lambda rows: rows[:, 0] < 0)
+    records = run([], cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), policy))
+    assert np.all(np.isnan(records["acceptance"]))
+    assert np.all(records["status"] == 0)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import collapse_jax as cj
 from collapse_jax.random.threefry import _row_major, as_key
 
 SHAPES = [(), (1,), (7,), (3, 5), (0,), (2, 0, 3), (64, 33)]
@@ -71,3 +72,9 @@ def test_bad_keys_are_refused(key):
 def test_foreign_generator_is_named():
     with pytest.raises(ValueError, match="rbg"):
         as_key(jax.random.key(0, impl="rbg"))
+
+
+def test_no_two_purposes_share_a_stream():
+    assert len({int(purpose) for purpose in cj.Purpose}) == len(cj.Purpose)
+    assert all(0 <= purpose < 64 for purpose in cj.Purpose)
+    assert cj.Purpose(63).name == "COMPONENT_COUNTS"  # of normal mixtures
