@@ -23,7 +23,7 @@ class VerifyOptions:
     """
 
     lane: Literal["quick", "full"] = "quick"
-    """Set of checks. quick: two minutes on two cores; full: more chains, half an hour."""
+    """Set of checks. quick: two minutes on two cores; full: more chains, four minutes."""
     seed: int = 0
     """Seed of every random number."""
     out: str = ""

@@ -1,4 +1,4 @@
-"""What a generation's model is: how it is fitted, drawn from, and measured."""
+"""The seam of families: a model is fitted, drawn from, and measured."""
 
 import abc
 import dataclasses
@@ -45,7 +45,7 @@ class Fit(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """How chains of a family share programs and devices.
+    """The way in which chains of a family share programs and devices.
 
     Attributes:
       on_host: fit, draw and measure are Python that calls compiled programs of its own.

@@ -10,7 +10,7 @@ from collapse_jax.core.state import Needs
 from collapse_jax.utils import check
 
 ARGUMENTS = ("key", "family", "params", "corpus", "source", "generation0")
-"""What a metric may read, in the order in which its function gets them."""
+"""Arguments that a metric may read, in the order in which its function gets them."""
 
 RESERVED = frozenset(
     "status acceptance generation chain first_event quantile code state survival".split()
@@ -23,7 +23,7 @@ _ALIASES = {"first": "generation0"}  # the argument's name in version 0.1
 
 
 class Quantity(NamedTuple):
-    """How a recorded variable is named, measured and laid out.
+    """Name, unit and axes of a recorded variable.
 
     Attributes:
       long_name: a phrase for tables and axes of figures.

@@ -20,7 +20,7 @@ Verifier = Callable[[Array], Array]
 
 
 class Recall(enum.Enum):
-    """What of earlier generations a policy draws from again.
+    """The things of earlier generations that a policy draws from again.
 
     Attributes:
       LAW: the law p_g of the newest corpus, by `ModelDraw.from_law`.

@@ -1,4 +1,4 @@
-"""What a chain holds between two generations, and who needs which part of it."""
+"""The state of a chain between two generations, and the parts of it that are needed."""
 
 from typing import Any, NamedTuple
 
@@ -49,7 +49,7 @@ class ChainState(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """What a family, a policy or a metric reads of a chain beyond its newest model.
+    """The parts of a chain that are read, beyond its newest model.
 
     A chain holds what one of them needs and nothing else.
 

@@ -59,7 +59,7 @@ def simulate(
     chains, batches, chunks, devices or restarts. A second call with equal arguments
     compiles nothing.
 
-    Args:
+    Main arguments:
       chain: the process.
       key: an int or a typed threefry key.
       num_chains: number of chains, >= 1.
@@ -71,6 +71,8 @@ def simulate(
       store: a run directory, to which records are written soon after they are made. An earlier
         run in the directory is resumed, whatever ended it; its chains equal those of a run
         without interruption to the bit. An interrupt (Ctrl-C) acts after the current call.
+
+    Other arguments:
       first_chain: id of the first chain, so that a study can be split.
       chain_batch: chains at a time; None for a size that suits the memory.
       generation_chunk: generations per call of the compiled program; None for as many as the

@@ -48,8 +48,8 @@ class GaussianExperiment(AbstractExperiment):
     """Normal models fitted to normal data, again and again (Shumailov et al. 2024, Fig. 2).
 
     The default is the paper's four corpus sizes with 4,096 chains each, about 25 seconds on two
-    cores. Expect ln sigma to fall by 1/(2 M) per generation under "unbiased" and by 1/M under
-    "mle".
+    cores. Expect ln sigma to fall per generation by 1/(2 M) under "unbiased" and by 1/M if the
+    estimator is "mle".
     """
 
     name = "gaussian"

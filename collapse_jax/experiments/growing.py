@@ -34,8 +34,8 @@ class GrowingExperiment(AbstractExperiment):
     """E W2^2 of Gaussian chains whose corpora grow: constant, i, i ln i, i^1.5.
 
     Each corpus replaces its predecessor, the estimator is unbiased; about 20 seconds on two
-    cores. E W2^2 stays finite if and only if the sum of 1 / M_i is finite (Shumailov et al.
-    2024, supplement): i^1.5 is enough, i ln i is not, which shows only after long runs.
+    cores. By Shumailov et al. 2024, supplement, E W2^2 stays finite if and only if the sum of
+    the 1 / M_i is finite: i^1.5 is enough, i ln i is not, which shows only after long runs.
     """
 
     name = "growing"

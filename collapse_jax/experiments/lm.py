@@ -72,8 +72,9 @@ class LmExperiment(AbstractExperiment):
     small network trained from scratch on the prose of Python's documentation, four to eight
     minutes; small, a larger network for a text of your own (`--source FOLDER`), 45 minutes. Other
     presets take weights and text from the Hugging Face hub, by estimate weeks, or a day on an
-    accelerator: paper (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (1e-5,
-    16), paper-keep10 (10 epochs, 10 % original blocks) and paper-penalty (repetition penalty 2).
+    accelerator: paper (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (as
+    paper, with rate 1e-5 and batches of 16), paper-keep10 (10 epochs, 10 % original blocks) and
+    paper-penalty (repetition penalty 2).
 
     `--penalties 2` adds a study with a repetition penalty, as does scale laptop of `collapse
     reproduce`. Expect the perplexity of original test text to rise from generation to generation,
@@ -145,7 +146,7 @@ class LmExperiment(AbstractExperiment):
     weight_decay: float = 0.01
     """Decoupled weight decay of all parameters."""
     dropout: bool = True
-    """Whether training uses the network's dropout."""
+    """Use the network's dropout in training."""
     num_beams: int = 5
     """Beams of the search for continuations."""
     repetition_penalty: float = 1.0

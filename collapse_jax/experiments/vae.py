@@ -40,9 +40,9 @@ class VaeExperiment(AbstractExperiment):
     models 0 to 5, with as many steps as 30 epochs in batches of 256; three minutes on two cores.
     Preset paper has the paper's training and 60,000 images of MNIST from the Hugging Face hub in
     five runs of 20 generations; days on two cores. `--source FILE.npz` takes images x and labels
-    y. Scale laptop of `collapse reproduce` makes two runs of 10 epochs in batches of 256; with
-    10,000 images of MNIST a quarter to half an hour. Expect the std of latents to fall from
-    generation to generation, and digits to blur into one another.
+    y. Scale laptop of `collapse reproduce` makes two runs of 10 epochs in batches of 256, which
+    take a quarter to half an hour with 10,000 images of MNIST. Expect the std of latents to fall
+    from generation to generation, and digits to blur into one another.
     """
 
     name = "vae"

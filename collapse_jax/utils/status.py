@@ -1,10 +1,10 @@
-"""How a fit ended, as recorded in the variable `status`."""
+"""Codes of the variable `status`: the outcome of a fit."""
 
 import enum
 
 
 class Status(enum.IntEnum):
-    """How the fit of a generation ended.
+    """The outcome of the fit of a generation.
 
     A chain with NON_FINITE or DEGENERATE is frozen: no further step is taken, and its
     variables are NaN from then on. FLOORED is a note; the chain continues.
