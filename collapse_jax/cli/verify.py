@@ -23,7 +23,7 @@ class VerifyOptions:
     """
 
     lane: Literal["quick", "full"] = "quick"
-    """Set of checks. quick: two minutes on two cores; full: more chains, four minutes."""
+    """Set of checks. quick: two minutes on two cores; full: more chains, six minutes."""
     seed: int = 0
     """Seed of every random number."""
     out: str = ""

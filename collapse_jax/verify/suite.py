@@ -29,7 +29,7 @@ def verify(
     """Run the checks of a lane.
 
     Args:
-      lane: "quick" takes two minutes on two cores, "full" four.
+      lane: "quick" takes two minutes on two cores, "full" six.
       seed: of every random number, an integer in [0, 2^31).
       notify: called with every result as soon as it is there.
       checks: the checks to choose from; None for `CHECKS`.

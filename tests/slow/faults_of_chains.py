@@ -55,7 +55,7 @@ def mean_over_the_root_of_m_minus_1(patch):
         new, *rest = right(size, scores, mean, *given)
         return mean + (new - mean) * np.sqrt(size / (size - 1)), *rest
 
-    wrap(patch, normal_source, "_update", wrong)
+    wrap(patch, corpus, "sample_moments", wrong)
 
 
 @fault("gaussian innovations")
@@ -80,7 +80,7 @@ def wishart_factors_in_the_wrong_order(patch):
         new_mean, new_scale, triangle = right(size, scores, mean, scale, unit)
         return new_mean, new_scale, log_cholesky.product(triangle, factor)
 
-    wrap(patch, normal_source, "_update", wrong)
+    wrap(patch, corpus, "sample_moments", wrong)
 
 
 @fault("wishart")

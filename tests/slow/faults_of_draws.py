@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from faults import fault, wrap
 
-from collapse_jax.core import corpus
+from collapse_jax.core import corpus, samples
 from collapse_jax.engine import program
 from collapse_jax.families import discrete
 from collapse_jax.policies import accumulate_subsample
@@ -22,7 +22,6 @@ from collapse_jax.random import (
 )
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.tree import tree_sampler
-from collapse_jax.sources import normal as normal_source
 from collapse_jax.verify import samplers
 
 # Draws of counts
@@ -170,7 +169,7 @@ def subsets_of_rows_with_replacement(patch):
     def wrong(keys, purpose, total, size, capacity):
         return discrete.uniform_integers(keys, purpose, jnp.asarray(total), (capacity,))
 
-    for module in (corpus, accumulate_subsample):
+    for module in (samples, accumulate_subsample):
         patch.setattr(module, "random_subset", wrong)
 
 
@@ -179,7 +178,7 @@ def the_first_rows_for_random_ones(patch):
     def wrong(keys, purpose, total, size, capacity):
         return jnp.arange(capacity, dtype=jnp.int32)
 
-    for module in (corpus, accumulate_subsample):
+    for module in (samples, accumulate_subsample):
         patch.setattr(module, "random_subset", wrong)
 
 
@@ -239,7 +238,7 @@ def scores_of(change):
     def wrong(right, size, scores, *given):
         return right(size, change(scores), *given)
 
-    return lambda patch: wrap(patch, normal_source, "_update", wrong)
+    return lambda patch: wrap(patch, corpus, "sample_moments", wrong)
 
 
 @fault("gaussian innovations")
@@ -270,7 +269,7 @@ def keys_shared_between_purposes(patch):
     patch_blocks(patch, lambda keys, purpose, *given: (keys, 0 * purpose, *given))
 
 
-@fault("states from counts")
+@fault("gaussian innovations")
 def keys_shared_between_chains(patch):
     wrap(patch, program, "chain_key", lambda right, key, chain: right(key, chain // 2))
 
