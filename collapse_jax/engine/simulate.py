@@ -69,8 +69,7 @@ def simulate(
         functions metric(key, family, params, corpus, source, generation0) of one chain.
       reduce: statistics over chains to record instead of one value per chain.
       store: a run directory, to which records are written soon after they are made. An earlier
-        run in the directory is resumed, whatever ended it; its chains equal those of a run
-        without interruption to the bit. An interrupt (Ctrl-C) acts after the current call.
+        run there is resumed, to the bit as without interruption. Ctrl-C acts after a call.
 
     Other arguments:
       first_chain: id of the first chain, so that a study can be split.

@@ -177,10 +177,10 @@ class Discrete(AbstractFamily):
             return Fit(LabelModel(corpus.rows, None if corpus.weights is None else corpus.size))
         counts = self._counts(corpus).astype(jnp.result_type(float)) + self.smoothing
         if not self.is_verified:
-            return Fit(counts / jnp.sum(counts))
+            return Fit(_shares(counts, jnp.sum(counts)))
         total = jnp.sum(counts)
         status = jnp.where(total > 0, Status.OK, Status.DEGENERATE).astype(jnp.int32)
-        return Fit(counts / jnp.where(total > 0, total, 1), status)
+        return Fit(_shares(counts, jnp.where(total > 0, total, 1)), status)
 
     def probabilities(self, params: Array | LabelModel) -> Float[Array, " state"]:
         """Return the fitted law p_g.
@@ -194,7 +194,7 @@ class Discrete(AbstractFamily):
         if isinstance(params, LabelModel):
             counts = self._counts(params).astype(jnp.result_type(float))
             size = params.labels.shape[0] if params.num_rows is None else params.num_rows
-            return counts / size
+            return _shares(counts, size)
         return params
 
     def sampling_law(self, probabilities: Float[Array, " state"]) -> Float[Array, " state"]:
@@ -369,6 +369,11 @@ class Discrete(AbstractFamily):
         from collapse_jax.families.discrete_theory import discrete_curves
 
         return discrete_curves(chain, sizes) if type(self) is Discrete else {}
+
+
+def _shares(counts: Float[Array, " state"], total: int | Array) -> Float[Array, " state"]:
+    """Return counts / total; XLA multiplies by 1 / total, and 41 * (1 / 41) is not 1."""
+    return jnp.where(counts == total, 1, counts / total)
 
 
 def _probabilities(key, family, params, corpus, source, generation0) -> Array:

@@ -16,6 +16,8 @@ from collapse_jax.random.normal import normal
 from collapse_jax.random.wishart import colour, number_of_scores
 from collapse_jax.utils import check, log_cholesky
 
+_ASYMMETRY = 1e-8  # of both standard deviations: rounding of matrices that were read as text
+
 
 @config
 class Normal(MomentsSource):
@@ -104,8 +106,10 @@ def check_covariance(name: str, value: Any, dim: int) -> tuple[np.ndarray, np.nd
         shown = check.Shown(f"array of shape {covariance.shape}")
         raise check.fail(name, shown, f"its shape must be ({dim}, {dim}), as the mean's", remedy)
     gap = np.abs(covariance - covariance.T)
-    if np.max(gap) > 1e-8 * max(np.max(np.abs(covariance)), 1e-300):
-        i, j = (int(axis) for axis in np.unravel_index(np.argmax(gap), gap.shape))
+    spreads = np.sqrt(np.abs(np.diagonal(covariance)))
+    excess = gap - _ASYMMETRY * np.outer(spreads, spreads)
+    if np.max(excess) > 0:
+        i, j = (int(axis) for axis in np.unravel_index(np.argmax(excess), gap.shape))
         raise check.fail(
             f"{name}[{i}, {j}]", float(covariance[i, j]), f"it must equal [{j}, {i}]", remedy
         )

@@ -19,6 +19,8 @@ import numpy as np
 from collapse_jax.theory.checks import Sizes, sizes_of
 from collapse_jax.utils.check import ArgumentError
 
+_FEW = 100  # from here on series of four terms are right to 1e-16 of their value
+
 
 def divisor_of(sizes: np.ndarray, estimator: str) -> np.ndarray:
     """Return the divisor of sums of squares: M - 1 ("unbiased") or M ("mle").
@@ -44,6 +46,44 @@ def divisor_of(sizes: np.ndarray, estimator: str) -> np.ndarray:
             f"estimator={estimator!r} is not allowed: it must be 'unbiased' or 'mle'; pass one"
         )
     return divisors[estimator]
+
+
+def _log_expected_standard_deviation(
+    sizes: Sizes, estimator: str, sampling_bias: float
+) -> np.ndarray:
+    """Return ln E sigma_g, to rounding for every M."""
+    values = sizes_of(sizes, 2)
+    divisor = divisor_of(values, estimator)
+    logs = _log_gamma_ratio(values - 1) + 0.5 * np.log1p((values - 1 - divisor) / divisor)
+    return np.cumsum(logs) + 0.5 * _log_biases(values, sampling_bias)
+
+
+def _log_gamma_ratio(dof: np.ndarray) -> np.ndarray:
+    """Return ln[Gamma((n + 1)/2) / Gamma(n/2) sqrt(2/n)], the mean of a chi variable over sqrt n.
+
+    The difference of two ln Gamma loses all digits for large n; its asymptotic series has none
+    to lose.
+    """
+    from scipy import special
+
+    few = np.minimum(dof, _FEW)
+    exact = special.gammaln((few + 1) / 2) - special.gammaln(few / 2) + 0.5 * np.log(2 / few)
+    inverse = 1 / np.maximum(dof, _FEW)
+    square = inverse**2
+    series = inverse * (-1 / 4 + square * (1 / 24 + square * (-1 / 20 + square * 17 / 112)))
+    return np.where(dof < _FEW, exact, series)
+
+
+def _digamma_minus_log(x: np.ndarray) -> np.ndarray:
+    """Return psi(x) - ln x, by its asymptotic series for large x."""
+    from scipy import special
+
+    few = np.minimum(x, _FEW)
+    exact = special.digamma(few) - np.log(few)
+    inverse = 1 / np.maximum(x, _FEW)
+    square = inverse**2
+    series = -inverse / 2 - square * (1 / 12 - square * (1 / 120 - square * (1 / 252)))
+    return np.where(x < _FEW, exact, series)
 
 
 def _halves(sizes: np.ndarray, dim: int) -> np.ndarray:
@@ -129,15 +169,15 @@ def expected_log_determinant(
     >>> gaussian.expected_log_determinant([10, 10, 3], "mle", dim=3).round(4).tolist()
     [-1.0802, -2.1603, -inf]
     """
-    from scipy import special
-
     values = sizes_of(sizes, 2)
     halves = _halves(values, dim)
     singular = np.any(halves <= 0, axis=1)
-    terms = special.digamma(np.where(halves > 0, halves, 1)) + np.log(2)
-    step = np.sum(terms, axis=1) - dim * np.log(divisor_of(values, estimator))
+    halves = np.where(halves > 0, halves, 1)
+    divisor = divisor_of(values, estimator)[:, None]
+    # psi(x) - ln x + ln(2x / divisor), neither of which cancels for large M.
+    terms = _digamma_minus_log(halves) + np.log1p((2 * halves - divisor) / divisor)
     biases = dim * _log_biases(values, sampling_bias)
-    return np.cumsum(np.where(singular, -np.inf, step)) + biases
+    return np.cumsum(np.where(singular, -np.inf, np.sum(terms, axis=1))) + biases
 
 
 def variance_of_log_determinant(sizes: Sizes, dim: int) -> np.ndarray:
@@ -192,12 +232,7 @@ def expected_standard_deviation(
     >>> gaussian.expected_standard_deviation([2, 2], "mle").round(4).tolist()  # pi ** -0.5, ...
     [0.5642, 0.3183]
     """
-    from scipy import special
-
-    values = sizes_of(sizes, 2)
-    logs = special.gammaln(values / 2) - special.gammaln((values - 1) / 2)
-    logs = np.cumsum(logs + 0.5 * np.log(2 / divisor_of(values, estimator)))
-    return np.exp(logs + 0.5 * _log_biases(values, sampling_bias))
+    return np.exp(_log_expected_standard_deviation(sizes, estimator, sampling_bias))
 
 
 def expected_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
@@ -329,9 +364,14 @@ def expected_wasserstein2_squared(
     >>> gaussian.expected_wasserstein2_squared([10] * 1000, "mle")[[0, 9, 999]].round(4).tolist()
     [0.1545, 1.1049, 2.0]
     """
-    spread = expected_variance(sizes, estimator, sampling_bias) + 1
-    spread = spread - 2 * expected_standard_deviation(sizes, estimator, sampling_bias)
-    return mean_squared_error(sizes, estimator, sampling_bias) + spread
+    values = sizes_of(sizes, 2)
+    divisor = divisor_of(values, estimator)
+    log_variance = np.cumsum(np.log1p((values - 1 - divisor) / divisor))
+    log_variance = log_variance + _log_biases(values, sampling_bias)
+    # E sigma^2 - 1 and E sigma - 1, which differences of numbers near 1 would round off.
+    gain = np.expm1(log_variance)
+    loss = np.expm1(_log_expected_standard_deviation(values, estimator, sampling_bias))
+    return mean_squared_error(values, estimator, sampling_bias) + gain - 2 * loss
 
 
 def first_order_wasserstein2_squared(sizes: Sizes) -> np.ndarray:

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 LogFactor = tuple[Array, Array]  # log_scale [dim], factor [dim, dim]
+_SINGULAR = 1e-10  # of an axis' variance: a smaller pivot is rounding of float64, or text
+_COLUMN = 1e-7  # of both axes' standard deviations: a larger entry below a zero pivot is wrong
 _LARGEST_SUM = 32  # terms of a product that is written out; longer ones are one einsum
 
 
@@ -141,13 +143,14 @@ def factorize_on_host(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     dim = len(covariance)
     rest = np.array(covariance, np.float64)
     log_scale, factor = np.full(dim, -np.inf), np.eye(dim)
-    tolerance = 1e-10 * max(np.max(np.diagonal(rest)), 0.0)
+    # Each axis has a unit of its own: what is negligible is so relative to its own variance.
+    spreads = np.sqrt(np.maximum(np.diagonal(rest), 0.0))
     for j in range(dim):
-        pivot = rest[j, j]
+        pivot, tolerance = rest[j, j], _SINGULAR * spreads[j] ** 2
         if pivot < -tolerance:
             raise np.linalg.LinAlgError(f"pivot {j} is negative: {pivot:g}")
         if pivot <= tolerance:
-            if np.max(np.abs(rest[j:, j]), initial=0.0) > 1e3 * tolerance + 0.0:
+            if np.any(np.abs(rest[j:, j]) > _COLUMN * spreads[j:] * spreads[j]):
                 raise np.linalg.LinAlgError(f"pivot {j} is zero but its column is not")
             continue
         column = rest[:, j] / pivot

@@ -1,5 +1,6 @@
 """The exact laws against each other: the dual, enumeration, fractions, closed forms, bounds."""
 
+import decimal
 import fractions
 import math
 
@@ -211,3 +212,42 @@ def test_kernels_and_first_orders():
     # Two moments of ln sigma^2, nearly normal here, give that of sigma^2.
     spread = np.expm1(gaussian.variance_of_log_variance(sizes))
     np.testing.assert_allclose(gaussian.relative_variance_of_variance(sizes), spread, rtol=1e-3)
+
+
+def exact_mean_of_chi(num_samples):
+    """E sigma_1 of the unbiased estimator for even M, in 60 digits, from a binomial coefficient."""
+    with decimal.localcontext() as context:
+        context.prec = 60
+        pi = decimal.Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
+        half = num_samples // 2
+        power = decimal.Decimal(4) ** (half - 1)
+        ratio = power / math.comb(2 * half - 2, half - 1) / pi.sqrt()
+        return ratio * (decimal.Decimal(2) / (num_samples - 1)).sqrt()
+
+
+@pytest.mark.parametrize("num_samples", [2, 4, 50, 98, 100, 102, 1000, 20_000])
+def test_small_losses_are_right_to_their_last_digits(num_samples):
+    """1 - E sigma and E W2^2 are differences of numbers near one, and lose none of them."""
+    loss = 1 - exact_mean_of_chi(num_samples)
+    distance = float(decimal.Decimal(1) / num_samples + 2 * loss)
+    found = gaussian.expected_wasserstein2_squared([num_samples], "unbiased")[0]
+    assert found == pytest.approx(distance, rel=1e-10)
+    expected = gaussian.expected_standard_deviation([num_samples], "unbiased")[0]
+    assert expected == pytest.approx(float(1 - loss), rel=1e-14)
+
+
+@pytest.mark.parametrize("num_samples", [10**5, 10**7, 10**8, 2**31 - 1])
+@pytest.mark.parametrize("estimator", ["unbiased", "mle"])
+def test_large_corpora_follow_the_expansion(num_samples, estimator):
+    m = float(num_samples)
+    loss = 1 / (4 * m) + 7 / (32 * m**2) + 19 / (128 * m**3)
+    if estimator == "mle":  # times sqrt(1 - 1/M)
+        root = -math.expm1(0.5 * math.log1p(-1 / m))
+        loss = loss + root - loss * root
+    distance = 2 * loss + (1 / m if estimator == "unbiased" else 0)
+    found = gaussian.expected_wasserstein2_squared([num_samples], estimator)[0]
+    assert found == pytest.approx(distance, rel=1e-10)
+    log_variance = gaussian.expected_log_variance([num_samples], estimator)[0]
+    divisor = -1 / m if estimator == "mle" else 0.0
+    leading = -1 / (m - 1) - 1 / (3 * (m - 1) ** 2) + math.log1p(divisor)
+    assert log_variance == pytest.approx(leading, rel=1e-9)

@@ -1,0 +1,72 @@
+"""Axes of very different scales keep their variance, and laws of one state are exactly one."""
+
+import numpy as np
+import pytest
+
+import collapse_jax as cj
+from collapse_jax.testing import assert_mean
+from collapse_jax.utils import log_cholesky
+
+SCALES = [1.0, 1e-5, 1e-12, 1e5]
+CORRELATION = np.array([[1.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 1.0]])
+
+
+def covariance_of(scales):
+    return CORRELATION * np.outer(scales, scales)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("scales", [(1.0, 3e-6, 1e5), (1e-20, 1.0, 1e20), (1e9, 1e-9, 1.0)])
+def test_a_factor_is_right_in_every_axis_whatever_their_units(scales, order):
+    covariance = covariance_of(np.array(scales))[np.ix_(order, order)]
+    log_scale, factor = log_cholesky.factorize_on_host(covariance)
+    found = (factor * np.exp(log_scale)) @ (factor * np.exp(log_scale)).T
+    spreads = np.sqrt(np.diagonal(covariance))
+    np.testing.assert_allclose(
+        found / np.outer(spreads, spreads), covariance / np.outer(spreads, spreads), rtol=1e-12
+    )
+
+
+def test_singular_and_indefinite_matrices_are_still_told_apart():
+    singular = np.array([[1.0, 1e-6], [1e-6, 1e-12]])
+    assert log_cholesky.factorize_on_host(singular)[0][1] == -np.inf
+    with pytest.raises(np.linalg.LinAlgError):
+        log_cholesky.factorize_on_host(np.array([[1.0, 2e-6], [2e-6, 1e-12]]))
+    with pytest.raises(ValueError, match="smallest eigenvalue"):
+        cj.Normal([0.0, 0.0], np.array([[1.0, 2e-6], [2e-6, 1e-12]]))
+    with pytest.raises(ValueError, match=r"it must equal \[1, 0\]|it must equal \[0, 1\]"):
+        cj.Normal([0.0, 0.0], np.array([[1.0, 1e-7], [2e-7, 1e-12]]))
+
+
+@pytest.mark.parametrize("small", [1e-11, 1e-20])
+def test_a_narrow_axis_keeps_its_variance(small):
+    source = cj.Normal([0.0, 0.0], np.diag([1.0, small]))
+    chain = cj.Chain(cj.Gaussian(2), source, cj.Replace(100))
+    records = cj.simulate(chain, key=0, num_chains=2000, num_generations=3)
+    exact = records.theory["log_det_covariance"].values[-1]
+    assert_mean(records["log_det_covariance"][-1], exact)
+    assert np.all(records["status"] == 0)
+
+
+@pytest.mark.parametrize("columns", [[0, 1], [1, 0]])
+def test_columns_of_a_table_keep_their_variances_in_any_order(columns):
+    """Income and a share, as a table has them."""
+    rng = np.random.default_rng(0)
+    table = np.stack([rng.normal(5e4, 2e4, 300), 0.07 * rng.uniform(size=300)], axis=1)
+    source = cj.Empirical(table[:, columns])
+    chain = cj.Chain(cj.Gaussian(2, "mle"), source, cj.Replace(300))
+    run = {"num_chains": 2, "num_generations": 0, "metrics": ("covariance",)}
+    found = cj.simulate(chain, key=0, **run)["covariance"][0, 0]
+    expected = np.cov(table[:, columns].T, bias=True)
+    np.testing.assert_allclose(np.diagonal(found), np.diagonal(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [2, 24, 41, 47, 55, 61, 82, 1000])
+def test_the_law_of_one_state_is_exactly_one(size):
+    """With a certain first state the chain is absorbed from the start."""
+    chain = cj.Chain(cj.Discrete(), cj.Categorical([1.0, 0.0, 0.0]), cj.Replace(size))
+    run = {"num_chains": 2, "num_generations": 2, "metrics": ("probabilities",)}
+    records = cj.simulate(chain, key=0, **run)
+    assert np.all(records["probabilities"][..., 0] == 1)
+    assert np.all(records["heterozygosity"] == 0)
+    assert np.all(records["is_absorbed"])
