@@ -85,12 +85,14 @@ class RecordsPlot:
         axis = _axes(ax)
         generations = self._data["generation"].values
         low, middle, high = self._band(name)
-        axis.fill_between(generations, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
-        axis.plot(generations, middle, color=COLOURS[0])
+        labels = self._band_labels(name)
+        style = {"color": COLOURS[0], "alpha": 0.2, "linewidth": 0}
+        axis.fill_between(generations, low, high, label=labels[1], **style)
+        axis.plot(generations, middle, color=COLOURS[0], label=labels[0])
         if name in self._theory.data_vars:
             exact = self._theory[name].values
             axis.plot(generations, exact, "k--", lw=0.9, label="exact mean")
-            axis.legend()
+        axis.legend()
         self._label(axis, name)
         return axis
 
@@ -150,6 +152,16 @@ class RecordsPlot:
             std = data[f"{name}_std"].values if f"{name}_std" in data else np.zeros_like(mean)
             return np.stack([mean - std, mean, mean + std])
         raise ArgumentError(f"name={name!r} is not allowed: {self._known()}")
+
+    def _band_labels(self, name: str) -> tuple[str, str]:
+        """Return the labels of the middle and of the band."""
+        if name in self._data:
+            return "median", "5 to 95 % of chains"
+        if f"{name}_quantile" in self._data:
+            levels = self._data["quantile"].values
+            middle = levels[len(levels) // 2]
+            return f"quantile {middle:g}", f"quantiles {levels[0]:g} to {levels[-1]:g}"
+        return "mean", "one standard deviation"
 
     def _known(self) -> str:
         return f"it must be one of {', '.join(self._scalar()) or 'none'}; pass one of these"

@@ -12,6 +12,13 @@ _SPEC.loader.exec_module(cases)
 
 GOLDEN = json.loads(cases.NUMBERS.read_text())
 CASES = {name: (make, settings) for name, make, settings in cases.cases()}
+VARIANTS = (
+    "gaussian mle",
+    "gaussian samples",
+    "gaussian 3-D",
+    "discrete counts",
+    "discrete changed",
+)
 QUICK = ("gaussian | replace", "discrete | replace", "gaussian mle | mixing, kept data")
 # Elsewhere a sum may round differently, and a count drawn from it may differ in a few chains.
 SPREAD = 0.1  # of a mean over 64 chains, relative to its size or one
@@ -28,10 +35,14 @@ def same(found, expected, is_same_machine):
     return abs(mean - golden_mean) <= tolerance * max(1, abs(golden_mean))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.thorough]) for name in CASES],
-)
+def marks_of(name):
+    """Every case is compiled: some always, main cases in CI, their variants in `make verify`."""
+    if name in QUICK:
+        return []
+    return [pytest.mark.slow if name.startswith(VARIANTS) else pytest.mark.thorough]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks_of(name)) for name in CASES])
 def test_numbers_are_those_of_the_golden_file(name):
     make, settings = CASES[name]
     found, expected = cases.numbers_of(make, settings), GOLDEN["cases"][name]
