@@ -228,7 +228,7 @@ class Chain:
         """
         check.one_chain("chain_key", chain_key)
         keys = Keys(chain_key, generation)
-        corpus, memory = self.policy.next(
+        made = self.policy.next(
             Step(
                 keys=keys,
                 generation=generation,
@@ -239,6 +239,12 @@ class Chain:
                 generation0=state.generation0,
             )
         )
+        if not (isinstance(made, tuple) and len(made) == 2):
+            name = f"result of {type(self.policy).__name__}.next"
+            shown = check.Shown(type(made).__name__)
+            remedy = "return corpus, memory; memory may be None"
+            raise check.fail(name, shown, "it must be a pair", remedy)
+        corpus, memory = made
         drawn = {**self._undrawn_info, **corpus.info}
         corpus, memory = _without_info(corpus), _without_info(memory)
         fit = self.family.fit(keys, corpus, state.params, state.generation0)

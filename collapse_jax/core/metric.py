@@ -1,6 +1,7 @@
 """Names, axes and units of what is recorded, and variables that users add."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +19,10 @@ RESERVED = frozenset(
 """Names of variables and coordinates of every run."""
 
 RENAME = "pass Metric(function, name=...) with another name"
+
+_LONGEST = 100  # characters of a name: variables are folders of a run directory
+_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]+")
+_FILES = ("zarr.json",)  # the folder of the records has a file of this name
 
 _ALIASES = {"first": "generation0"}  # the argument's name in version 0.1
 
@@ -88,9 +93,13 @@ class Metric:
         if not isinstance(name, str) or not name:
             allowed = "a variable needs a name, a string that is not empty"
             raise check.fail("Metric.name", name, allowed, 'pass Metric(function, name="spread")')
+        if len(name) > _LONGEST or name in _FILES or not _NAME.fullmatch(name):
+            allowed = f"a name has at most {_LONGEST} characters, no slash and no control character"
+            raise check.fail("Metric.name", name, allowed, RENAME)
         for field in ("dims", "reads"):
             value = getattr(self, field)
-            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+            is_listed = isinstance(value, Sequence) and not isinstance(value, str)
+            if not (is_listed and all(isinstance(item, str) for item in value)):
                 remedy = 'pass a tuple such as ("dim",)'
                 raise check.fail(f"Metric.{field}", value, "it must be a tuple of names", remedy)
         reads = tuple(_ALIASES.get(item, item) for item in self.reads)
@@ -133,4 +142,16 @@ class Metric:
         """Return the value for one chain; the function gets None for what it does not read."""
         given = (key, family, params, corpus, source, generation0)
         pairs = zip(ARGUMENTS, given, strict=True)
-        return self.function(*(value if name in self.reads else None for name, value in pairs))
+        try:
+            value = self.function(*(one if name in self.reads else None for name, one in pairs))
+        except (AttributeError, TypeError) as error:
+            if "NoneType" not in str(error):
+                raise
+            unread = ", ".join(name for name in ARGUMENTS if name not in self.reads)
+            allowed = f"the metric {self.name!r} uses what it does not read ({error})"
+            remedy = f"add what it uses of {unread} to reads"
+            raise check.fail("Metric.reads", tuple(self.reads), allowed, remedy) from error
+        if value is None:
+            allowed = "it must return a number or an array"
+            raise check.fail(f"result of the metric {self.name!r}", None, allowed, "return one")
+        return value

@@ -312,7 +312,7 @@ def _program(
         raw=True,
     )
     shapes = abstract_shapes(program, chain, np.array(words, np.uint32))
-    _check_dims(metrics, shapes.record)
+    _check_values(chain, metrics, shapes.record)
     group = group_of(chain, shapes.nbytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)
     if reduce is not None:
@@ -360,13 +360,39 @@ def _check_metrics(chain: Chain, metrics: Any) -> tuple[Metric, ...]:
     return tuple(chosen.values())
 
 
-def _check_dims(metrics: Sequence[Metric], record: Mapping[str, Any]) -> None:
-    """Refuse metrics that name another number of axes than their value has."""
+def _check_values(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, Any]) -> None:
+    """Refuse metrics whose values cannot be recorded, or whose axes contradict other variables.
+
+    Raises:
+      ArgumentError: naming the metric.
+    """
+    sizes: dict[str, int] = {}
+    for name, quantity in chain.family.quantities.items():
+        if name in record:
+            sizes |= dict(zip(quantity.dims, record[name].shape[1:], strict=False))
     for metric in metrics:
-        ndim = record[str(metric.name)].ndim - 1
-        if metric.dims and len(metric.dims) != ndim:
-            allowed = f"the metric {metric.name!r} returns an array of {ndim} axes"
-            raise check.fail("Metric.dims", metric.dims, allowed, "name each axis, or none")
+        shape, dims = record[str(metric.name)].shape[1:], tuple(metric.dims)
+        label = f"the metric {metric.name!r}"
+        kind = np.dtype(record[str(metric.name)].dtype).kind
+        if kind not in "fiub" or 0 in shape:
+            shown = check.Shown(f"{record[str(metric.name)].dtype} array of shape {shape}")
+            allowed = "real numbers or truth values are recorded, at least one"
+            raise check.fail(f"result of {label}", shown, allowed, "return such an array")
+        if dims and len(dims) != len(shape):
+            allowed = f"{label} returns an array of {len(shape)} axes"
+            raise check.fail("Metric.dims", dims, allowed, "name each axis, or none")
+        taken = [dim for dim in dims if dim in RESERVED or dim in record or dims.count(dim) > 1]
+        if taken:
+            allowed = f"{taken[0]!r} is another axis or variable"
+            raise check.fail("Metric.dims", dims, allowed, "choose another name for the axis")
+        for dim, size in zip(dims, shape, strict=False):
+            if sizes.setdefault(dim, size) != size:
+                allowed = f"the axis {dim!r} of other variables has length {sizes[dim]}, not {size}"
+                raise check.fail("Metric.dims", dims, allowed, "choose another name for the axis")
+    for metric in metrics:
+        if metric.name in sizes:
+            shown = check.Shown(f"metric {metric.name!r}")
+            raise check.fail("metrics", shown, "an axis has this name", RENAME)
 
 
 def _check_state(spec: RunSpec, state: Any) -> None:

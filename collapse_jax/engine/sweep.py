@@ -8,7 +8,9 @@ from typing import Any
 
 from collapse_jax.core.chain import Chain
 from collapse_jax.engine.simulate import simulate
+from collapse_jax.random.threefry import key_words
 from collapse_jax.results.grid import Grid
+from collapse_jax.results.provenance import describe
 from collapse_jax.results.records import Records, check_complete
 from collapse_jax.store.files import StoreError
 from collapse_jax.store.store import Store
@@ -65,6 +67,9 @@ def sweep(
         remedy = "continue single points with simulate"
         raise check.fail("state", "given", "a sweep has no state of its own", remedy)
     store = Store.of(store)
+    described = describe(chain)
+    if earlier is not None:
+        _check_earlier(earlier, described, arguments.get("key"))
     grid = Grid(axes, earlier)
     for path in grid.axes:
         _check_path(chain, path)
@@ -85,6 +90,7 @@ def sweep(
     if incomplete is not None:
         check_complete([incomplete])
     records = grid.records()
+    records.config["chain"] = described  # of the first point it has the axes' values
     if failures := records.config["failures"]:
         message = (
             f"{len(failures)} points of the grid failed, the first at {failures[0]['label']} "
@@ -92,6 +98,22 @@ def sweep(
         )
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return records
+
+
+def _check_earlier(earlier: Any, described: Any, key: Any) -> None:
+    """Refuse records of a sweep of another chain or key.
+
+    Raises:
+      ArgumentError: naming what differs.
+    """
+    remedy = "pass records that this call of sweep returned"
+    check.instance("earlier", earlier, Records, "it must be Records", remedy)
+    if earlier.config.get("chain") != described:
+        shown = check.Shown("records of another chain")
+        raise check.fail("earlier", shown, "points of one grid share their chain", remedy)
+    if list(key_words(key)) != list(earlier.provenance.get("key", ())):
+        shown = check.Shown("records of another key")
+        raise check.fail("earlier", shown, "points of one grid share their key", remedy)
 
 
 def with_settings(config: Any, values: Mapping[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """Draw and summarise any sweep: all variables of the last generation over the grid."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from collapse_jax.plots.grid import figure_grid
 from collapse_jax.results.grid import axis_names
 from collapse_jax.results.records import Records
 
+_MOST_PARTS = 8  # entries of a further dimension: more panels would not fit a page
 _MOST_ROWS = 60  # points in the table of a report, so that it stays readable
 
 
@@ -22,7 +23,7 @@ def final_means(records: Records) -> dict[str, np.ndarray]:
     Returns:
       Means by variable, [axis, ...].
     """
-    axes, means = axis_names(records.config["axes"]), {}
+    axes, means = axis_names(records.config["axes"], records.dataset.data_vars), {}
     is_reduced = records.config.get("reduce") is not None
     for name, one in records.variables.items():
         is_mean = one.dims[:1] == ("generation",) and (not is_reduced or name.endswith("_mean"))
@@ -34,10 +35,21 @@ def final_means(records: Records) -> dict[str, np.ndarray]:
         final = final.squeeze(
             [dim for dim in final.dims if dim not in axes and final.sizes[dim] == 1]
         )
-        if set(final.dims) == set(axes):
-            label = str(name).removesuffix("_mean") if is_reduced else str(name)
-            means[label] = final.transpose(*axes).values
+        label = str(name).removesuffix("_mean") if is_reduced else str(name)
+        for words, part in _parts(final, axes):
+            means[label + words] = part.transpose(*axes).values
     return means
+
+
+def _parts(final: Any, axes: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield a scalar over the grid, or one for each entry of a single further dimension."""
+    further = [dim for dim in final.dims if dim not in axes]
+    if not further:
+        yield "", final
+    elif len(further) == 1 and further[0] in final.coords:
+        (dim,) = further
+        for value in final[dim].values[:_MOST_PARTS]:
+            yield f", {dim} {value}", final.sel({dim: value})
 
 
 class SweepView:
@@ -53,7 +65,7 @@ class SweepView:
         Returns:
           Caption and matplotlib Figure by name of the file.
         """
-        names = axis_names(records.config["axes"])
+        names = axis_names(records.config["axes"], records.dataset.data_vars)
         axes = {name: records[name] for name in names}
         caption = "Means over chains in the last generation, over the grid."
         return {"sweep": (caption, figure_grid(axes, final_means(records)))}
@@ -65,7 +77,8 @@ class SweepView:
         Args:
           records: records of a sweep.
         """
-        names, means = axis_names(records.config["axes"]), final_means(records)
+        names = axis_names(records.config["axes"], records.dataset.data_vars)
+        means = final_means(records)
         table = [[*names, *means]]
         shape = tuple(len(records[name]) for name in names)
         for point in list(np.ndindex(shape))[:_MOST_ROWS]:

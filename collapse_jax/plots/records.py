@@ -52,7 +52,10 @@ class RecordsPlot:
 
         names = self._names()
         if not names:
-            raise ArgumentError("records have no scalar variable to draw; see records.dataset")
+            raise ArgumentError(
+                "records have no scalar variable to draw by generation; draw one point of a "
+                "sweep, or records.dataset with xarray's own plots"
+            )
         columns = min(_COLUMNS, len(names))
         rows = -(-len(names) // columns)
         size = (3.8 * columns, 3.2 * rows)
@@ -129,10 +132,10 @@ class RecordsPlot:
         """Return the variables with one number per chain, also those that were reduced."""
         found = []
         for name, one in self._data.data_vars.items():
+            suffix = next((end for end in _SUFFIXES if str(name).endswith(end)), "")
             if one.dims == ("generation", "chain"):
                 found.append(str(name))
-            elif one.dims in (("generation", "quantile"), ("generation",)):
-                suffix = next((end for end in _SUFFIXES if str(name).endswith(end)), "")
+            elif suffix and one.dims in (("generation", "quantile"), ("generation",)):
                 found.append(str(name).removesuffix(suffix))
         return list(dict.fromkeys(found))
 

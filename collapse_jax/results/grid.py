@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,10 +44,10 @@ class Grid:
                 raise check.fail(f"axes[{path!r}]", values, allowed, "pass a list of values")
         self.axes = {path: list(values) for path, values in axes.items()}
         self.shape = tuple(len(values) for values in self.axes.values())
-        self.names = axis_names(self.axes)
+        self.names = axis_names(self.axes, taken=())
         self.failures: dict[Point, str] = {}
         self._datasets: dict[Point, xarray.Dataset] = {}
-        self._theories: dict[Point, Any] = {}  # functions that make datasets of expectations
+        self._theories: dict[Point, Any] = {}  # records, or a function that makes the theory
         self._settings: tuple[dict[str, Any], dict[str, Any]] | None = None
         if earlier is not None:
             self._resume(earlier)
@@ -88,6 +88,8 @@ class Grid:
         Raises:
           ArgumentError: if shapes differ from those at other points, or memory is too small.
         """
+        if not self._datasets:
+            self.names = axis_names(self.axes, taken=records.dataset.data_vars)
         dataset = self._without_axes(records.dataset)
         if not self._datasets:
             number = int(np.prod(self.shape))
@@ -96,7 +98,7 @@ class Grid:
             _check_same(known, dataset)
         self._settings = self._settings or (records.config, records.provenance)
         self._datasets[point] = dataset
-        self._theories[point] = lambda: records.theory
+        self._theories[point] = records
         self.failures.pop(point, None)
 
     def fail(self, point: Point, error: BaseException) -> None:
@@ -133,7 +135,10 @@ class Grid:
 
     def _theory(self, theories: Mapping[Point, Any]) -> "xarray.Dataset":
         """Return the curves of all points, NaN for curves that are unknown at a point."""
-        found = {point: self._without_axes(make()) for point, make in theories.items()}
+        found = {}
+        for point, one in theories.items():
+            theory = one.theory if isinstance(one, Records) else one()
+            found[point] = self._without_axes(theory)
         templates: dict[Any, Any] = {}
         for dataset in found.values():
             templates.update(dataset.data_vars)
@@ -177,6 +182,7 @@ class Grid:
     def _resume(self, earlier: Records) -> None:
         """Take the successful points of an earlier run."""
         described = {path: describe(values) for path, values in self.axes.items()}
+        self.names = axis_names(self.axes, taken=earlier.dataset.data_vars)
         if earlier.config.get("axes") != described:
             allowed = "the records are those of another grid"
             raise check.fail("axes", list(self.axes), allowed, "pass the axes they were made with")
@@ -199,15 +205,19 @@ class Grid:
         return self._without_axes(dataset.isel(indices, drop=True))
 
 
-def axis_names(axes: Mapping[str, Any]) -> list[str]:
+def axis_names(axes: Mapping[str, Any], taken: Collection[Any]) -> list[str]:
     """Return the name of the dimension of each axis of a grid.
 
     Args:
-      axes: values by path; a name is the path's last part, or the path if that is not unique.
+      axes: by path; the name is the path's last part, or the path where that is not unique.
+      taken: names of recorded variables, which no dimension may have.
+
+    Returns:
+      A name for every axis, in their order.
     """
     short = [path.rsplit(".", maxsplit=1)[-1] for path in axes]
     pairs = zip(short, axes, strict=True)
-    return [name if short.count(name) == 1 else path for name, path in pairs]
+    return [name if short.count(name) == 1 and name not in taken else path for name, path in pairs]
 
 
 def _filled(dataset: Any) -> Any:

@@ -128,6 +128,11 @@ class Records:
         """Tell whether there is a variable or coordinate of this name."""
         return name in self.dataset.variables
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by value: the dataset and the theory are made first."""
+        fields = (self.dataset, self.config, self.provenance, self.state, self.theory, self.missing)
+        return type(self), fields
+
     def __repr__(self) -> str:
         """Return a summary of the run and its variables."""
         return text_of(self)

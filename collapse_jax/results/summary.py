@@ -74,19 +74,20 @@ def _process(config: Mapping[str, Any]) -> str:
 
 
 def _settings(config: Mapping[str, Any]) -> str:
-    """Return the settings that users most often set, as name=value."""
+    """Return the settings that users most often set, as name=value, sizes of the run first."""
     chain = config.get("chain")
-    found = []
+    found = [f"sweep over {', '.join(config['axes'])}"] if config.get("axes") else []
+    for name in ("num_chains", "num_generations", "every"):
+        if name in config:
+            found.append(f"{name}={config[name]:,}")
     parts = chain if isinstance(chain, Mapping) else {}
     for part in ("policy", "family"):
         for name, value in parts.get(part, {}).items():
             if name != "type" and isinstance(value, int | float | str) and value is not False:
                 found.append(f"{name}={value}")
-    for name in ("num_chains", "num_generations", "every"):
-        if name in config:
-            found.append(f"{name}={config[name]:,}")
     return ", ".join(found)
 
 
 def _cut(line: str) -> str:
+    line = " ".join(line.split("\n"))
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 4]} ..."

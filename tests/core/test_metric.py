@@ -88,12 +88,40 @@ def test_names_that_collide_are_refused_before_anything_compiles(case):
         (lambda: cj.Metric(functools.partial(max)), "Metric.name=None"),
         (lambda: cj.Metric(max, reads=("rows",)), "Metric.reads='rows' is not allowed"),
         (lambda: cj.Metric(max, reads="params"), "it must be a tuple of names"),
+        (lambda: cj.Metric(max, dims=3), "Metric.dims=3"),
+        (lambda: cj.Metric(max, reads=None), "Metric.reads=None"),
         (lambda: cj.Metric(max, unit=1), "Metric.unit=1"),
     ],
 )
 def test_bad_settings_are_refused(make, reason):
     with pytest.raises(ValueError, match=reason):
         make()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "KL/model", "a\\b", "two\nlines", ".", "..", "zarr.json", "x" * 300]
+)
+def test_names_that_cannot_be_files_are_refused(name):
+    with pytest.raises(ValueError, match=r"Metric\.name="):
+        cj.Metric(LAMBDAS[0], name=name)
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [
+        (cj.Metric(lambda *_: np.ones(2), name="q", dims=("dim",)), "has length 1, not 2"),
+        (cj.Metric(lambda *_: np.ones(4), name="q", dims=("chain",)), "'chain' is another axis"),
+        (cj.Metric(lambda *_: np.ones(2), name="q", dims=("mean",)), "'mean' is another axis"),
+        (cj.Metric(lambda *_: np.float32(1), name="dim"), "an axis has this name"),
+        (cj.Metric(lambda *_: np.complex64(1j), name="q"), "real numbers or truth values"),
+        (cj.Metric(lambda *_: np.ones(0), name="q"), "at least one"),
+        (cj.Metric(lambda *_: None, name="q"), "result of the metric 'q'=None is not allowed"),
+        (cj.Metric(lambda *given: given[3].rows, name="q"), "add what it uses of key, family, cor"),
+    ],
+)
+def test_values_that_cannot_be_recorded_are_refused(metric, reason):
+    with pytest.raises(cj.ArgumentError, match=reason):
+        run([metric])
 
 
 def test_dims_that_do_not_fit_are_refused():
@@ -116,6 +144,19 @@ class OriginalOnly(cj.Replace):
 
     def next(self, step):
         return step.original(self.size(step.generation), self.largest_size), step.memory
+
+
+@config
+class Forgetful(cj.Replace):
+    """A policy that returns no memory."""
+
+    def next(self, step):
+        return step.model(self.size(step.generation), self.largest_size)
+
+
+def test_a_policy_that_returns_no_memory_is_told_what_to_return():
+    with pytest.raises(cj.ArgumentError, match=r"result of Forgetful\.next=Moments .* a pair"):
+        run([], cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), Forgetful(20)))
 
 
 def test_a_policy_may_leave_the_model_and_its_verifier_alone():

@@ -135,3 +135,16 @@ def test_points_of_another_shape_fail_with_the_reason():
     axes = {"source": [cj.Categorical([0.5, 0.5]), cj.Categorical([0.2, 0.3, 0.5])]}
     with pytest.warns(RuntimeWarning, match="at other points it has shape"):
         cj.sweep(chain, axes, metrics=["probabilities"], **RUN)
+
+
+def test_points_of_another_chain_or_key_are_not_joined():
+    axes = {"policy.num_samples": [None, 10]}
+    with pytest.warns(RuntimeWarning, match="1 points of the grid failed"):
+        records = cj.sweep(CHAIN, axes, key=0, num_chains=3, num_generations=1)
+    other = cj.Chain(cj.Gaussian(1), cj.Normal(5.0, 1.0), cj.Mixing(100))
+    with pytest.raises(cj.ArgumentError, match="earlier=records of another chain"):
+        cj.sweep(other, axes, earlier=records, key=0, num_chains=3, num_generations=1)
+    with pytest.raises(cj.ArgumentError, match="earlier=records of another key"):
+        cj.sweep(CHAIN, axes, earlier=records, key=9, num_chains=3, num_generations=1)
+    with pytest.raises(cj.ArgumentError, match="earlier='x'"):
+        cj.sweep(CHAIN, axes, earlier="x", key=9, num_chains=3, num_generations=1)

@@ -1,5 +1,8 @@
 """Records print, draw and export themselves: summaries, units, figures, NetCDF."""
 
+import copy
+import pickle
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -117,3 +120,28 @@ def test_reduced_records_draw_their_quantiles():
 def test_the_former_variable_class_names_its_successor():
     with pytest.raises(AttributeError, match=r"records\.dataset holds xarray\.DataArray"):
         _ = cj.Variable
+
+
+def test_records_are_pickled_and_copied(records):
+    for again in (pickle.loads(pickle.dumps(records)), copy.deepcopy(records)):
+        assert repr(again) == repr(records)
+        for name in records.variables:
+            np.testing.assert_array_equal(again[name], records[name])
+        assert again.theory.equals(records.theory)
+
+
+def test_a_sweep_names_its_axes_and_is_not_drawn_by_generation():
+    axes = {"source.mean": [0.0, 1.0]}
+    records = cj.sweep(CHAINS["gaussian"], axes, key=0, num_chains=3, num_generations=1)
+    assert "sweep over source.mean" in repr(records)
+    assert records.dataset["mean"].dims == ("generation", "chain", "dim", "source.mean")
+    with pytest.raises(ValueError, match="draw one point of a sweep"):
+        records.plot()
+
+
+def test_of_reduced_records_variables_are_drawn_and_no_statistics():
+    axes = run("discrete", reduce=cj.Reduce()).plot()
+    titles = [axis.get_title(loc="left") for axis in axes]
+    assert titles == ["support_size", "entropy", "tail_mass"]
+    own = run("gaussian", reduce=cj.Reduce()).plot()
+    assert [one.get_title(loc="left") for one in own] == ["log_std", "wasserstein2_squared"]
