@@ -30,6 +30,7 @@ from collapse_jax.results.saved import Layout
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check, memory
 
+_DIMS = ("generation", "chain", "quantile", "code")  # of every run, or of every reduced one
 _CHUNK_BYTES = 2**24  # bytes of the records of a call: small next to the memory of a device
 _FEWEST_RECORDS, _MOST_RECORDS = 16, 4096  # records of a call: short runs share a compilation
 
@@ -381,7 +382,7 @@ def _check_values(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, 
         if dims and len(dims) != len(shape):
             allowed = f"{label} returns an array of {len(shape)} axes"
             raise check.fail("Metric.dims", dims, allowed, "name each axis, or none")
-        taken = [dim for dim in dims if dim in RESERVED or dim in record or dims.count(dim) > 1]
+        taken = [dim for dim in dims if dim in _DIMS or dim in record or dims.count(dim) > 1]
         if taken:
             allowed = f"{taken[0]!r} is another axis or variable"
             raise check.fail("Metric.dims", dims, allowed, "choose another name for the axis")
