@@ -16,7 +16,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.host_context import HostContext
 from collapse_jax.engine.program import Batch, Carry, Program
 from collapse_jax.random.keys import chain_key
-from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.random.threefry import key_from_words
 
 
 def with_context(chain: Chain, context: HostContext) -> Chain:
@@ -59,7 +59,7 @@ def advance(
     Raises:
       Stopped: if the work was to end; the context has checkpointed unfinished work.
     """
-    keys = chain_key(jax.random.wrap_key_data(key, impl=unrolled_threefry), batch.ids[0])
+    keys = chain_key(key_from_words(key), batch.ids[0])
     records = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), records)
     state = jax.tree.map(lambda leaf: leaf[0], carry.state)
     first_event = int(carry.first_event[0])

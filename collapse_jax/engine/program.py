@@ -23,7 +23,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.core.state import ChainState, Needs
 from collapse_jax.random.keys import chain_key
-from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.random.threefry import key_from_words
 from collapse_jax.results.reduce import Histograms, reduce_blocks
 from collapse_jax.utils import memory
 
@@ -100,7 +100,7 @@ def _one_chain(
     program: Program, chain: Chain, key: UInt32[Array, "2"]
 ) -> tuple[Carry, dict[str, Array], Carry]:
     """Return a chain after generation 0, its record, and the chain with all its parts."""
-    keys = chain_key(jax.random.wrap_key_data(key, impl=unrolled_threefry), jnp.uint32(0))
+    keys = chain_key(key_from_words(key), jnp.uint32(0))
     whole = chain.init(keys, program.horizon)
     state, event = program.retained.of(whole), jnp.int32(-1)
     record = chain.measure(keys, jnp.int32(0), state, program.metrics)
@@ -153,7 +153,7 @@ def _axis_first(shapes: Any, size: int) -> Any:
 
 
 def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
-    key = jax.random.wrap_key_data(key, impl=unrolled_threefry)
+    key = key_from_words(key)
     return jax.vmap(lambda chain: chain_key(key, chain))(batch.ids)
 
 

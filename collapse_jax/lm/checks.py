@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Int, Key
 
 from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.loss import IGNORED
-from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.random.threefry import key_from_words
 from collapse_jax.utils import check
 
 
@@ -132,4 +132,4 @@ def make_key(key: Any) -> Key[Array, ""]:
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
         remedy = "pass for example key=0 or jax.random.key(0)"
         key = jax.random.key(check.integer("key", key, 0, 2**63 - 1, remedy))
-    return jax.random.wrap_key_data(jax.random.key_data(key), impl=unrolled_threefry)
+    return key_from_words(jax.random.key_data(key))

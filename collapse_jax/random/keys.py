@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, UInt32
 
-from collapse_jax.random.threefry import threefry_2x32, unrolled_threefry
+from collapse_jax.random.threefry import key_from_words, threefry_2x32
 from collapse_jax.utils.check import ArgumentError
 
 MAX_GENERATIONS = 2**24  # generations: bits of the counter
@@ -139,7 +139,7 @@ class Keys:
           A scalar typed key.
         """
         block = self._block(purpose, jnp.uint32(_KEY_LANE), jnp.uint32(255))
-        return jax.random.wrap_key_data(jnp.stack(block), impl=unrolled_threefry)
+        return key_from_words(jnp.stack(block))
 
     def branch(self, purpose: int, number: int | Int[Array, ""]) -> "Keys":
         """Return the keys of one part of a draw that is made in parts, in the same generation.
@@ -153,7 +153,7 @@ class Keys:
         """
         lane = np.uint32(_KEY_LANE - 1) - jnp.asarray(number).astype(jnp.uint32)
         block = self._block(purpose, lane, jnp.uint32(255))
-        chain = jax.random.wrap_key_data(jnp.stack(block), impl=unrolled_threefry)
+        chain = key_from_words(jnp.stack(block))
         return Keys(chain, self.generation)
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, Complex64, Float, Int, UInt32
 
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.once import once
-from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.random.threefry import key_from_words
 from collapse_jax.utils.vmap import chains_last
 
 # Giles' single-precision coefficients, highest power first, times sqrt(2).
@@ -143,7 +143,7 @@ def _few(
     purpose: int, blocks: int, words: UInt32[Array, "2 ..."], generation: Int[Array, "..."]
 ) -> Complex64[Array, "block ..."]:
     """Draw from blocks 0 .. blocks - 1 of a stream, also for arrays with the chain as last axis."""
-    chain = jax.random.wrap_key_data(jnp.moveaxis(words, 0, -1), impl=unrolled_threefry)
+    chain = key_from_words(jnp.moveaxis(words, 0, -1))
     index = jnp.arange(blocks).reshape(-1, *[1] * (words.ndim - 1))
     return _packed(*Keys(chain, generation).bits_at(purpose, index))
 

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.random import define_prng_impl
 from jaxtyping import Array, Key, UInt32
 
 from collapse_jax.utils.check import ArgumentError
@@ -108,15 +107,32 @@ def _fold_in(key: Array, data: Array) -> Array:
     return jnp.stack(threefry_2x32((key[0], key[1]), counter))
 
 
-unrolled_threefry: Any = define_prng_impl(
-    key_shape=(2,),
-    seed=_seed,
-    split=_split,
-    random_bits=_random_bits,
-    fold_in=_fold_in,
-    name="unrolled_threefry2x32",
-    tag="ufry",
-)
+@functools.cache
+def _generator() -> Any:
+    """Return the generator for jax; the import is late, for it loads Pallas."""
+    from jax.extend.random import define_prng_impl
+
+    return define_prng_impl(
+        key_shape=(2,),
+        seed=_seed,
+        split=_split,
+        random_bits=_random_bits,
+        fold_in=_fold_in,
+        name="unrolled_threefry2x32",
+        tag="ufry",
+    )
+
+
+def key_from_words(words: UInt32[Array, "... 2"]) -> Key[Array, "..."]:
+    """Return typed keys of the unrolled generator, whose stream is that of jax's own threefry.
+
+    Args:
+      words: the upper and the lower word of every key, along the last axis.
+
+    Returns:
+      An array of keys, of the leading axes of `words`.
+    """
+    return jax.random.wrap_key_data(words, impl=_generator())
 
 
 def key_words(key: int | Key[Array, ""]) -> tuple[int, int]:
@@ -163,4 +179,4 @@ def as_key(key: int | Key[Array, ""]) -> Key[Array, ""]:
       ValueError: if `key` is neither, see `key_words`.
     """
     words = jnp.asarray(np.array(key_words(key), np.uint32))
-    return jax.random.wrap_key_data(words, impl=unrolled_threefry)
+    return key_from_words(words)

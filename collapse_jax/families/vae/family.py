@@ -18,7 +18,7 @@ from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import Needs
 from collapse_jax.metrics.images import precision_and_recall
 from collapse_jax.random.keys import Keys, Purpose
-from collapse_jax.random.threefry import unrolled_threefry
+from collapse_jax.random.threefry import key_from_words
 from collapse_jax.sources.images import Images
 from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
@@ -259,7 +259,7 @@ class VAE(AbstractFamily):
 
     def _samples(self, model: VAEModel) -> tuple[Any, Float[Array, "image pixel"]]:
         """Return the key for measuring a model, and the images that are decoded for measuring."""
-        key = jax.random.wrap_key_data(model.measuring, impl=unrolled_threefry)
+        key = key_from_words(model.measuring)
         images = self._decode(jax.random.fold_in(key, 0), model.decoder, self.num_evaluated)
         return key, images
 
@@ -307,7 +307,7 @@ def _images(
     del key, corpus, source, generation0
 
     def decode(measuring: Array, decoder: Any) -> Array:
-        key = jax.random.wrap_key_data(measuring, impl=unrolled_threefry)
+        key = key_from_words(measuring)
         return family._decode(jax.random.fold_in(key, 0), decoder, _SHOWN)
 
     images = sequential_on_cpu(decode)(params.measuring, params.decoder)
