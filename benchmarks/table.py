@@ -95,8 +95,9 @@ def page(parts: Mapping[str, Part]) -> str:
         "Written by `python benchmarks/table.py --out docs/benchmarks`; raw rows in `rows/`. How\n"
         "the time of a generation grows is in `growth.md`, by `python benchmarks/growth.py`.\n\n"
         "Times are per chain and generation unless a row names another unit. Ours and the peer\n"
-        "alternate, without compilation; values are medians, ratios are medians over neighbouring\n"
-        "pairs of runs. The bar is the least ratio wanted. Cores are CPU time over wall time.\n\n"
+        "alternate, and compile time is excluded; values are medians, and ratios are medians over\n"
+        "neighbouring pairs of runs. The bar is the least ratio wanted. Cores are CPU time over\n"
+        "wall time.\n\n"
         f"{table(row for part in parts.values() for row in part.rows)}"
     )
     left = [
