@@ -130,9 +130,8 @@ def home(tmp_path_factory):
     return folder
 
 
-def collapse(home: Path, *arguments: str) -> str:
-    """Run the command line with the folder on the path."""
-    code = "import sys; from collapse_jax.cli import main; sys.exit(main(sys.argv[1:]))"
+def run_python(home: Path, code: str, *arguments: str) -> str:
+    """Run a program in a new process with the folder on the path."""
     found = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env=os.environ | {"PYTHONPATH": str(home)},
@@ -143,6 +142,12 @@ def collapse(home: Path, *arguments: str) -> str:
     )
     assert found.returncode == 0, found.stderr
     return found.stdout
+
+
+def collapse(home: Path, *arguments: str) -> str:
+    """Run the command line with the folder on the path."""
+    code = "import sys; from collapse_jax.cli import main; sys.exit(main(sys.argv[1:]))"
+    return run_python(home, code, *arguments)
 
 
 def test_a_study_from_outside_is_listed_and_runs(home, tmp_path):
@@ -177,15 +182,7 @@ other = cj.simulate(
 )
 assert not other.theory.data_vars
 """
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert found.returncode == 0, found.stderr
+    run_python(home, code)
 
 
 def test_a_name_is_taken_once():
