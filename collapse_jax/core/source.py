@@ -5,8 +5,11 @@ has an ability of its own: `CountsSource`, `MomentsSource`.
 """
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from collapse_jax.core.corpus import Counts, Moments, Size
@@ -36,6 +39,31 @@ class AbstractSource(abc.ABC):
     def is_elementwise(self) -> bool:
         """Tell whether a draw adds nothing along an axis, see `Schedule`."""
         return False
+
+    @property
+    def location(self) -> Any | None:
+        """Return a point among the rows, which models and corpora are kept relative to.
+
+        Far from zero float32 cannot tell rows from one another; relative to this point it can.
+
+        Returns:
+          float64 [dim] in the unit of the rows; None for a source that cannot be translated.
+        """
+        return None
+
+    def translated(self, shift: Any) -> Self:
+        """Return the source of the same rows plus a vector, if it has a `location`.
+
+        Args:
+          shift: [dim], in the unit of the rows; float64 on the host loses nothing.
+
+        Returns:
+          A source of the same class.
+
+        Raises:
+          NotImplementedError: without a `location`.
+        """
+        raise NotImplementedError
 
     @property
     def independent(self) -> "AbstractSource":
@@ -81,6 +109,24 @@ class CountsSource(AbstractSource):
         """Draw labels, see `AbstractSource.draw`."""
 
 
+class PreciseScales(NamedTuple):
+    """The scales of p_0 as sums of two numbers, each of which float32 holds to its own precision.
+
+    A model that is fitted to many rows differs from p_0 by less than the rounding of either.
+
+    Attributes:
+      log_scale: [2, dim], see `Truth`.
+      factor: [2, dim, dim], see `Truth`.
+      log_overlap: [2], ln of the overlap of `Truth`.
+      excess: the variance minus the squared overlap, >= 0, scalar; 0 if p_0 is normal.
+    """
+
+    log_scale: Any
+    factor: Any
+    log_overlap: Any
+    excess: Any
+
+
 class Truth(NamedTuple):
     """The moments of p_0, with which metrics of a Gaussian chain compare.
 
@@ -97,6 +143,36 @@ class Truth(NamedTuple):
     log_scale: Any  # [dim]
     factor: Any  # [dim, dim]
     overlap: Any  # scalar
+    precise: PreciseScales | None = None
+
+    @classmethod
+    def of(cls, mean: Any, log_scale: Any, factor: Any, overlap: Any = None) -> Self:
+        """Return moments that are known on the host in float64.
+
+        Args:
+          mean: [dim].
+          log_scale: [dim].
+          factor: [dim, dim].
+          overlap: scalar; None for that of a normal law.
+        """
+        overlap = np.exp(log_scale[0]) if overlap is None else np.asarray(overlap)
+        with np.errstate(divide="ignore"):
+            log_overlap = np.log(overlap)
+        excess = np.maximum(np.exp(2 * log_scale[0]) - overlap**2, 0)
+        precise = PreciseScales(_split(log_scale), _split(factor), _split(log_overlap), excess)
+        return cls(mean, log_scale, factor, overlap, precise)
+
+    def as_floats(self) -> Self:
+        """Return the same moments as arrays of jax's default float type."""
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self)
+
+
+def _split(values: np.ndarray) -> np.ndarray:
+    """Return values as the sum of float32 numbers and the rest, [2, ...]."""
+    high = values.astype(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # -inf stands for a scale of zero
+        low = values - high
+    return np.stack([high, np.where(np.isfinite(high), low, 0)])
 
 
 class MomentsSource(AbstractSource):

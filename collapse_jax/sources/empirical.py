@@ -197,20 +197,21 @@ class EmpiricalRows(MomentsSource):
 
     rows: Any
     with_replacement: bool = static(init=False, repr=False, default=False)
-    location: Any = dataclasses.field(init=False, repr=False)
+    centre: Any = dataclasses.field(init=False, repr=False)
     top: Any = dataclasses.field(init=False, repr=False)
     moments: Any = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         mean = np.mean(self.rows, axis=0)
+        mean = mean + np.mean(self.rows - mean, axis=0)  # what the first sum has lost
         centred = self.rows - mean
         log_scale, factor = log_cholesky.factorize_on_host(centred.T @ centred / len(centred))
         spread = float(np.sqrt(np.max(np.mean(centred**2, axis=0))))
         top = np.log(spread) if spread > 0 else 0.0
-        overlap = _overlap(self.rows[:, 0]) if self.rows.shape[1] == 1 else np.exp(log_scale[0])
-        object.__setattr__(self, "moments", Truth(mean, log_scale, factor, np.asarray(overlap)))
+        overlap = _overlap(centred[:, 0]) if self.rows.shape[1] == 1 else None
+        object.__setattr__(self, "moments", Truth.of(mean, log_scale, factor, overlap))
         object.__setattr__(self, "rows", centred * np.exp(-top))
-        object.__setattr__(self, "location", mean)
+        object.__setattr__(self, "centre", mean)
         object.__setattr__(self, "top", np.asarray(top))
 
     @property
@@ -224,10 +225,19 @@ class EmpiricalRows(MomentsSource):
         return self.rows.shape[0]
 
     @property
+    def location(self) -> Any:
+        """Return the mean of the rows."""
+        return self.centre
+
+    def translated(self, shift: Any) -> Self:
+        """Return the same rows plus a vector."""
+        moments = self.moments._replace(mean=self.moments.mean + shift)
+        return replace_fields(self, centre=self.centre + shift, moments=moments)
+
+    @property
     def truth(self) -> Truth:
         """Return the moments of the data (divisor n)."""
-        dtype = jnp.result_type(float)
-        return Truth(*(jnp.asarray(value, dtype) for value in self.moments))
+        return self.moments.as_floats()
 
     @property
     def independent(self) -> "EmpiricalRows":
@@ -238,7 +248,7 @@ class EmpiricalRows(MomentsSource):
         """Choose rows; with size n, return the data in order."""
         dtype = jnp.result_type(float)
         rows, location, top = (
-            jnp.asarray(part, dtype) for part in (self.rows, self.location, self.top)
+            jnp.asarray(part, dtype) for part in (self.rows, self.centre, self.top)
         )
         data = Rows(rows, None, location, top)
         return draw_rows(keys, data, size, capacity, self.with_replacement)

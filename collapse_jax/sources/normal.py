@@ -1,13 +1,11 @@
 """Define the normal law in any number of dimensions, with exact moments of its samples."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
-from collapse_jax.config import config
+from collapse_jax.config import config, replace_fields
 from collapse_jax.core.corpus import Moments, Size, draw_moments
 from collapse_jax.core.samples import Rows, prefix_weights
 from collapse_jax.core.source import MomentsSource, Truth
@@ -39,8 +37,7 @@ class Normal(MomentsSource):
 
     mean: Any
     covariance: Any
-    log_scale: Any = dataclasses.field(init=False, repr=False)
-    factor: Any = dataclasses.field(init=False, repr=False)
+    moments: Any = dataclasses.field(init=False, repr=False)  # Truth, computed on the host
 
     def __post_init__(self) -> None:
         mean = check.array("Normal.mean", self.mean, (0, 1), "pass a number or [dim]").reshape(-1)
@@ -49,8 +46,7 @@ class Normal(MomentsSource):
         )
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "covariance", covariance)
-        object.__setattr__(self, "log_scale", log_scale)
-        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "moments", Truth.of(mean, log_scale, factor))
 
     @property
     def row_dim(self) -> int:
@@ -63,20 +59,29 @@ class Normal(MomentsSource):
         return self.row_dim == 1
 
     @property
+    def location(self) -> Any:
+        """Return the mean."""
+        return self.mean
+
+    def translated(self, shift: Any) -> Self:
+        """Return the law with another mean."""
+        mean = self.mean + shift
+        return replace_fields(self, mean=mean, moments=self.moments._replace(mean=mean))
+
+    @property
     def truth(self) -> Truth:
         """Return the moments of the law."""
-        mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
-        return Truth(mean, log_scale, factor, jnp.exp(log_scale[0]))
+        return self.moments.as_floats()
 
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
         """Draw exact moments: a normal mean and a Wishart scatter."""
-        mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
+        mean, log_scale, factor, *_ = self.truth
         scores = normal(keys, Purpose.SOURCE, (number_of_scores(self.row_dim),))
         return draw_moments(scores, mean, log_scale, factor, size)
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
         """Draw rows in the frame of the law."""
-        mean, log_scale, factor = _as_floats(self.mean, self.log_scale, self.factor)
+        mean, log_scale, factor, *_ = self.truth
         scores = normal(keys, Purpose.SOURCE, (capacity, self.row_dim))
         rows, top = colour(scores, log_scale, factor)
         return Rows(rows, prefix_weights(size, capacity), mean, top)
@@ -121,7 +126,3 @@ def check_covariance(name: str, value: Any, dim: int) -> tuple[np.ndarray, np.nd
             f"smallest eigenvalue of {name}", shown, "it must be >= 0", remedy
         ) from error
     return covariance, log_scale, factor
-
-
-def _as_floats(*arrays: Any) -> tuple[Array, ...]:
-    return tuple(jnp.asarray(array, jnp.result_type(float)) for array in arrays)

@@ -2,13 +2,13 @@
 
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from collapse_jax.config import config
+from collapse_jax.config import config, replace_fields
 from collapse_jax.core.corpus import Moments, Size, draw_moments
 from collapse_jax.core.samples import Rows, expand, prefix_weights
 from collapse_jax.core.source import MomentsSource, Truth
@@ -77,9 +77,19 @@ class NormalMixture(MomentsSource):
         return self.means.shape[1]
 
     @property
+    def location(self) -> Any:
+        """Return the mean of the mixture."""
+        return self.moments.mean
+
+    def translated(self, shift: Any) -> Self:
+        """Return the mixture with other means."""
+        moments = self.moments._replace(mean=self.moments.mean + shift)
+        return replace_fields(self, means=self.means + shift, moments=moments)
+
+    @property
     def truth(self) -> Truth:
         """Return the moments of the mixture, with an overlap found by quadrature."""
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self.moments)
+        return self.moments.as_floats()
 
     def _component_counts(self, keys: Keys, size: Size) -> jax.Array:
         weights = jnp.asarray(self.weights, jnp.result_type(float))
@@ -120,10 +130,10 @@ def _truth(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> T
     covariance = np.einsum("k,kij->ij", weights, covariances)
     covariance = covariance + np.einsum("k,ki,kj->ij", weights, gaps, gaps)
     log_scale, factor = log_cholesky.factorize_on_host(covariance)
-    overlap = np.exp(log_scale[0])
+    overlap = None
     if means.shape[1] == 1:
         overlap = _overlap(weights, gaps[:, 0], np.sqrt(covariances[:, 0, 0]))
-    return Truth(mean, log_scale, factor, np.asarray(overlap))
+    return Truth.of(mean, log_scale, factor, overlap)
 
 
 def _overlap(weights: np.ndarray, centres: np.ndarray, scales: np.ndarray) -> float:
