@@ -8,11 +8,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
-from collapse_jax.config import config
+from collapse_jax.config import config, replace_fields
 from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.family import AbstractFamily, Fit, Schedule
 from collapse_jax.core.metric import RENAME, Metric
-from collapse_jax.core.policy import AbstractPolicy, ModelDraw, OriginalDraw, Recall, Step
+from collapse_jax.core.policy import (
+    AbstractPolicy,
+    ModelDraw,
+    OriginalDraw,
+    Recall,
+    Step,
+    Verifier,
+)
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import EVERYTHING, ChainState, InitialGeneration, Needs
 from collapse_jax.random.keys import Keys, Purpose
@@ -49,7 +56,7 @@ class _ModelDraw(ModelDraw):
         arguments = (self.keys, self.state.params, size, capacity, self.state.generation0)
         if verifier is None:
             return family.draw(*arguments)
-        return family.draw_verified(*arguments, verifier)
+        return family.draw_verified(*arguments, self.chain.in_data_units(verifier))
 
     @property
     def has_explicit_law(self) -> bool:
@@ -103,6 +110,7 @@ class Chain:
     family: AbstractFamily
     source: AbstractSource
     policy: AbstractPolicy
+    location: Any = dataclasses.field(init=False, repr=False, default=None)  # see `centred`
 
     def __post_init__(self) -> None:
         kinds = {"family": AbstractFamily, "source": AbstractSource, "policy": AbstractPolicy}
@@ -125,6 +133,32 @@ class Chain:
     def given(self) -> dict[str, Any]:
         """Return family, source and policy as they were given, before open choices were made."""
         return dict(self.__dict__["_given"])
+
+    @property
+    def centred(self) -> "Chain":
+        """Return the same chain with rows and models relative to the location of the source.
+
+        Means far from zero would lose to float32 what distinguishes one model from the next.
+        User functions still get absolute numbers: `location` is added again for them.
+
+        Returns:
+          A chain with a `location`, float64 [dim]; this one where a part knows of no location.
+        """
+        location = self.source.location
+        if location is None or not self.family.located or self.policy.reads_values:
+            return self
+        family, source = (part.translated(-location) for part in (self.family, self.source))
+        return replace_fields(self, family=family, source=source, location=location)
+
+    def in_data_units(self, verifier: Verifier) -> Verifier:
+        """Return a verifier of relative rows, from one of absolute rows.
+
+        Args:
+          verifier: of the policy.
+        """
+        if self.location is None:
+            return verifier
+        return lambda rows: verifier(rows + self.location)
 
     @property
     def recalls(self) -> Recall | None:
@@ -275,15 +309,16 @@ class Chain:
         """
         family = self.family
         key = Keys(chain_key, generation).key(Purpose.METRIC)
-        values = family.measure(state.params, state.corpus, self.source, state.generation0)
+        relative = (state.params, state.corpus, self.source, state.generation0)
+        absolute = self._absolute(*relative)
+        values = family.measure(*relative)
         for metric in metrics:
             if metric.name in values:
                 shown = check.Shown(f"metric {metric.name!r}")
                 allowed = f"{type(family).__name__} records a variable of this name"
                 raise check.fail("metrics", shown, allowed, RENAME)
-            values[str(metric.name)] = jnp.asarray(
-                metric(key, family, state.params, state.corpus, self.source, state.generation0)
-            )
+            given = relative if metric.is_relative else absolute
+            values[str(metric.name)] = jnp.asarray(metric(key, family, *given))
         values |= state.info
         if state.status is None:
             return {**values, "status": jnp.int8(0)}
@@ -292,6 +327,27 @@ class Chain:
             if jnp.issubdtype(value.dtype, jnp.floating):
                 values[name] = jnp.where(frozen, jnp.nan, value)
         return {**values, "status": state.status.astype(jnp.int8)}
+
+    def _absolute(
+        self,
+        params: Any,
+        corpus: AbstractCorpus | None,
+        source: AbstractSource,
+        generation0: InitialGeneration | None,
+    ) -> tuple[Any, AbstractCorpus | None, AbstractSource, InitialGeneration | None]:
+        """Return what a metric reads with the location added."""
+        shift = self.location
+        if shift is None:
+            return params, corpus, source, generation0
+        shift = jnp.asarray(shift, jnp.result_type(float))
+
+        def place(params: Any, corpus: Any) -> InitialGeneration:
+            moved = None if corpus is None else corpus.translated(shift)
+            return InitialGeneration(self.family.translate(params, shift), moved)
+
+        now = place(params, corpus)
+        then = None if generation0 is None else place(*generation0)
+        return now.params, now.corpus, source.translated(shift), then
 
     def event(self, state: ChainState) -> Bool[Array, ""]:
         """Tell whether the chain is absorbed or has a status other than ok.

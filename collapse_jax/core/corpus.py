@@ -169,6 +169,14 @@ class Moments(AbstractCorpus):
         """Refuse: moments do not say what their rows are."""
         raise TypeError("Moments hold no rows to choose from; use corpus='samples'")
 
+    def translated(self, shift: Float[Array, " dim"]) -> Self:
+        """Return the moments of the rows plus a vector.
+
+        Args:
+          shift: [dim], in the unit of the rows.
+        """
+        return dataclasses.replace(self, mean=self.mean + shift)
+
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
         """Return the moments of the pooled rows, by the formula of Chan, Golub & LeVeque (1979)."""
         total = self.num_rows + other.num_rows

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -204,6 +204,32 @@ class AbstractFamily(abc.ABC):
           ValueError: if it cannot, naming argument, value, what is allowed and the remedy.
         """
         del policy, num_generations
+
+    @property
+    def located(self) -> Sequence[str]:
+        """Return the variables that are positions, which move with the rows."""
+        return ()
+
+    def translated(self, shift: np.ndarray) -> Self:
+        """Return the family for rows plus a vector, if `located` names variables.
+
+        Args:
+          shift: float64 [dim], in the unit of the rows.
+        """
+        del shift
+        return self
+
+    def translate(self, params: Any, shift: Float[Array, " dim"]) -> Any:
+        """Return the model of the rows plus a vector, if `located` names variables.
+
+        Args:
+          params: a model.
+          shift: [dim], in the unit of the rows.
+
+        Raises:
+          NotImplementedError: if no variable is a position.
+        """
+        raise NotImplementedError
 
     # One generation
 

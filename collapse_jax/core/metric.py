@@ -62,6 +62,8 @@ class Metric:
       reads: among "key" (of this chain and generation, for random numbers), "family",
         "params", "corpus" (D_g), "source" and "generation0" (model 0 and D_0).
       long_name: a phrase for tables and figures; None for the name.
+      is_relative: whether params, corpora and source are given relative to the source's
+        `location`, for differences of positions: far from zero float32 loses them.
 
     Raises:
       ValueError: for a function that cannot be called or has no name, or an unknown entry
@@ -84,6 +86,7 @@ class Metric:
     unit: str = "1"
     reads: Sequence[str] = ("params",)
     long_name: str | None = None
+    is_relative: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.function):

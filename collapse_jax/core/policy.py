@@ -212,6 +212,15 @@ class AbstractPolicy(abc.ABC):
         return False
 
     @property
+    def reads_values(self) -> bool:
+        """Tell whether `next` reads the values of rows or models, instead of passing them on.
+
+        Where it does, chains are kept in absolute numbers, as precise as float32 is there;
+        otherwise relative to the source's `location`.
+        """
+        return True
+
+    @property
     def has_fixed_size(self) -> bool:
         """Tell whether every corpus has M_0 rows."""
         return False

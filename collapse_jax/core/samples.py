@@ -177,6 +177,14 @@ class Rows(Samples):
         """Return the rows in a frame of the same location and scale without a factor."""
         return self.rows if self.factor is None else log_cholesky.product(self.rows, self.factor.T)
 
+    def translated(self, shift: Float[Array, " dim"]) -> Self:
+        """Return the same rows plus a vector.
+
+        Args:
+          shift: [dim], in the unit of the rows.
+        """
+        return dataclasses.replace(self, location=self.location + shift)
+
     def in_frame(self, location: Array, log_scale: Array) -> Self:
         """Return the same rows in another frame without a factor.
 

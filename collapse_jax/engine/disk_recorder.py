@@ -109,7 +109,8 @@ class DiskBatch:
         """
         spec, busy = self._run.spec, None
         if call.is_recorded:
-            self._pieces.append(to_host(records, call.times, self.chains, spec.reduce))
+            taken = to_host(records, call.times, self.chains, spec.reduce, spec.positions)
+            self._pieces.append(taken)
         if call.is_recorded and spec.reduce is None:
             if spec.num_records(call.end) % self._length == 0:  # no call crosses a file's end
                 busy = self._write_records()
@@ -200,7 +201,7 @@ class DiskBatch:
         """Read the records of each variable from the file that is not full."""
         spec, root = self._run.spec, self._run.writer.path
         found = {}
-        for name, one in spec.record_shape.items():
+        for name, one in spec.stored_shape.items():
             path = root / record_file(name, index, self._number, one.ndim + 1)
             values = read_chunk(path, one.dtype, chunk_shape(spec, one.shape[1:]))
             found[name] = values[:, : self.chains.stop - self.chains.start]

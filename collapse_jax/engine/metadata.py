@@ -84,7 +84,7 @@ def reduced_table(
     """
     assert spec.reduce is not None
     known, table = quantities_of(spec), {}
-    for name, (value, statistic, dims) in reduced(spec.reduce, batches).items():
+    for name, (value, statistic, dims) in reduced(spec.reduce, batches, spec.positions).items():
         quantity = known[name.removesuffix(f"_{statistic}")]
         is_count = statistic in ("count", "histogram")
         attributes = {

@@ -198,8 +198,9 @@ class _MemoryBatch:
     def add(self, call: Call, records: dict[str, Any], carry: Carry) -> Future | None:
         if not call.is_recorded:
             return
-        taken = to_host(records, call.times, self.chains, self._run.spec.reduce)
-        if self._run.spec.reduce is not None:
+        spec = self._run.spec
+        taken = to_host(records, call.times, self.chains, spec.reduce, spec.positions)
+        if spec.reduce is not None:
             self._pieces.append(taken)
             return
         rows = slice(self._done, self._done + call.times)

@@ -47,7 +47,7 @@ def build(spec: RunSpec) -> dict[str, Content]:
     if spec.reduce is None:
         table = {
             name: (("generation", "chain", *known[name].dims), one, attributes_of(known[name]))
-            for name, one in spec.record_shape.items()
+            for name, one in spec.stored_shape.items()
         }
         arrays = {
             name: Array(
@@ -203,7 +203,7 @@ def host_records_like(spec: RunSpec, chains: slice) -> HostRecords:
     program = spec.program._replace(raw=spec.wants_raw(chains.start))
     record = record_like(program, spec.record_shape, spec.width)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
-    return to_host(zeros, 1, chains, spec.reduce)
+    return to_host(zeros, 1, chains, spec.reduce, spec.positions)
 
 
 def check_same(

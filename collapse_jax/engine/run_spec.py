@@ -24,7 +24,7 @@ from collapse_jax.engine.program import AbstractShapes, Carry, Program, abstract
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.random.threefry import key_words
 from collapse_jax.results import saved
-from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Reduce
+from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Positions, Reduce, relative_edges
 from collapse_jax.results.run_state import RunState
 from collapse_jax.results.saved import Layout
 from collapse_jax.store.store import Store
@@ -84,6 +84,20 @@ class RunSpec:
     carry_shape: Carry
     record_shape: dict[str, Any]
     chain_bytes: int  # memory of one chain at work, with its corpus
+
+    @property
+    def positions(self) -> Positions:
+        """Return what has to be added to variables that are relative to the source."""
+        return positions_of(self.chain)
+
+    @property
+    def stored_shape(self) -> dict[str, Any]:
+        """Return the shapes of the variables of one chain on the host, positions as float64."""
+        moved = self.positions
+        return {
+            name: one.update(dtype=np.dtype(np.float64)) if name in moved else one
+            for name, one in self.record_shape.items()
+        }
 
     @property
     def first_generation(self) -> int:
@@ -173,7 +187,7 @@ class RunSpec:
         if self.store is not None and self.reduce is None:
             stored = 0
         return {
-            "records": stored * len(self.generations) * record,
+            "records": stored * len(self.generations) * memory.size_of(self.stored_shape),
             "final states": self.num_chains * state,
             "chains at work": at_work * 2 * buffer + in_memory * 4 * self.chain_bytes,
         }
@@ -238,6 +252,18 @@ class Request:
             generation_chunk=chunk,
             store=store,
         )
+
+
+def positions_of(chain: Chain) -> Positions:
+    """Return what has to be added to the variables of a chain that runs `centred`, by name.
+
+    Args:
+      chain: the process.
+    """
+    location = chain.centred.location
+    if location is None:
+        return {}
+    return dict.fromkeys(chain.family.located, np.asarray(location, np.float64))
 
 
 def make_run_spec(request: Request) -> RunSpec:
@@ -312,14 +338,15 @@ def _program(
         reduced=False,
         raw=True,
     )
-    shapes = abstract_shapes(program, chain, np.array(words, np.uint32))
+    shapes = abstract_shapes(program, chain.centred, np.array(words, np.uint32))
     _check_values(chain, metrics, shapes.record)
     group = group_of(chain, shapes.nbytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)
     if reduce is not None:
         for name, _ in reduce.edges:
             check.choice("Reduce.histograms", name, sorted(shapes.record.keys() - {"status"}))
-        program = program._replace(histograms=reduce.edges)
+        edges = relative_edges(reduce.edges, positions_of(chain))
+        program = program._replace(histograms=edges)
     return program, shapes
 
 

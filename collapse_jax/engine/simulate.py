@@ -251,7 +251,7 @@ class _Worker:
 
     def __init__(self, spec: RunSpec, device: Any) -> None:
         self.device = device
-        self.chain = jax.device_put(spec.chain, device)
+        self.chain = jax.device_put(spec.chain.centred, device)
         self.key = jax.device_put(np.array(spec.key, np.uint32), device)
         self.records: dict[Program, dict] = {}
         self._spare: dict[Program, tuple[dict, Future]] = {}

@@ -36,7 +36,12 @@ def _std_error(key, family, params, corpus, source, generation0):
 
 _READS = ("params", "source")
 mean_error = Metric(
-    _mean_error, "mean_error", unit="data units", reads=_READS, long_name="|mu_hat - mu|"
+    _mean_error,
+    "mean_error",
+    unit="data units",
+    reads=_READS,
+    long_name="|mu_hat - mu|",
+    is_relative=True,
 )
 std_error = Metric(
     _std_error, "std_error", unit="data units", reads=_READS, long_name="|sigma_hat - sigma|"

@@ -10,6 +10,7 @@ import numpy as np
 from collapse_jax.config import config, static
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import AbstractCorpus
+from collapse_jax.core.metric import Metric
 from collapse_jax.core.policy import Step
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
@@ -28,6 +29,11 @@ from collapse_jax.utils import check
 def squared_error(key, family, params, corpus, source, generation0):
     """Return (mu_hat - mu)^2 in squared data units; a metric, see `collapse_jax.Metric`."""
     return (params.mean[0] - source.truth.mean[0]) ** 2
+
+
+SQUARED_ERROR = Metric(
+    squared_error, unit="data units squared", reads=("params", "source"), is_relative=True
+)
 
 
 @config
@@ -101,7 +107,7 @@ class WeightingExperiment(AbstractExperiment):
             num_chains=self.num_chains,
             num_generations=self.num_generations,
             every=max(1, self.num_generations // 10),
-            metrics=(squared_error,),
+            metrics=(SQUARED_ERROR,),
             reduce=Reduce(),
             progress=progress,
             store=store,

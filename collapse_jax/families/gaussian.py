@@ -1,7 +1,7 @@
 """Define the normal family in any dimension, with exact chains whose cost is independent of M."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import jax
@@ -190,6 +190,15 @@ class Gaussian(AbstractFamily):
             original, rows=rows, weights=prefix_weights(size, len(generation))
         )
 
+    @property
+    def located(self) -> Sequence[str]:
+        """Return the variables that move with the rows."""
+        return ("mean", "samples")
+
+    def translate(self, params: NormalModel, shift: Float[Array, " dim"]) -> NormalModel:
+        """Return the model with its mean moved."""
+        return dataclasses.replace(params, mean=params.mean + shift)
+
     def measure(
         self, params: NormalModel, corpus: Any, source: AbstractSource, generation0: Any
     ) -> dict[str, Float[Array, "..."]]:
@@ -215,6 +224,7 @@ class Gaussian(AbstractFamily):
                 unit="data units squared",
                 reads=("family", "params", "source"),
                 long_name="squared Wasserstein-2 distance from the truth",
+                is_relative=True,
             ),
             "covariance": Metric(
                 _covariance,
@@ -230,6 +240,7 @@ class Gaussian(AbstractFamily):
                 unit="data units",
                 reads=("family", "corpus"),
                 long_name="rows of the corpus",
+                is_relative=True,
             ),
         }
 

@@ -67,6 +67,11 @@ class Accumulate(AbstractPolicy):
         check_length(name, self.num_samples, num_generations)
         check_population(name, self.capacity(num_generations), num_generations)
 
+    @property
+    def reads_values(self) -> bool:
+        """Return False: rows are passed on as they are."""
+        return False
+
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
         """Return None: the pool is the corpus."""
         return None

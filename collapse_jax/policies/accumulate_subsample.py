@@ -84,6 +84,11 @@ class AccumulateSubsample(AbstractPolicy):
         check_length(name, self.num_samples, num_generations)
         check_population(name, self.largest_population(num_generations), num_generations)
 
+    @property
+    def reads_values(self) -> bool:
+        """Return False: rows are passed on as they are."""
+        return False
+
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
         """Return the pool, for families that cannot make rows again."""
         return corpus.with_capacity(pool_capacity(self, num_generations))

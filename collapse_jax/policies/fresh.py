@@ -91,6 +91,11 @@ class Fresh(AbstractPolicy):
         check_length("Fresh.num_samples", self.num_samples, num_generations)
         check_length("Fresh.num_original", self.num_original, num_generations)
 
+    @property
+    def reads_values(self) -> bool:
+        """Return False: rows are passed on as they are."""
+        return False
+
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
         """Return None: nothing is remembered."""
         return None

@@ -156,6 +156,11 @@ class Mixing(AbstractPolicy):
                 name = "length of Mixing's alpha, beta or gamma"
                 raise check.fail(name, length, allowed, remedy)
 
+    @property
+    def reads_values(self) -> bool:
+        """Return False: rows are passed on as they are."""
+        return False
+
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
         """Return None: the law is remembered by the family."""
         return None

@@ -66,6 +66,11 @@ class Replace(AbstractPolicy):
         """Return True: rows are passed on as they are."""
         return True
 
+    @property
+    def reads_values(self) -> bool:
+        """Return False: rows are passed on as they are."""
+        return False
+
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
         """Return None: nothing is remembered."""
         return None

@@ -9,6 +9,7 @@ as integers.
 
 import itertools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -168,7 +169,8 @@ def _count(
     """Count chains below the first edge, between neighbouring edges, and above the last."""
     values = values.astype(jnp.result_type(float))
     mask = valid.reshape(-1, *[1] * (values.ndim - 1)) & ~jnp.isnan(values)
-    beyond = [jnp.sum(mask & (values >= edge), axis=0, dtype=jnp.int32) for edge in edges]
+    levels = [np.asarray(edge, values.dtype) for edge in edges]  # one, or one for each dimension
+    beyond = [jnp.sum(mask & (values >= level), axis=0, dtype=jnp.int32) for level in levels]
     beyond = [jnp.sum(mask, axis=0, dtype=jnp.int32), *beyond, jnp.zeros_like(beyond[0])]
     return jnp.stack([low - high for low, high in itertools.pairwise(beyond)])
 
@@ -214,12 +216,39 @@ def _merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
     return {name: merge(value) for name, value in blocks.items()}
 
 
+Positions = Mapping[str, np.ndarray]
+"""Points that variables by name are relative to on the device, float64 [dim]."""
+
+
+def relative_edges(histograms: Histograms, positions: Positions) -> Any:
+    """Return the edges of histograms as the device counts them.
+
+    Args:
+      histograms: edges by variable, absolute.
+      positions: what the variables of that name are relative to.
+
+    Returns:
+      The same, where edges of positions are tuples of one number for each dimension.
+    """
+
+    def moved(name: str, edges: tuple[float, ...]) -> Any:
+        if name not in positions:
+            return edges
+        return tuple(tuple((edge - positions[name]).tolist()) for edge in edges)
+
+    return tuple((name, moved(name, edges)) for name, edges in histograms)
+
+
 HostRecords = dict[str, dict[str, Any]]
 """Values of single chains ("raw") and statistics ("blocks") by variable, [record, ...] each."""
 
 
 def to_host(
-    records: Mapping[str, Any], count: int, chains: slice, reduce: Reduce | None
+    records: Mapping[str, Any],
+    count: int,
+    chains: slice,
+    reduce: Reduce | None,
+    positions: Positions = MappingProxyType({}),
 ) -> HostRecords:
     """Copy the records of a call to the host, without padding.
 
@@ -228,11 +257,15 @@ def to_host(
       count: number of leading records that are set.
       chains: indices of the batch among all chains of the run.
       reduce: None for all chains, otherwise for statistics and the chains of quantiles.
+      positions: what is added to variables of single chains; see `reduced` for statistics.
     """
     host = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], dict(records))
     size = chains.stop - chains.start
     if reduce is None:
-        return {"raw": {name: value[:, :size] for name, value in host["raw"].items()}}
+        raw = {name: value[:, :size] for name, value in host["raw"].items()}
+        for name in positions.keys() & raw.keys():
+            raw[name] = positions[name] + raw[name].astype(np.float64)
+        return {"raw": raw}
     size = min(size, max(0, QUANTILE_CHAINS - chains.start))
     raw = {name: value[:, :size].copy() for name, value in host.get("raw", {}).items()}
     return {"raw": raw, "blocks": _merge_chunk(host["blocks"])}
@@ -263,12 +296,17 @@ class Statistic(NamedTuple):
     dims: tuple[str, ...] = ()
 
 
-def reduced(reduce: Reduce, batches: Sequence[HostRecords]) -> dict[str, Statistic]:
+def reduced(
+    reduce: Reduce,
+    batches: Sequence[HostRecords],
+    positions: Positions = MappingProxyType({}),
+) -> dict[str, Statistic]:
     """Return the statistics of a run by name.
 
     Args:
       reduce: the requested statistics.
       batches: records of each batch, in the order of their chains.
+      positions: what is added to means and quantiles, which chains record relative to it.
     """
     result: dict[str, Statistic] = {}
     blocks = [batch["blocks"] for batch in batches]
@@ -279,16 +317,17 @@ def reduced(reduce: Reduce, batches: Sequence[HostRecords]) -> dict[str, Statist
     for name in blocks[0].keys() - {"status"} - histograms.keys():
         parts = zip(*(batch[name] for batch in blocks), strict=True)
         merged = merge_blocks(Blocks(*(np.stack(part) for part in parts)), axis=0)
-        empty = merged.count == 0
+        empty, origin = merged.count == 0, positions.get(name, 0.0)
         if reduce.mean:
-            result[f"{name}_mean"] = Statistic(np.where(empty, np.nan, merged.mean), "mean")
+            means = np.where(empty, np.nan, merged.mean) + origin
+            result[f"{name}_mean"] = Statistic(means, "mean")
         if reduce.std:
             variance = merged.squares / np.maximum(merged.count, 1)
             std = np.where(empty, np.nan, np.sqrt(variance))
             result[f"{name}_std"] = Statistic(std, "std")
         if reduce.quantiles:
             sample = np.concatenate([batch["raw"][name] for batch in batches if batch["raw"]], 1)
-            values = _quantiles(sample, reduce.quantiles)
+            values = _quantiles(sample, reduce.quantiles) + origin
             result[f"{name}_quantile"] = Statistic(values, "quantile", ("quantile",))
     codes = np.sum([batch["status"] for batch in blocks], axis=0)
     result["status_count"] = Statistic(codes, "count", ("code",))

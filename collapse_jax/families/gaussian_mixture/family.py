@@ -1,14 +1,15 @@
 """Define Gaussian mixtures, fitted by expectation-maximisation in every generation."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from collapse_jax.config import config, static
+from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import Size
 from collapse_jax.core.family import AbstractFamily, Fit, Schedule
 from collapse_jax.core.metric import Metric, Quantity
@@ -201,6 +202,21 @@ class GaussianMixture(AbstractFamily):
         return dataclasses.replace(samples, factor=jnp.eye(self.dim, dtype=dtype))
 
     @property
+    def located(self) -> Sequence[str]:
+        """Return the variables that move with the rows."""
+        return ("means", "samples")
+
+    def translated(self, shift: np.ndarray) -> Self:
+        """Return the family with a given start moved."""
+        if not isinstance(self.init, NormalMixture):
+            return self
+        return replace_fields(self, init=self.init.translated(shift))
+
+    def translate(self, params: MixtureModel, shift: Float[Array, " dim"]) -> MixtureModel:
+        """Return the mixture with its frame moved."""
+        return dataclasses.replace(params, location=params.location + shift)
+
+    @property
     def settings(self) -> Settings:
         """Return the settings of EM."""
         return Settings(self.covariance == "diag", self.tolerance, self.max_iterations, self.floor)
@@ -336,6 +352,7 @@ class GaussianMixture(AbstractFamily):
                 "log_l2_squared_to_truth",
                 reads=("params", "source"),
                 long_name="ln of the squared L2 distance from the truth",
+                is_relative=True,
             ),
             Metric(
                 _original_log_likelihood,
@@ -343,6 +360,7 @@ class GaussianMixture(AbstractFamily):
                 unit="nats per row",
                 reads=("key", "params", "corpus", "source"),
                 long_name="mean log-likelihood of new original rows",
+                is_relative=True,
             ),
             Metric(
                 _effective_components,
@@ -369,6 +387,7 @@ class GaussianMixture(AbstractFamily):
                 unit="data units",
                 reads=("corpus",),
                 long_name="rows of the corpus",
+                is_relative=True,
             ),
         )
         return {str(metric.name): metric for metric in offered}
@@ -423,7 +442,8 @@ def _log_l2_to_truth(key, family, params, corpus, source, generation0) -> Array:
     if isinstance(source, NormalMixture):
         given = (source.weights, source.means, source.log_scales, source.factors)
     elif isinstance(source, Normal):
-        given = (jnp.ones(1), source.mean[None], source.log_scale[None], source.factor[None])
+        law = source.truth
+        given = (jnp.ones(1), law.mean[None], law.log_scale[None], law.factor[None])
     else:
         allowed = "log_l2_squared_to_truth needs a truth with a density"
         remedy = "use a Normal or NormalMixture source, or leave it out of metrics"

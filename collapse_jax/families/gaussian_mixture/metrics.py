@@ -142,6 +142,8 @@ def log_l2_squared(
     >>> round(float(log_l2_squared(*normal, *far)), 4)  # ln(1 / sqrt(pi))
     -0.5724
     """
+    number = max(len(one.weights), len(other.weights))
+    one, other = _padded(one, number), _padded(other, number)
     same = [jnp.all(a == b) for a, b in zip((*one, *frame), (*other, *other_frame), strict=True)]
     is_same = jnp.all(jnp.stack(same))
     top = jnp.maximum(frame.log_scale, other_frame.log_scale)
@@ -161,6 +163,16 @@ def log_l2_squared(
     resolution = jnp.finfo(difference.dtype).eps
     value = largest + jnp.log(jnp.maximum(difference, resolution))
     return jnp.where(is_same, -jnp.inf, value)
+
+
+def _padded(components: Components, number: int) -> Components:
+    """Return the mixture with further components of weight 0, `number` of them in all."""
+    extra = number - len(components.weights)
+    if not extra:
+        return components
+    more = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], extra, axis=0), components)
+    more = more._replace(weights=jnp.zeros_like(more.weights))
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), components, more)
 
 
 def mean_log_density(rows: Rows, components: Components, frame: Frame) -> Float[Array, ""]:
