@@ -1,8 +1,9 @@
 """Define finite original data: a table of rows, or the words of a text."""
 
 import dataclasses
-import re
+from collections import Counter
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +22,11 @@ from collapse_jax.random.multinomial import multinomial
 from collapse_jax.sources import tables
 from collapse_jax.sources.categorical import Categorical
 from collapse_jax.sources.choice import draw_rows, is_all
+from collapse_jax.text.files import read_text
+from collapse_jax.text.words import check_text, find_words
 from collapse_jax.utils import check, log_cholesky
 
 _ANY_LAW = Categorical([1.0])  # a template, whose probabilities are replaced without checks
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 class Empirical:
@@ -74,29 +76,33 @@ class Empirical:
         return EmpiricalRows(rows.reshape(len(rows), -1))
 
     @staticmethod
-    def words(text: str | Path) -> "EmpiricalLabels":
+    def words(text: str | PathLike[str]) -> "EmpiricalLabels":
         """Return the words of a text, in lower case, as labels.
 
-        States are the distinct words, most frequent first.
+        States are the distinct words, most frequent first. A word is a run of letters of any
+        script with their combining marks, in Unicode's form NFC; apostrophes within a word
+        belong to it, and digits separate words. Chinese, Thai and other scripts without
+        spaces need text with spaces between words.
 
         Args:
-          text: the text, or a `pathlib.Path` to a UTF-8 file.
+          text: the text, or a `pathlib.Path` to a file in UTF-8, or in UTF-16 or UTF-32 with
+            a byte order mark.
 
         Raises:
-          ArgumentError: if the file cannot be read or no word is found.
+          ArgumentError: if the file cannot be read, the text is the name of a file, or no word
+            is found.
         """
-        if isinstance(text, Path):
-            remedy = "pass the path of a UTF-8 text file"
-            try:
-                text = text.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "it is not UTF-8"
-                raise check.fail(
-                    "Empirical.words", str(error.args and text), reason, remedy
-                ) from None
-        found = _WORD.findall(text.lower())
+        name = "Empirical.words"
+        remedy = "pass a str, or the pathlib.Path of a text file"
+        check.instance(name, text, (str, PathLike), "it must be a text", remedy)
+        if isinstance(text, str):
+            check_text(name, text)
+            content = text
+        else:
+            content = read_text(name, Path(text))
+        found = find_words(content)
         if not found:
-            raise check.fail("Empirical.words", text[:30], "it has no words", "pass English prose")
+            raise check.fail(name, str(text), "it has no words", "pass a text with letters")
         return EmpiricalLabels.from_texts(found)
 
 
@@ -142,9 +148,10 @@ class EmpiricalLabels(CountsSource):
         Args:
           texts: texts, [row].
         """
-        names, counts = np.unique(texts, return_counts=True)
-        order = np.lexsort((names, -counts))
-        return cls(counts[order], tuple(names[order].tolist()))
+        # An array of texts would give each the memory of the longest.
+        counted = sorted(Counter(map(str, texts)).items(), key=lambda item: (-item[1], item[0]))
+        names, counts = zip(*counted, strict=True)
+        return cls(np.array(counts), names)
 
     @property
     def num_states(self) -> int:

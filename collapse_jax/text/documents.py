@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from collapse_jax.text.files import read_text
 from collapse_jax.utils import check
 
 _PERIOD = 10  # documents of which one is for validation and one for the test set
@@ -111,7 +112,11 @@ def _wikitext(name: str) -> Documents:
 
 def _folder(path: Path) -> Documents:
     """Return the files named after splits, or split all files, in the order of names."""
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".txt")
+    files = sorted(
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() == ".txt" and not file.name.startswith(".")  # of the file system
+    )
     named: dict[str, list[Path]] = {split: [] for split in Documents._fields}
     for file in files:
         word = re.split(r"[\W\d_]", file.name.lower(), maxsplit=1)[0]
@@ -134,10 +139,4 @@ def _folder(path: Path) -> Documents:
 
 def _read(file: Path) -> list[str]:
     """Return the lines of a file."""
-    try:
-        with file.open(encoding="utf-8-sig") as text:
-            return _as_lines(text)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        remedy = "save it as UTF-8 text, or move it to another folder"
-        raise check.fail("texts", str(file), f"{file.name}: {reason}", remedy) from None
+    return _as_lines(io.StringIO(read_text("texts", file), newline=None))

@@ -181,7 +181,10 @@ def remote_tokenizer(folder):
         (lambda folder: load_texts(write(folder, a="a", b="b")), "2 text files .*at least 3"),
         (lambda folder: load_texts(write(folder, train="a", b="b")), "validation and test; name"),
         (lambda folder: load_texts(named(folder, valid=" \n\n")), "empty split.* for validation;"),
-        (lambda folder: load_texts(not_utf8(folder)), "test.txt: not UTF-8;"),
+        (
+            lambda folder: load_texts(not_utf8(folder)),
+            r"test.txt: not UTF-8 \(byte 0xe9 at offset 3\);",
+        ),
         (lambda folder: load_texts(block_size=1), "block_size=1 "),
         (lambda folder: load_texts(block_size=64.0), "block_size=64.0 "),
         (lambda folder: load_texts(vocab_size=259), "vocab_size=259 .*260"),
