@@ -70,7 +70,8 @@ class VaeExperiment(AbstractExperiment):
     source: str = "digits"
     """digits, mnist, FILE.npz (x, y) or a folder of images."""
     num_images: int | None = None
-    """Number of images to load, None for all."""
+    """Number of images to load at most, evenly from all classes of a file or folder; None for
+    all."""
     num_chains: int = 1
     """Independent runs."""
     num_generations: int = 5

@@ -1,14 +1,16 @@
 """Load images from scikit-learn, the Hugging Face hub, .npz files and folders."""
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from collapse_jax.sources.image_arrays import as_labels, choose, scale
+from collapse_jax.sources.image_folder import load_folder
 from collapse_jax.utils import check
 
 _TEST_STRIDE = 10  # every tenth image is a test image
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm")
 _OFFLINE = "pass digits, which needs no network, or the path of an .npz file or a folder of images"
 
 
@@ -35,14 +37,16 @@ def load(name: str, side: int, num_images: int | None) -> ImageData:
     Raises:
       ArgumentError: if the images cannot be read.
     """
+    path = os.path.expanduser(name)
     if name == "digits":
-        parts = _split(*_digits(), num_images)
+        images, labels = _digits()
+        parts = _split(images[:num_images], labels[:num_images])
     elif name == "mnist":
         parts = _mnist(num_images)
-    elif name.endswith(".npz"):
-        parts = _archive(Path(name), num_images)
-    elif Path(name).is_dir():
-        parts = _split(*_folder(Path(name), side), num_images)
+    elif os.path.isdir(path):
+        parts = _split(*load_folder(Path(path), side, num_images))
+    elif path.lower().endswith(".npz"):
+        parts = _archive(Path(path), num_images)
     else:
         allowed = "it must be digits, mnist, the path of an .npz file or of a folder of images"
         raise check.fail("images", name, allowed, _OFFLINE)
@@ -50,10 +54,8 @@ def load(name: str, side: int, num_images: int | None) -> ImageData:
     return ImageData(_resized(images, side), labels, _resized(test, side), test_labels)
 
 
-def _split(images: np.ndarray, labels: np.ndarray | None, num_images: int | None) -> ImageData:
+def _split(images: np.ndarray, labels: np.ndarray | None) -> ImageData:
     """Split images into a training set and a test set, which gets every tenth image."""
-    images = images[:num_images]
-    labels = None if labels is None else labels[:num_images]
     is_test = np.arange(len(images)) % _TEST_STRIDE == _TEST_STRIDE - 1
     if not is_test.any():
         allowed = f"at least {_TEST_STRIDE} are needed"
@@ -86,65 +88,43 @@ def _mnist(num_images: int | None) -> ImageData:
     train, test = (both[name].with_format("numpy") for name in ("train", "test"))
     images, labels = np.asarray(train["image"][:]), np.asarray(train["label"][:])
     return ImageData(
-        images[:num_images] / 255,
+        scale("images of mnist", images[:num_images]),
         labels[:num_images],
-        np.asarray(test["image"][:]) / 255,
+        scale("test images of mnist", test["image"][:]),
         np.asarray(test["label"][:]),
     )
 
 
 def _archive(path: Path, num_images: int | None) -> ImageData:
     remedy = "pass an .npz file with images x [row, side, side] and labels y [row]"
+    names = (("x", "images", "x_train"), ("y", "labels", "y_train"), ("x_test",), ("y_test",))
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:100]
-        raise check.fail("images", str(path), reason, remedy) from None
-
-    def find(*names: str) -> np.ndarray | None:
-        return next((arrays[name] for name in names if name in arrays), None)
-
-    images, labels = find("x", "images", "x_train"), find("y", "labels", "y_train")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            listed = sorted(archive.files)
+            found = [next((name for name in group if name in listed), None) for group in names]
+            arrays = [None if name is None else archive[name] for name in found]
+    except Exception as error:  # NumPy, zip and zlib raise unrelated types for damaged files
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise check.fail("images", str(path), reason.splitlines()[0][:100], remedy) from None
+    images, labels, test, test_labels = arrays
     if images is None:
-        allowed = f"it holds {', '.join(sorted(arrays)) or 'nothing'}, not x or images"
+        allowed = f"it holds {', '.join(listed) or 'nothing'}, not x or images"
         raise check.fail("images", str(path), allowed, remedy)
-    images, test = _pixels(images), find("x_test")
+    images = _squared(scale(f"{found[0]} in {path.name}", images))
+    labels = as_labels(f"{found[1]} in {path.name}", labels, len(images))
+    chosen = choose(len(images), labels, num_images)
+    images, labels = images[chosen], None if labels is None else labels[chosen]
     if test is None:
-        return _split(images, labels, num_images)
-    labels = None if labels is None else labels[:num_images]
-    return ImageData(images[:num_images], labels, _pixels(test), find("y_test"))
+        return _split(images, labels)
+    test = _squared(scale(f"{found[2]} in {path.name}", test))
+    return ImageData(images, labels, test, test_labels)
 
 
-def _pixels(images: np.ndarray) -> np.ndarray:
-    """Scale bytes to [0, 1], and reshape flattened square images to [row, side, side]."""
-    if images.dtype == np.uint8:
-        images = images / 255
-    if images.ndim == 2 and round(images.shape[1] ** 0.5) ** 2 == images.shape[1]:
-        images = images.reshape(len(images), round(images.shape[1] ** 0.5), -1)
-    return images
-
-
-def _folder(path: Path, side: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Load a folder: images in the order of paths, classes are sub-folders in order of names."""
-    from PIL import Image, UnidentifiedImageError
-
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
-    if not files:
-        allowed = f"the folder holds no image ({', '.join(_SUFFIXES)})"
-        raise check.fail("images", str(path), allowed, "pass another folder")
-    images = np.empty((len(files), side, side), np.float32)
-    for index, file in enumerate(files):
-        try:
-            with Image.open(file) as image:
-                grey = image.convert("L").resize((side, side), Image.Resampling.BILINEAR)
-        except (OSError, UnidentifiedImageError):
-            raise check.fail("images", str(file), "it is no image", "remove the file") from None
-        images[index] = np.asarray(grey, np.float32) / 255
-    names = sorted({file.parent.name for file in files if file.parent != path})
-    if not names or any(file.parent == path for file in files):
-        return images, None
-    return images, np.array([names.index(file.parent.name) for file in files])
+def _squared(images: np.ndarray) -> np.ndarray:
+    """Reshape flattened square images to [row, side, side]."""
+    side = round(images.shape[1] ** 0.5)
+    is_flat = images.ndim == 2 and side**2 == images.shape[1]
+    return images.reshape(len(images), side, side) if is_flat else images
 
 
 def _resized(images: np.ndarray, side: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Define finite original data of images, with labels and a test set."""
 
 import dataclasses
+from os import PathLike
 from typing import Any, Self
 
 import jax.numpy as jnp
@@ -11,13 +12,9 @@ from collapse_jax.core.corpus import Size
 from collapse_jax.core.samples import Rows
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys
-from collapse_jax.sources import image_files
+from collapse_jax.sources import image_arrays, image_files
 from collapse_jax.sources.choice import draw_rows
 from collapse_jax.utils import check
-
-_REMEDY = (
-    "pass images [row, side, side] or [row, pixel] with values in [0, 1], or 0 .. 255 as uint8"
-)
 
 
 @config
@@ -28,14 +25,16 @@ class Images(AbstractSource):
     of size > n a sample with replacement.
 
     Args:
-      images: [row, side, side] or [row, side * side], floats in [0, 1] or uint8.
+      images: [row, side, side] or [row, side * side], also with an axis of one channel:
+        floats in [0, 1], bools, uint8 (divided by 255) or uint16 (divided by 65,535).
       labels: the class of each image, integers 0, 1, ..., [row] (optional).
       test: images for measuring, which no model is trained on, in the shapes of `images`.
       test_labels: classes of the test images, [row] (optional).
 
     Raises:
-      ArgumentError: for images that are not square, values outside [0, 1], or labels of
-        another number.
+      ArgumentError: for images in colour or not square, values that are masked, not finite or
+        outside [0, 1], integers that are all below a quarter of white (masks of 0 and 1 as
+        uint8, 12 bits as uint16), or labels of another number.
 
     >>> import numpy as np
     >>> import collapse_jax as cj
@@ -61,31 +60,43 @@ class Images(AbstractSource):
             shown = check.Shown(f"images of {test.shape[1]} pixels")
             allowed = f"Images.images have {images.shape[1]}"
             raise check.fail("Images.test", shown, allowed, "bring both to one size")
-        labels = _as_labels("Images.labels", self.labels, len(images))
-        others = _as_labels("Images.test_labels", self.test_labels, len(test))
+        labels = image_arrays.as_labels("Images.labels", self.labels, len(images))
+        others = image_arrays.as_labels("Images.test_labels", self.test_labels, len(test))
         values = (images, labels, test, others)
         for field, value in zip(dataclasses.fields(self), values, strict=False):
             object.__setattr__(self, field.name, value)
 
     @classmethod
-    def load(cls, name: str = "digits", side: int = 28, num_images: int | None = None) -> Self:
+    def load(
+        cls, name: str | PathLike[str] = "digits", side: int = 28, num_images: int | None = None
+    ) -> Self:
         """Load images by name; without a test set, every tenth image is a test image.
+
+        Files in a folder are read by Pillow: colours become grey by ITU-R 601, transparent
+        pixels white, and photographs upright by their EXIF orientation. White is 255 in 8
+        bits, 65,535 in 16, 4,095 in a TIFF of 12, and 1 in floats. Files of several frames,
+        signed or 32-bit integers, and formats that are not read (HEIC, SVG, raw) are refused,
+        as are images that are all below a quarter of white.
 
         Args:
           name: digits (1,797 scans of 8x8 pixels from scikit-learn, enlarged; needs no
             network), mnist (from the Hugging Face hub, by `datasets`), the path of an .npz
             file (x or images, y or labels, and optionally x_test and y_test), or of a folder
-            of images, whose sub-folders are classes if it has any.
-          side: images are resized to this side, pixels.
-          num_images: number of images to load, test images of a split included; None for all.
+            of images, whose sub-folders are classes if it has several.
+          side: images are resized to this side, pixels; others than squares are stretched.
+          num_images: number of images to load at most, test images of a split included; None
+            for all. The first ones of digits and mnist, which are in mixed order; of an .npz
+            file or a folder evenly from all classes, and evenly within each.
 
         Raises:
-          ArgumentError: if the data cannot be read.
+          ArgumentError: if the data cannot be read, naming the file.
         """
         check.integer("side", side, 4, 4096)
         if num_images is not None:
             check.integer("num_images", num_images, 20)
-        return cls(*image_files.load(name, side, num_images))
+        allowed = "it must be a name or a path"
+        check.instance("images", name, (str, PathLike), allowed, "pass digits, for example")
+        return cls(*image_files.load(str(name), side, num_images))
 
     @property
     def side(self) -> int:
@@ -115,30 +126,12 @@ class Images(AbstractSource):
 
 def _as_rows(name: str, images: Any) -> np.ndarray:
     """Return images as float32 rows, [row, pixel]."""
-    is_bytes = getattr(images, "dtype", None) == np.uint8
-    values = check.array(name, images, (2, 3), _REMEDY)
-    values = (values / 255 if is_bytes else values).reshape(len(values), -1)
-    if round(values.shape[1] ** 0.5) ** 2 != values.shape[1]:
-        shown = check.Shown(f"images of {values.shape[1]} pixels")
-        raise check.fail(name, shown, "images must be square", _REMEDY)
-    if values.min() < 0 or values.max() > 1:
-        shown = float(values.min() if values.min() < 0 else values.max())
-        raise check.fail(name, shown, "values must lie in [0, 1]", _REMEDY)
-    rows = values.astype(np.float32)
+    values = image_arrays.scale(name, images)
+    height, width = values.shape[1:] if values.ndim == 3 else (values.shape[1], 1)
+    if height != width and (values.ndim == 3 or round(height**0.5) ** 2 != height):
+        shown = check.Shown(f"images of {f'{height} x {width}' if values.ndim == 3 else height}")
+        remedy = "cut or pad them to squares [row, side, side], or flatten them to [row, pixel]"
+        raise check.fail(name, check.Shown(f"{shown} pixels"), "images must be square", remedy)
+    rows = values.reshape(len(values), -1)
     rows.setflags(write=False)
     return rows
-
-
-def _as_labels(name: str, labels: Any, count: int) -> np.ndarray | None:
-    if labels is None:
-        return None
-    values = np.asarray(labels)
-    remedy = "pass one integer 0, 1, ... for each image, or None"
-    if values.shape != (count,):
-        shown = check.Shown(f"array of shape {values.shape}")
-        raise check.fail(name, shown, f"there are {count} images", remedy)
-    if values.dtype.kind not in "iu" or values.min() < 0:
-        raise check.fail(name, check.Shown(f"{values.dtype} labels"), "they name classes", remedy)
-    values = values.astype(np.int32)
-    values.setflags(write=False)
-    return values

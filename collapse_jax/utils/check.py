@@ -44,7 +44,8 @@ def fail(name: str, value: Any, allowed: str, remedy: str) -> ArgumentError:
     """
     shown = repr(value)
     shown = shown if len(shown) <= 60 else f"<{type(value).__name__} {shown[:40]}...>"
-    return ArgumentError(f"{name}={' '.join(shown.split())} is not allowed: {allowed}; {remedy}")
+    message = f"{name}={shown} is not allowed: {allowed}; {remedy}"
+    return ArgumentError(" ".join(message.split()))  # names of files may have line breaks
 
 
 def integer(name: str, value: Any, low: int, high: int = MAX_SIZE, remedy: str = "") -> int:

@@ -92,6 +92,15 @@ CASES = {
     "labels negative": (lambda: cj.Empirical([0, -3]), "Empirical.data=-3"),
     "labels without a name": (lambda: cj.Empirical([0, 1], ["a"]), "Empirical.names.*=1"),
     "text without words": (lambda: cj.Empirical.words("12 34"), "Empirical.words"),
+    "name of a text": (lambda: cj.Empirical.words("book.txt"), "Empirical.words='book.txt'"),
+    "masks as bytes": (
+        lambda: cj.Images(np.eye(4, dtype="u1")[None], test=np.ones((1, 4, 4))),
+        "Images.images=1",
+    ),
+    "images to 255": (
+        lambda: cj.Images(np.full((9, 4, 4), 255.0), test=np.ones((1, 4, 4))),
+        r"Images.images\[0, 0, 0\]=255.0",
+    ),
     "sampler not callable": (lambda: cj.Sampler(3, 1), "Sampler.function=3"),
     "sampler of a wrong shape": (
         lambda: cj.Sampler(lambda key, n: jax.random.normal(key, (n,)), 1),
