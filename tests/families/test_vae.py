@@ -9,6 +9,7 @@ import pytest
 import collapse_jax as cj
 from collapse_jax.cli import main
 from collapse_jax.engine.run_spec import Request, make_run_spec
+from collapse_jax.families.vae.classifier import Classifier
 from collapse_jax.random.keys import chain_key
 
 SOURCE = cj.Images.load("digits", 8, 300)
@@ -114,6 +115,22 @@ def test_drawn_images_do_not_depend_on_the_capacity():
         (lambda: cj.VAE(num_evaluated=10), "VAE.num_evaluated=10"),
         (lambda: cj.Chain(cj.VAE(), cj.Normal(0.0, 1.0), cj.Replace(5)), "use cj.Images"),
         (lambda: cj.Chain(cj.VAE(), SOURCE, cj.Replace()), "images have side 8"),
+        (
+            lambda: cj.Chain(
+                cj.VAE(image_size=8),
+                cj.Images(np.ones((9, 64)), test=np.ones((1, 64))),
+                cj.Replace(),
+            ),
+            r"len\(Images.test\)=1 .*two test images",
+        ),
+        (
+            lambda: Classifier.train(np.ones((24, 4)), np.arange(24) // 23),
+            "labels=classes of 23, 1 images .*each must have 2 .*all together 11",
+        ),
+        (
+            lambda: Classifier.train(np.ones((20, 4)), np.arange(20) % 3),
+            "labels=classes of 7, 7, 6 images .*all together 21",
+        ),
         (lambda: make_chain(cj.Accumulate()), r"Accumulate needs .*corpus='samples'"),
         (lambda: make_chain(cj.Mixing(beta=0.5)), r"Mixing needs .*corpus='samples'"),
         (lambda: make_chain(cj.Replace(verifier=lambda rows: rows[:, 0] < 1)), "corpus='samples'"),

@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, Int
 from collapse_jax.config import config
 from collapse_jax.utils import check
 
+_STOPPING = 10  # training images of which one decides when to stop, scikit-learn's default
+
 
 @config
 class Classifier:
@@ -36,14 +38,21 @@ class Classifier:
           num_units: width of the hidden layer.
 
         Raises:
-          ArgumentError: for fewer than two classes, or for classes without an image.
+          ArgumentError: for fewer than two classes, a class with fewer than 2 images, or K
+            classes with at most 10 (K - 1) images: a tenth of the images, with some of each
+            class, decides when to stop.
         """
         from sklearn.neural_network import MLPClassifier
 
-        classes = np.unique(labels)
+        classes, counts = np.unique(labels, return_counts=True)
         if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
             allowed = "there must be two classes or more, 0 .. K-1, and an image of each"
             raise check.fail("labels", classes.tolist(), allowed, "pass more images, or none")
+        if counts.min() < 2 or counts.sum() <= _STOPPING * (len(classes) - 1):
+            shown = check.Shown(f"classes of {', '.join(map(str, counts))} images")
+            needed = _STOPPING * (len(classes) - 1) + 1
+            allowed = f"each must have 2 training images or more, and all together {needed}"
+            raise check.fail("labels", shown, allowed, "pass more images, or no labels")
         model: Any = MLPClassifier(
             (num_units,), max_iter=50, early_stopping=True, random_state=seed
         ).fit(images, labels)

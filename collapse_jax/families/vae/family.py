@@ -143,6 +143,10 @@ class VAE(AbstractFamily):
             allowed = f"the source's images have side {source.side}"
             remedy = f"pass image_size={source.side}, or Images.load(..., side={self.image_size})"
             raise check.fail("VAE.image_size", self.image_size, allowed, remedy)
+        if len(source.test) < 2:
+            allowed = "a sample is compared with distances between two test images or more"
+            remedy = "pass more test images; Images.load makes one of every ten images"
+            raise check.fail("len(Images.test)", len(source.test), allowed, remedy)
         reads = policy.needs.corpus or policy.recalls is not None or policy.verifier is not None
         if self.corpus == "stream" and reads:
             allowed = f"{type(policy).__name__} needs images that were drawn before"
