@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,23 @@ def save_figure(figure: Any, directory: str | Path, name: str) -> list[Path]:
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{name}.png", directory / f"{name}.pdf"]
-    for path in paths:
-        stamp = {"Software": None} if path.suffix == ".png" else {"CreationDate": None}
-        figure.savefig(path, dpi=DPI, metadata=stamp)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for path in paths:
+            stamp = {"Software": None} if path.suffix == ".png" else {"CreationDate": None}
+            figure.savefig(path, dpi=DPI, metadata=stamp)
+    _warn_once_of_glyphs(caught)
     return paths
+
+
+def _warn_once_of_glyphs(caught: Sequence[warnings.WarningMessage]) -> None:
+    """Repeat warnings, but one for all characters without a glyph: Matplotlib warns of each."""
+    others = [one for one in caught if "missing from font" not in str(one.message)]
+    for one in others:
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if len(others) < len(caught):
+        warnings.warn(
+            "some characters are boxes in figures, since Matplotlib's font lacks them; set its "
+            "rcParams['font.family'] to a font that has them",
+            stacklevel=3,
+        )
