@@ -98,10 +98,13 @@ def _as_array(name: str, images: Any) -> np.ndarray:
     if any(np.ma.is_masked(part) for part in parts):
         shown = check.Shown("images with masked pixels")
         raise check.fail(name, shown, "every pixel needs a value", "fill them: images.filled(0)")
+    if any(getattr(part, "mode", None) in ("P", "PA") for part in parts):
+        shown = check.Shown("images with a palette")
+        raise check.fail(name, shown, "their pixels number colours", 'pass image.convert("L")')
     try:
         values = np.asarray(images)
         values = values.astype(np.float64) if values.dtype.kind == "O" else values
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last for a tensor with a gradient
         allowed = "it must be an array of numbers, with images of equal shape"
         raise check.fail(name, images, allowed, _REMEDY) from None
     is_small_float = values.dtype.kind == "V" and jnp.issubdtype(values.dtype, jnp.floating)

@@ -136,6 +136,7 @@ BAD = {
     "four channels": (np.stack([ROWS] * 4, -1), r"shape \(20, 8, 8, 4\) .*be grey"),
     "two channels": (np.stack([ROWS] * 2, -1), r"shape \(20, 8, 8, 2\) .*2-D or 3-D"),
     "list of images in colour": ([RED] * 4, r"shape \(4, 8, 8, 3\) .*be grey"),
+    "list of images with a palette": ([GREY.convert("P")] * 4, "images with a palette .*convert"),
     "not square": (FLOAT_ROWS[:, :6], r"images of 6 x 8 pixels .*must be square; cut or pad"),
     "a square number of pixels": (FLOAT_ROWS.reshape(-1, 4, 16), "images of 4 x 16 pixels"),
     "rows of no square": (FLOAT_ROWS.reshape(-1, 32), "images of 32 pixels .*must be square"),
