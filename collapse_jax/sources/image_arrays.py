@@ -59,8 +59,11 @@ def as_labels(name: str, labels: Any, count: int) -> np.ndarray | None:
     """
     if labels is None:
         return None
-    values = np.asarray(labels)
     remedy = "pass one integer 0, 1, ... for each image, or None"
+    try:
+        values = np.asarray(labels)
+    except (TypeError, ValueError, RuntimeError):  # the last for a tensor with a gradient
+        raise check.fail(name, labels, "it must be an array of integers", remedy) from None
     if values.shape != (count,):
         shown = check.Shown(f"array of shape {values.shape}")
         raise check.fail(name, shown, f"there are {count} images", remedy)

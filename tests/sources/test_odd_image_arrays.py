@@ -165,6 +165,7 @@ def test_other_arrays_are_refused_in_one_line(case):
         (np.ma.masked_array(np.arange(NUMBER), np.arange(NUMBER) > 3), "int64 labels"),
         (BITS[:, 4, 4], "bool labels"),
         (3, r"array of shape \(\)"),
+        ([[1], [1, 2]], r"Images.labels=\[\[1\], \[1, 2\]\] .*an array of integers"),
     ],
 )
 def test_bad_labels_are_refused(labels, message):

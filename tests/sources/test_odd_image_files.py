@@ -124,7 +124,7 @@ READ = {
         grey_of(200, 10, 50),
     ),
     "colour, TIFF": (file_of(RED, "TIFF"), grey_of(200, 10, 50)),
-    "YCbCr": (file_of(RED.convert("YCbCr"), "TIFF"), grey_of(200, 10, 50)),
+    "YCbCr": (file_of(RED.convert("YCbCr"), "TIFF", compression="tiff_lzw"), grey_of(200, 10, 50)),
     "CMYK, TIFF": (file_of(GREY.convert("CMYK"), "TIFF"), BYTES / 255),
     "CMYK, JPEG": (file_of(GREY.convert("CMYK"), "JPEG", quality=100), BYTES / 255),
     "JPEG": (file_of(GREY, "JPEG", quality=100), BYTES / 255),
