@@ -7,13 +7,16 @@ configs share a compilation and configs that differ only in numbers do too.
 
 import dataclasses
 import functools
-from typing import Any, TypeVar, dataclass_transform
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast, dataclass_transform
 
 import jax
 import numpy as np
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _Class = TypeVar("_Class", bound=type)
-_FORMER = {"keep": "verifier", "held_out": "test", "held_out_labels": "test_labels"}
+FORMER = {"keep": "verifier", "held_out": "test", "held_out_labels": "test_labels"}
+"""Names of settings by their names in version 0.1."""
 
 
 def static(**kwargs: Any) -> Any:
@@ -93,19 +96,32 @@ def config(cls: _Class) -> _Class:
 def _name_successors(cls: Any) -> None:
     """Let the constructor of a config name the successor of an argument of version 0.1."""
     names = {field.name for field in dataclasses.fields(cls)}
-    former = {old: new for old, new in _FORMER.items() if new in names and old not in names}
-    if not former:
-        return
-    init = cls.__init__
+    former = {old: new for old, new in FORMER.items() if new in names and old not in names}
+    if former:
+        type.__setattr__(cls, "__init__", names_successors(cls.__name__, former)(cls.__init__))
 
-    @functools.wraps(init)
-    def checked(self: Any, *arguments: Any, **settings: Any) -> None:
-        for old in former.keys() & settings.keys():
-            new = former[old]
-            raise TypeError(f"{cls.__name__}({old}=...) is now {cls.__name__}({new}=...)")
-        init(self, *arguments, **settings)
 
-    type.__setattr__(cls, "__init__", checked)
+def names_successors(label: str, former: Mapping[str, str]) -> Callable[[_Function], _Function]:
+    """Let a function name the successors of arguments that an earlier version had.
+
+    Args:
+      label: name of the function, for the message.
+      former: present names by former ones.
+
+    Returns:
+      A decorator; the function then raises a TypeError for a former name.
+    """
+
+    def decorated(function: _Function) -> _Function:
+        @functools.wraps(function)
+        def checked(*arguments: Any, **settings: Any) -> Any:
+            for old in former.keys() & settings.keys():
+                raise TypeError(f"{label}({old}=...) is now {label}({former[old]}=...)")
+            return function(*arguments, **settings)
+
+        return cast(_Function, checked)
+
+    return decorated
 
 
 def replace_fields(config: Any, **changes: Any) -> Any:

@@ -126,6 +126,7 @@ def parse_plain(options: Any, program: str, arguments: Sequence[str]) -> Any:
     import tyro
 
     complaint = io.StringIO()
+    _name_successors(arguments)
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
@@ -139,6 +140,25 @@ def parse_plain(options: Any, program: str, arguments: Sequence[str]) -> Any:
             raise
         words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", complaint.getvalue()).split()
         raise ArgumentError(f"{' '.join(words)[:400]}") from None
+
+
+def _name_successors(arguments: Sequence[str]) -> None:
+    """Refuse an option by the name that it had in version 0.1.
+
+    Raises:
+      ArgumentError: naming the present option.
+    """
+    from collapse_jax.config import FORMER
+
+    for item in arguments:
+        found = re.fullmatch(r"--([\w.-]*\.)?([\w-]+)(=.*)?", item)
+        old = found[2].replace("-", "_") if found else ""
+        if found and old in FORMER:
+            start, new = found[1] or "", FORMER[old].replace("_", "-")
+            remedy = "see --help"
+            if new == "verifier":
+                remedy = "functions are given in Python, as in cj.Replace(100, verifier=...)"
+            raise ArgumentError(f"--{start}{found[2]} is now --{start}{new}; {remedy}")
 
 
 def _name(name: str) -> Any:

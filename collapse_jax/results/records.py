@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from collapse_jax.config import names_successors
 from collapse_jax.results import saved
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.results.summary import html_of, text_of
@@ -151,15 +152,22 @@ class Records:
     def to_netcdf(self, path: str | Path) -> Path:
         """Write the dataset as a NetCDF file that ``xarray.open_dataset`` reads.
 
+        Without the packages netCDF4 and h5netcdf the file has version 3, which has no integers of
+        more than 32 bits: those are then written as the float64 numbers that are equal to them.
+
         Args:
           path: the file.
 
         Returns:
           `path`.
+
+        Raises:
+          ArgumentError: for integers that version 3 cannot hold exactly.
         """
-        self.dataset.to_netcdf(path)
+        self.dataset.to_netcdf(path, encoding=netcdf_encoding(self.dataset))
         return Path(path)
 
+    @names_successors("Records.save", {"keep": "preserve"})
     def save(
         self, path: str | Path, *, overwrite: bool = False, preserve: Collection[str] = ()
     ) -> Path:
@@ -222,13 +230,14 @@ class Records:
         """Join runs of the same chain into one result.
 
         Runs with the same generations and different chains are joined along "chain",
-        runs with the same chains and later generations along "generation".
+        runs with the same chains, the same key and the next generations along "generation".
 
         Args:
           parts: the runs, in the order in which they are joined.
 
         Raises:
-          ArgumentError: if parts differ in other respects, or are reduced over chains.
+          ArgumentError: if parts differ in other respects, leave out generations, or are reduced
+            over chains.
         """
         if not parts:
             raise ArgumentError("parts=[] is not allowed: there is nothing to join; pass Records")
@@ -284,11 +293,28 @@ def _join(left: Records, right: Records) -> Records:
     if same_generations and np.intersect1d(left["chain"], right["chain"]).size == 0:
         return _along("chain", left, right)
     if same_chains and left["generation"][-1] < right["generation"][0]:
+        _check_next(left, right)
         return _along("generation", left, right)
     raise ArgumentError(
         "parts overlap: they must have the same generations and different chains, or the same "
         "chains and later generations; use first_chain= or state="
     )
+
+
+def _check_next(left: Records, right: Records) -> None:
+    """Refuse a run that does not resume where the other ends."""
+    last, first = int(left["generation"][-1]), int(right["generation"][0])
+    every = right.config.get("every", 1)
+    if first - last > every:
+        raise ArgumentError(
+            f"parts leave out generations {last + 1} to {first - 1}: one ends with {last} and "
+            f"the next records every={every} from {first} on; resume a run with state=records.state"
+        )
+    if left.provenance.get("key") != right.provenance.get("key"):
+        raise ArgumentError(
+            f"parts differ in their key: {left.provenance.get('key')} and "
+            f"{right.provenance.get('key')}; join generations of the same run"
+        )
 
 
 def _along(dim: str, left: Records, right: Records) -> Records:
@@ -309,6 +335,42 @@ def _along(dim: str, left: Records, right: Records) -> Records:
 def _later_theory(left: Records, right: Records) -> "xarray.Dataset":
     names = [name for name in left.theory.data_vars if name in right.theory]
     return concat_datasets([left.theory[names], right.theory[names]], "generation")
+
+
+_EXACT = 2**53  # below it every integer is a float64
+
+
+def netcdf_encoding(dataset: "xarray.Dataset") -> dict[Any, dict[str, str]]:
+    """Return the encoding with which a NetCDF file has the values of a dataset.
+
+    Args:
+      dataset: the dataset.
+
+    Returns:
+      By name of variable or coordinate: float64 for integers that the NetCDF format 3 lacks;
+      empty if a package for format 4 is installed.
+
+    Raises:
+      ArgumentError: for integers of which float64 is not exact.
+    """
+    import xarray
+
+    if {"netcdf4", "h5netcdf"} & xarray.backends.list_engines().keys():
+        return {}
+    encoding = {}
+    for name, one in dataset.variables.items():
+        if one.dtype.kind not in "iu" or one.dtype.itemsize < 4 or one.size == 0:
+            continue
+        low, high = int(one.min()), int(one.max())
+        if low >= -(2**31) and high < 2**31:
+            continue
+        if max(-low, high) > _EXACT:
+            raise ArgumentError(
+                f"variable {name!r} is not allowed: it has integers beyond 2^53, which NetCDF 3 "
+                "cannot hold; install netCDF4 or h5netcdf, or use Records.save"
+            )
+        encoding[name] = {"dtype": "float64"}
+    return encoding
 
 
 def concat_datasets(parts: Sequence["xarray.Dataset"], dim: Any) -> "xarray.Dataset":

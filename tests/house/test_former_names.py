@@ -5,6 +5,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax import lm
+from collapse_jax.cli import main
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,11 @@ from collapse_jax import lm
             lambda: cj.Images(np.zeros((4, 8, 8)), held_out=np.zeros((4, 8, 8))),
             TypeError,
             r"is now Images\(test=\.\.\.\)",
+        ),
+        (
+            lambda: cj.Records({}, {}, {}).save("run", keep=("figures",)),
+            TypeError,
+            r"Records\.save\(keep=\.\.\.\) is now Records\.save\(preserve=",
         ),
         (lambda: cj.Variable, AttributeError, r"records\.dataset holds xarray\.DataArray"),
         (lambda: lm.Config, AttributeError, "lm.OPTConfig"),
@@ -29,6 +35,13 @@ from collapse_jax import lm
 def test_a_former_name_names_its_successor(use, kind, successor):
     with pytest.raises(kind, match=successor):
         use()
+
+
+@pytest.mark.parametrize("given", ["--policy.keep", "--policy.keep=x"])
+def test_a_former_option_names_its_successor(given, capsys):
+    assert main(["run", "regimes", given, "x"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--policy.keep is now --policy.verifier; functions are given in Python" in line
 
 
 def test_former_modules_name_their_successors():

@@ -2,6 +2,8 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray
@@ -191,3 +193,50 @@ def test_a_user_s_metric_is_a_variable():
     records = run(metrics=[doubled_mean])
     np.testing.assert_array_equal(records["doubled_mean"], 2 * records["mean"])
     assert records.variables["doubled_mean"].dims == ("generation", "chain", "doubled_mean_axis_0")
+
+
+def large_integer(key, family, params, corpus, source, generation0):
+    return jnp.int64(2**40) + jnp.int64(source.mean[0])
+
+
+def unsigned(key, family, params, corpus, source, generation0):
+    return jnp.uint32(2**31 + 5)
+
+
+def too_large(key, family, params, corpus, source, generation0):
+    return jnp.int64(2**60 + 1)
+
+
+def test_integers_that_netcdf_3_lacks(tmp_path, monkeypatch):
+    arguments = {"key": 0, "num_chains": 3, "num_generations": 2, "first_chain": 2**31 + 5}
+    monkeypatch.setattr(xarray.backends, "list_engines", lambda: {"scipy": None})
+    with jax.enable_x64(True):
+        records = cj.simulate(CHAIN, metrics=(large_integer, unsigned), **arguments)
+        refused = cj.simulate(CHAIN, metrics=(too_large,), **arguments)
+    records.to_netcdf(tmp_path / "records.nc")
+    with xarray.open_dataset(tmp_path / "records.nc") as read:
+        for name in ("large_integer", "unsigned", "chain", "status", "log_std"):
+            np.testing.assert_array_equal(read[name].values, records[name])
+    with pytest.raises(
+        cj.ArgumentError, match=r"'too_large' .* beyond 2\^53.*install netCDF4"
+    ) as no:
+        refused.to_netcdf(tmp_path / "refused.nc")
+    assert "\n" not in str(no.value)
+    assert not (tmp_path / "refused.nc").exists()
+
+
+def test_generations_that_are_left_out_are_not_joined():
+    def run(last, **more):
+        return cj.simulate(CHAIN, key=0, num_chains=3, num_generations=last, **more)
+
+    first = run(4, every=2)
+    second = run(9, every=2, state=first.state)
+    third = run(12, every=2, state=second.state)
+    joined = cj.Records.concatenate([first, second, third])
+    assert joined["generation"].tolist() == [0, 2, 4, 6, 8, 9, 11, 12]
+    with pytest.raises(cj.ArgumentError, match="leave out generations 5 to 10: one ends") as no:
+        cj.Records.concatenate([first, third])
+    assert "\n" not in str(no.value)
+    other = cj.simulate(CHAIN, key=1, num_chains=3, num_generations=4, every=2)
+    with pytest.raises(cj.ArgumentError, match=r"their key: \[0, 1\] and \[0, 0\]"):
+        cj.Records.concatenate([other, second])
