@@ -67,6 +67,46 @@ def config(cls: _Class) -> _Class:
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     _name_successors(cls)
+    type.__setattr__(cls, "__eq__", _equal)
+    type.__setattr__(cls, "__hash__", _hash)
+    type.__setattr__(cls, "__init__", _registering(cls.__init__))
+    type.__setattr__(cls, "__setstate__", _restore)
+    _register(cls)
+    return cls
+
+
+_registered: set[type] = set()
+
+
+def _register_copy(cls: type) -> None:
+    """Register a class that came by value from another process, which jax does not know.
+
+    Dask and joblib send the classes of notebooks and scripts by value.
+    """
+    if cls not in _registered and "__setstate__" in cls.__dict__:
+        _register(cls)
+
+
+def _registering(init: _Function) -> _Function:
+    """Return a constructor that registers the class first."""
+
+    @functools.wraps(init)
+    def checked(self: Any, *arguments: Any, **settings: Any) -> None:
+        _register_copy(type(self))
+        init(self, *arguments, **settings)
+
+    return cast(_Function, checked)
+
+
+def _restore(self: Any, state: dict[str, Any]) -> None:
+    """Set the fields of an unpickled config."""
+    _register_copy(type(self))
+    self.__dict__.update(state)
+
+
+def _register(cls: Any) -> None:
+    """Register a config as a pytree."""
+    _registered.add(cls)
     fields = dataclasses.fields(cls)
     fixed = tuple(field.name for field in fields if field.metadata.get("static"))
     leaves = tuple(field.name for field in fields if field.name not in fixed)
@@ -88,9 +128,6 @@ def config(cls: _Class) -> _Class:
         return self
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-    type.__setattr__(cls, "__eq__", _equal)
-    type.__setattr__(cls, "__hash__", _hash)
-    return cls
 
 
 def _name_successors(cls: Any) -> None:

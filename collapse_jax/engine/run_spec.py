@@ -29,6 +29,7 @@ from collapse_jax.results.run_state import RunState
 from collapse_jax.results.saved import Layout
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check, memory
+from collapse_jax.utils.fork import check_fork
 
 _DIMS = ("generation", "chain", "quantile", "code")  # of every run, or of every reduced one
 _CHUNK_BYTES = 2**24  # bytes of the records of a call: small next to the memory of a device
@@ -274,7 +275,9 @@ def make_run_spec(request: Request) -> RunSpec:
 
     Raises:
       ArgumentError: for a bad argument, or if the run needs more memory than there is.
+      RuntimeError: in a process that was forked after jax had started.
     """
+    check_fork()
     words = key_words(request.key) if isinstance(request.chain, Chain) else (0, 0)
     request = request.checked()
     chain, store = request.chain, Store.of(request.store)

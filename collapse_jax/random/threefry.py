@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Key, UInt32
 
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.fork import check_fork
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # bits, of Salmon et al.
 _PARITY = np.uint32(0x1BD11BDA)  # constant of Salmon et al.
@@ -131,7 +132,11 @@ def key_from_words(words: UInt32[Array, "... 2"]) -> Key[Array, "..."]:
 
     Returns:
       An array of keys, of the leading axes of `words`.
+
+    Raises:
+      RuntimeError: in a process that was forked after jax had started.
     """
+    check_fork()
     return jax.random.wrap_key_data(words, impl=_generator())
 
 

@@ -15,6 +15,7 @@ from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.results.summary import html_of, text_of
 from collapse_jax.store.directory import is_run, save
 from collapse_jax.store.files import Content, damaged
+from collapse_jax.utils import memory
 from collapse_jax.utils.check import ArgumentError
 
 if TYPE_CHECKING:
@@ -130,9 +131,26 @@ class Records:
         return name in self.dataset.variables
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by value: the dataset and the theory are made first."""
-        fields = (self.dataset, self.config, self.provenance, self.state, self.theory, self.missing)
+        """Pickle by value, also records on disk, which the reader may not see.
+
+        Raises:
+          ArgumentError: if the values do not fit in memory.
+        """
+        size = self.dataset.nbytes
+        if size > memory.available():
+            raise ArgumentError(
+                f"records of {size / 2**30:.1f} GiB cannot be pickled, they need more memory than "
+                "there is; pass the path of their run directory and use Records.load"
+            )
+        dataset, theory = self.dataset.compute(), self.theory.compute()
+        fields = (dataset, self.config, self.provenance, self.state, theory, self.missing)
         return type(self), fields
+
+    def __copy__(self) -> Self:
+        """Return records that share all values with these."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def __repr__(self) -> str:
         """Return a summary of the run and its variables."""
@@ -353,9 +371,9 @@ def netcdf_encoding(dataset: "xarray.Dataset") -> dict[Any, dict[str, str]]:
     Raises:
       ArgumentError: for integers of which float64 is not exact.
     """
-    import xarray
+    from xarray.backends import list_engines
 
-    if {"netcdf4", "h5netcdf"} & xarray.backends.list_engines().keys():
+    if {"netcdf4", "h5netcdf"} & list_engines().keys():
         return {}
     encoding = {}
     for name, one in dataset.variables.items():
