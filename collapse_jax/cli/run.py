@@ -25,7 +25,7 @@ from collapse_jax.cli.show import draw, write_page
 from collapse_jax.utils.check import ArgumentError
 
 # A study of several runs is saved into a directory that already holds its command and parts.
-_PRESERVED = (NAME, "parts", "corpora", "figures", "report.html", "lock-end")
+_PRESERVED = (NAME, "parts", "corpora", "figures", "report.html", "lock-end", "lock-held-end")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,14 +1,19 @@
-"""Lock run directories with locks of the operating system, which end with their process."""
+"""Lock run directories: with flock, which ends with its process, or with lock files.
+
+File systems of clusters may refuse flock, grant it to everyone, or know it on one host only. A
+probe before the first lock tells; lock files then do it instead.
+"""
 
 import contextlib
 import errno
 import os
-import warnings
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from collapse_jax.store.files import StoreError, store_errors
+from collapse_jax.store import lock_file
+from collapse_jax.store.files import StoreError, store_errors, temporary_name
 
 try:
     import fcntl
@@ -18,15 +23,25 @@ except ImportError:  # Windows
 # Errors of flock on file systems that are set up without locks, as NFS and Lustre may be.
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
-_unlocked: set[Path] = set()  # directories already reported: one warning per run is enough
+_PATIENCE = 600.0  # seconds: drawing the figures of a run, the longest such block, takes less
+_HELD = "lock-held"  # lock file of a single process; "-INDEX" follows for one of several
+
+# Where flock succeeds and other hosts do not see it: options of a mount by type, "" for always.
+_OF_ONE_HOST = {
+    "nfs": ("local_lock=all", "local_lock=flock", "nolock"),
+    "nfs4": ("local_lock=all", "local_lock=flock", "nolock"),
+    "lustre": ("localflock",),
+    "dvs": ("",),
+    "beegfs": ("",),
+    "fuse.sshfs": ("",),
+}
+_MOUNTS = Path("/proc/self/mountinfo")
+_has_flock: dict[Path, bool] = {}  # by directory: one probe is enough
 
 
 @contextlib.contextmanager
 def locked(root: Path, process: tuple[int, int]) -> Iterator[None]:
     """Hold a run directory, alone or together with the other processes of a run.
-
-    Where the operating system or the file system has no locks, a RuntimeWarning says so and
-    the block runs without a lock.
 
     Args:
       root: the run directory.
@@ -40,16 +55,16 @@ def locked(root: Path, process: tuple[int, int]) -> Iterator[None]:
     """
     index, count = process
     names = [("lock", False)] if count == 1 else [("lock", True), (f"lock-{index}", False)]
+    is_with_flock = has_flock(root)
     with contextlib.ExitStack() as stack:
         for name, is_shared in names:
             file = stack.enter_context(_opened(root / name))
-            try:
-                _lock(root, file, is_shared=is_shared, waits=False)
-            except BlockingIOError:
-                raise StoreError(
-                    f"{root} is being written by another process; wait until it has ended, "
-                    "or stop it, and give the same command again"
-                ) from None
+            if is_with_flock:
+                _lock_now(root, file, is_shared=is_shared)
+        own = None if is_with_flock else root / (_HELD if count == 1 else f"{_HELD}-{index}")
+        if own is not None:
+            stack.enter_context(_lock_file(root, own))
+        _check_lock_files(root, own, is_alone=count == 1)
         yield
 
 
@@ -61,41 +76,120 @@ def exclusive(root: Path) -> Iterator[None]:
       root: the run directory.
 
     Yields:
-      Nothing; no other process is in such a block, if the file system has locks.
-    """
-    with _opened(root / "lock-end") as file:
-        _lock(root, file, is_shared=False, waits=True)
-        yield
-
-
-def _lock(root: Path, file: IO[bytes], *, is_shared: bool, waits: bool) -> None:
-    """Lock an open file until it is closed, or warn once per directory that there are no locks.
+      Nothing; no other process is in such a block.
 
     Raises:
-      BlockingIOError: if another process has the lock and `waits` is False.
+      StoreError: if another process does not leave its block, without flock.
     """
-    if fcntl is None:
-        _warn(root, "this operating system has no flock")
-        return
-    kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+    if has_flock(root):
+        with _opened(root / "lock-end") as file:
+            assert fcntl is not None
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    else:
+        path = root / f"{_HELD}-end"
+        own = lock_file.wait_for(root, path, _PATIENCE)
+        try:
+            yield
+        finally:
+            lock_file.release(path, own)
+
+
+def has_flock(root: Path) -> bool:
+    """Tell whether flock keeps other processes out of a directory.
+
+    Args:
+      root: an existing directory.
+
+    Raises:
+      OSError: if the probe fails for another reason than missing support.
+      StoreError: if no file can be written.
+    """
+    if root not in _has_flock:
+        _has_flock[root] = fcntl is not None and not _is_of_one_host(root) and _probe(root)
+    return _has_flock[root]
+
+
+def _probe(root: Path) -> bool:
+    """Lock a file twice: flock works if the second attempt is refused."""
+    assert fcntl is not None
+    path = root / f"lock-{temporary_name()}"
+    with store_errors(root / "lock"), _opened(path) as one, _opened(path) as other:
+        path.unlink()
+        try:
+            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        return False
+
+
+def _is_of_one_host(root: Path) -> bool:
+    """Tell whether the mount of a directory has locks that other hosts do not see."""
     try:
-        fcntl.flock(file, kind if waits else kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
-        _warn(root, f"its file system refuses flock ({os.strerror(error.errno)})")
+        lines = _MOUNTS.read_text().splitlines()
+    except OSError:  # another operating system
+        return False
+    mount: tuple[int, str, str] = (-1, "", "")  # length of the mount point, type, options
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        place, kind = before.split(), after.split()
+        point = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), place[4])
+        if root.resolve().is_relative_to(point) and len(point) >= mount[0]:
+            mount = len(point), kind[0], ",".join([place[5], *kind[2:]])
+    options = {"", *mount[2].split(",")}
+    return bool(options & set(_OF_ONE_HOST.get(mount[1], ())))
 
 
-def _warn(root: Path, reason: str) -> None:
-    if root in _unlocked:
-        return
-    _unlocked.add(root)
-    warnings.warn(
-        f"{root} is written without a lock: {reason}; two writers at a time are not noticed and "
-        "would damage the run; write it from one process, or use a local disk",
-        RuntimeWarning,
-        stacklevel=5,  # the caller of the context manager
-    )
+def _lock_now(root: Path, file: IO[bytes], *, is_shared: bool) -> None:
+    """Lock an open file until it is closed.
+
+    Raises:
+      StoreError: if another process has the lock.
+    """
+    assert fcntl is not None
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreError(
+            f"{root} is being written by another process; wait until it has ended, "
+            "or stop it, and give the same command again"
+        ) from None
+
+
+@contextlib.contextmanager
+def _lock_file(root: Path, path: Path) -> Iterator[None]:
+    """Hold a lock file.
+
+    Raises:
+      StoreError: if another process has it.
+    """
+    own = lock_file.take(path)
+    if own is None:
+        raise lock_file.held_elsewhere(root, path)
+    try:
+        yield
+    finally:
+        lock_file.release(path, own)
+
+
+def _check_lock_files(root: Path, own: Path | None, *, is_alone: bool) -> None:
+    """Refuse a directory with lock files of processes that this one may not work with.
+
+    Every process makes its own file before it looks for others: of two that begin at the same
+    time, one at least sees the other.
+
+    Raises:
+      StoreError: naming the process and the file.
+    """
+    pattern = rf"{_HELD}(-\d+)?" if is_alone else _HELD
+    for path in sorted(root.glob(f"{_HELD}*")):
+        is_other = path != own and re.fullmatch(pattern, path.name)
+        if is_other and not lock_file.remove_stale(path):
+            raise lock_file.held_elsewhere(root, path)
 
 
 def _opened(path: Path) -> IO[bytes]:

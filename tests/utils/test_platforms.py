@@ -7,11 +7,9 @@ import re
 import subprocess
 import sys
 import tomllib
-import warnings
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -22,7 +20,6 @@ from collapse_jax.utils import memory
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CHAIN = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
 UNIX_ONLY = ("O_NOFOLLOW", "sched_getaffinity", "sysconf", "fork", "getuid")
 EVERY_MODULE = f"""
 import os, pkgutil, sys
@@ -37,40 +34,10 @@ print("imported")
 """
 
 
-def run(path):
-    return cj.simulate(CHAIN, key=0, num_chains=4, num_generations=3, store=path)
-
-
 def test_every_module_is_imported_without_what_unix_has():
     command = [sys.executable, "-c", EVERY_MODULE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout == "imported\n", done.stderr
-
-
-def no_locks(*_):
-    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-
-@pytest.mark.parametrize("has_fcntl", [True, False])
-def test_a_run_without_locks_warns_once_and_is_complete(has_fcntl, tmp_path, monkeypatch):
-    if has_fcntl:
-        monkeypatch.setattr(lock.fcntl, "flock", no_locks)
-    else:
-        monkeypatch.setattr(lock, "fcntl", None)
-    path = tmp_path / "run"
-    reason = r"its file system refuses flock \(No locks available\)"
-    reason = reason if has_fcntl else "this operating system has no flock"
-    with pytest.warns(
-        RuntimeWarning, match=f"{re.escape(str(path))} is written.*: {reason}"
-    ) as seen:
-        stored = run(path)
-    assert len(seen) == 1
-    assert "two writers at a time" in str(seen[0].message)
-    assert "one process, or use a local disk" in str(seen[0].message)
-    with warnings.catch_warnings(action="error"):
-        again = cj.Records.load(path)
-        run(path)
-    np.testing.assert_array_equal(again["log_std"], stored["log_std"])
 
 
 def test_other_errors_of_locks_are_not_hidden(tmp_path, monkeypatch):
