@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from collapse_jax.engine.expected import expected_curves
 from collapse_jax.engine.metadata import (
     attributes_of,
     config_of,
@@ -43,6 +44,12 @@ def build(spec: RunSpec) -> dict[str, Content]:
       Contents by name of the file.
     """
     assert spec.store is not None
+    config = config_of(spec) | dict(spec.store.notes)
+    return saved.run_files(config, provenance_of(spec), *_declared(spec))
+
+
+def _declared(spec: RunSpec) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the arrays of records, whose values are written later, and the coordinates."""
     number, known = len(spec.generations), quantities_of(spec)
     if spec.reduce is None:
         table = {
@@ -75,8 +82,32 @@ def build(spec: RunSpec) -> dict[str, Content]:
         dims, _, attributes = event_coordinate(np.zeros(0, np.int32))["first_event"]
         shape, dtype = (spec.num_chains,), np.dtype(np.int32)
         coordinates["first_event"] = Array(dims, shape, dtype, chunk, attributes=attributes)
-    config = config_of(spec) | dict(spec.store.notes)
-    return saved.run_files(config, provenance_of(spec), arrays, coordinates)
+    return arrays, coordinates
+
+
+_OTHERS = ("config.json", "provenance.json", f"{RECORDS}/zarr.json", "lock", "lock-end")
+
+
+def count_files(spec: RunSpec) -> int:
+    """Count the files of the run directory when the run is complete, for quotas of files.
+
+    While a run writes, a few temporary files come to them, and the unfinished work of families on
+    the host; `collapse` adds figures and a page.
+
+    Args:
+      spec: the run, with a store.
+
+    Returns:
+      Number of files, without directories.
+    """
+    assert spec.store is not None
+    records, coordinates = _declared(spec)
+    arrays = [*records.values(), *coordinates.values()]
+    theory = expected_curves(spec.chain, quantities_of(spec), spec.generations)
+    number = sum(1 + one.num_chunks for one in arrays)  # with the metadata of each
+    number += len(spec.batches()) + len(saved.theory_files(theory)) + len(_OTHERS)
+    processes = spec.store.process[1]  # each has a journal, and a lock if they are several
+    return number + processes + (processes if processes > 1 else 0)
 
 
 def extend(spec: RunSpec, writer: Writer, earlier: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Run many chains, batch by batch and chunk by chunk, into one `Records`."""
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from collapse_jax.engine.multiprocess import SharedRecorder, is_first
 from collapse_jax.engine.program import Batch, Program, empty_buffers
 from collapse_jax.engine.program import advance as advance_batch
 from collapse_jax.engine.recorder import BatchRecorder, MemoryRecorder, Recorder
+from collapse_jax.engine.run_directory import count_files
 from collapse_jax.engine.run_spec import Request, RunSpec, make_run_spec, resume
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.records import Records
@@ -80,7 +82,8 @@ def simulate(
         for all if several processes share the store. Each runs batches of its own. Families on
         the host (`LanguageModel`) share each chain among the devices; then "all" means those of
         all processes of `jax.distributed`, which make the same call and see the same store.
-      progress: whether to show rate and time left on stderr.
+      progress: whether to show rate and time left on stderr, and first the number of files that
+        a run directory will have.
       state: `records.state` of an earlier run of the same chain, key and chains, which is
         resumed up to generation `num_generations`; its generations are not recorded again.
 
@@ -114,6 +117,9 @@ def simulate(
         state=state,
     )
     spec = make_run_spec(request)
+    if progress and spec.store is not None and not (spec.is_joint and not is_first()):
+        number = count_files(spec)
+        sys.stderr.write(f"{spec.store.directory}: about {number:,} files when complete\n")
     with _open_recorder(spec) as recorder:
         return _Execution(spec, recorder, progress).run()
 

@@ -9,6 +9,7 @@ longer than many runs; reading does, and any other Zarr reader works too.
 import dataclasses
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -79,6 +80,12 @@ class Array:
     chunks: tuple[int, ...]
     values: np.ndarray | None = None
     attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def num_chunks(self) -> int:
+        """Return the number of chunks, each of which is a file."""
+        pairs = zip(self.shape, self.chunks, strict=True)
+        return math.prod(-(-size // max(1, chunk)) for size, chunk in pairs)
 
     @classmethod
     def of(
