@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from collapse_jax.utils import instructions
 from collapse_jax.utils.check import ArgumentError
 
 USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,report} ...
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ArgumentError(
                 f"command={given[0]!r} is not allowed: it must be one of {known}; see --help"
             )
+        _limit_instructions(given, is_own_process=arguments is None)
         module = importlib.import_module(COMMANDS[given[0]])
         return getattr(module, f"{given[0]}_command")(given[1:])
     except SystemExit as stop:  # --help
@@ -73,3 +75,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"collapse: internal error, {reason}; set {_DEBUG}=1 for the traceback and report it\n"
         )
         return 1
+
+
+def _limit_instructions(arguments: Sequence[str], *, is_own_process: bool) -> None:
+    """Start the command again with the instruction sets of --isa, which NumPy and jax choose once.
+
+    Raises:
+      ArgumentError: if this CPU lacks them, or the process is not that of the command.
+    """
+    instructions.check_variable()
+    found = [
+        item.partition("=")[2] if "=" in item else following
+        for item, following in zip(arguments, [*arguments[1:], ""], strict=True)
+        if item.partition("=")[0] == "--isa"
+    ]
+    if not found or found[-1] == os.environ.get(instructions.VARIABLE):
+        return
+    instructions.check_limit("--isa", found[-1])
+    if not is_own_process:
+        raise ArgumentError(
+            f"--isa={found[-1]} is not allowed: this process has begun without; "
+            f"set {instructions.VARIABLE}={found[-1]} before it begins"
+        )
+    environment = os.environ | {instructions.VARIABLE: found[-1]}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

@@ -14,7 +14,16 @@ from collapse_jax.utils.check import ArgumentError
 
 
 @dataclasses.dataclass(frozen=True)
-class ProcessOptions:
+class MachineOptions:
+    """Options of every command that runs chains."""
+
+    isa: str = ""
+    """avx2 or avx512: use no later instruction sets, so that the run has the same bits on every CPU
+    that has them, and can be resumed there; all sets of this CPU by default."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessOptions(MachineOptions):
     """Resume an interrupted run; results equal those of an uninterrupted run, to the bit."""
 
     quiet: bool = False
@@ -26,7 +35,7 @@ class ProcessOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class RunOptions:
+class RunOptions(MachineOptions):
     """Options of every command that runs experiments, next to the experiment's own."""
 
     seed: int = 0

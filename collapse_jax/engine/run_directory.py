@@ -27,6 +27,7 @@ from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.store.arrays import Array, chunk_name
 from collapse_jax.store.directory import RECORDS, THEORY, Writer, unexpected_file, unlisted_files
 from collapse_jax.store.files import Content, StoreError
+from collapse_jax.utils import instructions
 
 _MACHINE = ("key", "dtype", "backend", "versions.jax", "versions.jaxlib")
 _GROWS = ("num_chains", "num_generations")
@@ -258,6 +259,7 @@ def check_same(
     made = json.loads((path / "provenance.json").read_text())
     config, provenance = json.loads(json.dumps([config, provenance]))
     _check_version(path, made, provenance)
+    _check_instructions(path, made, provenance)
     differ = dict(_differences({name: stored.get(name) for name in config}, config))
     machine = dict(_differences(made, provenance))
     differ |= {name: machine[name] for name in _MACHINE if name in machine}
@@ -286,6 +288,13 @@ def _check_version(path: Path, made: Mapping[str, Any], now: Mapping[str, Any]) 
             f"store={str(path)!r} is not allowed: collapse_jax {pair[0]} made it and this is "
             f"{pair[1]}, whose numbers may differ; finish it with {pair[0]}, or pass another path"
         )
+
+
+def _check_instructions(path: Path, made: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse a run of a CPU with other instruction sets, which round differently."""
+    found = instructions.difference(made.get("instructions"), now["instructions"])
+    if found is not None:
+        raise StoreError(f"store={str(path)!r} is not allowed: {found}")
 
 
 def _differences(one: Any, other: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:

@@ -28,7 +28,7 @@ from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Positions, Reduc
 from collapse_jax.results.run_state import RunState
 from collapse_jax.results.saved import Layout
 from collapse_jax.store.store import Store
-from collapse_jax.utils import check, memory
+from collapse_jax.utils import check, instructions, memory
 from collapse_jax.utils.fork import check_fork
 
 _DIMS = ("generation", "chain", "quantile", "code")  # of every run, or of every reduced one
@@ -278,6 +278,7 @@ def make_run_spec(request: Request) -> RunSpec:
       RuntimeError: in a process that was forked after jax had started.
     """
     check_fork()
+    instructions.check_variable()
     words = key_words(request.key) if isinstance(request.chain, Chain) else (0, 0)
     request = request.checked()
     chain, store = request.chain, Store.of(request.store)

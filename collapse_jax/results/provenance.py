@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from collapse_jax.utils import instructions
+
 _PACKAGES = ("collapse-jax", "jax", "jaxlib", "numpy", "scipy")
 
 
@@ -28,6 +30,7 @@ def provenance(key: tuple[int, int], dtype: str, devices: Sequence[Any]) -> dict
       dtype: name of the default type of floats.
       devices: jax devices of the run.
     """
+    is_on_cpu = any(device.platform == "cpu" for device in devices)
     kinds = sorted({device.device_kind for device in devices})
     return {
         "versions": {name: _version(name) for name in _PACKAGES},
@@ -37,6 +40,8 @@ def provenance(key: tuple[int, int], dtype: str, devices: Sequence[Any]) -> dict
         "backend": ", ".join(sorted({device.platform for device in devices})),
         "device": ", ".join(kinds),
         "num_devices": len(devices),
+        "instructions": instructions.used() if is_on_cpu else None,
+        "isa": instructions.limit() if is_on_cpu else None,
         "key": list(key),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "git_commit": _git_commit(),
