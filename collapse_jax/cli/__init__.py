@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from collapse_jax.utils import instructions
 from collapse_jax.utils.check import ArgumentError
 
-USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,report} ...
+USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,report,pack} ...
 
   collapse list                        list the experiments
   collapse run EXPERIMENT [options]    run an experiment; --help lists its options
@@ -19,6 +19,7 @@ USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,r
   collapse verify [--lane full]        check simulations against exact laws
   collapse plot RUN                    draw a run's figures again
   collapse report RUN                  write a run's report.html again
+  collapse pack RUN                    make one file of a run, for quotas of files
 """
 COMMANDS = {
     "list": "collapse_jax.cli.run",
@@ -30,6 +31,7 @@ COMMANDS = {
     "verify": "collapse_jax.cli.verify",
     "plot": "collapse_jax.cli.show",
     "report": "collapse_jax.cli.show",
+    "pack": "collapse_jax.cli.pack",
 }
 
 _DEBUG = "COLLAPSE_JAX_DEBUG"  # environment variable: internal errors show their traceback
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ArgumentError(
                 f"command={given[0]!r} is not allowed: it must be one of {known}; see --help"
             )
-        _limit_instructions(given, is_own_process=arguments is None)
+        limit_instructions(given, is_own_process=arguments is None)
         module = importlib.import_module(COMMANDS[given[0]])
         return getattr(module, f"{given[0]}_command")(given[1:])
     except SystemExit as stop:  # --help
@@ -77,8 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _limit_instructions(arguments: Sequence[str], *, is_own_process: bool) -> None:
+def limit_instructions(arguments: Sequence[str], *, is_own_process: bool) -> None:
     """Start the command again with the instruction sets of --isa, which NumPy and jax choose once.
+
+    Args:
+      arguments: of the command line, without the program's name.
+      is_own_process: whether the process belongs to the command and may be replaced.
 
     Raises:
       ArgumentError: if this CPU lacks them, or the process is not that of the command.

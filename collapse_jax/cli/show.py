@@ -106,6 +106,11 @@ def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
 
     expect(arguments, 1, f"collapse {command} RUN")
     path = Path(arguments[0])
+    if path.is_file():
+        raise ArgumentError(
+            f"path={str(path)!r} is not allowed: figures and report lie in a run directory; "
+            "make one with cj.Records.load(archive).save(path)"
+        )
     if (path / COMMAND).exists() and not is_run(path):
         raise ArgumentError(
             f"path={str(path)!r} is not allowed: it is not complete; "

@@ -13,6 +13,7 @@ from collapse_jax.config import names_successors
 from collapse_jax.results import saved
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.results.summary import html_of, text_of
+from collapse_jax.store.archive import is_archive
 from collapse_jax.store.directory import is_run, save
 from collapse_jax.store.files import Content, damaged
 from collapse_jax.utils import memory
@@ -224,19 +225,24 @@ class Records:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Check all files of a run directory and read it, also if the run has not ended.
+        """Check all files of a run and read it, also if the run has not ended.
 
         Variables are read from disk on first use.
 
         Args:
-          path: the run directory.
+          path: the run directory, or the archive that `collapse pack` made of it.
 
         Raises:
-          ArgumentError: if `path` is no run directory.
+          ArgumentError: if `path` is neither.
           StoreError: if a file is damaged; the message names the file.
         """
         path = Path(path)
-        if not is_run(path):
+        if path.is_file() and not is_archive(path):
+            raise ArgumentError(
+                f"path={str(path)!r} is not allowed: it is a file and no archive of "
+                "`collapse pack`; pass such an archive or a run directory"
+            )
+        if not path.is_file() and not is_run(path):
             raise ArgumentError(
                 f"path={str(path)!r} is not allowed: it is not a run directory (config.json and "
                 "records.zarr are missing); pass the path of Records.save or `collapse run --out`"

@@ -3,9 +3,10 @@
 import contextlib
 import dataclasses
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class RunState:
         return content_of(pieces_of(arrays))
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path | zipfile.Path) -> Self:
         """Read the chains from a file.
 
         Args:
@@ -68,7 +69,7 @@ class RunState:
         return cls(generation, first_chain, (high, low), leaves)
 
     @classmethod
-    def load(cls, paths: Sequence[Path]) -> Self:
+    def load(cls, paths: Sequence[Path] | Sequence[zipfile.Path]) -> Self:
         """Read the chains of one or more files, in the order of their ids.
 
         Args:
@@ -101,14 +102,15 @@ def read_pending(path: Path) -> list[np.ndarray]:
 
 
 @contextlib.contextmanager
-def _arrays(path: Path) -> Iterator[Iterator[np.ndarray]]:
+def _arrays(path: Path | zipfile.Path) -> Iterator[Iterator[np.ndarray]]:
     """Open a file for reading its arrays one after the other, without unpickling."""
     try:
         with path.open("rb") as file:
-            yield read_arrays(file)
+            yield read_arrays(cast(BinaryIO, file))
     except (ValueError, TypeError, EOFError, StopIteration) as error:
         reason = f"it is no state of a run ({' '.join(str(error).split())[:100]})"
-        raise damaged(path, reason, "do not use this run: no run writes such a file") from error
+        remedy = "do not use this run: no run writes such a file"
+        raise damaged(Path(str(path)), reason, remedy) from error
 
 
 class StateFile(NamedTuple):

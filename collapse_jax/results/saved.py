@@ -2,6 +2,8 @@
 
 import functools
 import json
+import tempfile
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collapse_jax.results.run_state import RunState, StateFile
+from collapse_jax.store import archive
 from collapse_jax.store.arrays import Array, group_files
 from collapse_jax.store.directory import RECORDS, THEORY, is_begun, is_run, verify
 from collapse_jax.store.files import Content, StoreError, content_of
@@ -95,11 +98,11 @@ def theory_files(theory: Any) -> dict[str, Content]:
     return group_files(THEORY, arrays(theory.data_vars) | coordinates, list(coordinates))
 
 
-def open_dataset(path: Path) -> Any:
+def open_dataset(path: Any) -> Any:
     """Return the dataset of a group on disk, with values that are read on use.
 
     Args:
-      path: the directory of the group.
+      path: the directory of the group, or another store of zarr.
     """
     import xarray
 
@@ -111,15 +114,15 @@ def open_dataset(path: Path) -> Any:
 
 
 def read(path: Path) -> Parts:
-    """Check a run directory against its journal, and read it.
+    """Check a run against its journal, and read it.
 
     Args:
-      path: the run directory.
+      path: the run directory, or the archive of a run.
 
     Raises:
       StoreError: if a file has changed; the message names the file.
     """
-    return read_parts(path, verify(path))
+    return _read_archive(path) if path.is_file() else read_parts(path, verify(path))
 
 
 def read_parts(path: Path, ledger: Ledger) -> Parts:
@@ -129,11 +132,7 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
       path: the run directory.
       ledger: the contents of its journal.
     """
-    config = json.loads((path / "config.json").read_text())
-    provenance = json.loads((path / "provenance.json").read_text())
-    for name in ("compile_seconds", "run_seconds"):
-        spent = [event[name] for event in ledger.events if name in event]
-        provenance |= {name: sum(spent)} if spent else {}
+    config, provenance = _settings(ledger, path)
     source = functools.partial(open_dataset, path / RECORDS)
     has_theory = (path / THEORY).is_dir()
     theory = functools.partial(open_dataset, path / THEORY) if has_theory else None
@@ -142,6 +141,48 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
     state = RunState.load([path / one.name for one in last]) if has_state else None
     missing = missing_chains(ledger, config)
     return Parts(source, config, provenance, state, theory, missing)
+
+
+def _settings(ledger: Ledger, path: Path | zipfile.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read config and provenance of a run, with the seconds that its journal has."""
+    config = json.loads((path / "config.json").read_text())
+    provenance = json.loads((path / "provenance.json").read_text())
+    for name in ("compile_seconds", "run_seconds"):
+        spent = [event[name] for event in ledger.events if name in event]
+        provenance |= {name: sum(spent)} if spent else {}
+    return config, provenance
+
+
+def _read_archive(path: Path) -> Parts:
+    """Check the archive of a run against its journal, and read it.
+
+    Raises:
+      StoreError: if the archive is damaged.
+    """
+    ledger = archive.verify(path)
+    files = zipfile.Path(path, archive.FILES)
+    config, provenance = _settings(ledger, files)
+    states = last_states(ledger.files).values()
+    state = RunState.load([files / one.name for one in states]) if states else None
+    theory = functools.partial(_archived_theory, path)
+    has_theory = any(name.startswith(f"{THEORY}/") for name in ledger.files)
+    source = functools.partial(_open_archive, path)
+    return Parts(source, config, provenance, state, theory if has_theory else None, ())
+
+
+def _open_archive(path: Path) -> Any:
+    """Return the dataset of an archive, with values that are read on use."""
+    from zarr.storage import ZipStore
+
+    return open_dataset(ZipStore(path, mode="r"))
+
+
+def _archived_theory(path: Path) -> Any:
+    """Return the theory of an archive, which is small, in memory."""
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file:
+        prefix = f"{archive.FILES}{THEORY}/"
+        file.extractall(folder, [name for name in file.namelist() if name.startswith(prefix)])
+        return open_dataset(Path(folder) / prefix).load()
 
 
 def layout_of(ledger: Ledger) -> Layout | None:

@@ -50,7 +50,9 @@ def read_arrays(file: BinaryIO) -> Iterator[np.ndarray]:
     Raises:
       ValueError: if an array is not in NPY format, or holds pickled objects.
     """
-    size = os.fstat(file.fileno()).st_size
+    begin = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(begin)
     while file.tell() < size:
         yield np.lib.format.read_array(file, allow_pickle=False)
 
@@ -229,17 +231,18 @@ def read_chunk(path: Path, dtype: np.dtype, shape: Sequence[int]) -> np.ndarray:
     return values.astype(dtype, copy=False)
 
 
-def check_metadata(path: Path) -> None:
+def check_metadata(path: Path, content: bytes) -> None:
     """Check that metadata asks for no more than reading plain numbers and texts.
 
     Args:
-      path: a zarr.json.
+      path: a zarr.json, for the message.
+      content: of the file.
 
     Raises:
       StoreError: if it is no JSON or names another codec.
     """
     try:
-        found = set(_codecs(json.loads(path.read_text())))
+        found = set(_codecs(json.loads(content)))
     except (ValueError, RecursionError):
         raise damaged(path, "it is not valid JSON", _FOREIGN) from None
     if strange := found - _CODECS:

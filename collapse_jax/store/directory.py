@@ -246,7 +246,7 @@ def _check_files(root: Path, ledger: Ledger) -> None:
         if files.entry_of(path) != entry:
             raise damaged(path, "it was changed after it had been written", _AGAIN)
         if path.name == "zarr.json":
-            check_metadata(path)
+            check_metadata(path, path.read_bytes())
 
 
 class Writer:

@@ -36,6 +36,15 @@ def journal_name(process: int) -> str:
     return FIRST if process == 0 else f"journal-{process}.jsonl"
 
 
+def is_journal(name: str) -> bool:
+    """Tell whether a file of a run is a journal.
+
+    Args:
+      name: relative to the run directory.
+    """
+    return _NAME.fullmatch(name) is not None
+
+
 def journals(root: Path) -> list[Path]:
     """List the journals of a run directory.
 
@@ -45,7 +54,7 @@ def journals(root: Path) -> list[Path]:
     Returns:
       Their paths, sorted.
     """
-    return sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name))
+    return sorted(path for path in root.iterdir() if is_journal(path.name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +90,26 @@ class Ledger:
         Raises:
           StoreError: naming journal and line if a journal has a defect that no crash explains.
         """
+        return cls.of(root, {path: _content(path) for path in journals(root)})
+
+    @classmethod
+    def of(cls, root: Path, contents: Mapping[Path, bytes]) -> Self:
+        """Add up journals.
+
+        Args:
+          root: the run, for messages.
+          contents: of every journal, by its path.
+
+        Returns:
+          The sum of the journals.
+
+        Raises:
+          StoreError: naming journal and line if a journal has a defect that no crash explains.
+        """
         count: collections.Counter[tuple[str, Entry]] = collections.Counter()
         events = []
-        for path in journals(root):
-            for index, line in enumerate(_lines(path).lines):
+        for path, content in contents.items():
+            for index, line in enumerate(_lines(path, content).lines):
                 for key, change in (("added", 1), ("removed", -1)):
                     for name, (size, crc) in line.pop(key, {}).items():
                         _check_path(path, index, name)
@@ -113,7 +138,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        found = _lines(path) if os.path.lexists(path) else _Lines([], "", 0)
+        found = _lines(path, _content(path)) if os.path.lexists(path) else _Lines([], "", 0)
         self._digest, self._size = found.digest, found.size
 
     def append(
@@ -175,9 +200,12 @@ class _Lines(NamedTuple):
     size: int
 
 
-def _lines(path: Path) -> _Lines:
+def _content(path: Path) -> bytes:
     with store_errors(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-        content = file.read()
+        return file.read()
+
+
+def _lines(path: Path, content: bytes) -> _Lines:
     # A crash may leave blocks that were allocated and never written: zeros at the end.
     whole = content.rstrip(b"\0")
     whole = whole[: whole.rfind(b"\n") + 1]

@@ -282,6 +282,9 @@ def only_parsed(tmp_path, monkeypatch):
     monkeypatch.setattr("collapse_jax.results.grid.Grid", PointsOnly)
     monkeypatch.setattr("collapse_jax.verify.suite.verify", reached)
     monkeypatch.setattr("collapse_jax.store.directory.remove", reached)
+    monkeypatch.setattr("collapse_jax.store.archive.pack", reached)
+    # --isa starts the command again in a process of its own.
+    monkeypatch.setattr("collapse_jax.cli.limit_instructions", lambda *_, **__: None)
     monkeypatch.setattr(Records, "load", reached)
     monkeypatch.setattr(Command, "load", lambda path: Command("gaussian"))
 
