@@ -82,8 +82,7 @@ def simulate(
         for all if several processes share the store. Each runs batches of its own. Families on
         the host (`LanguageModel`) share each chain among the devices; then "all" means those of
         all processes of `jax.distributed`, which make the same call and see the same store.
-      progress: whether to show rate and time left on stderr, and first the number of files that
-        a run directory will have.
+      progress: whether to show number of files, rate and time left on stderr.
       state: `records.state` of an earlier run of the same chain, key and chains, which is
         resumed up to generation `num_generations`; its generations are not recorded again.
 
@@ -117,17 +116,22 @@ def simulate(
         state=state,
     )
     spec = make_run_spec(request)
-    if progress and spec.store is not None and not (spec.is_joint and not is_first()):
-        number = count_files(spec)
-        sys.stderr.write(f"{spec.store.directory}: about {number:,} files when complete\n")
-    with _open_recorder(spec) as recorder:
+    with _open_recorder(spec, progress) as recorder:
         return _Execution(spec, recorder, progress).run()
 
 
-def _open_recorder(spec: RunSpec) -> AbstractContextManager[Recorder]:
+def _announce_files(path: Path, spec: RunSpec) -> None:
+    """Say how many files a run will have, once for all processes that work at the same chains."""
+    if not spec.is_joint or is_first():
+        sys.stderr.write(f"{path}: about {count_files(spec):,} files when complete\n")
+
+
+def _open_recorder(spec: RunSpec, progress: bool) -> AbstractContextManager[Recorder]:
     """Open the recorder of a run: in memory, on disk, or of several processes."""
     if spec.store is None:
         return contextlib.nullcontext(MemoryRecorder(spec))
+    if progress:
+        _announce_files(spec.store.directory, spec)
     if not spec.is_joint:
         return DiskRecorder.open(spec)
     return SharedRecorder.open(spec, DiskRecorder.open)

@@ -84,7 +84,8 @@ def exclusive(root: Path) -> Iterator[None]:
     if has_flock(root):
         with _opened(root / "lock-end") as file:
             assert fcntl is not None
-            fcntl.flock(file, fcntl.LOCK_EX)
+            with store_errors(root / "lock-end"):
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
     else:
         path = root / f"{_HELD}-end"
@@ -102,8 +103,8 @@ def has_flock(root: Path) -> bool:
       root: an existing directory.
 
     Raises:
-      OSError: if the probe fails for another reason than missing support.
-      StoreError: if no file can be written.
+      StoreError: if no file can be written, or the probe fails for another reason than missing
+        support.
     """
     if root not in _has_flock:
         _has_flock[root] = fcntl is not None and not _is_of_one_host(root) and _probe(root)
@@ -151,13 +152,14 @@ def _lock_now(root: Path, file: IO[bytes], *, is_shared: bool) -> None:
       StoreError: if another process has the lock.
     """
     assert fcntl is not None
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise StoreError(
-            f"{root} is being written by another process; wait until it has ended, "
-            "or stop it, and give the same command again"
-        ) from None
+    with store_errors(root / "lock"):
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"{root} is being written by another process; wait until it has ended, "
+                "or stop it, and give the same command again"
+            ) from None
 
 
 @contextlib.contextmanager

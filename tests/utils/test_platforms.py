@@ -45,7 +45,7 @@ def test_other_errors_of_locks_are_not_hidden(tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(lock.fcntl, "flock", broken)
-    with pytest.raises(OSError, match="Input/output error"), lock.exclusive(tmp_path):
+    with pytest.raises(cj.ArgumentError, match="Input/output error"), lock.exclusive(tmp_path):
         pass
 
 
