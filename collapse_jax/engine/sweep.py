@@ -15,6 +15,7 @@ from collapse_jax.results.records import Records, check_complete
 from collapse_jax.store.files import StoreError
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.fork import check_fork
 from collapse_jax.utils.progress import Progress
 
 
@@ -60,7 +61,9 @@ def sweep(
       ArgumentError: for a path that does not exist, an argument that `simulate` refuses at
         every point, or `earlier` records of another grid.
       StoreError: if the store cannot be used.
+      RuntimeError: in a process that was forked after jax had started.
     """
+    check_fork()
     check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
     check.instance("progress", progress, bool, "it must be True or False", "pass a bool")
     if arguments.get("state") is not None:

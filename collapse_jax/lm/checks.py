@@ -11,6 +11,7 @@ from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.loss import IGNORED
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.utils import check
+from collapse_jax.utils.fork import check_fork
 
 
 def check_tokens(
@@ -29,7 +30,9 @@ def check_tokens(
     Raises:
       ValueError: if an array has the wrong shape or type, an id lies outside the vocabulary,
         or a text is longer than the model's positions.
+      RuntimeError: in a process that was forked after jax had started.
     """
+    check_fork()
     ids = np.asarray(input_ids)
     shape = check.Shown(f"array of shape {ids.shape}")
     if ids.ndim != 2 or ids.size == 0:

@@ -18,6 +18,7 @@ from flax import nnx
 from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.model import OPT
 from collapse_jax.utils import check
+from collapse_jax.utils.fork import check_fork
 
 PREFIX = "model.decoder."
 """Start of PyTorch's names of all parameters except the head."""
@@ -66,6 +67,7 @@ def load(
     Raises:
       ValueError: if the folder or model does not exist, a file cannot be read, the model is
         not OPT, or names and shapes of the weights are not exactly those of its config.
+      RuntimeError: in a process that was forked after jax had started.
 
     >>> import tempfile, jax
     >>> from collapse_jax import lm
@@ -76,6 +78,7 @@ def load(
     ...     lm.load(folder).config.hidden_size
     16
     """
+    check_fork()
     dtype = _check_dtype(dtype)
     check.choice("weights", weights, ("safe", *_FORMATS))
     names = ("safetensors", "msgpack") if weights == "safe" else (weights,)

@@ -183,5 +183,6 @@ def as_key(key: int | Key[Array, ""]) -> Key[Array, ""]:
     Raises:
       ValueError: if `key` is neither, see `key_words`.
     """
+    check_fork()
     words = jnp.asarray(np.array(key_words(key), np.uint32))
     return key_from_words(words)

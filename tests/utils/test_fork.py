@@ -8,12 +8,14 @@ import subprocess
 import sys
 import warnings
 
+import jax
 import numpy as np
 import pytest
 
 import collapse_jax as cj
 from collapse_jax import lm
 from collapse_jax.engine.run_spec import Request, make_run_spec
+from collapse_jax.theory import ancestor_chains
 from collapse_jax.utils import fork, memory
 
 CHAIN = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
@@ -27,6 +29,7 @@ NETWORK = lm.OPTConfig(
     ffn_dim=8,
     max_position_embeddings=16,
 )
+MODEL = lm.OPT(NETWORK, key=jax.random.key(0))
 TOKENS = np.arange(40, dtype=np.int32).reshape(5, 8)
 CONFIGS = (
     CHAIN,
@@ -131,20 +134,30 @@ def test_classes_of_notebooks_are_known_to_jax_where_they_are_sent():
     assert in_new_process(READ, sent).decode().strip() == "[2.0] ([3.0], 'found')"
 
 
-def run_in_fork(pipe):
-    try:
-        cj.simulate(CHAIN, **SETTINGS)
-        pipe.send("ran")
-    except RuntimeError as error:
-        pipe.send(str(error))
+USES = {
+    "simulate": lambda: cj.simulate(CHAIN, **SETTINGS),
+    "sweep": lambda: cj.sweep(CHAIN, axes={"policy.num_samples": [5]}, **SETTINGS),
+    "theory": lambda: ancestor_chains.absorption_times([0.5, 0.5], 5, key=0, num_chains=2),
+    "logits": lambda: lm.logits(MODEL, [[1, 2]]),
+    "load": lambda: lm.load("none"),
+}
+
+
+def try_all(pipe):
+    for name, use in USES.items():
+        try:
+            use()
+            pipe.send((name, "ran"))
+        except Exception as error:
+            pipe.send((name, f"{type(error).__name__}: {error}"))
 
 
 def say_hello(pipe):
     pipe.send("hello")
 
 
-def in_fork(function):
-    """Return what a function sends from a forked process."""
+def in_fork(function, number):
+    """Return what a function sends from a forked process, in as many messages."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     with warnings.catch_warnings():
@@ -152,8 +165,11 @@ def in_fork(function):
         process = context.Process(target=function, args=(theirs,))
         process.start()
     try:
-        assert ours.poll(60), "the forked process hangs"
-        return ours.recv()
+        received = []
+        for _ in range(number):
+            assert ours.poll(60), "the forked process hangs"
+            received.append(ours.recv())
+        return received
     finally:
         process.kill()
         process.join()
@@ -162,11 +178,11 @@ def in_fork(function):
 def test_a_fork_after_jax_has_started_is_refused():
     cj.simulate(CHAIN, **SETTINGS)
     assert fork.jax_has_started()
-    message = in_fork(run_in_fork)
-    assert "was forked after jax had started" in message
-    assert 'get_context("spawn")' in message
-    assert "\n" not in message
-    assert in_fork(say_hello) == "hello", "processes that run no chain are left alone"
+    for name, message in in_fork(try_all, len(USES)):
+        assert message.startswith("RuntimeError: jax cannot run in this process: it was"), name
+        assert 'get_context("spawn")' in message
+        assert "\n" not in message
+    assert in_fork(say_hello, 1) == ["hello"], "processes that run no chain are left alone"
     fork.check_fork()
 
 
