@@ -94,13 +94,18 @@ def sweep(
         check_complete([incomplete])
     records = grid.records()
     records.config["chain"] = described  # of the first point it has the axes' values
-    if failures := records.config["failures"]:
+    _warn_of(records.config["failures"])
+    return records
+
+
+def _warn_of(failures: Sequence[Mapping[str, Any]]) -> None:
+    """Warn the caller of `sweep` of points that failed."""
+    if failures:
         message = (
             f"{len(failures)} points of the grid failed, the first at {failures[0]['label']} "
             f"({failures[0]['error']}); pass earlier=records to run them again"
         )
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    return records
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def _check_earlier(earlier: Any, described: Any, key: Any) -> None:
