@@ -1,7 +1,7 @@
 """One chain of generations: a source fills a corpus, a family fits it, a policy makes the next."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,7 +24,7 @@ from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import EVERYTHING, ChainState, InitialGeneration, Needs
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
-from collapse_jax.utils.status import Status
+from collapse_jax.utils.status import is_frozen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,13 @@ class Chain:
         for name, kind in kinds.items():
             allowed = f"it must be a {name}, an instance of {kind.__name__}"
             remedy = f"pass an object of collapse_jax's {name} classes or your own subclass"
-            check.instance(f"Chain.{name}", getattr(self, name), kind, allowed, remedy)
+            part = getattr(self, name)
+            check.instance(f"Chain.{name}", part, kind, allowed, remedy)
+            if jax.tree_util.all_leaves([part]):
+                shown, decorator = check.Shown(type(part).__name__), "@collapse_jax.config.config"
+                allowed = "its class is no config"
+                raise check.fail(f"Chain.{name}", shown, allowed, f"decorate it with {decorator}")
+        _check_fields(self.policy)
         given = {name: getattr(self, name) for name in kinds}
         object.__setattr__(self, "_given", given)  # no field: no program depends on it
         if self.policy.num_samples is None:
@@ -225,8 +231,10 @@ class Chain:
         policy, family = self.policy, self.family
         size = policy.initial_size
         corpus = family.original(keys, self.source, size, size)
+        _check_kind(family, "original", corpus, AbstractCorpus)
         corpus = corpus.with_capacity(policy.capacity(num_generations), policy.has_fixed_size)
         fit = family.fit(keys, corpus, None, None)
+        _check_kind(family, "fit", fit, Fit)
         if self.recalls is Recall.LAW:
             memory = family.start_law(fit.params, self.source, num_generations)
         elif self.recalls is Recall.ROWS:
@@ -279,9 +287,11 @@ class Chain:
             remedy = "return corpus, memory; memory may be None"
             raise check.fail(name, shown, "it must be a pair", remedy)
         corpus, memory = made
+        _check_corpus(self.policy, corpus)
         drawn = {**self._undrawn_info, **corpus.info}
         corpus, memory = _without_info(corpus), _without_info(memory)
         fit = self.family.fit(keys, corpus, state.params, state.generation0)
+        _check_kind(self.family, "fit", fit, Fit)
         new = ChainState(
             fit.params,
             None if state.corpus is None else corpus,
@@ -312,6 +322,11 @@ class Chain:
         relative = (state.params, state.corpus, self.source, state.generation0)
         absolute = self._absolute(*relative)
         values = family.measure(*relative)
+        _check_kind(family, "measure", values, Mapping)
+        values = {
+            name: value if hasattr(value, "dtype") else jnp.asarray(value)
+            for name, value in values.items()
+        }
         for metric in metrics:
             if metric.name in values:
                 shown = check.Shown(f"metric {metric.name!r}")
@@ -363,16 +378,40 @@ class Chain:
         return event if state.status is None else event | (state.status > 0)
 
 
-def is_frozen(status: Int[Array, ""]) -> Bool[Array, ""]:
-    """Tell whether a chain takes no further step.
+def _check_kind(owner: Any, method: str, result: Any, kind: type) -> None:
+    """Refuse a result of a user's method that is of another kind."""
+    allowed, remedy = f"it must be a {kind.__name__}", f"return a {kind.__name__}"
+    name = f"result of {type(owner).__name__}.{method}"
+    if not isinstance(result, kind):
+        raise check.fail(name, check.Shown(type(result).__name__), allowed, remedy)
 
-    Args:
-      status: int32 code, see `Status`, scalar or [chain].
 
-    Returns:
-      True for NON_FINITE and DEGENERATE, of the shape of `status`.
+def _check_fields(policy: AbstractPolicy) -> None:
+    """Refuse a policy without one of the fields that every policy has."""
+    fields = {"num_samples": "int = static(default=100)", "verifier": "Any = static(default=None)"}
+    for field, declaration in fields.items():
+        if not hasattr(policy, field):
+            shown, remedy = check.Shown(type(policy).__name__), f"add `{field}: {declaration}`"
+            raise check.fail("Chain.policy", shown, f"it lacks the field {field}", remedy)
+
+
+def _check_corpus(policy: AbstractPolicy, corpus: Any) -> None:
+    """Refuse a corpus that is none, or whose number of rows is known and not the policy's.
+
+    The number is known, when a program is traced, where it is the same in every generation.
     """
-    return (status == int(Status.NON_FINITE)) | (status == int(Status.DEGENERATE))
+    _check_kind(policy, "next", corpus, AbstractCorpus)
+    rows = corpus.static_size
+    if rows is None or policy.verifier is not None:
+        return
+    sizes = policy.total_sizes
+    sizes = {sizes} if isinstance(sizes, int) else set(sizes)
+    if rows not in sizes:
+        shown = check.Shown(f"corpus of {rows:,} rows")
+        listed = ", ".join(f"{size:,}" for size in sorted(sizes)[:3])
+        allowed = f"the policy's sizes are {listed}{', ...' if len(sizes) > 3 else ''}"
+        remedy = "return size(generation) rows, or let `total_sizes` say how many there are"
+        raise check.fail(f"result of {type(policy).__name__}.next", shown, allowed, remedy)
 
 
 def _without_info(tree: Any) -> Any:

@@ -39,6 +39,11 @@ class AbstractCorpus(abc.ABC):
     def size(self) -> Int[Array, ""]:
         """Return the number of rows."""
 
+    @property
+    def static_size(self) -> int | None:
+        """Return the number of rows if it is known when a program is traced, else None."""
+        return None
+
     def with_info(self, **info: Array) -> Self:
         """Return the same corpus with these facts and no others.
 
@@ -160,6 +165,12 @@ class Moments(AbstractCorpus):
     def size(self) -> Int[Array, ""]:
         """Return the number of rows."""
         return self.num_rows
+
+    @property
+    def static_size(self) -> int | None:
+        """Return the number of rows if it is a plain number."""
+        is_plain = isinstance(self.num_rows, (int, np.integer))
+        return int(self.num_rows) if is_plain else None
 
     def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
         """Return the corpus unchanged: moments have no slots."""

@@ -69,6 +69,11 @@ class Samples(AbstractCorpus):
         return jnp.sum(self.weights > 0, dtype=jnp.int32)
 
     @property
+    def static_size(self) -> int | None:
+        """Return the number of slots if each holds a row."""
+        return self.capacity if self.weights is None else None
+
+    @property
     @abc.abstractmethod
     def absolute_rows(self) -> Array:
         """Return the rows as the user knows them, [slot, ...]."""

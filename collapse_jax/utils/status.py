@@ -1,6 +1,7 @@
 """Codes of the variable `status`: the outcome of a fit."""
 
 import enum
+from typing import Any
 
 
 class Status(enum.IntEnum):
@@ -23,3 +24,15 @@ class Status(enum.IntEnum):
     def label(self) -> str:
         """Return the name in tables and figures."""
         return ("ok", "non-finite", "degenerate", "floor")[self]
+
+
+def is_frozen(status: Any) -> Any:
+    """Tell whether a chain takes no further step.
+
+    Args:
+      status: integer code, see `Status`, of any shape.
+
+    Returns:
+      True for NON_FINITE and DEGENERATE, of the shape of `status`.
+    """
+    return (status == int(Status.NON_FINITE)) | (status == int(Status.DEGENERATE))
