@@ -156,14 +156,20 @@ class MemoryRecorder:
           compile_seconds: duration of compilation, for the provenance.
           run_seconds: duration of the rest, for the provenance.
         """
-        spec = self.spec
+        spec, config = self.spec, config_of(self.spec)
         first_event = jax.tree.unflatten(spec.structure, self.leaves).first_event
         seconds = {"compile_seconds": compile_seconds, "run_seconds": run_seconds}
         return Records(
             functools.partial(self._dataset, first_event),
-            config_of(spec),
+            config,
             provenance_of(spec) | seconds,
-            RunState(spec.num_generations, spec.first_chain, spec.key, tuple(self.leaves)),
+            RunState(
+                spec.num_generations,
+                spec.first_chain,
+                spec.key,
+                tuple(self.leaves),
+                config["chain"],
+            ),
             functools.partial(expected_curves, spec.chain, quantities_of(spec), spec.generations),
         )
 

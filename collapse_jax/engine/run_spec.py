@@ -24,6 +24,7 @@ from collapse_jax.engine.program import AbstractShapes, Carry, Program, abstract
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.random.threefry import key_words
 from collapse_jax.results import saved
+from collapse_jax.results.provenance import describe
 from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Positions, Reduce, relative_edges
 from collapse_jax.results.run_state import RunState
 from collapse_jax.results.saved import Layout
@@ -33,6 +34,7 @@ from collapse_jax.utils.fork import check_fork
 
 _DIMS = ("generation", "chain", "quantile", "code")  # of every run, or of every reduced one
 _CHUNK_BYTES = 2**24  # bytes of the records of a call: small next to the memory of a device
+_LONGEST = 60  # characters of a value in a message
 _FEWEST_RECORDS, _MOST_RECORDS = 16, 4096  # records of a call: short runs share a compilation
 
 
@@ -435,6 +437,10 @@ def _check_state(spec: RunSpec, state: Any) -> None:
         made = getattr(state, name)
         if made != value:
             raise check.fail(name, value, f"the state was made with {made}", remedy)
+    if state.chain is not None and (other := _other_part(state.chain, describe(spec.chain))):
+        part, (theirs, ours) = other
+        allowed = f"the state was made with {theirs}"
+        raise check.fail(f"chain.{part}", check.Shown(ours), allowed, remedy)
     if state.generation >= spec.num_generations:
         allowed = f"the state is at generation {state.generation} already"
         later = "pass a later last generation"
@@ -451,6 +457,36 @@ def _check_state(spec: RunSpec, state: Any) -> None:
             shown = check.Shown(f"{theirs.dtype} {theirs.shape[1:]}")
             allowed = f"this chain's is {ours.dtype} {ours.shape[1:]}"
             raise check.fail("an array of state", shown, allowed, remedy)
+
+
+def _other_part(
+    made: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[str, tuple[str, str]] | None:
+    """Return the first setting in which two described chains differ, with both values.
+
+    A schedule of the policy may go on: it has a value for each generation.
+    """
+    for part in ("family", "source", "policy"):
+        theirs, ours = made.get(part, {}), given[part]
+        for name in dict.fromkeys((*theirs, *ours)):
+            one, two = theirs.get(name), ours.get(name)
+            if one != two and not (part == "policy" and _continues(one, two)):
+                label = part if name == "type" else f"{part}.{name}"
+                return label, (_shortened(one), _shortened(two))
+    return None
+
+
+def _continues(made: Any, given: Any) -> bool:
+    """Tell whether a described schedule begins with another, as far as can be seen."""
+    if isinstance(made, list) and isinstance(given, list):
+        return given[: len(made)] == made
+    shapes = [one.get("shape") if isinstance(one, Mapping) else None for one in (made, given)]
+    return shapes[1] is not None and (isinstance(made, list) or shapes[0] not in (None, shapes[1]))
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
 
 
 def resume(spec: RunSpec, leaves: Sequence[np.ndarray]) -> Carry:

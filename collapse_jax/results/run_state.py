@@ -4,9 +4,9 @@ import contextlib
 import dataclasses
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self, cast
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class RunState:
       first_chain: id of the first chain.
       key: the two 32-bit words of the run's key.
       leaves: arrays with the chain as first axis.
+      chain: family, source and policy of the run as `describe` returns them, None if unknown.
 
     The file of a state has several arrays saved by NumPy, one after the other: generation, id
     of the first chain, the key and the number of leaves; the leaves; and records of these
@@ -42,6 +43,7 @@ class RunState:
     first_chain: int
     key: tuple[int, int]
     leaves: tuple[np.ndarray, ...]
+    chain: Mapping[str, Any] | None = None
 
     def contents(self, pending: Sequence[np.ndarray] = ()) -> Content:
         """Return the contents of a file of this state.

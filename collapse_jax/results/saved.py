@@ -1,5 +1,6 @@
 """Write and read the contents of a run directory: names, arrays and numbers."""
 
+import dataclasses
 import functools
 import json
 import tempfile
@@ -139,6 +140,8 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
     last = last_states(ledger.files).values()
     has_state = ledger.is_finished and last
     state = RunState.load([path / one.name for one in last]) if has_state else None
+    if state is not None:
+        state = dataclasses.replace(state, chain=config.get("chain"))
     missing = missing_chains(ledger, config)
     return Parts(source, config, provenance, state, theory, missing)
 

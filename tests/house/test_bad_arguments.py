@@ -380,6 +380,38 @@ CASES = {
         ),
         "state",
     ),
+    "state of another policy": (
+        lambda: simulate(
+            chain=cj.Chain(CHAIN.family, CHAIN.source, cj.Replace(11)),
+            state=state(),
+            num_generations=9,
+        ),
+        "chain.policy.num_samples=11 is not allowed: the state was made with 10; pass the chain",
+    ),
+    "state of another source": (
+        lambda: simulate(
+            chain=cj.Chain(CHAIN.family, cj.Normal(0.0, 2.0), CHAIN.policy),
+            state=state(),
+            num_generations=9,
+        ),
+        r"chain.source.covariance=\[\[2.0\]\] is not allowed: the state was made with \[\[1.0\]\]",
+    ),
+    "state of another family": (
+        lambda: simulate(
+            chain=cj.Chain(cj.Gaussian(1, "mle"), CHAIN.source, CHAIN.policy),
+            state=state(),
+            num_generations=9,
+        ),
+        "chain.family.estimator='mle' is not allowed: the state was made with 'unbiased'",
+    ),
+    "state of another kind of policy": (
+        lambda: simulate(
+            chain=cj.Chain(CHAIN.family, CHAIN.source, cj.Fresh(9, 1)),
+            state=state(),
+            num_generations=9,
+        ),
+        "chain.policy='Fresh' is not allowed: the state was made with 'Replace'",
+    ),
     "schedule of a wrong length": (
         lambda: simulate(chain=cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace([10, 20]))),
         "Replace.num_samples.*=2",
