@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -74,6 +75,8 @@ class Curve(NamedTuple):
     Attributes:
       values: [G + 1, ...].
       dims: names of the axes after generation.
+      bounds: an interval that holds the variable of every chain; rare events and skewed laws
+        can then be compared with the expectation.
 
     >>> import numpy as np
     >>> import collapse_jax as cj
@@ -83,6 +86,7 @@ class Curve(NamedTuple):
 
     values: np.ndarray
     dims: tuple[str, ...] = ()
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 def accepted_by(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:

@@ -1,11 +1,13 @@
 """Compute the theory of a run: exact expectations of its variables by generation."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.family import Curve
 from collapse_jax.core.metric import Quantity
 from collapse_jax.results.records import dataset_of
 
@@ -30,7 +32,7 @@ def expected_curves(
         name: (
             ("generation", *curve.dims),
             curve.values[generations],
-            _attributes(name, quantities),
+            _attributes(name, quantities) | _limits(name, curve),
         )
         for name, curve in curves.items()
     }
@@ -39,7 +41,16 @@ def expected_curves(
     return dataset_of(variables, coordinates if variables else {})
 
 
-def _attributes(name: str, quantities: Mapping[str, Quantity]) -> dict[str, str]:
+def _limits(name: str, curve: Curve) -> dict[str, float]:
+    """Return the ends of the interval that holds the variable, named as in the CF conventions."""
+    low, high = curve.bounds
+    if name.endswith("_variance"):
+        low = max(low, 0.0)
+    named = {"valid_min": float(low), "valid_max": float(high)}
+    return {end: value for end, value in named.items() if math.isfinite(value)}
+
+
+def _attributes(name: str, quantities: Mapping[str, Quantity]) -> dict[str, Any]:
     """Return unit and long name of an expectation."""
     base = name.removesuffix("_variance")
     known = quantities.get(base, _UNKNOWN)

@@ -11,7 +11,7 @@ from collapse_jax.core.metric import Quantity
 from collapse_jax.engine.run_spec import RunSpec
 from collapse_jax.results.provenance import describe, provenance
 from collapse_jax.results.records import Table
-from collapse_jax.results.reduce import HostRecords, reduced, survival
+from collapse_jax.results.reduce import KINDS, STATUS_COUNT, HostRecords, reduced, survival
 from collapse_jax.utils.status import Status
 
 _ENGINE = {
@@ -86,27 +86,19 @@ def reduced_table(
     known, table = quantities_of(spec), {}
     for name, (value, statistic, dims) in reduced(spec.reduce, batches, spec.positions).items():
         quantity = known[name.removesuffix(f"_{statistic}")]
+        words = "number of chains by code" if name == STATUS_COUNT else KINDS[statistic]
         is_count = statistic in ("count", "histogram")
         attributes = {
-            "long_name": f"{_STATISTICS[statistic]} of the {quantity.long_name}",
+            "long_name": f"{words} of the {quantity.long_name}",
             "units": "chains" if is_count else quantity.unit,
         }
-        own = () if statistic == "count" else quantity.dims
+        own = () if name == STATUS_COUNT else quantity.dims
         table[name] = (("generation", *dims, *own), value, attributes)
     if spec.reduce.survival:
         share = survival(first_event, generations)
         name = "share of chains neither absorbed nor with a status > 0"
         table["survival"] = (("generation",), share, {"long_name": name, "units": "1"})
     return table
-
-
-_STATISTICS = {
-    "mean": "mean over chains",
-    "std": "standard deviation over chains",
-    "quantile": "quantile over chains",
-    "histogram": "number of chains by bin",
-    "count": "number of chains by code",
-}
 
 
 def coordinates_of(spec: RunSpec, variables: Table) -> Table:

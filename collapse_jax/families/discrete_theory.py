@@ -57,7 +57,9 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
         curves = _diversity(law, sizes, fresh)
     # The expected law of the models is constant in all of these regimes.
     curves["tail_mass"] = Curve(np.full(len(sizes), law @ tail_on_host(law)))
-    return curves
+    states = float(np.count_nonzero(law))
+    bounds = {name: (0.0, 1.0) for name in curves} | {"support_size": (1.0, states)}
+    return {name: curve._replace(bounds=bounds[name]) for name, curve in curves.items()}
 
 
 def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:

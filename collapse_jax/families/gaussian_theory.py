@@ -1,5 +1,6 @@
 """Compute exact expectations of Gaussian chains, by source and policy."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from collapse_jax.sources import Normal
 from collapse_jax.theory import gaussian, gaussian_accumulation
 
 Curves = dict[str, Curve]
+
+_POSITIVE = (0.0, math.inf)
 
 
 def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
@@ -46,9 +49,9 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
         "mean_variance": Curve(error[:, None] * np.diagonal(covariance), ("dim",)),
     }
     if family.dim == 1:
-        curves["variance"] = Curve(variance * covariance[0, 0])
+        curves["variance"] = Curve(variance * covariance[0, 0], bounds=_POSITIVE)
     else:
-        curves["trace_covariance"] = Curve(variance * np.trace(covariance))
+        curves["trace_covariance"] = Curve(variance * np.trace(covariance), bounds=_POSITIVE)
     if type(policy) is Replace and np.all(np.linalg.eigvalsh(covariance) > 0):
         curves |= _logarithms(sizes, estimator, covariance, bias)
     return curves
@@ -69,5 +72,5 @@ def _logarithms(sizes: np.ndarray, estimator: str, covariance: np.ndarray, bias:
     return {
         "log_std": Curve(mean / 2),
         "log_std_variance": Curve(gaussian.variance_of_log_variance(sizes) / 4),
-        "wasserstein2_squared": Curve(distance * covariance[0, 0]),
+        "wasserstein2_squared": Curve(distance * covariance[0, 0], bounds=_POSITIVE),
     }

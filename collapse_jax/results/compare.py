@@ -1,15 +1,19 @@
 """Compare simulated means with exact expectations."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from collapse_jax.results.agreement import ChainMean, judge, threshold
 from collapse_jax.results.records import Records
 from collapse_jax.utils import check
+from collapse_jax.utils.status import Status, is_frozen
 
 _FEW = 6  # generations that are compared by default, so that the table stays short
+_FROZEN = (Status.NON_FINITE, Status.DEGENERATE)
+_ROUNDING = 1e-6  # relative error of the statistics of reduced records
 
 
 class Row(NamedTuple):
@@ -20,10 +24,12 @@ class Row(NamedTuple):
         for an entry of an array.
       generation: g.
       simulated: mean over the chains that have a value.
-      low: lower end of the 95 % interval of the simulated mean.
+      low: lower end of the 95 % interval of the simulated mean, NaN if unknown.
       high: upper end of the interval.
       exact: the expectation.
-      standardized: (simulated - exact) / standard error.
+      standardized: difference from the expectation in standard errors; NaN if not tested.
+      num_chains: number of chains that have a value.
+      note: the reason why nothing was tested, or "".
     """
 
     quantity: str
@@ -33,6 +39,8 @@ class Row(NamedTuple):
     high: float
     exact: float
     standardized: float
+    num_chains: int
+    note: str
 
 
 class TheoryComparison(tuple[Row, ...]):
@@ -41,28 +49,63 @@ class TheoryComparison(tuple[Row, ...]):
     __slots__ = ()
 
     @property
+    def tested(self) -> "TheoryComparison":
+        """Return the rows with a standardized difference."""
+        return TheoryComparison(row for row in self if not math.isnan(row.standardized))
+
+    @property
     def largest(self) -> float:
-        """Return the largest standardized difference, by absolute value."""
-        return max(abs(row.standardized) for row in self)
+        """Return the largest standardized difference, by absolute value.
+
+        NaN, which is below no number, if nothing was tested.
+        """
+        return max((abs(row.standardized) for row in self.tested), default=math.nan)
+
+    def threshold(self, false_alarm: float = 1e-6) -> float:
+        """Return the number that `largest` exceeds by chance with a given probability at most.
+
+        Args:
+          false_alarm: the probability, in (0, 1].
+
+        Returns:
+          sqrt(2 ln(2 m / false_alarm)) for m tested rows.
+
+        Raises:
+          ArgumentError: for a probability outside (0, 1].
+        """
+        remedy = "pass a probability such as false_alarm=1e-6"
+        rate = check.number("false_alarm", false_alarm, 0, 1, remedy, open_low=True)
+        return threshold(len(self.tested), rate)
 
     def __str__(self) -> str:
-        titles = ("quantity", "generation", "simulated", "95 % interval", "exact", "standardized")
+        titles = (
+            "quantity",
+            "generation",
+            "chains",
+            "simulated",
+            "95 % interval",
+            "exact",
+            "standardized",
+        )
         cells = [
             (
                 row.quantity,
                 f"{row.generation:,}",
+                f"{row.num_chains:,}",
                 f"{row.simulated:.6g}",
-                f"{row.low:.6g} .. {row.high:.6g}",
+                "-" if math.isnan(row.low) else f"{row.low:.6g} .. {row.high:.6g}",
                 f"{row.exact:.6g}",
-                f"{row.standardized:+.2f}",
+                "not tested" if row.note else f"{row.standardized:+.2f}",
             )
             for row in self
         ]
         widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
-        return "\n".join(
+        lines = [
             "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
             for line in (titles, *cells)
-        )
+        ]
+        notes = ["", *(f"  ({row.note})" if row.note else "" for row in self)]
+        return "\n".join(line + note for line, note in zip(lines, notes, strict=True))
 
 
 def compare_with_theory(
@@ -73,13 +116,16 @@ def compare_with_theory(
     >>> import collapse_jax as cj
     >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
     >>> records = cj.simulate(chain, key=0, num_chains=1000, num_generations=20)
-    >>> cj.compare_with_theory(records).largest < 5
+    >>> comparison = cj.compare_with_theory(records)
+    >>> comparison.largest < comparison.threshold(false_alarm=1e-6)
     True
 
-    A standardized difference is nearly standard normal if simulation and theory agree, unless
-    the quantity's law is too skewed for the number of chains, such as variances of very late
-    generations and rare events. Frozen chains have no value and are left out; the comparison
-    is fair only if they are few.
+    If simulation and theory agree, a standardized difference exceeds t in absolute value with
+    probability at most 2 exp(-t^2 / 2), see `collapse_jax.results.agreement`; for rare events
+    this is Chernoff's bound. Nothing is tested, and `Row.note` says so, where the chains do not
+    suffice: a single chain, frozen chains, and laws that are too skewed for the number of
+    chains, such as variances of very late generations. Reduced records say less of a law than
+    single chains do, so that some of their quantities need more chains.
 
     Args:
       records: records of `simulate`, reduced or not.
@@ -113,60 +159,119 @@ def compare_with_theory(
 
 
 def _rows(records: Records, name: str, indices: np.ndarray) -> Iterator[Row]:
-    exact = records.theory[name].values
-    for recorded in indices:
-        found = _mean_and_error(records, name, int(recorded))
-        if found is None:
+    curve = records.theory[name]
+    limits = curve.attrs
+    bounds = (float(limits.get("valid_min", -np.inf)), float(limits.get("valid_max", np.inf)))
+    variances = records.theory.get(f"{name}_variance")
+    for recorded in map(int, indices):
+        sample = _sample(records, name, recorded)
+        if sample is None:
             return
-        for index in np.ndindex(exact.shape[1:]):
-            mean, error = (float(value[index]) for value in found)
-            label = f"{name}[{', '.join(map(str, index))}]" if index else name
-            expectation = float(exact[(recorded, *index)])
-            gap = mean - expectation
+        for index in np.ndindex(curve.shape[1:]):
+            exact = float(curve.values[(recorded, *index)])
+            if math.isnan(exact):  # unknown at this point of a grid
+                continue
+            variance = math.nan if variances is None else variances.values[(recorded, *index)]
+            found = sample.at(index)
+            verdict = judge(found, exact, float(variance), bounds)
             yield Row(
-                label,
+                f"{name}[{', '.join(map(str, index))}]" if index else name,
                 int(records["generation"][recorded]),
-                mean,
-                mean - 1.96 * error,
-                mean + 1.96 * error,
-                expectation,
-                gap / error if error > 0 else math.copysign(math.inf, gap) if gap else 0.0,
+                found.mean,
+                verdict.low,
+                verdict.high,
+                exact,
+                verdict.standardized,
+                found.num_chains,
+                verdict.note,
             )
 
 
-def _mean_and_error(
-    records: Records, name: str, recorded: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the mean over chains and its standard error, or None if neither is recorded."""
-    number = records.config["num_chains"]
+class _Values(NamedTuple):
+    """A quantity of every chain, and whether the chain is frozen, [chain, ...] each."""
+
+    values: np.ndarray
+    frozen: np.ndarray
+
+    def at(self, index: tuple[int, ...]) -> ChainMean:
+        """Return the mean of an entry over chains."""
+        frozen = self.frozen[(slice(None), *index)]
+        values = np.asarray(self.values[(slice(None), *index)], np.float64)
+        return ChainMean.of(np.where(frozen, np.nan, values), int(np.sum(frozen)))
+
+
+class _Statistics(NamedTuple):
+    """Statistics of a quantity, [...] each."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    num_chains: np.ndarray
+    frozen: np.ndarray
+
+    def at(self, index: tuple[int, ...]) -> ChainMean:
+        """Return the mean of an entry over chains."""
+        mean, std = float(self.mean[index]), float(self.std[index])
+        number, frozen = int(self.num_chains[index]), int(self.frozen[index])
+        return ChainMean(number, mean, std, rounding=_ROUNDING * abs(mean), frozen=frozen)
+
+
+def _sample(records: Records, name: str, recorded: int) -> _Values | _Statistics | None:
+    """Return what is recorded of a quantity in a generation; None if too little is."""
     if f"{name}_mean" in records.variables and f"{name}_std" in records.variables:
-        mean, std = (records[f"{name}_{part}"][recorded] for part in ("mean", "std"))
-        return np.asarray(mean), np.asarray(std) / math.sqrt(number)
-    values = _values(records, name, recorded)
-    if values is None:
+        return _statistics(records, name, recorded)
+    found = _values(records, name, recorded)
+    if found is None:
         return None
-    values = np.asarray(values)
-    present = np.sum(~np.isnan(values), axis=0)
-    mean = np.asarray(np.nanmean(values, axis=0, dtype=np.float64))
-    # Differences finer than one chain, or than rounding, are not resolved.
-    if values.dtype.kind == "f":
-        least = np.finfo(np.float32).eps * np.nanmax(np.abs(values), axis=0)
-    else:
-        least = 1 / present
-    spread = np.nanstd(values, axis=0, dtype=np.float64)
-    return mean, np.maximum(spread / np.sqrt(present), least)
+    base, values = found
+    frozen = is_frozen(records["status"][recorded])
+    return _Values(values, _broadcast(records, "status", frozen, base))
 
 
-def _values(records: Records, name: str, recorded: int) -> np.ndarray | None:
-    """Return a recorded or derived quantity of every chain, [chain, ...]; None if unknown."""
-    variables = records.variables
+def _statistics(records: Records, name: str, recorded: int) -> _Statistics:
+    """Return the statistics of reduced records."""
+    base = f"{name}_mean"
+    mean, std = (records[f"{name}_{part}"][recorded] for part in ("mean", "std"))
+    codes = np.maximum(records["status_count"][recorded], 0)  # -1 at failed points of a grid
+    frozen = np.sum(codes[list(_FROZEN)], axis=0)
+    frozen = _broadcast(records, "status_count", frozen, base)
+    if f"{name}_count" in records.variables:
+        number = np.maximum(records[f"{name}_count"][recorded], 0)
+    else:  # records of version 0.2
+        number = np.where(np.isnan(mean), 0, records.config["num_chains"] - frozen)
+    return _Statistics(mean, std, number, frozen)
+
+
+def _broadcast(records: Records, name: str, values: np.ndarray, other: str) -> np.ndarray:
+    """Return values along the axes of `name`, in the shape of another variable's records.
+
+    Args:
+      records: where both are.
+      name: a variable; its axis "code" is no longer among those of `values`.
+      values: the variable in one generation.
+      other: a variable that has all of these axes, in the same order.
+    """
+    own = [dim for dim in records.variables[name].dims if dim not in ("generation", "code")]
+    whole = records.variables[other]
+    shape = [whole.sizes[dim] if dim in own else 1 for dim in whole.dims[1:]]
+    return np.broadcast_to(values.reshape(shape), whole.shape[1:])
+
+
+def _values(records: Records, name: str, recorded: int) -> tuple[str, np.ndarray] | None:
+    """Return a recorded or derived quantity of every chain, [chain, ...]; None if unknown.
+
+    The name of the variable that the quantity is recorded as or derived from comes first.
+    """
+    variables: Mapping[str, Any] = records.variables
     if name in variables:
-        return records[name][recorded] if "chain" in variables[name].dims else None
+        return (name, records[name][recorded]) if "chain" in variables[name].dims else None
     if name == "variance" and "log_std" in variables:
-        return np.exp(2 * np.asarray(records["log_std"][recorded], np.float64))
+        return "log_std", np.exp(2 * np.asarray(records["log_std"][recorded], np.float64))
     base = name.removesuffix("_variance")
     if base != name and base in variables and base in records.theory:
+        if "chain" not in variables[base].dims:
+            return None
         gaps = np.asarray(records[base][recorded], np.float64)
-        gaps = gaps - records.theory[base].values[recorded]
-        return gaps**2
+        with np.errstate(invalid="ignore"):
+            gaps = gaps - records.theory[base].values[recorded]
+        return base, gaps**2
     return None

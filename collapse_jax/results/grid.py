@@ -148,7 +148,10 @@ class Grid:
         for point, dataset in found.items():
             lacking = {name: one for name, one in templates.items() if name not in dataset}
             whole[point] = dataset.assign({name: _filled(one) for name, one in lacking.items()})
-        return self._stacked(whole)
+        stacked = self._stacked(whole)
+        for name, one in stacked.data_vars.items():
+            one.attrs.update(_widest_limits([part[name].attrs for part in whole.values()]))
+        return stacked
 
     def _stacked(self, parts: Mapping[Point, "xarray.Dataset"]) -> "xarray.Dataset":
         """Return one dataset whose last dimensions are the axes; failed points are filled."""
@@ -229,6 +232,16 @@ def _filled(dataset: Any) -> Any:
     if hasattr(dataset, "data_vars"):
         return dataset.assign({name: filled(one) for name, one in dataset.data_vars.items()})
     return filled(dataset)
+
+
+def _widest_limits(attributes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the ends of an interval that holds the values at every point of a grid."""
+    limits = {}
+    for end, widest in (("valid_min", min), ("valid_max", max)):
+        known = [one[end] for one in attributes if end in one]
+        if known:
+            limits[end] = widest(known)
+    return limits
 
 
 def _check_same(known: "xarray.Dataset", other: "xarray.Dataset") -> None:

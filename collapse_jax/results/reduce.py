@@ -2,9 +2,8 @@
 
 On the device each block of 256 chains is reduced to a count, a mean and a sum of
 squared deviations, so that float32 never adds more than 256 numbers. The host merges
-blocks, batches and devices in float64 (Chan, Golub & LeVeque 1979). NaN, the value of
-a frozen chain, is left out of all three. Histograms are counted on the device and added
-as integers.
+blocks, batches and devices in float64 (Chan, Golub & LeVeque 1979). Frozen chains and
+NaN are left out of all three. Histograms are counted on the device and added as integers.
 """
 
 import itertools
@@ -19,8 +18,9 @@ from jaxtyping import Array, Bool, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.utils import check
-from collapse_jax.utils.status import Status
+from collapse_jax.utils.status import Status, is_frozen
 
+STATUS_COUNT = "status_count"  # name of the number of chains by code
 BLOCK = 256  # chains of a block: float32 sums of so few numbers are precise
 QUANTILE_CHAINS = 16_384  # chains whose values are stored for quantiles, to bound the memory
 Histograms = tuple[tuple[str, tuple[float, ...]], ...]  # a mapping that can be hashed
@@ -29,6 +29,10 @@ Histograms = tuple[tuple[str, tuple[float, ...]], ...]  # a mapping that can be 
 @config
 class Reduce:
     """Statistics over chains that are recorded instead of one value per chain.
+
+    Every statistic rests on the chains that are not frozen and whose value is not NaN; their
+    number is recorded as `<variable>_count`. Where a value is infinite, so is the mean, and the
+    std is NaN; quantiles are NaN only without any chain.
 
     Args:
       mean: whether to record `<variable>_mean`.
@@ -123,8 +127,10 @@ def reduce_blocks(
       By variable `Blocks` of arrays [block, ...]; for "status" the number of chains with each
       code, [block, code]; for each histogram the number of chains by bin, [1, bin, ...].
     """
+    running = valid & ~is_frozen(values["status"])
     counts = {
-        histogram_name(name): _count(values[name], valid, edges)[None] for name, edges in histograms
+        histogram_name(name): _count(values[name], running, edges)[None]
+        for name, edges in histograms
     }
     blocks = {
         name: value.astype(jnp.result_type(float)).reshape(-1, BLOCK, *value.shape[1:])
@@ -146,7 +152,7 @@ def reduce_blocks(
         return result | {"status": jnp.tile(codes, (valid.size // BLOCK, 1))}
 
     def masked() -> dict[str, Blocks | Array]:
-        result = {name: _masked(value, valid) for name, value in blocks.items()}
+        result = {name: _masked(value, running) for name, value in blocks.items()}
         codes = jnp.where(valid, values["status"], -1).reshape(-1, BLOCK, 1)
         statuses = jnp.sum(codes == jnp.arange(len(Status)), axis=1, dtype=jnp.int32)
         return result | {"status": statuses}
@@ -282,12 +288,22 @@ def join(pieces: Sequence[HostRecords]) -> HostRecords:
     return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
 
 
+KINDS = {
+    "mean": "mean over chains",
+    "std": "standard deviation over chains",
+    "quantile": "quantile over chains",
+    "histogram": "number of chains by bin",
+    "count": "number of chains with a value",
+}
+"""Statistics over chains in words, by the suffix of their names."""
+
+
 class Statistic(NamedTuple):
     """A statistic over chains.
 
     Attributes:
       values: [record, ...].
-      kind: "mean", "std", "quantile", "histogram" or "count", the suffix of its name.
+      kind: the suffix of its name, a key of `KINDS`.
       dims: names of the axes between "generation" and the axes of the variable.
     """
 
@@ -318,6 +334,7 @@ def reduced(
         parts = zip(*(batch[name] for batch in blocks), strict=True)
         merged = merge_blocks(Blocks(*(np.stack(part) for part in parts)), axis=0)
         empty, origin = merged.count == 0, positions.get(name, 0.0)
+        result[f"{name}_count"] = Statistic(merged.count.astype(np.int64), "count")
         if reduce.mean:
             means = np.where(empty, np.nan, merged.mean) + origin
             result[f"{name}_mean"] = Statistic(means, "mean")
@@ -326,11 +343,10 @@ def reduced(
             std = np.where(empty, np.nan, np.sqrt(variance))
             result[f"{name}_std"] = Statistic(std, "std")
         if reduce.quantiles:
-            sample = np.concatenate([batch["raw"][name] for batch in batches if batch["raw"]], 1)
-            values = _quantiles(sample, reduce.quantiles) + origin
+            values = _quantiles(_running(batches, name), reduce.quantiles) + origin
             result[f"{name}_quantile"] = Statistic(values, "quantile", ("quantile",))
     codes = np.sum([batch["status"] for batch in blocks], axis=0)
-    result["status_count"] = Statistic(codes, "count", ("code",))
+    result[STATUS_COUNT] = Statistic(codes, "count", ("code",))
     return dict(sorted(result.items()))
 
 
@@ -348,12 +364,49 @@ def survival(first_event: np.ndarray, generations: np.ndarray) -> np.ndarray:
     return 1 - np.searchsorted(events, generations, side="right") / len(first_event)
 
 
-def _quantiles(sample: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+def _running(batches: Sequence[HostRecords], name: str) -> np.ndarray:
+    """Return values of single chains in float64, NaN for frozen ones, [record, chain, ...]."""
+    raw = [batch["raw"] for batch in batches if batch["raw"]]
+    values, status = (np.concatenate([one[key] for one in raw], 1) for key in (name, "status"))
+    values, frozen = values.astype(np.float64), is_frozen(status)
+    if frozen.any():
+        values[frozen] = np.nan
+    return values
+
+
+def _quantiles(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """Return quantiles over chains, ignoring NaN: [record, chain, ...] to [record, level, ...]."""
-    values = sample.astype(np.float64)
     if np.isnan(values).any():
         return _quantiles_without_nan(values, levels)
-    return np.moveaxis(np.quantile(values, levels, axis=1), 0, 1)
+    return np.moveaxis(quantiles(values, levels, axis=1), 0, 1)
+
+
+def quantiles(values: np.ndarray, levels: Sequence[float], axis: int) -> np.ndarray:
+    """Return quantiles of values that may be infinite, interpolated linearly.
+
+    Between a finite and an infinite value lies the infinite one; between -inf and inf, -inf.
+
+    Args:
+      values: without NaN.
+      levels: in [0, 1].
+      axis: the axis of the values that belong together.
+
+    Returns:
+      Quantiles, [level, ...].
+
+    >>> quantiles(np.array([-np.inf, -np.inf, 1.0, 2.0]), (0.2, 0.5, 1), axis=0).tolist()
+    [-inf, -inf, 2.0]
+    """
+    with np.errstate(invalid="ignore"):
+        found = np.quantile(values, levels, axis=axis)
+    if np.isfinite(values).all():
+        return found
+    low, high = (
+        np.quantile(values, levels, axis=axis, method=name) for name in ("lower", "higher")
+    )
+    nearest = np.where(np.isinf(low), low, high)
+    is_between = np.isinf(low) | np.isinf(high)
+    return np.where(low == high, low, np.where(is_between, nearest, found))
 
 
 def _quantiles_without_nan(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
@@ -362,5 +415,5 @@ def _quantiles_without_nan(values: np.ndarray, levels: Sequence[float]) -> np.nd
         column = values[(index[0], slice(None), *index[1:])]
         column = column[~np.isnan(column)]
         if column.size:
-            result[(index[0], slice(None), *index[1:])] = np.quantile(column, levels)
+            result[(index[0], slice(None), *index[1:])] = quantiles(column, levels, axis=0)
     return result

@@ -138,6 +138,7 @@ def test_a_frozen_chain_is_left_out_of_reductions():
     reduced = cj.simulate(chain, key=0, num_chains=5, num_generations=3, reduce=reduce)
     assert reduced["status_count"].tolist() == [[0, 0, 5, 0]] * 4
     assert np.all(np.isnan(reduced["log_std_mean"]))
+    assert reduced["log_std_count"].tolist() == [0] * 4
     assert np.all(reduced["log_std_histogram"] == 0)
     assert np.all(reduced["survival"] == 0)
 
@@ -240,3 +241,20 @@ def test_generations_that_are_left_out_are_not_joined():
     other = cj.simulate(CHAIN, key=1, num_chains=3, num_generations=4, every=2)
     with pytest.raises(cj.ArgumentError, match=r"their key: \[0, 1\] and \[0, 0\]"):
         cj.Records.concatenate([other, second])
+
+
+def test_reduced_records_count_their_chains():
+    """Half of the values of a metric are missing, and integers of frozen chains are left out."""
+
+    def halves(key, family, params, corpus, source, generation0):
+        return jnp.where(params[0] > params[1], jnp.nan, params)
+
+    chain = cj.Chain(cj.Discrete(), cj.Categorical([0.5, 0.5]), cj.Replace(9))
+    arguments = {"key": 0, "num_chains": 300, "num_generations": 2, "metrics": (halves,)}
+    whole = cj.simulate(chain, **arguments)
+    reduced = cj.simulate(chain, reduce=cj.Reduce(), **arguments)
+    assert reduced["support_size_count"].tolist() == [300] * 3
+    there = np.sum(~np.isnan(whole["halves"]), axis=1)
+    np.testing.assert_array_equal(reduced["halves_count"], there)
+    assert 100 < there.min() < there.max() < 200
+    assert reduced.variables["halves_count"].attrs["units"] == "chains"
