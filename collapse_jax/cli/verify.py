@@ -68,6 +68,9 @@ def _print(result: "Result") -> None:
     sys.stdout.write(f"{verdict} {result.seconds:5.1f} s  {result.check.name}\n")
     if result.error:
         sys.stdout.write(f"       {result.error}\n")
+    for name, finding in result.findings.items():
+        if hasattr(finding, "text"):
+            sys.stdout.write(f"       {name}: {finding.text}\n")
     sys.stdout.flush()
 
 
@@ -129,6 +132,8 @@ def _write_page(
 
 def _cells(name: str, finding: Any, rate: float) -> list[str]:
     """Format claim, draws, p or error, allowed value and detectable effect."""
+    if hasattr(finding, "text"):
+        return [name, "", finding.text, "", ""]
     if isinstance(finding, tuple):
         evidence: Any = finding
         detects = f"{evidence.detectable:.2g} ({evidence.effect})"

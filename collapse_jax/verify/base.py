@@ -29,6 +29,22 @@ class Exact:
 
 
 @dataclasses.dataclass(frozen=True)
+class Note:
+    """A fact about the machine or its software that passes in any case.
+
+    Attributes:
+      text: the fact.
+    """
+
+    text: str
+
+    @property
+    def passed(self) -> bool:
+        """Return True: nothing is claimed."""
+        return True
+
+
+@dataclasses.dataclass(frozen=True)
 class Draw:
     """The settings that a check receives.
 
@@ -55,7 +71,7 @@ class Draw:
         return quick if self.lane == "quick" else full
 
 
-Claims = Iterator[tuple[str, Exact | Evidence]]
+Claims = Iterator[tuple[str, Exact | Evidence | Note]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +139,6 @@ class Result:
 
     check: Check
     passed: bool
-    findings: dict[str, Exact | Evidence]
+    findings: dict[str, Exact | Evidence | Note]
     seconds: float
     error: str | None = None

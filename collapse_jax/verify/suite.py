@@ -7,12 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 from collapse_jax.testing import Evidence
 from collapse_jax.utils import check as arguments
-from collapse_jax.verify import deterministic, metamorphic, mixtures, monte_carlo, policies
+from collapse_jax.verify import (
+    compiler,
+    deterministic,
+    metamorphic,
+    mixtures,
+    monte_carlo,
+    policies,
+)
 from collapse_jax.verify.base import LANES, Check, Draw, Result
 
 SUITE_FALSE_ALARM = 1e-6  # probability that a correct library fails a run
 CHECKS: tuple[Check, ...] = (
     *deterministic.CHECKS,
+    *compiler.CHECKS,
     *monte_carlo.CHECKS,
     *policies.CHECKS,
     *metamorphic.CHECKS,
