@@ -64,12 +64,14 @@ def verify_command(arguments: Sequence[str]) -> int:
 
 
 def _print(result: "Result") -> None:
+    from collapse_jax.verify.base import Note
+
     verdict = "ok    " if result.passed else "FAILED"
     sys.stdout.write(f"{verdict} {result.seconds:5.1f} s  {result.check.name}\n")
     if result.error:
         sys.stdout.write(f"       {result.error}\n")
     for name, finding in result.findings.items():
-        if hasattr(finding, "text"):
+        if isinstance(finding, Note):
             sys.stdout.write(f"       {name}: {finding.text}\n")
     sys.stdout.flush()
 
@@ -132,7 +134,9 @@ def _write_page(
 
 def _cells(name: str, finding: Any, rate: float) -> list[str]:
     """Format claim, draws, p or error, allowed value and detectable effect."""
-    if hasattr(finding, "text"):
+    from collapse_jax.verify.base import Note
+
+    if isinstance(finding, Note):
         return [name, "", finding.text, "", ""]
     if isinstance(finding, tuple):
         evidence: Any = finding
