@@ -128,7 +128,7 @@ def test_one_chain_is_not_tested():
     assert {row.note for row in rows} == {"a single chain"}
     assert rows.tested == ()
     assert np.isnan(rows.largest)
-    with pytest.raises(cj.ArgumentError, match="false_alarm=2 is not allowed"):
+    with pytest.raises(cj.ArgumentError, match=r"false_alarm=2\.0 is not allowed"):
         rows.threshold(2)
 
 

@@ -9,6 +9,7 @@ import pytest
 import xarray
 
 import collapse_jax as cj
+from collapse_jax.results.reduce import Reduce, merge_blocks, reduce_blocks, reduced
 
 CHAIN = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
 
@@ -244,17 +245,38 @@ def test_generations_that_are_left_out_are_not_joined():
 
 
 def test_reduced_records_count_their_chains():
-    """Half of the values of a metric are missing, and integers of frozen chains are left out."""
+    def narrow(key, family, params, corpus, source, generation0):
+        value = family.measure(params, corpus, source, generation0)["log_std"]
+        return jnp.where(value > -0.1, jnp.nan, value)
 
-    def halves(key, family, params, corpus, source, generation0):
-        return jnp.where(params[0] > params[1], jnp.nan, params)
+    arguments = {"key": 0, "num_chains": 300, "num_generations": 2, "metrics": (narrow,)}
+    whole = cj.simulate(CHAIN, **arguments)
+    reduced = cj.simulate(CHAIN, reduce=cj.Reduce(quantiles=(0, 1)), **arguments)
+    assert reduced["log_std_count"].tolist() == [300] * 3
+    there = np.sum(~np.isnan(whole["narrow"]), axis=1)
+    np.testing.assert_array_equal(reduced["narrow_count"], there)
+    assert 0 < there.min() < there.max() < 300
+    assert reduced.variables["narrow_count"].attrs["units"] == "chains"
 
-    chain = cj.Chain(cj.Discrete(), cj.Categorical([0.5, 0.5]), cj.Replace(9))
-    arguments = {"key": 0, "num_chains": 300, "num_generations": 2, "metrics": (halves,)}
-    whole = cj.simulate(chain, **arguments)
-    reduced = cj.simulate(chain, reduce=cj.Reduce(), **arguments)
-    assert reduced["support_size_count"].tolist() == [300] * 3
-    there = np.sum(~np.isnan(whole["halves"]), axis=1)
-    np.testing.assert_array_equal(reduced["halves_count"], there)
-    assert 100 < there.min() < there.max() < 200
-    assert reduced.variables["halves_count"].attrs["units"] == "chains"
+
+def test_integers_of_frozen_chains_are_left_out_of_reductions():
+    values = {"status": jnp.arange(256) % 4, "number": jnp.arange(256) % 4 * 100}
+    found = reduce_blocks(values, jnp.ones(256, bool), (("number", (50.0, 150.0)),))
+    # Codes 1 and 2 are frozen, with values 100 and 200.
+    assert found["number"].count.tolist() == [128]
+    assert found["number"].mean.tolist() == [150.0]
+    assert found["number_histogram"].tolist() == [[64, 0, 64]]
+    assert found["status"].tolist() == [[64] * 4]
+    raw = {name: np.asarray(value)[None] for name, value in values.items()}
+    statistics = reduced(Reduce(quantiles=(0.2, 0.8)), [{"raw": raw, "blocks": _merged(found)}])
+    assert statistics["number_quantile"].values.tolist() == [[0.0, 300.0]]
+
+
+def _merged(blocks):
+    """Return the statistics of a batch, [record, ...], as `to_host` does."""
+    return {
+        "number": merge_blocks(
+            jax.tree.map(lambda leaf: np.asarray(leaf)[None], blocks["number"]), 1
+        ),
+        "status": np.sum(blocks["status"], axis=0)[None],
+    }
