@@ -9,10 +9,9 @@ import numpy as np
 from collapse_jax.results.agreement import ChainMean, judge, threshold
 from collapse_jax.results.records import Records
 from collapse_jax.utils import check
-from collapse_jax.utils.status import Status, is_frozen
+from collapse_jax.utils.status import FROZEN, is_frozen
 
 _FEW = 6  # generations that are compared by default, so that the table stays short
-_FROZEN = (Status.NON_FINITE, Status.DEGENERATE)
 _ROUNDING = 1e-6  # relative error of the statistics of reduced records
 
 
@@ -232,7 +231,7 @@ def _statistics(records: Records, name: str, recorded: int) -> _Statistics:
     base = f"{name}_mean"
     mean, std = (records[f"{name}_{part}"][recorded] for part in ("mean", "std"))
     codes = np.maximum(records["status_count"][recorded], 0)  # -1 at failed points of a grid
-    frozen = np.sum(codes[list(_FROZEN)], axis=0)
+    frozen = np.sum(codes[list(FROZEN)], axis=0)
     frozen = _broadcast(records, "status_count", frozen, base)
     if f"{name}_count" in records.variables:
         number = np.maximum(records[f"{name}_count"][recorded], 0)

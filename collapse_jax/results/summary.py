@@ -4,7 +4,10 @@ import html
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from collapse_jax.utils.status import FROZEN, is_frozen
+
 _MOST = 8  # variables that are listed: with more the summary would not fit ten lines
+_MOST_STATUS = 10**7  # values of `status` that are read for the summary, which must be quick
 _WIDTH = 110  # characters of a line: the summary has less than 1,500
 
 
@@ -42,6 +45,8 @@ def _lines(records: Any) -> Iterator[str]:
     yield f"  sizes: {sizes}"
     if records.missing:
         yield f"  missing: {sum(high - low + 1 for low, high in records.missing):,} chains"
+    if frozen := _num_frozen(records):
+        yield f"  frozen: {frozen:,} chains, which no mean over chains includes"
     cells = list(_cells(records))
     if not cells:
         return
@@ -49,6 +54,16 @@ def _lines(records: Any) -> Iterator[str]:
     for row in cells:
         padded = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
         yield f"  {padded}  {row[-1]}".rstrip()
+
+
+def _num_frozen(records: Any) -> int:
+    """Return the number of chains that are frozen in the last generation, 0 if unknown."""
+    for name in ("status", "status_count"):
+        if name not in records.variables or records.variables[name].size > _MOST_STATUS:
+            continue
+        last = records[name][-1]
+        return int(is_frozen(last).sum() if name == "status" else last[list(FROZEN)].sum())
+    return 0
 
 
 def _cells(records: Any) -> Iterator[tuple[str, str, str, str]]:

@@ -26,6 +26,10 @@ class Status(enum.IntEnum):
         return ("ok", "non-finite", "degenerate", "floor")[self]
 
 
+FROZEN = (Status.NON_FINITE, Status.DEGENERATE)
+"""Codes of chains that take no further step."""
+
+
 def is_frozen(status: Any) -> Any:
     """Tell whether a chain takes no further step.
 
@@ -35,4 +39,5 @@ def is_frozen(status: Any) -> Any:
     Returns:
       True for NON_FINITE and DEGENERATE, of the shape of `status`.
     """
-    return (status == int(Status.NON_FINITE)) | (status == int(Status.DEGENERATE))
+    first, second = FROZEN
+    return (status == int(first)) | (status == int(second))

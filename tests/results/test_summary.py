@@ -145,3 +145,11 @@ def test_of_reduced_records_variables_are_drawn_and_no_statistics():
     assert titles == ["support_size", "entropy", "tail_mass"]
     own = run("gaussian", reduce=cj.Reduce()).plot()
     assert [one.get_title(loc="left") for one in own] == ["log_std", "wasserstein2_squared"]
+
+
+@pytest.mark.parametrize("reduce", [None, cj.Reduce()])
+def test_frozen_chains_are_in_the_summary(reduce):
+    constant = cj.Chain(cj.Gaussian(1), cj.Empirical(np.ones(20)), cj.Replace(20))
+    records = cj.simulate(constant, key=0, num_chains=5, num_generations=1, reduce=reduce)
+    assert "\n  frozen: 5 chains, which no mean over chains includes\n" in repr(records)
+    assert "frozen" not in repr(run("gaussian", reduce=reduce))
