@@ -380,7 +380,7 @@ class Chain:
 
 def _check_kind(owner: Any, method: str, result: Any, kind: type) -> None:
     """Refuse a result of a user's method that is of another kind."""
-    allowed, remedy = f"it must be a {kind.__name__}", f"return a {kind.__name__}"
+    allowed, remedy = f"it must be an instance of {kind.__name__}", "return such an object"
     name = f"result of {type(owner).__name__}.{method}"
     if not isinstance(result, kind):
         raise check.fail(name, check.Shown(type(result).__name__), allowed, remedy)

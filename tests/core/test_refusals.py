@@ -80,15 +80,15 @@ CASES = {
     ),
     "rows instead of a fit": (
         lambda: run(Means("fit"), Some()),
-        "result of Means.fit=.* is not allowed: it must be a Fit; return a Fit",
+        "result of Means.fit=.* is not allowed: it must be an instance of Fit; return ",
     ),
     "rows instead of a corpus": (
         lambda: run(Means("draw"), Some()),
-        "result of Some.next=.* is not allowed: it must be a AbstractCorpus",
+        "result of Some.next=.* is not allowed: it must be an instance of AbstractCorpus",
     ),
     "a value instead of variables": (
         lambda: run(Means("measure"), Some()),
-        "result of Means.measure=.* is not allowed: it must be a Mapping",
+        "result of Means.measure=.* is not allowed: it must be an instance of Mapping",
     ),
     "a policy without a field": (
         lambda: run(cj.Gaussian(1), WithoutVerifier()),
