@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, UInt32
 
-from collapse_jax.random.threefry import key_from_words, threefry_2x32
+from collapse_jax.random.threefry import key_from_words, ordinary_key, threefry_2x32
 from collapse_jax.utils.check import ArgumentError
 
 MAX_GENERATIONS = 2**24  # generations: bits of the counter
@@ -136,10 +136,24 @@ class Keys:
           purpose: a `Purpose`, or any int in [0, 64).
 
         Returns:
-          A scalar typed key.
+          A scalar typed key of jax's own threefry.
         """
-        block = self._block(purpose, jnp.uint32(_KEY_LANE), jnp.uint32(255))
-        return key_from_words(jnp.stack(block))
+        return ordinary_key(self._words(purpose))
+
+    def unrolled_key(self, purpose: int) -> Key[Array, ""]:
+        """Return the key whose draws are those of `key`, several times faster on a CPU.
+
+        Args:
+          purpose: a `Purpose`, or any int in [0, 64).
+
+        Returns:
+          A scalar typed key of the unrolled generator, which `jax.random.poisson` and other
+          functions for jax's own generators refuse.
+        """
+        return key_from_words(self._words(purpose))
+
+    def _words(self, purpose: int) -> UInt32[Array, "2"]:
+        return jnp.stack(self._block(purpose, jnp.uint32(_KEY_LANE), jnp.uint32(255)))
 
     def branch(self, purpose: int, number: int | Int[Array, ""]) -> "Keys":
         """Return the keys of one part of a draw that is made in parts, in the same generation.

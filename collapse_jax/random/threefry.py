@@ -124,8 +124,23 @@ def _generator() -> Any:
     )
 
 
+def ordinary_key(words: UInt32[Array, "... 2"]) -> Key[Array, "..."]:
+    """Return typed keys of jax's own threefry, which every function of ``jax.random`` takes.
+
+    Args:
+      words: the upper and the lower word of every key, along the last axis.
+
+    Returns:
+      An array of keys, of the leading axes of `words`.
+    """
+    return jax.random.wrap_key_data(words, impl="threefry2x32")
+
+
 def key_from_words(words: UInt32[Array, "... 2"]) -> Key[Array, "..."]:
     """Return typed keys of the unrolled generator, whose stream is that of jax's own threefry.
+
+    They are for the library's own draws: some functions of ``jax.random``, such as `poisson`,
+    refuse every generator that is not jax's own.
 
     Args:
       words: the upper and the lower word of every key, along the last axis.

@@ -56,7 +56,7 @@ def tune(family: Any, keys: Keys, corpus: Labels, previous: Any) -> TunedModel:
     model = starting_model(family, keys, previous)
     trainer = lm.Trainer(model, training, mesh_of(family))
     work = _begin(family, trainer, model, generation, (epochs, steps))
-    dropout = keys.key(Purpose.FIT)
+    dropout = keys.unrolled_key(Purpose.FIT)
     done = int(work.state.step)
     losses, order = list(work.losses.ravel()[:done]), np.empty(0)
     for step in range(done, epochs * steps):
@@ -92,7 +92,7 @@ def starting_model(family: Any, keys: Keys, previous: TunedModel | None) -> lm.O
         return _load(family.model, family.revision)
     if family.start != "fresh":
         keys = Keys(keys.chain, jnp.int32(0))
-    return lm.OPT(family.model, key=keys.key(Purpose.START))
+    return lm.OPT(family.model, key=keys.unrolled_key(Purpose.START))
 
 
 @functools.lru_cache(maxsize=1)

@@ -34,7 +34,7 @@ def write(
         prompts,
         decoding=family.decoding,
         batch_size=family.generation_batch,
-        key=keys.key(Purpose.DRAW),
+        key=keys.unrolled_key(Purpose.DRAW),
         mesh=mesh_of(family),
         first_row=sum(map(len, written)),
     )

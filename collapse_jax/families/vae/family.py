@@ -180,7 +180,7 @@ class VAE(AbstractFamily):
         is_finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
         status = jnp.where(is_finite & jnp.isfinite(loss), Status.OK, Status.NON_FINITE)
         status = status.astype(jnp.int32)
-        measuring = jax.random.key_data(keys.key(Purpose.METRIC))
+        measuring = jax.random.key_data(keys.unrolled_key(Purpose.METRIC))
         return Fit(VAEModel(params["encoder"], params["decoder"], loss, measuring), status)
 
     def draw(
@@ -191,7 +191,7 @@ class VAE(AbstractFamily):
 
         if self.corpus == "stream":
             return Stream(None, params.decoder, jnp.asarray(size, jnp.int32), capacity)
-        key = keys.key(Purpose.DRAW)
+        key = keys.unrolled_key(Purpose.DRAW)
         rows = sequential_on_cpu(lambda key, decoder: self._decode(key, decoder, capacity))(
             key, params.decoder
         )

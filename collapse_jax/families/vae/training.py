@@ -70,7 +70,7 @@ class VAETraining:
         Returns:
           Params, and the mean loss of an image in the last epoch, nats.
         """
-        params = self.architecture.init(keys.key(Purpose.FIT))
+        params = self.architecture.init(keys.unrolled_key(Purpose.FIT))
         start = (params, self.optimizer.init(params), jnp.zeros((), jnp.float32))
 
         def epoch(number: Array, carry: tuple) -> tuple:
@@ -88,7 +88,7 @@ class VAETraining:
         *_, order = jax.lax.sort((weights <= 0, shuffle, slots), num_keys=2)
         order = jnp.pad(order, (0, batch))
         weights = jnp.append(weights, 0)
-        key = keys.key(Purpose.FIT)
+        key = keys.unrolled_key(Purpose.FIT)
 
         def step(number: Array, carry: tuple) -> tuple:
             params, state, total = carry
