@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast, dataclass_transform
 import jax
 import numpy as np
 
+from collapse_jax.utils.jax_settings import own_settings
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Class = TypeVar("_Class", bound=type)
 FORMER = {"keep": "verifier", "held_out": "test", "held_out_labels": "test_labels"}
@@ -66,10 +68,9 @@ def config(cls: _Class) -> _Class:
       The class, registered with `jax.tree_util`.
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-    _name_successors(cls)
+    _wrap_constructor(cls)
     type.__setattr__(cls, "__eq__", _equal)
     type.__setattr__(cls, "__hash__", _hash)
-    type.__setattr__(cls, "__init__", _registering(cls.__init__))
     type.__setattr__(cls, "__setstate__", _restore)
     _register(cls)
     return cls
@@ -85,17 +86,6 @@ def _register_copy(cls: type) -> None:
     """
     if cls not in _registered and "__setstate__" in cls.__dict__:
         _register(cls)
-
-
-def _registering(init: _Function) -> _Function:
-    """Return a constructor that registers the class first."""
-
-    @functools.wraps(init)
-    def checked(self: Any, *arguments: Any, **settings: Any) -> None:
-        _register_copy(type(self))
-        init(self, *arguments, **settings)
-
-    return cast(_Function, checked)
 
 
 def _restore(self: Any, state: dict[str, Any]) -> None:
@@ -130,12 +120,22 @@ def _register(cls: Any) -> None:
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
-def _name_successors(cls: Any) -> None:
-    """Let the constructor of a config name the successor of an argument of version 0.1."""
+def _wrap_constructor(cls: Any) -> None:
+    """Let the constructor of a config run under the library's settings of jax.
+
+    It also names the successor of an argument of version 0.1.
+    """
     names = {field.name for field in dataclasses.fields(cls)}
     former = {old: new for old, new in FORMER.items() if new in names and old not in names}
-    if former:
-        type.__setattr__(cls, "__init__", names_successors(cls.__name__, former)(cls.__init__))
+    init = names_successors(cls.__name__, former)(cls.__init__) if former else cls.__init__
+
+    @functools.wraps(init)
+    def checked(self: Any, *arguments: Any, **settings: Any) -> None:
+        _register_copy(type(self))
+        with own_settings():
+            init(self, *arguments, **settings)
+
+    type.__setattr__(cls, "__init__", checked)
 
 
 def names_successors(label: str, former: Mapping[str, str]) -> Callable[[_Function], _Function]:

@@ -1,7 +1,7 @@
 """One chain of generations: a source fills a corpus, a family fits it, a policy makes the next."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import EVERYTHING, ChainState, InitialGeneration, Needs
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
+from collapse_jax.utils.jax_settings import own_settings
 from collapse_jax.utils.status import is_frozen
 
 
@@ -210,6 +211,7 @@ class Chain:
         self.policy.validate(num_generations)
         self.family.validate(self.policy, num_generations)
 
+    @own_settings()
     def init(
         self, chain_key: Key[Array, ""], num_generations: int, retained: Needs = EVERYTHING
     ) -> ChainState:
@@ -252,6 +254,7 @@ class Chain:
         """Return what is recorded of a draw where the model was not drawn from: NaN."""
         return {} if self.policy.verifier is None else {"acceptance": jnp.asarray(jnp.nan)}
 
+    @own_settings()
     def step(
         self, chain_key: Key[Array, ""], generation: Int[Array, ""], state: ChainState
     ) -> ChainState:
@@ -302,6 +305,7 @@ class Chain:
         )
         return _freeze(state, new, fit)
 
+    @own_settings()
     def measure(
         self,
         chain_key: Key[Array, ""],
@@ -317,31 +321,50 @@ class Chain:
           state: of that generation.
           metrics: further variables.
         """
-        family = self.family
-        key = Keys(chain_key, generation).key(Purpose.METRIC)
-        relative = (state.params, state.corpus, self.source, state.generation0)
-        absolute = self._absolute(*relative)
-        values = family.measure(*relative)
+        family, corpus = self.family, state.corpus
+        values = family.measure(state.params, corpus, self.source, state.generation0)
         _check_kind(family, "measure", values, Mapping)
         values = {
             name: value if hasattr(value, "dtype") else jnp.asarray(value)
             for name, value in values.items()
         }
+        more = self.measure_metrics(chain_key, generation, state, metrics, values)
+        values = {**_nan_if_frozen(state, values), **more, **_nan_if_frozen(state, state.info)}
+        status = jnp.int8(0) if state.status is None else state.status.astype(jnp.int8)
+        return {**values, "status": status}
+
+    def measure_metrics(
+        self,
+        chain_key: Key[Array, ""],
+        generation: Int[Array, ""],
+        state: ChainState,
+        metrics: Sequence[Metric],
+        taken: Collection[str],
+    ) -> dict[str, Array]:
+        """Return the values of metrics by name; NaN where the chain is frozen.
+
+        Args:
+          chain_key: of one chain, a scalar typed key.
+          generation: g >= 0, int32 scalar.
+          state: of that generation.
+          metrics: the metrics.
+          taken: names of the family's variables.
+
+        Raises:
+          ArgumentError: for a metric whose name is taken.
+        """
+        family, values = self.family, {}
+        key = Keys(chain_key, generation).key(Purpose.METRIC)
+        relative = (state.params, state.corpus, self.source, state.generation0)
+        absolute = self._absolute(*relative)
         for metric in metrics:
-            if metric.name in values:
+            if metric.name in taken:
                 shown = check.Shown(f"metric {metric.name!r}")
                 allowed = f"{type(family).__name__} records a variable of this name"
                 raise check.fail("metrics", shown, allowed, RENAME)
             given = relative if metric.is_relative else absolute
             values[str(metric.name)] = jnp.asarray(metric(key, family, *given))
-        values |= state.info
-        if state.status is None:
-            return {**values, "status": jnp.int8(0)}
-        frozen = is_frozen(state.status)
-        for name, value in values.items():
-            if jnp.issubdtype(value.dtype, jnp.floating):
-                values[name] = jnp.where(frozen, jnp.nan, value)
-        return {**values, "status": state.status.astype(jnp.int8)}
+        return _nan_if_frozen(state, values)
 
     def _absolute(
         self,
@@ -364,6 +387,7 @@ class Chain:
         then = None if generation0 is None else place(*generation0)
         return now.params, now.corpus, source.translated(shift), then
 
+    @own_settings()
     def event(self, state: ChainState) -> Bool[Array, ""]:
         """Tell whether the chain is absorbed or has a status other than ok.
 
@@ -412,6 +436,19 @@ def _check_corpus(policy: AbstractPolicy, corpus: Any) -> None:
         allowed = f"the policy's sizes are {listed}{', ...' if len(sizes) > 3 else ''}"
         remedy = "return size(generation) rows, or let `total_sizes` say how many there are"
         raise check.fail(f"result of {type(policy).__name__}.next", shown, allowed, remedy)
+
+
+def _nan_if_frozen(state: ChainState, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Return variables with NaN for real ones of a chain that is frozen."""
+    if state.status is None:
+        return dict(values)
+    frozen = is_frozen(state.status)
+    return {
+        name: jnp.where(frozen, jnp.nan, value)
+        if jnp.issubdtype(value.dtype, jnp.floating)
+        else value
+        for name, value in values.items()
+    }
 
 
 def _without_info(tree: Any) -> Any:

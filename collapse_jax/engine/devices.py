@@ -13,6 +13,7 @@ from collapse_jax.results.reduce import BLOCK
 from collapse_jax.results.saved import Layout
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check, memory
+from collapse_jax.utils.jax_settings import default_device
 
 Device = Any  # a jax device; its class has no public name before jax 0.11
 
@@ -65,7 +66,7 @@ def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ..
     local = jax.local_devices()
     if devices is None:
         is_shared = store is not None and store.process[1] > 1
-        chosen: Sequence[Device | None] = local if is_shared else [None]
+        chosen: Sequence[Device | None] = local if is_shared else [default_device()]
     elif isinstance(devices, (list, tuple)):
         remedy = "pass devices out of jax.local_devices(), or how many"
         for index, device in enumerate(devices):

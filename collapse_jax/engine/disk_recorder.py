@@ -41,6 +41,7 @@ from collapse_jax.store.directory import RECORDS, Contents, Writer, begin, writi
 from collapse_jax.store.files import Content
 from collapse_jax.store.lock import exclusive
 from collapse_jax.store.unfinished_work import WORK, UnfinishedWork
+from collapse_jax.utils.jax_settings import own_settings
 
 
 class DiskBatch:
@@ -293,7 +294,8 @@ class DiskRecorder:
     def _do(self, task: Callable[[], Any]) -> None:
         try:
             if self._error is None:
-                task()
+                with own_settings():
+                    task()
         except BaseException as error:
             self._error = error
         finally:

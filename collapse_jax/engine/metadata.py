@@ -12,6 +12,7 @@ from collapse_jax.engine.run_spec import RunSpec
 from collapse_jax.results.provenance import describe, provenance
 from collapse_jax.results.records import Table
 from collapse_jax.results.reduce import KINDS, STATUS_COUNT, HostRecords, reduced, survival
+from collapse_jax.utils.jax_settings import matmul_precision
 from collapse_jax.utils.status import Status
 
 _ENGINE = {
@@ -168,4 +169,4 @@ def provenance_of(spec: RunSpec) -> dict[str, Any]:
     """
     workers = dict.fromkeys(spec.shared_devices or spec.workers)
     devices = [jax.local_devices()[0] if device is None else device for device in workers]
-    return provenance(spec.key, str(jnp.result_type(float)), devices)
+    return provenance(spec.key, str(jnp.result_type(float)), devices, matmul_precision())

@@ -29,7 +29,7 @@ from collapse_jax.store.directory import RECORDS, THEORY, Writer, unexpected_fil
 from collapse_jax.store.files import Content, StoreError
 from collapse_jax.utils import instructions
 
-_MACHINE = ("key", "dtype", "backend", "versions.jax", "versions.jaxlib")
+_MACHINE = ("key", "dtype", "matmul_precision", "backend", "versions.jax", "versions.jaxlib")
 _GROWS = ("num_chains", "num_generations")
 _SHOWN = 3  # differences in a message, so that it stays one readable line
 _LONGEST = 60  # characters of a value in a message

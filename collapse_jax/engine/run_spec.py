@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import RENAME, RESERVED, Metric
+from collapse_jax.engine import debug_program
 from collapse_jax.engine.devices import (
     Device,
     check_batch,
@@ -87,6 +88,7 @@ class RunSpec:
     carry_shape: Carry
     record_shape: dict[str, Any]
     chain_bytes: int  # memory of one chain at work, with its corpus
+    without_jit: bool  # whether metrics are called as plain Python
 
     @property
     def positions(self) -> Positions:
@@ -198,7 +200,10 @@ class RunSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """The arguments of `simulate`, as given by the user; see there."""
+    """The arguments of `simulate`, as given by the user; see there.
+
+    `without_jit` tells whether the user has disabled `jax.jit`, see `debug_program`.
+    """
 
     chain: Chain
     key: int | Key[Array, ""]
@@ -214,6 +219,7 @@ class Request:
     progress: bool = False
     store: str | Path | Store | None = None
     state: RunState | None = None
+    without_jit: bool = False
 
     def checked(self) -> "Request":
         """Return the request with plain ints, a `Store` and `Metric` objects.
@@ -285,6 +291,8 @@ def make_run_spec(request: Request) -> RunSpec:
     request = request.checked()
     chain, store = request.chain, Store.of(request.store)
     workers, shared_devices = choose_devices(chain, request.devices, store)
+    if request.without_jit:
+        workers = workers[:1]  # one debugger at a time
     program, shapes = _program(request, words, workers)
     processes = 1 if store is None else store.process[1]
     batch, width = check_batch(
@@ -313,6 +321,7 @@ def make_run_spec(request: Request) -> RunSpec:
         carry_shape=shapes.carry,
         record_shape=shapes.record,
         chain_bytes=shapes.nbytes,
+        without_jit=request.without_jit,
     )
     if request.state is not None:
         _check_state(spec, request.state)
@@ -344,7 +353,11 @@ def _program(
         reduced=False,
         raw=True,
     )
-    shapes = abstract_shapes(program, chain.centred, np.array(words, np.uint32))
+    key = np.array(words, np.uint32)
+    if request.without_jit and metrics and not chain.schedule.on_host:
+        shapes = debug_program.abstract_shapes(program, chain.centred, key, request.first_chain)
+    else:
+        shapes = abstract_shapes(program, chain.centred, key)
     _check_values(chain, metrics, shapes.record)
     group = group_of(chain, shapes.nbytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Key
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.host_context import Stopped
 from collapse_jax.core.metric import Metric
-from collapse_jax.engine import host_program
+from collapse_jax.engine import debug_program, host_program
 from collapse_jax.engine.disk_recorder import DiskRecorder
 from collapse_jax.engine.multiprocess import SharedRecorder, is_first
 from collapse_jax.engine.program import Batch, Program, empty_buffers
@@ -31,6 +31,7 @@ from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.store.store import Store
+from collapse_jax.utils.jax_settings import followed_settings, is_jit_disabled, own_settings
 from collapse_jax.utils.progress import Progress
 
 _CALLS = 50  # first guess of the calls of a watched run, until the pace is known
@@ -78,7 +79,7 @@ def simulate(
       chain_batch: chains at a time; None for a size that suits the memory.
       generation_chunk: generations per call of the compiled program; None for as many as the
         memory for their records allows, or for about a second of them with progress or store.
-      devices: a number of local devices, or the devices; "all"; None for the default device, or
+      devices: a number of local devices, or the devices; "all"; None for `jax.default_device`, or
         for all if several processes share the store. Each runs batches of its own. Families on
         the host (`LanguageModel`) share each chain among the devices; then "all" means those of
         all processes of `jax.distributed`, which make the same call and see the same store.
@@ -114,10 +115,16 @@ def simulate(
         progress=progress,
         store=store,
         state=state,
+        without_jit=is_jit_disabled(),
     )
+    return _run(request)
+
+
+@own_settings()
+def _run(request: Request) -> Records:
     spec = make_run_spec(request)
-    with _open_recorder(spec, progress) as recorder:
-        return _Execution(spec, recorder, progress).run()
+    with _open_recorder(spec, request.progress) as recorder:
+        return _Execution(spec, recorder, request.progress).run()
 
 
 def _announce_files(path: Path, spec: RunSpec) -> None:
@@ -150,7 +157,7 @@ class _Execution:
         self._progress = Progress(total, progress and not (spec.is_joint and not is_first()))
         self._pace = _Pace(spec, is_watched=progress or spec.store is not None)
         self._idle = [_Worker(spec, device) for device in reversed(spec.workers)]
-        self._is_double = jnp.result_type(float) == jnp.float64  # a setting of this thread
+        self._followed = followed_settings()  # those of this thread
         self._stop = recorder.stopping
         self._lock = threading.Lock()
         self._compiling = threading.Lock()
@@ -177,7 +184,7 @@ class _Execution:
         with self._lock:
             worker = self._idle.pop()
         try:
-            with jax.enable_x64(self._is_double):
+            with own_settings(**self._followed):
                 self._advance(batch, worker)
         finally:
             with self._lock:
@@ -194,6 +201,8 @@ class _Execution:
         if chain.schedule.on_host:
             context = batch.host_context(self._stop)
             chain, advance = host_program.with_context(chain, context), host_program.advance
+        elif spec.without_jit and program.metrics:
+            advance = debug_program.advance
         arguments = (program, chain, worker.key, chains)
         carry, records = empty_buffers(program, spec.carry_shape, spec.record_shape, spec.width)
         now, leaves = batch.generation, batch.leaves()

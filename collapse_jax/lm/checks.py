@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
 from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.loss import IGNORED
-from collapse_jax.random.threefry import key_from_words
+from collapse_jax.random.threefry import as_key
 from collapse_jax.utils import check
 from collapse_jax.utils.fork import check_fork
 
@@ -124,15 +122,12 @@ def make_key(key: Any) -> Key[Array, ""]:
     """Make a typed key of the unrolled threefry generator.
 
     Args:
-      key: seed, an integer in [0, 2^63), or a threefry key of `jax.random`.
+      key: seed, an integer in [0, 2^64), or a threefry key of `jax.random`.
 
     Returns:
       Key [] whose random numbers equal those of threefry.
 
     Raises:
-      ValueError: if `key` is neither a key nor an integer in range.
+      ValueError: if `key` is neither a threefry key nor an integer in range.
     """
-    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        remedy = "pass for example key=0 or jax.random.key(0)"
-        key = jax.random.key(check.integer("key", key, 0, 2**63 - 1, remedy))
-    return key_from_words(jax.random.key_data(key))
+    return as_key(key)

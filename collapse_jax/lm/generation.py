@@ -19,6 +19,7 @@ from collapse_jax.lm.logits_processors import Penalties, penalise
 from collapse_jax.lm.model import OPT
 from collapse_jax.lm.sharding import AXIS, fetch, on_all, pad_rows
 from collapse_jax.utils import check
+from collapse_jax.utils.jax_settings import own_settings
 from collapse_jax.utils.progress import Progress
 
 _STAGES = 4  # sizes that the KV cache grows through: attention costs as much as its size
@@ -155,6 +156,7 @@ class Decoding:
             ),
         )
 
+    @own_settings()
     def run(
         self,
         model: OPT,
@@ -312,18 +314,22 @@ def stream(
     [(1, 4), (1, 4), (1, 4)]
     """
     check.integer("batch_size", batch_size, 1)
-    input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
-    total = len(input_ids)
-    structure, params = nnx.split(model)
-    model = nnx.merge(structure, on_all(params, mesh))
+    with own_settings():
+        input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
+        total = len(input_ids)
+        structure, params = nnx.split(model)
+        model = nnx.merge(structure, on_all(params, mesh))
     with Progress((total - first_row) * decoding.max_new_tokens, progress, "tokens") as bar:
         for first in range(first_row, total, batch_size):
             rows = np.minimum(np.arange(first, first + batch_size), total - 1)
-            tokens = decoding.run(
-                model, input_ids[rows], mask[rows], key=key, first_row=first, mesh=mesh
-            )
+            with own_settings():
+                tokens = fetch(
+                    decoding.run(
+                        model, input_ids[rows], mask[rows], key=key, first_row=first, mesh=mesh
+                    )
+                )
             number = min(batch_size, total - first)
-            yield fetch(tokens)[:number]
+            yield tokens[:number]
             bar.advance(number * decoding.max_new_tokens)
 
 

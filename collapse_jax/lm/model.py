@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from collapse_jax.lm.config import OPTConfig
+from collapse_jax.utils.jax_settings import own_settings
 
 Heads = Float[Array, "batch position head dim"]
 Attend = Callable[[int, Heads, Heads, Heads], Heads]
@@ -229,6 +230,7 @@ class OPT(nnx.Module):
     3824
     """
 
+    @own_settings()
     def __init__(
         self, config: Any, *, key: Any = None, dtype: Any = jnp.float32, remat: bool = False
     ) -> None:
@@ -252,6 +254,7 @@ class OPT(nnx.Module):
         is_tied = config.tie_word_embeddings
         self.lm_head = None if is_tied else nnx.Param(init.normal(config.vocab_size, narrow))
 
+    @own_settings()
     def __call__(
         self,
         input_ids: Int[Array, "batch position"],

@@ -14,8 +14,10 @@ from collapse_jax.lm.loss import Sum, block_losses, hidden_of, next_token_loss
 from collapse_jax.lm.model import OPT, head_logits
 from collapse_jax.lm.sharding import AXIS, fetch, on_all
 from collapse_jax.utils import check
+from collapse_jax.utils.jax_settings import own_settings
 
 
+@own_settings()
 def logits(
     model: OPT, input_ids: Any, attention_mask: Any = None
 ) -> Float[Array, "batch length vocab"]:
@@ -45,6 +47,7 @@ def logits(
     return _logits(structure, params, input_ids, mask)
 
 
+@own_settings()
 def loss(
     model: OPT, input_ids: Any, attention_mask: Any = None, labels: Any = None
 ) -> Float[Array, ""]:
@@ -78,6 +81,7 @@ def loss(
     return _loss(structure, params, input_ids, mask, labels).mean
 
 
+@own_settings()
 def losses(
     model: OPT,
     input_ids: Any,

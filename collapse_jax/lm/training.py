@@ -19,6 +19,7 @@ from collapse_jax.lm.model import OPT
 from collapse_jax.lm.sharding import AXIS, on_all
 from collapse_jax.utils import check
 from collapse_jax.utils.adam import scale_by_adam
+from collapse_jax.utils.jax_settings import default_device, own_settings
 
 SCHEDULES = ("constant", "epoch", "step")
 _LEAST_MEMORY = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
@@ -114,6 +115,7 @@ class Training:
             remedy = "pass clip_norm=1.0, or None for no limit"
             check.number("Training.clip_norm", self.clip_norm, 0, 1e9, remedy, open_low=True)
 
+    @own_settings()
     def rate(self, step: Any, steps_per_epoch: Any = None) -> Float[Array, ""]:
         """Compute the learning rate of a step.
 
@@ -183,6 +185,7 @@ class Trainer:
         self.config, self.training, self.mesh = model.config, training, mesh
         self.structure = nnx.graphdef(model)
 
+    @own_settings()
     def start(self, model: OPT) -> TrainingState:
         """Make the state before step 0.
 
@@ -195,6 +198,7 @@ class Trainer:
         params = jax.tree.map(jnp.array, nnx.state(model))
         return self.go_on(TrainingState(params, self.training.optimizer.init(params), jnp.int32(0)))
 
+    @own_settings()
     def go_on(self, state: TrainingState) -> TrainingState:
         """Copy a state, for example one read from disk, to the devices that train.
 
@@ -206,6 +210,7 @@ class Trainer:
         """
         return on_all(state, self.mesh)
 
+    @own_settings()
     def step(
         self,
         state: TrainingState,
@@ -234,10 +239,11 @@ class Trainer:
         """
         batch = self.batch(input_ids, attention_mask, labels)
         same = dataclasses.replace(self.training, steps_per_epoch=1)
-        program = _program(self.structure, same, self.mesh)
+        program = _program(self.structure, same, self.mesh, self._is_on_cpu())
         steps = np.int32(self.training.steps_per_epoch)
         return program(state, batch, self._key(key), steps)
 
+    @own_settings()
     def batch(
         self, input_ids: Any, attention_mask: Any = None, labels: Any = None
     ) -> TrainingBatch:
@@ -266,6 +272,7 @@ class Trainer:
             np.pad(labels, rows, constant_values=IGNORED),
         )
 
+    @own_settings()
     def gradients(
         self, state: TrainingState, batch: TrainingBatch, *, key: Any = None
     ) -> tuple[Sum, Any]:
@@ -280,8 +287,14 @@ class Trainer:
           The sum of the loss, nats, with its number of labels; and the gradients of the sum,
           nats per unit of each parameter.
         """
-        program = _gradient_program(self.structure, self.training, self.mesh)
+        program = _gradient_program(self.structure, self.training, self.mesh, self._is_on_cpu())
         return program(state.params, batch, self._key(key))
+
+    def _is_on_cpu(self) -> bool:
+        """Tell whether training is on CPU devices."""
+        if self.mesh is not None:
+            return self.mesh.devices.flat[0].platform == "cpu"
+        return (default_device() or jax.devices()[0]).platform == "cpu"
 
     def _key(self, key: Any) -> Any:
         """Return the key on all devices."""
@@ -300,13 +313,15 @@ class Trainer:
 
 
 @functools.lru_cache(maxsize=64)
-def _gradient_program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
+def _gradient_program(
+    structure: Any, training: Training, mesh: Mesh | None, is_on_cpu: bool
+) -> Any:
     """Return the compiled loss and gradients."""
-    return _compiled(functools.partial(_gradients, structure, training, mesh), mesh)
+    return _compiled(functools.partial(_gradients, structure, training, mesh), is_on_cpu)
 
 
 @functools.lru_cache(maxsize=64)
-def _program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
+def _program(structure: Any, training: Training, mesh: Mesh | None, is_on_cpu: bool) -> Any:
     """Return the compiled step; the length of an epoch is an argument."""
 
     def step(
@@ -322,18 +337,16 @@ def _program(structure: Any, training: Training, mesh: Mesh | None) -> Any:
         params = optax.apply_updates(state.params, updates)
         return TrainingState(params, optimizer, state.step + 1), found.mean
 
-    return _compiled(step, mesh, donate_argnums=0)
+    return _compiled(step, is_on_cpu, donate_argnums=0)
 
 
-def _compiled(function: Any, mesh: Mesh | None, **options: Any) -> Any:
+def _compiled(function: Any, is_on_cpu: bool, **options: Any) -> Any:
     """Return the compiled function, with operations in the order of least memory on CPU.
 
     By default XLA's CPU scheduler recomputes activations for gradients (`remat`) as early as
     possible, so that they are all in memory together.
     """
-    device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
-    is_cpu = device.platform == "cpu"
-    return jax.jit(function, compiler_options=_LEAST_MEMORY if is_cpu else None, **options)
+    return jax.jit(function, compiler_options=_LEAST_MEMORY if is_on_cpu else None, **options)
 
 
 def _gradients(

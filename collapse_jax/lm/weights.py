@@ -19,6 +19,7 @@ from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.model import OPT
 from collapse_jax.utils import check
 from collapse_jax.utils.fork import check_fork
+from collapse_jax.utils.jax_settings import own_settings
 
 PREFIX = "model.decoder."
 """Start of PyTorch's names of all parameters except the head."""
@@ -40,6 +41,7 @@ class Format(NamedTuple):
     read: Callable[[Path], Mapping[str, Any]]
 
 
+@own_settings()
 def load(
     path_or_id: Any,
     *,
@@ -128,6 +130,7 @@ def read_config(path_or_id: Any, *, revision: str | None = None) -> OPTConfig:
     return _read_config(_folder(path_or_id, revision, []))
 
 
+@own_settings()
 def save(model: OPT, path: Any) -> None:
     """Write config.json and model.safetensors into a folder that transformers can read.
 

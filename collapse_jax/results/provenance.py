@@ -22,13 +22,16 @@ from collapse_jax.utils import instructions
 _PACKAGES = ("collapse-jax", "jax", "jaxlib", "numpy", "scipy")
 
 
-def provenance(key: tuple[int, int], dtype: str, devices: Sequence[Any]) -> dict[str, Any]:
+def provenance(
+    key: tuple[int, int], dtype: str, devices: Sequence[Any], matmul_precision: str | None = None
+) -> dict[str, Any]:
     """Return the provenance of a run as JSON-able values.
 
     Args:
       key: two 32-bit words of the run's key.
       dtype: name of the default type of floats.
       devices: jax devices of the run.
+      matmul_precision: jax_default_matmul_precision of the run; None for jax's own.
     """
     is_on_cpu = any(device.platform == "cpu" for device in devices)
     kinds = sorted({device.device_kind for device in devices})
@@ -37,6 +40,7 @@ def provenance(key: tuple[int, int], dtype: str, devices: Sequence[Any]) -> dict
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "dtype": dtype,
+        "matmul_precision": matmul_precision,
         "backend": ", ".join(sorted({device.platform for device in devices})),
         "device": ", ".join(kinds),
         "num_devices": len(devices),

@@ -26,12 +26,14 @@ from collapse_jax.testing.rules import (
     shapes,
     single_key,
 )
+from collapse_jax.utils.jax_settings import own_settings
 
 _MANY = 64  # rows of a refit, as a multiple of num_samples
 _CHAINS = 256  # number of refits; their mean has a noise of 1/16 standard deviation
 _SHARE = 0.25  # allowed mean error of a refit, in standard deviations: four times that noise
 
 
+@own_settings()
 def check_family(
     family: AbstractFamily,
     source: AbstractSource,

@@ -24,11 +24,13 @@ from collapse_jax.testing.rules import (
 )
 from collapse_jax.testing.statistics import FALSE_FAIL, same_law_evidence
 from collapse_jax.utils import check
+from collapse_jax.utils.jax_settings import own_settings
 
 _MANY = 20_000  # chains: a shift of 0.06 standard deviations is then seen with probability 0.99
 _LAW = np.array([0.4, 0.3, 0.0, 0.2, 0.1])  # state 2 has probability zero
 
 
+@own_settings()
 def check_policy(
     policy: AbstractPolicy,
     *,

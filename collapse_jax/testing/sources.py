@@ -19,10 +19,12 @@ from collapse_jax.testing.rules import (
     single_key,
 )
 from collapse_jax.testing.statistics import FALSE_FAIL, frequency_evidence, same_law_evidence
+from collapse_jax.utils.jax_settings import own_settings
 
 _CHAINS = 4000  # draws per statistical test
 
 
+@own_settings()
 def check_source(source: AbstractSource, *, num_rows: int = 50, key: int = 0) -> list[str]:
     """Check that a source follows the rules.
 

@@ -31,6 +31,7 @@ from collapse_jax.random.threefry import as_key
 from collapse_jax.theory.checks import Law, law_of
 from collapse_jax.theory.occupancy import rows_of
 from collapse_jax.utils import check
+from collapse_jax.utils.jax_settings import own_settings
 
 _HOLD, _JUMP, _RUN, _FIRST, _FOUNDERS = range(5)  # streams of random numbers
 _LARGEST = 20_000  # rows of a corpus: the table then takes 90 MiB
@@ -180,7 +181,7 @@ def _many(
     start = check.integer("first_chain", first_chain, 0)
     ids = np.arange(start, start + number, dtype=np.uint32)
     width, parts = min(width, number), []
-    with jax.enable_x64(True):
+    with own_settings(enable_x64=True):
         base, arguments = as_key(key), jax.device_put(arguments)
         for begin in range(0, number, width):
             part = ids[begin : begin + width]

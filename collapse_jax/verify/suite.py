@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from collapse_jax.testing import Evidence
 from collapse_jax.utils import check as arguments
+from collapse_jax.utils.jax_settings import own_settings
 from collapse_jax.verify import (
     compiler,
     deterministic,
@@ -91,7 +92,8 @@ def run_check(check: Check, draw: Draw) -> Result:
     begin = time.perf_counter()
     findings, error = {}, None
     try:
-        findings = dict(check.run(draw))
+        with own_settings():
+            findings = dict(check.run(draw))
     except Exception as problem:
         error = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
     made = [one for one in findings.values() if isinstance(one, Evidence)]

@@ -11,7 +11,8 @@ import collapse_jax
 
 ROOT = pathlib.Path(collapse_jax.__file__).parent
 FLOORS = (
-    ("config", "utils"),
+    ("utils",),
+    ("config",),
     ("random", "store", "text", "plots"),
     ("core", "lm", "results", "theory"),
     ("sources", "policies", "metrics"),

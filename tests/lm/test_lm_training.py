@@ -162,7 +162,7 @@ def temporary_bytes(remat):
     model = lm.OPT(deep, key=jax.random.key(1), remat=remat)
     trainer = lm.Trainer(model, lm.Training())
     state, batch = trainer.start(model), trainer.batch(np.tile(TOKENS, (4, 4)))
-    program = training._program(trainer.structure, trainer.training, None)
+    program = training._program(trainer.structure, trainer.training, None, True)
     compiled = program.lower(state, batch, make_key(0), np.int32(1)).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
@@ -179,7 +179,7 @@ def test_a_training_step_is_exported_to_all_platforms(model, mesh):
     mesh = mesh and lm.data_mesh(mesh)
     trainer = lm.Trainer(model, lm.Training(clip_norm=1.0), mesh)
     state, batch = trainer.start(model), trainer.batch(TOKENS)
-    program = training._program(trainer.structure, trainer.training, mesh)
+    program = training._program(trainer.structure, trainer.training, mesh, True)
     shapes = jax.eval_shape(lambda *each: each, state, batch, make_key(0), np.int32(1))
     exported = export.export(program, platforms=PLATFORMS)(*shapes)
     assert exported.platforms == PLATFORMS
