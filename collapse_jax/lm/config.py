@@ -7,6 +7,13 @@ from typing import Any
 from collapse_jax.utils import check
 
 ACTIVATIONS = ("relu", "gelu", "gelu_new")
+_FLAGS = (
+    "do_layer_norm_before",
+    "enable_bias",
+    "layer_norm_elementwise_affine",
+    "remove_final_layer_norm",
+    "tie_word_embeddings",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +104,26 @@ class OPTConfig:
         for name in ("dropout", "attention_dropout", "layerdrop"):
             remedy = f"pass for example {name}=0.1"
             check.number(f"OPTConfig.{name}", getattr(self, name), 0, 1, remedy)
+        for name in _FLAGS:
+            allowed, remedy = "it must be True or False", f"pass {name}=True or False"
+            check.instance(f"OPTConfig.{name}", getattr(self, name), bool, allowed, remedy)
+        check.number("OPTConfig.init_std", self.init_std, 0, 1e3, "pass init_std=0.02")
+        self._check_tokens()
+
+    def _check_tokens(self) -> None:
+        """Refuse ids of special tokens that are no tokens; 0 is one, and None is none."""
         if isinstance(self.eos_token_id, list):
             object.__setattr__(self, "eos_token_id", tuple(self.eos_token_id))
+        if self.pad_token_id is not None:
+            remedy = f"pass a token below vocab_size={self.vocab_size}, or None"
+            most = self.vocab_size - 1
+            check.integer("OPTConfig.pad_token_id", self.pad_token_id, 0, most, remedy)
+        ids = self.eos_token_ids if isinstance(self.eos_token_id, tuple) else (self.eos_token_id,)
+        for name, values in (("bos_token_id", (self.bos_token_id,)), ("eos_token_id", ids)):
+            for value in values:
+                if value is not None:
+                    remedy = "pass a token, or None"
+                    check.integer(f"OPTConfig.{name}", value, 0, 2**31 - 1, remedy)
 
     @property
     def head_dim(self) -> int:

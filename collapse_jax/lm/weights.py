@@ -1,12 +1,13 @@
 """Read weights of OPT models from a folder or the Hugging Face hub, and write them.
 
 Supported are `model.safetensors`, `flax_model.msgpack` and, on request, `pytorch_model.bin`,
-whole or in the shards of an index. Names and shapes in the files must be exactly the model's.
+whole or in the shards of an index. Names and shapes in the files must be exactly the model's,
+except for names that wrappers of PyTorch change, and a tied matrix stored under either name.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,11 @@ HEAD = "lm_head.weight"
 """PyTorch's name of the head."""
 _OF_ONE_MODEL = "weights and config.json must belong to one model: fetch both again"
 _EMBEDDINGS = ("embed_tokens", "embed_positions")
+_TIED = f"{PREFIX}embed_tokens.weight"
+_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module")  # of DDP, torch.compile and FSDP
+_PARTS = (*_EMBEDDINGS, "layers", "final_layer_norm", "project_in", "project_out")  # of a decoder
+_LISTED = 3  # names in a message, so that it stays one readable line
+_POINTER = b"version https://git-lfs"  # start of the text that git-lfs leaves in place of a file
 
 
 class Format(NamedTuple):
@@ -68,7 +74,8 @@ def load(
 
     Raises:
       ValueError: if the folder or model does not exist, a file cannot be read, the model is
-        not OPT, or names and shapes of the weights are not exactly those of its config.
+        not OPT, names and shapes of the weights are not exactly those of its config, or a
+        number is not finite. Names may have prefixes of wrappers ("module.", "_orig_mod.").
       RuntimeError: in a process that was forked after jax had started.
 
     >>> import tempfile, jax
@@ -102,7 +109,8 @@ def load(
             else "pass a folder that transformers or collapse_jax has saved"
         )
         raise check.fail("path_or_id", str(path_or_id), allowed, remedy)
-    return _set_parameters(OPT(config, dtype=dtype, remat=remat), arrays, files[0])
+    source = files[0] if len(files) == 1 else _index(files[0].parent, _FORMATS[name].file)
+    return _set_parameters(OPT(config, dtype=dtype, remat=remat), arrays, source)
 
 
 def read_config(path_or_id: Any, *, revision: str | None = None) -> OPTConfig:
@@ -220,15 +228,22 @@ def _patterns(file: str) -> tuple[str, str, str]:
     return file, f"{file}.index.json", f"{stem}-*.{suffix}"
 
 
+def _index(folder: Path, file: str) -> Path:
+    """Return the path of the index of shards."""
+    return folder / f"{file}.index.json"
+
+
 def _files(folder: Path, file: str) -> list[Path]:
     """Return the file, or the shards in its index; nothing if both are missing."""
-    whole, index = folder / file, folder / f"{file}.index.json"
+    whole, index = folder / file, _index(folder, file)
     if whole.is_file() or not index.is_file():
         return [whole] if whole.is_file() else []
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
         shards = [folder / Path(name).name for name in names]
-    except (ValueError, KeyError, AttributeError, TypeError):
+        if not shards:
+            raise ValueError("no shards")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         raise _refuse(index, "it is not an index of shards", "fetch it again") from None
     for shard in shards:
         if not shard.is_file():
@@ -245,6 +260,10 @@ def _read_config(folder: Path) -> OPTConfig:
         allowed = "there is no config.json in it"
         remedy = "pass a folder that transformers or collapse_jax has saved"
         raise check.fail("path_or_id", str(folder), allowed, remedy) from None
+    except OSError as error:
+        raise _refuse(
+            file, f"it cannot be read ({type(error).__name__})", "fetch it again"
+        ) from None
     except ValueError:
         raise _refuse(file, "it is not JSON", "fetch it again") from None
     if not isinstance(values, dict):
@@ -255,7 +274,13 @@ def _read_config(folder: Path) -> OPTConfig:
 def _read(file: Path, format: Format) -> Mapping[str, Any]:
     """Return the arrays of a file; any error of a library becomes one line."""
     try:
+        with file.open("rb") as opened:
+            is_pointer = opened.read(len(_POINTER)) == _POINTER
+        if is_pointer:
+            raise _refuse(file, "it is a pointer of git-lfs, not the file", "run `git lfs pull`")
         return format.read(file)
+    except check.ArgumentError:
+        raise
     except ImportError as error:
         raise _refuse(file, f"reading it needs {error.name}", f"install {error.name}") from None
     except Exception as error:
@@ -304,38 +329,66 @@ _FORMATS = {
 
 def _set_parameters(model: OPT, arrays: Mapping[str, Any], file: Path) -> OPT:
     """Set all parameters of a model, after a check that names and shapes are its own."""
-    arrays = {_full_name(name): array for name, array in arrays.items()}
-    known = parameters(model)
+    arrays, known = _with_full_names(arrays, file), parameters(model)
     if model.lm_head is None and HEAD in arrays:
-        _check_tied(arrays.pop(HEAD), arrays.get(f"{PREFIX}embed_tokens.weight"), file)
-    missing, foreign = known.keys() - arrays.keys(), arrays.keys() - known.keys()
+        head = arrays.pop(HEAD)
+        if not np.array_equal(np.asarray(head), np.asarray(arrays.setdefault(_TIED, head))):
+            reason = f"{HEAD} is not the embedding, though config.json ties them"
+            raise _refuse(file, reason, _OF_ONE_MODEL)
+    for name, param in known.items():
+        if name in arrays:
+            _check_array(name, arrays[name], param.shape, file)
+    _check_names(arrays.keys(), known.keys(), file)
+    for name, param in known.items():
+        param[...] = jnp.asarray(arrays[name], param.dtype)
+    return model
+
+
+def _with_full_names(arrays: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return arrays by their full names."""
+    named: dict[str, str] = {}
+    for name in arrays:
+        other = named.setdefault(_full_name(name), name)
+        if other != name:
+            raise _refuse(file, f"{other} and {name} are one tensor", "leave one of them out")
+    return {full: arrays[name] for full, name in named.items()}
+
+
+def _full_name(name: str) -> str:
+    """Return the name without parts that wrappers add, with the prefix that parts of a model lack.
+
+    A decoder by itself has names such as "layers.0.fc1.bias", a model without a head such as
+    "decoder.layers.0.fc1.bias".
+    """
+    parts = [part for part in name.split(".") if part not in _WRAPPERS]
+    if parts and parts[0] in _PARTS:
+        parts = ["decoder", *parts]
+    if parts and parts[0] == "decoder":
+        parts = ["model", *parts]
+    return ".".join(parts)
+
+
+def _check_names(found: Collection[str], known: Collection[str], file: Path) -> None:
+    """Refuse missing and foreign names."""
+    missing, foreign = set(known) - set(found), set(found) - set(known)
+    if missing == {HEAD}:
+        remedy = 'if the embedding is the head, set "tie_word_embeddings": true in config.json'
+        raise _refuse(file, f"it lacks {HEAD}", remedy)
     if missing:
         raise _refuse(file, f"it lacks {_listed(missing)}", _OF_ONE_MODEL)
     if foreign:
         raise _refuse(file, f"the model has no {_listed(foreign)}", _OF_ONE_MODEL)
-    for name, param in known.items():
-        array = arrays[name]
-        if array.shape != param.shape:
-            raise _refuse(
-                file, f"{name} has shape {array.shape}, by config.json {param.shape}", _OF_ONE_MODEL
-            )
-        if not jnp.issubdtype(array.dtype, jnp.floating):
-            raise _refuse(file, f"{name} has type {array.dtype}, not floating point", _OF_ONE_MODEL)
-        param[...] = jnp.asarray(array, param.dtype)
-    return model
 
 
-def _full_name(name: str) -> str:
-    """Return the name with the prefix that checkpoints without a head lack."""
-    return f"model.{name}" if name.startswith("decoder.") else name
-
-
-def _check_tied(head: Any, embeddings: Any, file: Path) -> None:
-    """Check that a stored head equals the embedding that it is tied to."""
-    if embeddings is not None and not np.array_equal(np.asarray(head), np.asarray(embeddings)):
-        raise _refuse(
-            file, f"{HEAD} is not the embedding, though config.json ties them", _OF_ONE_MODEL
-        )
+def _check_array(name: str, array: Any, shape: tuple[int, ...], file: Path) -> None:
+    """Refuse an array of another shape, of integers, or with numbers that are not finite."""
+    if array.shape != shape:
+        reason = f"{name} has shape {array.shape}, by config.json {shape}"
+        raise _refuse(file, reason, _OF_ONE_MODEL)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise _refuse(file, f"{name} has type {array.dtype}, not floating point", _OF_ONE_MODEL)
+    if not np.all(np.isfinite(np.asarray(array))):
+        raise _refuse(file, f"{name} has numbers that are not finite", "fetch it again")
 
 
 def _refuse(file: Path, reason: str, remedy: str) -> ValueError:
@@ -344,6 +397,7 @@ def _refuse(file: Path, reason: str, remedy: str) -> ValueError:
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Return the smallest name, and the number of others."""
-    first, *others = sorted(names)
-    return first if not others else f"{first} and {len(others)} more"
+    """Return the first names, and the number of others."""
+    names = sorted(names)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
