@@ -1,5 +1,7 @@
 """Define a user's own source by any function from a key to rows."""
 
+import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +15,15 @@ from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
 
+_ORDINARY = 20  # binary digits before or after the point, up to which squares keep far from limits
+
 
 @config
 class Sampler(AbstractSource):
     """A source of rows from `function(key, num_rows)`.
 
-    The law is unknown, so variables that compare with the truth are left out.
+    The law is unknown, so variables that compare with the truth are left out. Units may be tiny
+    or huge, as long as the rows are floats that are not rounded to zero or infinity.
 
     Args:
       function: a pure function of a typed key and a static number of rows that
@@ -60,6 +65,22 @@ class Sampler(AbstractSource):
         return self.dim
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
-        """Draw rows in the frame of absolute coordinates."""
+        """Draw rows, in absolute coordinates unless these are tiny or huge."""
         rows = self.function(keys.key(Purpose.SOURCE), capacity).astype(jnp.result_type(float))
-        return Rows.of_rows(rows, size)
+        return _of_order_one(Rows.of_rows(rows, size))
+
+
+def _of_order_one(samples: Rows) -> Rows:
+    """Return tiny or huge rows in units of a power of two, and others as they are.
+
+    A maximum and a power of two have no rounding, so the rows stay what they were.
+    """
+    rows, dtype = samples.rows, samples.rows.dtype
+    top = jnp.max(jnp.where(samples.full_weights()[:, None] > 0, jnp.abs(rows), 0))
+    most = int(jnp.finfo(dtype).maxexp) - 8  # so that neither the power nor its inverse is rounded
+    exponent = jnp.clip(jnp.frexp(top)[1], -most, most)
+    is_ordinary = (jnp.abs(exponent) <= _ORDINARY) | (top == 0) | ~jnp.isfinite(top)
+    exponent = jnp.where(is_ordinary, 0, exponent)
+    unit = jnp.ldexp(jnp.ones((), dtype), -exponent)
+    log_scale = exponent.astype(dtype) * jnp.asarray(math.log(2), dtype)
+    return dataclasses.replace(samples, rows=rows * unit, log_scale=log_scale)
