@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import secrets
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,19 @@ from collapse_jax.cli.options import SharedRunOptions, parse
 from collapse_jax.utils.check import ArgumentError
 
 NAME = "command.json"
+_WITH_VALUE = ("--out", "--process")  # options that change no number, and take a value
+_ALONE = ("--overwrite", "--quiet", "--distributed", "--retry")
+
+
+def _settings_of(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments that decide the numbers of a run."""
+    found, is_value = [], False
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if not is_value and option not in (*_WITH_VALUE, *_ALONE):
+            found.append(argument)
+        is_value = not is_value and argument in _WITH_VALUE
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +72,20 @@ class Command:
                     f"see `collapse run {self.experiment} --help`"
                 )
         return dataclasses.replace(config, **self.changes)
+
+    @property
+    def words(self) -> str:
+        """Return the command as typed, without its output directory and what changes no number."""
+        if self.scale:
+            settings = [f"--{name}={value}" for name, value in self.settings.items()]
+            settings = [one.replace("--source=", "--images=", 1) for one in settings]
+            words = ["reproduce", "--only", self.experiment, "--scale", self.scale, *settings]
+            words += ["--seed", str(self.seed)]
+        else:
+            words = ["run", self.experiment, *_settings_of(self.arguments)]
+        changes = [f"--{name.replace('_', '-')} {value}" for name, value in self.changes.items()]
+        extended = f", then collapse extend RUN {' '.join(changes)}" if changes else ""
+        return f"collapse {shlex.join(words)}{extended}"
 
     def save(self, path: Path) -> None:
         """Write the command into a run directory.

@@ -80,12 +80,23 @@ def parse(base: type[RunOptions], experiment: Any, program: str, arguments: Sequ
       SystemExit: with code 0 for --help.
     """
     arguments = sorted(arguments, key=lambda item: re.fullmatch(r"policy:[\w-]+", item) is None)
+    _refuse_former(experiment, arguments)
     chosen = _with_policies(experiment)
     kind: Any = Annotated[chosen, _name("")]
     field = ("experiment", kind, dataclasses.field(default_factory=_start(chosen, arguments)))
     options = dataclasses.make_dataclass("Options", [field], bases=(base,), frozen=True)
     options.__doc__ = experiment.__doc__
     return parse_plain(options, program, arguments)
+
+
+def _refuse_former(experiment: Any, arguments: Sequence[str]) -> None:
+    """Refuse options of earlier versions, naming their successors."""
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        successor = experiment.former.get(option.removeprefix("--").replace("-", "_"))
+        if option.startswith("--") and successor:
+            new = "--" + successor.replace("_", "-")
+            raise ArgumentError(f"{option} is not allowed: it is now {new}; pass {new}")
 
 
 def _with_policies(experiment: Any) -> Any:

@@ -195,8 +195,8 @@ def _write_page(out: Path, scale: str) -> Path:
         title="Model collapse, reproduced",
         sentences=[
             f"{len(studies)} studies at scale {scale}: statements of the literature, results of "
-            'this run, and whether they agree. "undecided" means that this scale is too small to '
-            "decide.",
+            'this run, and whether they agree. "not tested" comes with the reason, which is mostly '
+            "that the scale is too small to tell.",
         ],
         studies=studies,
     )

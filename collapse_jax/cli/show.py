@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_jax.cli.command import NAME as COMMAND
+from collapse_jax.cli.command import Command
 from collapse_jax.cli.options import expect
 from collapse_jax.utils.check import ArgumentError
 
@@ -81,13 +82,20 @@ def write_page(records: Any, path: Path) -> Path:
     return write_report(
         path / "report.html",
         title=summary.title,
-        sentences=summary.sentences,
+        sentences=[*summary.sentences, *_command(path)],
         statements=summary.statements,
         table=summary.table,
         figures={caption: path / "figures" / f"{name}.png" for name, caption in captions.items()},
         config=records.config,
         provenance=records.provenance,
     )
+
+
+def _command(path: Path) -> list[str]:
+    """Return the command that repeats a run; a sweep has its command in its summary."""
+    if not (path / COMMAND).exists():
+        return []
+    return [f"Command: {Command.load(path).words}"]
 
 
 def _presenter(records: Any) -> Any:

@@ -46,6 +46,7 @@ class AbstractExperiment(abc.ABC):
       hours: duration of a scale on two cores, compilation included: measured for smoke and
         laptop, and estimated from measured rates for paper.
       presets: settings of `--preset NAME` on the command line, by name.
+      former: names of settings in earlier versions, with their successors; they are refused.
     """
 
     name: ClassVar[str]
@@ -53,6 +54,19 @@ class AbstractExperiment(abc.ABC):
     scales: ClassVar[Scales]
     hours: ClassVar[Mapping[str, float]]
     presets: ClassVar[Scales] = {}
+    former: ClassVar[Mapping[str, str]] = {}
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        """Refuse former names of settings.
+
+        Raises:
+          TypeError: naming the successor.
+        """
+        del arguments
+        for old in cls.former.keys() & settings.keys():
+            new = cls.former[old]
+            raise TypeError(f"{cls.__name__}({old}=...) is now {cls.__name__}({new}=...)")
+        return super().__new__(cls)
 
     def __init_subclass__(cls, **settings: Any) -> None:
         """Register experiments that have a name of their own.

@@ -11,13 +11,17 @@ from collapse_jax.core.metric import Metric
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.gaussian_claims import CLAIMS, names_of
 from collapse_jax.experiments.sources import NORMAL, make_source
 from collapse_jax.families import Gaussian
 from collapse_jax.plots import gaussian as plots
+from collapse_jax.plots.style import drawn_labels
 from collapse_jax.policies import Replace
+from collapse_jax.results.claims import statements_of
+from collapse_jax.results.policy_words import policy_name, policy_sentence
 from collapse_jax.results.records import Records, check_complete, concat_datasets
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statements import Statement, equals
+from collapse_jax.results.setting import Regime, Setting
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 
@@ -53,8 +57,8 @@ class GaussianExperiment(AbstractExperiment):
     """Normal models fitted to normal data, again and again (Shumailov et al. 2024, Fig. 2).
 
     The default is the paper's four corpus sizes with 4,096 chains each, about 25 seconds on two
-    cores. Expect ln sigma to fall per generation by 1/(2 M) under "unbiased" and by 1/M if the
-    estimator is "mle".
+    cores. Under the policy replace, expect ln sigma to fall per generation by 1/(2 M) if the
+    estimator is "unbiased", and by 1/M if it is "mle".
     """
 
     name = "gaussian"
@@ -118,92 +122,88 @@ class GaussianExperiment(AbstractExperiment):
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
-        """Draw errors by generation, and the loss of variance against theory."""
+        """Draw errors by generation, and the mean of ln sigma with its expectation if known."""
+        setting = Setting.of(records)
+        policy = policy_name(setting.policy)
+        title = r"mean of $\ln\,\hat\sigma$"
+        if is_constant_rate(setting):
+            title += " falls at a constant rate"
+        log_std = plots.figure_log_std(records.dataset, records.theory, title)
+        exact = " The dashed lines are exact expectations." * ("exact" in drawn_labels(log_std))
         return {
             "errors": (
-                "Errors of mean and standard deviation by generation.",
+                f"Errors of mean and standard deviation by generation, policy {policy}: median "
+                "and 5–95 % of chains.",
                 plots.figure_errors(records.dataset),
             ),
-            "log_std": (
-                "Mean of ln sigma by generation, with its exact expectation.",
-                plots.figure_log_std(records.dataset, records.theory),
-            ),
+            "log_std": (f"Mean of ln sigma by generation, policy {policy}.{exact}", log_std),
         }
 
     @staticmethod
     def summarize(records: Records) -> Summary:
         """Summarise the last generation, against theory where known."""
-        chains, last = records.config["num_chains"], records["generation"][-1]
-        header = ["M", "mean of ln sigma", "standard error", "exact", "median |mu error|"]
-        table = [header]
+        setting = Setting.of(records)
+        chains, last = setting.num_chains, setting.num_generations
+        header = ["M", "mean of ln sigma", "standard error", "median |mu error|"]
         exact = records.theory.get("log_std")
+        if exact is not None:
+            header.insert(3, "exact mean of ln sigma")
+        table = [header]
         for index, size in enumerate(records["num_samples"]):
             error = records["log_std_std"][-1, index] / np.sqrt(chains)
+            cells = [f"{records['log_std_mean'][-1, index]:.4f}", f"{error:.4f}"]
+            if exact is not None:
+                cells.append(f"{exact.values[-1, index]:.4f}")
             table.append(
-                [
-                    f"{size:,}",
-                    f"{records['log_std_mean'][-1, index]:.4f}",
-                    f"{error:.4f}",
-                    "" if exact is None else f"{exact.values[-1, index]:.4f}",
-                    f"{records['mean_error_quantile'][-1, 1, index]:.4f}",
-                ]
+                [f"{size:,}", *cells, f"{records['mean_error_quantile'][-1, 1, index]:.4f}"]
             )
-        frozen = int(np.sum(records["status_count"][-1, 1:]))
-        sentences = [
-            f"{chains:,} chains of {last:,} generations for each corpus size M; "
-            f"{frozen} chains had a status other than ok.",
-            "Every model is fitted to M rows of the model before; mean and variance are drawn "
-            "from their exact laws, without drawing the rows.",
-        ]
-        title = f"Gaussian chains after {last:,} generations"
-        return Summary(title, sentences, table, _statements(records))
+        title = f"Gaussian chains after {last:,} generations, policy {policy_name(setting.policy)}"
+        return Summary(title, _sentences(setting), table, statements_of(CLAIMS, setting))
 
 
-def _statements(records: Records) -> list[Statement]:
-    """Check that errors grow, the spread is lost, and the distance agrees with theory."""
-    sizes, chains = records["num_samples"], records.config["num_chains"]
-    names = [f"M = {size:,}" for size in sizes]
-    errors = records["mean_error_quantile"][:, 1]
-    ranges = [
-        f"{name}: {first:.3g} to {last:.3g}"
-        for name, first, last in zip(names, errors[0], errors[-1], strict=True)
-    ]
-    grows = bool(np.all(errors[-1] > errors[0]) and np.all(np.diff(errors[-1]) < 0))
+def is_constant_rate(setting: Setting) -> bool:
+    """Tell whether each fit multiplies the variance by an independent factor of the same law.
+
+    Args:
+      setting: what was run.
+    """
+    is_replacing = setting.regime is Regime.REPLACE and setting.is_plain
+    return is_replacing and setting.num_generations >= 1 and setting.size is not None
+
+
+def _sentences(setting: Setting) -> list[str]:
+    records, family = setting.records, setting.family
+    sizes = ", ".join(f"{size:,}" for size in records["num_samples"])
+    frozen = int(np.sum(records["status_count"][-1, 1:]))
+    each = " for each M" if len(records["num_samples"]) > 1 else ""
+    divisor = "one less than the rows" if family["estimator"] == "unbiased" else "the rows"
     found = [
-        Statement(
-            "The error of the mean grows with the generations, faster for fewer rows.",
-            "Shumailov et al. 2024, one-dimensional Gaussian",
-            f"median of |mu error|, first to last model: {'; '.join(ranges)}",
-            grows,
-        )
+        f"M = {sizes}; {setting.num_chains:,} chains of {setting.num_generations:,} "
+        f"generations{each}; {frozen:,} chains ended with a status other than ok.",
+        policy_sentence(setting.policy, "M"),
+        f"Original rows: {setting.source_name}. The divisor of the variance is {divisor} of the "
+        f"corpus ({family['estimator']}).",
     ]
-    if "log_std" in records.theory:
+    if family["corpus"] == "moments":
         found.append(
-            equals(
-                "The spread is lost: E ln sigma_n = n/2 [psi((M-1)/2) - ln((M-1)/2)], with "
-                "the divisor M, not M-1, under mle.",
-                "Shumailov et al. 2024, theorem on Gaussian models; law of chi-square",
-                names,
-                records["log_std_mean"][-1],
-                records["log_std_std"][-1] / np.sqrt(chains),
-                records.theory["log_std"].values[-1],
-            )
+            "Corpora are held as mean and variance, and those of a model's rows are drawn from "
+            "their exact laws, without drawing the rows."
         )
-        # After more fits than rows a few chains decide the mean: its standard error is useless.
-        last = [np.searchsorted(records["generation"], size, "right") - 1 for size in sizes]
-        at = (np.array(last), np.arange(len(sizes)))
-        found.append(
-            equals(
-                "The expected squared Wasserstein distance from the truth grows as n/M, and "
-                "without bound under the unbiased estimator.",
-                "Shumailov et al. 2024, theorem on Gaussian models and supplement",
-                [
-                    f"{name}, model {records['generation'][index]:,}"
-                    for name, index in zip(names, last, strict=True)
-                ],
-                records["wasserstein2_squared_mean"][at],
-                records["wasserstein2_squared_std"][at] / np.sqrt(chains),
-                records.theory["wasserstein2_squared"].values[at],
-            )
-        )
+    if setting.num_generations:
+        found.append(_change(setting))
     return found
+
+
+def _change(setting: Setting) -> str:
+    """Say how much the mean of ln sigma changed in the run."""
+    records = setting.records
+    means, stds = records["log_std_mean"][[0, -1]], records["log_std_std"][[0, -1]]
+    errors = np.sum(stds, axis=0) / np.sqrt(setting.num_chains)
+    changes = "; ".join(
+        f"{name}: {change:+.3g} ± {error:.1g}"
+        for name, change, error in zip(names_of(setting), means[1] - means[0], errors, strict=True)
+    )
+    return (
+        f"From model 0 to model {setting.num_generations:,} the mean of ln sigma changes by "
+        f"(± sum of both standard errors) {changes}."
+    )

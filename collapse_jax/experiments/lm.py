@@ -15,7 +15,9 @@ from collapse_jax.experiments.lm_findings import split, summarize
 from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
 from collapse_jax.policies import Mixing, Replace
+from collapse_jax.results.policy_words import policy_name
 from collapse_jax.results.records import Records, concat_datasets
+from collapse_jax.results.setting import Setting
 from collapse_jax.sources import TokenBlocks
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
@@ -31,7 +33,7 @@ _PAPER: dict[str, Any] = {
     "batch_size": 128,
     "learning_rate": 2e-5,
     "generation_batch": 32,
-    "kept": (),
+    "original_shares": (),
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": _PAPER,
@@ -77,10 +79,11 @@ class LmExperiment(AbstractExperiment):
     paper-penalty (repetition penalty 2).
 
     `--penalties 2` adds a study with a repetition penalty, as does scale laptop of `collapse
-    reproduce`. Expect the perplexity of original test text to rise from generation to generation,
-    and far less if a tenth of every corpus are original blocks (tiny: 55 to 1,100, and to 170).
-    The blocks of later models become likely under model 0. With pretrained weights, the paper
-    finds a growing tail of unlikely blocks; networks as small as tiny repeat themselves instead.
+    reproduce`. Under the policy replace, expect the perplexity of original test text to rise from
+    generation to generation, and far less if a tenth of every corpus are kept original blocks
+    (tiny: 55 to 1,100, and to 170). The blocks of later models become likely under model 0. With
+    pretrained weights, the paper finds a growing tail of unlikely blocks; networks as small as
+    tiny repeat themselves instead.
     """
 
     name = "lm"
@@ -91,13 +94,17 @@ class LmExperiment(AbstractExperiment):
         "paper": {
             "preset": "paper",
             **PRESETS["paper"],
-            "kept": (0.1,),
-            "kept_epochs": 10,
+            "original_shares": (0.1,),
+            "original_epochs": 10,
             "penalties": (2.0,),
         },
     }
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.015, "laptop": 0.25, "paper": 9000.0}
     presets: ClassVar[Scales] = PRESETS
+    former: ClassVar[Mapping[str, str]] = {
+        "kept": "original_shares",
+        "kept_epochs": "original_epochs",
+    }
 
     preset: Literal[
         "paper", "runner", "paper-keep10", "paper-penalty", "small", "tiny", "micro"
@@ -105,9 +112,9 @@ class LmExperiment(AbstractExperiment):
     """Name of a set of settings; other options override them."""
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """Policy of training data; num_samples None means the number of original blocks."""
-    kept: tuple[float, ...] = (0.1,)
-    """Shares of original blocks in every corpus, one more study per share."""
-    kept_epochs: int | None = None
+    original_shares: tuple[float, ...] = (0.1,)
+    """Shares of kept original blocks in every corpus, one more study per share."""
+    original_epochs: int | None = None
     """Passes over corpora with original blocks; num_epochs if not given."""
     penalties: tuple[float, ...] = ()
     """Repetition penalties, one more study per penalty."""
@@ -194,17 +201,20 @@ class LmExperiment(AbstractExperiment):
 
     def _variants(self) -> dict[str, Self]:
         """Return the experiment of each study: the policy, shares and penalties."""
-        if self.kept and not isinstance(self.policy, Replace):
+        if self.original_shares and not isinstance(self.policy, Replace):
             allowed = "shares of original blocks need the policy replace"
-            raise check.fail("kept", self.kept, allowed, "pass --kept without a number")
+            remedy = "pass --original-shares without a number"
+            raise check.fail("original_shares", self.original_shares, allowed, remedy)
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
+        sizes = self.policy.num_samples
+        epochs = self.num_epochs if self.original_epochs is None else self.original_epochs
         original = {
             f"kept-{share:g}": dataclasses.replace(
                 self,
-                policy=Mixing(gamma=share, original="data", allocation="fixed"),
-                num_epochs=self.num_epochs if self.kept_epochs is None else self.kept_epochs,
+                policy=Mixing(sizes, gamma=share, original="data", allocation="fixed"),
+                num_epochs=epochs,
             )
-            for share in self.kept
+            for share in self.original_shares
         }
         penalised = {
             f"penalty-{penalty:g}": dataclasses.replace(self, repetition_penalty=penalty)
@@ -250,22 +260,27 @@ class LmExperiment(AbstractExperiment):
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
         """Draw perplexities, diversity and validation losses."""
-        studies = {name: one.dataset for name, one in split(records).items()}
+        parts = split(records)
+        studies = {name: one.dataset for name, one in parts.items()}
+        runs = len(records["chain"])
+        lines = "one run" if runs == 1 else f"thin lines: {runs} runs"
+        base = f"{next(iter(studies))}: policy {policy_name(Setting.of(records).policy)}"
         return {
             "perplexity": (
-                "Perplexity of the original test text by generation, a line per run.",
+                f"Perplexity of the original test text by generation; {lines}; {base}.",
                 plots.perplexity_by_generation(studies),
             ),
             "histograms": (
-                "Perplexity of the blocks each model was trained on, under model 0.",
+                f"Perplexity of the blocks each model was trained on, under model 0; {base}.",
                 plots.perplexity_histograms(studies),
             ),
             "diversity": (
-                "Diversity of the blocks each model was trained on.",
+                f"Diversity of the blocks each model was trained on; {lines}; {base}.",
                 plots.diversity(studies),
             ),
             "validation": (
-                "Loss of the original validation text in the training of each model.",
+                "Loss of the original validation text in the training of each model; "
+                f"{lines}; {base}.",
                 plots.validation_curves(studies),
             ),
         }

@@ -7,31 +7,36 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collapse_jax.experiments.base import Summary
+from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.policy_words import policy_name, policy_sentence
 from collapse_jax.results.records import Records
-from collapse_jax.results.statements import Statement
+from collapse_jax.results.setting import Regime, Setting
+from collapse_jax.results.statements import Finding, Statement, mean_with_interval
 from collapse_jax.utils.interval import mean_over_chains
 
 _PAPER = "Shumailov et al. 2024, OPT-125m"
+_OPT = "facebook/opt-125m"
+_THOUSAND = 1000  # blocks: with fewer, the 99.9 % quantile is the largest block
+_TENTH = 0.1  # share of kept blocks in the paper
+_POINTS = (20.0, 28.0)  # rise of the perplexity in the paper, which begins at 34
+
+Studies = Mapping[str, Records]
 
 
-def summarize(studies: Mapping[str, Records]) -> Summary:
+def summarize(studies: Studies) -> Summary:
     """Summarise test perplexities, the shift of corpora, and the paper's statements.
 
     Args:
       studies: records by name of the study.
     """
-    header = [
-        "study",
-        "model",
-        "test perplexity",
-        "corpus median",
-        "99.9 %",
-        "distinct 2-grams",
-    ]
+    shifts = {name: _shift(part) for name, part in studies.items()}
+    is_large = all(shift.number >= _THOUSAND for shift in shifts.values())
+    tail = "99.9 % of blocks below" if is_large else "largest block"
+    header = ["study", "model", "test perplexity", "corpus median", tail, "distinct 2-grams"]
     table, sentences = [header], []
     for study, part in studies.items():
-        shift = _shift(part)
-        tests = part["test_perplexity"]
+        shift, tests = shifts[study], part["test_perplexity"]
+        tails = shift.tails if is_large else shift.largest
         for index, generation in enumerate(part["generation"]):
             table.append(
                 [
@@ -39,108 +44,220 @@ def summarize(studies: Mapping[str, Records]) -> Summary:
                     f"{generation}",
                     _interval(tests[index]),
                     f"{shift.middles[index]:.2f}",
-                    f"{shift.tails[index]:.1f}",
+                    f"{tails[index]:.1f}",
                     f"{np.mean(part['distinct_2'][index]):.3f}",
                 ]
             )
-        sentences += [
-            f"{study}: perplexity of the test text {_interval(tests[0])} for model 0, "
-            f"{_interval(tests[-1])} for model {part['generation'][-1]}, "
-            f"{_interval(tests[-1] / tests[0])} times as much. {shift.words}"
-        ]
-    if len(next(iter(studies.values()))["chain"]) > 1:
+        sentences.append(f"{study}: {_policy(study, part)}{_results(part, shift)}")
+    runs = len(next(iter(studies.values()))["chain"])
+    if runs > 1:
         sentences.append(
-            "Perplexities are exp of the mean loss over runs; ranges are 95 % t intervals."
+            f"Perplexities are exp of the mean loss over {runs} runs; ranges are 95 % t intervals."
         )
-    return Summary("Language models", sentences, table, _statements(studies))
+    policy = policy_name(Setting.of(next(iter(studies.values()))).policy)
+    title = f"Language models, policy {policy}"
+    found = [*_statements(studies, "replace")]
+    for name in studies:
+        found += _statements_of_variant(studies, name)
+    return Summary(title, sentences, table, found)
 
 
-def _statements(studies: Mapping[str, Records]) -> list[Statement]:
-    """Check the paper's statements in the studies without and with original blocks or a penalty."""
-    by_kind = {name.partition("-")[0]: part for name, part in studies.items()}
-    if "replace" not in by_kind:
+def _policy(study: str, part: Records) -> str:
+    """Return the sentence about the corpora of a study, and a blank; nothing if not known."""
+    kind, share = _kind(study)
+    policy = Setting.of(part).policy
+    if not policy:
+        return ""
+    if kind == "kept":
+        mixing = {"type": "Mixing", "beta": 0.0, "gamma": share, "original": "data"}
+        policy = mixing | {"allocation": "fixed", "num_samples": policy.get("num_samples")}
+    more = f" A repetition penalty of {share:g} is used." if kind == "penalty" else ""
+    return f"{policy_sentence(policy, noun='blocks')}{more} "
+
+
+def _kind(study: str) -> tuple[str, float]:
+    """Return kind and number of a variant, such as kept and 0.1; "" and NaN for other studies."""
+    kind, _, value = study.partition("-")
+    try:
+        return (kind, float(value)) if kind in ("kept", "penalty") else ("", np.nan)
+    except ValueError:
+        return "", np.nan
+
+
+def _results(part: Records, shift: "_Shift") -> str:
+    tests, last = part["test_perplexity"], part["generation"][-1]
+    if len(tests) == 1:
+        return f"Perplexity of the test text {_interval(tests[0])} for model {last}."
+    return (
+        f"Perplexity of the test text {_interval(tests[0])} for model 0, {_interval(tests[-1])} "
+        f"for model {last}, {_interval(tests[-1] / tests[0])} times as much. {shift.words}"
+    )
+
+
+def _statements(studies: Studies, name: str) -> list[Statement]:
+    """Check the paper's statements about models that are trained on their predecessors' text."""
+    part = studies.get(name)
+    return [] if part is None else statements_of(CLAIMS, Setting.of(part))
+
+
+def _statements_of_variant(studies: Studies, name: str) -> list[Statement]:
+    """Check the paper's statement about a share of original blocks, or about a penalty."""
+    kind, value = _kind(name)
+    plain = studies.get("replace")
+    if plain is None or not _is_plain(Setting.of(plain)) or len(plain["generation"]) < 2:
         return []
-    plain = by_kind["replace"]
-    tests, shift = plain["test_perplexity"], _shift(plain)
-    found = [
-        Statement(
-            "Trained on the text of their predecessors, models get worse on original text: by "
-            "20 to 28 points of a perplexity of 34.",
-            _PAPER,
-            f"perplexity {_interval(tests[0])}, then {_interval(tests[-1])}: "
-            f"{_interval(tests[-1] / tests[0])} times as much",
-            _is_above_one(tests[-1] / tests[0]),
-        ),
-        Statement(
-            "The text of models becomes likely under the first model, with a longer tail.",
-            _PAPER,
-            shift.words,
-            shift.is_lower and shift.grows_tail,
-        ),
-    ]
-    if "kept" in by_kind:
-        mixed = by_kind["kept"]["test_perplexity"]
-        found.append(
-            Statement(
-                "A tenth of the original blocks makes the loss much smaller.",
-                _PAPER,
-                f"perplexity {_interval(mixed[0])}, then {_interval(mixed[-1])}: "
-                f"{_interval(tests[-1] / mixed[-1])} times less than without",
-                _is_above_one(tests[-1] / mixed[-1]),
-            )
-        )
-    if "penalty" in by_kind:
-        penalised = by_kind["penalty"]["test_perplexity"]
-        found.append(
-            Statement(
-                "A repetition penalty of 2 makes models worse: perplexities double.",
-                _PAPER,
-                f"perplexity {_interval(penalised[0])}, then {_interval(penalised[-1])}: "
-                f"{_interval(penalised[-1] / tests[-1])} times that without a penalty",
-                _is_above_one(penalised[-1] / tests[-1]),
-            )
-        )
-    return found
+    setting = Setting.of(plain)
+    tests, variant = plain["test_perplexity"], studies[name]["test_perplexity"]
+    course = f"perplexity {_interval(variant[0])}, then {_interval(variant[-1])}"
+    if kind == "kept" and value == _TENTH:
+        claim = "A tenth of the original blocks, kept in every corpus, makes the loss much smaller."
+        ratios = tests[-1] / variant[-1]
+        words = f"{course}: {_interval(ratios)} times less than without"
+        return [Statement(claim, _PAPER, *_above_one(words, ratios))]
+    if kind == "penalty" and value > 1:
+        ratios = variant[-1] / tests[-1]
+        words = f"{course}: {_interval(ratios)} times that without a penalty"
+        doubles = ": perplexities double" if _is_opt(setting) and value == 2 else ""
+        claim = f"A repetition penalty makes models worse{doubles}."
+        return [Statement(claim, _PAPER, *_above_one(words, ratios))]
+    return []
 
 
-def _is_above_one(ratios: np.ndarray) -> bool | None:
+def _is_plain(setting: Setting) -> bool:
+    """Tell whether models are trained on their predecessors' text, without a penalty."""
+    penalty = setting.family.get("decoding", {}).get("repetition_penalty", 1.0)
+    return setting.regime is Regime.REPLACE and penalty == 1
+
+
+def _is_trained(setting: Setting) -> bool:
+    return _is_plain(setting) and setting.num_generations >= 1
+
+
+def is_pretrained(setting: Setting) -> bool:
+    """Tell whether training starts from pretrained weights, which have a name.
+
+    Args:
+      setting: what was run.
+    """
+    return isinstance(setting.family.get("model"), str)
+
+
+def _is_opt(setting: Setting) -> bool:
+    """Tell whether the run is that of the paper: OPT-125m on WikiText-2."""
+    is_text = setting.records.config.get("experiment", {}).get("source") == "wikitext2"
+    return setting.family.get("model") == _OPT and is_text
+
+
+def _above_one(words: str, ratios: np.ndarray) -> Finding:
     """Tell whether ratios are above one; None if the 95 % t interval over runs includes one."""
     mean, half = mean_over_chains(np.log(ratios))
-    return bool(mean > 0) if abs(mean) > half else None
+    holds = bool(mean > 0) if abs(mean) > half else None
+    reason = "a single run" if np.size(ratios) == 1 else "the 95 % interval includes 1"
+    return Finding(words, holds, reason)
+
+
+def _worse(setting: Setting) -> Finding:
+    tests = setting.records["test_perplexity"]
+    ratios = tests[-1] / tests[0]
+    words = (
+        f"perplexity {_interval(tests[0])}, then {_interval(tests[-1])}: {_interval(ratios)} times "
+        "as much"
+    )
+    return _above_one(words, ratios)
+
+
+def _points(setting: Setting) -> Finding:
+    """Compare the rise of the perplexity with that of the paper."""
+    tests = setting.records["test_perplexity"]
+    rise, half = mean_over_chains(tests[-1] - tests[0])
+    words = f"from {_interval(tests[0])} by {mean_with_interval(tests[-1] - tests[0])} points"
+    if np.isnan(half):
+        return Finding(words, None, "a single run")
+    return Finding(words, bool(rise + half >= _POINTS[0] and rise - half <= _POINTS[1]))
+
+
+def _likelier(setting: Setting) -> Finding:
+    shift = _shift(setting.records)
+    return _above_one(shift.words, shift.of_runs[0, 0] / shift.of_runs[0, -1])
+
+
+def _longer(setting: Setting) -> Finding:
+    shift = _shift(setting.records)
+    middles, tails = shift.of_runs
+    if shift.number < _THOUSAND:
+        return Finding(shift.words, None, f"{shift.number} blocks are too few for a far tail")
+    ratios = (tails[-1] / middles[-1]) / (tails[0] / middles[0])
+    return _above_one(shift.words, ratios)
+
+
+CLAIMS = (
+    Claim(
+        "Trained on the text of their predecessors, models get worse on original text.",
+        _PAPER,
+        _is_trained,
+        _worse,
+    ),
+    Claim(
+        "The perplexity of original text, 34 for model 0, rises by 20 to 28 points.",
+        _PAPER,
+        lambda setting: _is_trained(setting) and _is_opt(setting),
+        _points,
+    ),
+    Claim(
+        "The text of models becomes likely under the first model.", _PAPER, _is_trained, _likelier
+    ),
+    Claim(
+        "The text of models gets a longer tail of unlikely blocks.",
+        _PAPER,
+        lambda setting: _is_trained(setting) and is_pretrained(setting),
+        _longer,
+    ),
+)
+"""Claims about the study without original blocks, each with its settings."""
 
 
 class _Shift(NamedTuple):
-    """The median and the 99.9 % quantile of perplexities under model 0, by generation."""
+    """Perplexities of blocks under model 0, by generation.
+
+    Attributes:
+      middles: median of the blocks of all runs, [generation].
+      tails: their 99.9 % quantile, [generation].
+      largest: the largest of them, [generation].
+      of_runs: median and 99.9 % quantile of every run, [2, generation, chain].
+      number: the least number of blocks of all runs together.
+    """
 
     middles: np.ndarray
     tails: np.ndarray
-
-    @property
-    def is_lower(self) -> bool:
-        """Tell whether blocks become likelier than original ones."""
-        return bool(self.middles[-1] < self.middles[0])
-
-    @property
-    def grows_tail(self) -> bool:
-        """Tell whether the far tail is further from the middle than that of original blocks."""
-        return bool(self.tails[-1] / self.middles[-1] > self.tails[0] / self.middles[0])
+    largest: np.ndarray
+    of_runs: np.ndarray
+    number: int
 
     @property
     def words(self) -> str:
         """Return the shift of middle and tail as a sentence."""
-        level = "shifts lower" if self.is_lower else "does not shift lower"
-        tail = "grows" if self.grows_tail else "does not grow"
-        initial, last = self.tails[[0, -1]] / self.middles[[0, -1]]
+        level = "shifts lower" if self.middles[-1] < self.middles[0] else "does not shift lower"
+        is_large = self.number >= _THOUSAND
+        tails = self.tails if is_large else self.largest
+        initial, last = tails[[0, -1]] / self.middles[[0, -1]]
+        tail = "grows" if last > initial else "does not grow"
+        which = f"the largest of {self.number:,} blocks:"
+        if is_large:
+            which = f"one block in {_THOUSAND:,} above"
         return (
             f"Under model 0 the median block {level} ({self.middles[0]:.1f} to "
-            f"{self.middles[-1]:.1f}) and the far tail {tail} (one block in 1,000 above "
+            f"{self.middles[-1]:.1f}) and the far tail {tail} ({which} "
             f"{initial:.1f}, then {last:.1f} times the median)."
         )
 
 
 def _shift(part: Records) -> _Shift:
-    logs = part["corpus_perplexity"].reshape(len(part["generation"]), -1)
-    return _Shift(*np.exp(np.nanquantile(np.log(logs), [0.5, 0.999], axis=1)))
+    logs = np.log(part["corpus_perplexity"].astype(np.float64))
+    pooled = logs.reshape(len(logs), -1)
+    middles, tails, largest = np.exp(np.nanquantile(pooled, [0.5, 0.999, 1], axis=1))
+    of_runs = np.exp(np.nanquantile(logs, [0.5, 0.999], axis=2))
+    number = int(np.min(np.sum(np.isfinite(pooled), axis=1)))
+    return _Shift(middles, tails, largest, of_runs, number)
 
 
 def _interval(values: np.ndarray) -> str:

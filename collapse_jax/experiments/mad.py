@@ -12,9 +12,19 @@ from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh, Mixing, Replace
+from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.policy_words import policy_sentence
+from collapse_jax.results.provenance import describe
 from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statements import MOST_ERRORS, Statement, exceeds
+from collapse_jax.results.setting import Setting
+from collapse_jax.results.statements import (
+    FEWEST_CHAINS,
+    Finding,
+    exceeds,
+    few_chains,
+    most_errors,
+)
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 
@@ -25,8 +35,8 @@ class MadExperiment(AbstractExperiment):
 
     The loops are those of Alemohammad et al., arXiv 2307.01850, for one-dimensional Gaussians;
     about a minute on two cores. Expect the fully synthetic loop to collapse, faster for smaller
-    lambda. A fixed real half delays the collapse and leaves a bias; a fresh real half prevents
-    the collapse.
+    lambda. A kept real half, chosen from D_0 for every corpus, delays the collapse and leaves a
+    bias; a redrawn real half prevents the collapse.
     """
 
     name = "mad"
@@ -38,7 +48,7 @@ class MadExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.007, "laptop": 0.02, "paper": 0.4}
 
     num_samples: int = 100
-    """Rows per generation, half of them real in the second and third loop."""
+    """Rows of a corpus, half of them real in the second and third loop: kept, and redrawn."""
     biases: tuple[float, ...] = (0.8, 0.9, 1.0)
     """Values of lambda: rows are drawn from N(mean, lambda * variance)."""
     num_chains: int = 2000
@@ -49,11 +59,10 @@ class MadExperiment(AbstractExperiment):
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over loops and biases."""
         size = self.num_samples
-        augmented = Mixing(size, gamma=0.5, original="data", allocation="fixed")
         loops = {
             "fully synthetic": Replace(size),
-            "augmentation": augmented,
-            "fresh data": Fresh(size - size // 2, size // 2),
+            "augmentation": augmentation(size),
+            "fresh data": fresh_data(size),
         }
         chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(size))
         records = sweep(
@@ -81,7 +90,10 @@ class MadExperiment(AbstractExperiment):
             ]
             title, generations = f"{loop}: mean of ln sigma", records["generation"]
             panels.append(Panel(title, "generation", generations, lines))
-        return {"loops": ("Loss of spread in the three loops.", figure_panels(panels))}
+        caption = (
+            "Mean of ln sigma by generation, a panel for each loop and a line for each lambda."
+        )
+        return {"loops": (caption, figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:
@@ -99,44 +111,118 @@ class MadExperiment(AbstractExperiment):
                         f"{records['wasserstein2_squared_mean'][-1, index, k]:.4f}",
                     ]
                 )
-        sentence = f"{chains:,} chains of {last:,} generations for each loop and lambda."
-        return Summary("MAD's loops", [sentence], table, _statements(records))
+        setting = Setting.of(records)
+        size = int(setting.policy["num_samples"])
+        sentences = [
+            f"{chains:,} chains of {last:,} generations for each loop and lambda; {size:,} rows in "
+            "each corpus, truth N(0, 1), unbiased estimator; rows are drawn from N(mean, lambda "
+            "variance).",
+            f"Fully synthetic: {policy_sentence({'type': 'Replace', 'num_samples': size})}",
+            f"Augmentation: {policy_sentence(describe(augmentation(size)))}",
+            f"Fresh data: {policy_sentence(describe(fresh_data(size)))}",
+        ]
+        return Summary("MAD's loops", sentences, table, statements_of(CLAIMS, setting))
 
 
-def _statements(records: Records) -> list[Statement]:
-    """Check that without fresh data the spread is lost, faster for a stronger bias."""
-    paper = "Alemohammad et al. 2023, arXiv 2307.01850"
-    means = records["log_std_mean"][-1]  # [loop, bias]
-    errors = records["log_std_std"][-1] / np.sqrt(records.config["num_chains"])
-    cells = [
-        "; ".join(
-            f"lambda = {bias:g}: {mean:.4g} ± {MOST_ERRORS * error:.2g}"
-            for bias, mean, error in zip(records["sampling_bias"], *row, strict=True)
+def augmentation(size: int) -> Mixing:
+    """Return the loop whose real half is kept: a random half of D_0 in every corpus.
+
+    Args:
+      size: rows of a corpus.
+    """
+    return Mixing(size, gamma=0.5, original="data", allocation="fixed")
+
+
+def fresh_data(size: int) -> Fresh:
+    """Return the loop whose real half is redrawn for every corpus.
+
+    Args:
+      size: rows of a corpus.
+    """
+    return Fresh(size - size // 2, size // 2)
+
+
+def _biased(setting: Setting) -> np.ndarray:
+    """Return the indices of the biases up to 1, in increasing order of lambda."""
+    biases = setting.records["sampling_bias"]
+    order = np.argsort(biases, kind="stable")
+    return order[biases[order] <= 1]
+
+
+def _means(setting: Setting, record: int = -1) -> tuple[np.ndarray, np.ndarray]:
+    """Return means of ln sigma and their standard errors, [loop, bias up to 1]."""
+    records, use = setting.records, _biased(setting)
+    means, stds = (records[f"log_std_{part}"][record][:, use] for part in ("mean", "std"))
+    return np.asarray(means, np.float64), np.asarray(stds) / np.sqrt(setting.num_chains)
+
+
+def _shown(setting: Setting, loop: int) -> str:
+    means, errors = _means(setting)
+    cells = "; ".join(
+        f"lambda = {bias:g}: {mean:.4g} ± {error:.2g}"
+        for bias, mean, error in zip(
+            setting.records["sampling_bias"][_biased(setting)],
+            means[loop],
+            errors[loop],
+            strict=True,
         )
-        for row in zip(means, errors, strict=True)
-    ]
-    synthetic, augmented, fresh = means
-    early = records["log_std_mean"][len(records["generation"]) // 2, 2]
-    return [
-        Statement(
-            "The fully synthetic loop loses its diversity, faster for a stronger sampling bias.",
-            paper,
-            f"mean of ln sigma ± 4 standard errors, {cells[0]}",
-            exceeds(
-                np.append(-synthetic, np.diff(synthetic)),
-                np.append(errors[0], errors[0, 1:] + errors[0, :-1]),
-            ),
-        ),
-        Statement(
-            "A fixed set of real data delays the loss of diversity.",
-            paper,
-            f"mean of ln sigma ± 4 standard errors for synthetic augmentation, {cells[1]}",
-            exceeds(augmented - synthetic, errors[0] + errors[1]),
-        ),
-        Statement(
-            "Enough fresh real data in every generation prevent the loss of diversity.",
-            paper,
-            f"mean of ln sigma ± 4 standard errors for the loop with fresh data, {cells[2]}",
-            bool(np.all(np.abs(fresh - early) <= 2 * MOST_ERRORS * errors[2])),
-        ),
-    ]
+    )
+    return f"mean of ln sigma of model {setting.num_generations:,}, {cells}"
+
+
+def _synthetic_text(setting: Setting) -> str:
+    several = ", faster for a stronger sampling bias" if len(_biased(setting)) > 1 else ""
+    return f"The fully synthetic loop loses its diversity{several}."
+
+
+def _synthetic(setting: Setting) -> Finding:
+    (means, *_), (errors, *_) = _means(setting)
+    differences = np.append(-means, np.diff(means))
+    both = np.append(errors, errors[1:] + errors[:-1])
+    return _decided(setting, _shown(setting, 0), exceeds(differences, both, setting.num_chains))
+
+
+def _delayed(setting: Setting) -> Finding:
+    (synthetic, augmented, _), errors = _means(setting)
+    holds = exceeds(augmented - synthetic, errors[0] + errors[1], setting.num_chains)
+    return _decided(setting, f"synthetic augmentation: {_shown(setting, 1)}", holds)
+
+
+def _prevented(setting: Setting) -> Finding:
+    """Compare the change in the second half of the run with that of the synthetic loop."""
+    half = len(setting.records["generation"]) // 2
+    (before, of_before), (after, of_after) = _means(setting, half), _means(setting)
+    change, allowed = after - before, most_errors(setting.num_chains) * (of_before + of_after)
+    words = (
+        f"{_shown(setting, 2)}; change since model {setting.records['generation'][half]:,} at most "
+        f"{np.max(np.abs(change[2])):.2g}, of the fully synthetic loop {np.max(change[0]):.2g} "
+        "or less"
+    )
+    if np.any(change[2] < -allowed[2]):
+        return _decided(setting, words, False)
+    is_resolved = np.all(allowed[2] < np.abs(change[0]) / 2)
+    return _decided(setting, words, True if is_resolved else None)
+
+
+def _decided(setting: Setting, words: str, holds: bool | None) -> Finding:
+    if setting.num_chains < FEWEST_CHAINS:
+        return Finding(words, None, few_chains(setting.num_chains))
+    return Finding(words, holds, "too few chains or generations")
+
+
+def _is_made(setting: Setting) -> bool:
+    return setting.num_generations >= 1 and bool(len(_biased(setting)))
+
+
+_PAPER = "Alemohammad et al. 2023, arXiv 2307.01850"
+CLAIMS = (
+    Claim(_synthetic_text, _PAPER, _is_made, _synthetic),
+    Claim("Kept real data delay the loss of diversity.", _PAPER, _is_made, _delayed),
+    Claim(
+        "Enough redrawn real data in every generation prevent the loss of diversity.",
+        _PAPER,
+        _is_made,
+        _prevented,
+    ),
+)
+"""Claims of the study about biases lambda up to 1."""

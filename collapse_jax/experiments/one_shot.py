@@ -13,9 +13,11 @@ from collapse_jax.experiments.gaussian import mean_error, std_error
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
+from collapse_jax.results.claims import Claim, statements_of
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statements import equals
+from collapse_jax.results.setting import Setting
+from collapse_jax.results.statements import Finding, agreement
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 
@@ -72,7 +74,11 @@ class OneShotExperiment(AbstractExperiment):
             ]
             size = records["num_samples"]
             panels.append(Panel(title, "rows M", size, lines, "", "log", "log"))
-        return {"errors": ("Errors of one fit against the number of rows.", figure_panels(panels))}
+        caption = (
+            "Errors of one fit against the number of rows; the dashed line is the exact mean of "
+            "the error of the mean."
+        )
+        return {"errors": (caption, figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:
@@ -85,13 +91,29 @@ class OneShotExperiment(AbstractExperiment):
             cells = (records["mean_error_mean"][0, index], error, exact[index])
             last = records["std_error_mean"][0, index]
             table.append([f"{size:,}", *(f"{cell:.3e}" for cell in (*cells, last))])
-        sentence = f"{chains:,} independent fits for each number of rows M, unbiased estimator."
-        statement = equals(
-            "The error of a single fit falls as 1/sqrt(M): E|mu error| = sqrt(2/(pi M)).",
-            "Shumailov et al. 2024, supplement, one-shot errors",
-            [f"M = {size:,}" for size in records["num_samples"]],
-            records["mean_error_mean"][0],
-            records["mean_error_std"][0] / np.sqrt(chains),
-            exact,
+        sentence = (
+            f"{chains:,} independent fits to M rows of N(0, 1) for each M, with the divisor M - 1 "
+            "of the variance (unbiased); no model is trained on another."
         )
-        return Summary("The error of a single fit", [sentence], table, [statement])
+        found = statements_of([CLAIM], Setting.of(records))
+        return Summary("The error of a single fit", [sentence], table, found)
+
+
+def _error(setting: Setting) -> Finding:
+    records = setting.records
+    return agreement(
+        [f"M = {size:,}" for size in records["num_samples"]],
+        records["mean_error_mean"][0],
+        records["mean_error_std"][0] / np.sqrt(setting.num_chains),
+        records.theory["mean_error"].values,
+        setting.num_chains,
+    )
+
+
+CLAIM = Claim(
+    "The error of a single fit falls as 1/sqrt(M): E|mu error| = sqrt(2/(pi M)) for N(0, 1).",
+    "Shumailov et al. 2024, supplement, one-shot errors",
+    lambda setting: True,
+    _error,
+)
+"""Claim of the study, made for all of its settings."""

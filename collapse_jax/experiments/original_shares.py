@@ -1,36 +1,46 @@
-"""Find how much original data is needed, by share gamma and corpus size M."""
+"""Find which share of original data preserves a model, by share gamma and corpus size M."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.metric import Metric
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.sources import make_source
 from collapse_jax.families import Discrete, Gaussian
-from collapse_jax.plots.original_shares import figure_keep
+from collapse_jax.plots.original_shares import figure_original_shares
 from collapse_jax.policies import Mixing
+from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.policy_words import VARIED, number, percent, policy_sentence
 from collapse_jax.results.records import Records
-from collapse_jax.results.statements import Statement
+from collapse_jax.results.setting import Setting
+from collapse_jax.results.statements import Finding, agreement
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
+from collapse_jax.utils import check
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-A_TENTH = 0.1
-ENOUGH = 0.9  # share of the quantity in a fit to original data that counts as preserved
+ORIGINALS = {"redrawn": "distribution", "kept": "data"}  # values of Mixing.original
 
 
 @dataclasses.dataclass(frozen=True)
-class _KeepExperiment(AbstractExperiment):
+class _OriginalSharesExperiment(AbstractExperiment):
     """A sweep over shares of original data and corpus sizes, with a measure of survival."""
 
-    what: ClassVar[str]
+    reference: ClassVar[str]
+    former: ClassVar[Mapping[str, str]] = {"shares": "original_shares"}
 
-    shares: tuple[float, ...] = SHARES
-    """Values of gamma, the share of original rows, newly drawn for each corpus."""
+    original: Literal["redrawn", "kept"] = "redrawn"
+    """Original rows of a corpus: redrawn from the original law for each corpus, or kept, a random
+    subset of D_0."""
+    original_shares: tuple[float, ...] = SHARES
+    """Values of gamma, the share of original rows."""
+    target: float = 0.9
+    """Surviving share that is enough, in (0, 1]."""
     num_samples: tuple[int, ...] = (100, 300, 1000)
     """Corpus sizes M."""
     num_chains: int = 2000
@@ -42,9 +52,26 @@ class _KeepExperiment(AbstractExperiment):
         """Return the chain whose shares and sizes are varied."""
         raise NotImplementedError
 
+    def metrics(self, source: Any) -> tuple[Metric, ...]:
+        """Return the metrics that `surviving` needs.
+
+        Args:
+          source: the original data.
+        """
+        del source
+        return ()
+
     @staticmethod
-    def surviving(records: Records, source: Any) -> np.ndarray:
-        """Return the surviving share, relative to a fit to original data.
+    def measured(records: Records) -> str:
+        """Return what survives, in words.
+
+        Args:
+          records: records of the sweep.
+        """
+        raise NotImplementedError
+
+    def surviving(self, records: Records, source: Any) -> np.ndarray:
+        """Return the surviving share, relative to the reference.
 
         Args:
           records: records of the sweep.
@@ -55,11 +82,20 @@ class _KeepExperiment(AbstractExperiment):
         """
         raise NotImplementedError
 
+    def policy(self) -> Mixing:
+        """Return the policy whose sizes and shares are varied."""
+        return Mixing(self.num_samples[0], original=ORIGINALS[self.original])
+
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over corpus sizes and shares."""
+        remedy = "pass the share that has to survive, such as 0.9"
+        check.number("target", self.target, 0, 1, remedy, open_low=True)
+        for name in ("original_shares", "num_samples"):
+            if not getattr(self, name):
+                raise check.fail(name, (), "it needs a value", "pass at least one")
         axes: dict[str, Sequence[Any]] = {
             "policy.num_samples": self.num_samples,
-            "policy.gamma": self.shares,
+            "policy.gamma": self.original_shares,
         }
         chain = self.make_chain()
         records = sweep(
@@ -69,77 +105,85 @@ class _KeepExperiment(AbstractExperiment):
             num_chains=self.num_chains,
             num_generations=self.num_generations,
             every=max(1, self.num_generations // 50),
+            metrics=self.metrics(chain.source),
             progress=progress,
             store=store,
         )
+        records.config["study"] = {"target": self.target, **self._study()}
         dims = ("generation", "num_samples", "gamma")
-        named = {"long_name": f"{self.what} left, relative to a fit to original data", "units": "1"}
+        what = self.measured(records)
+        named = {"long_name": f"{what} left, relative to {self.reference}", "units": "1"}
         surviving = (dims, self.surviving(records, chain.source), named)
         return dataclasses.replace(records, source=records.dataset.assign(surviving=surviving))
+
+    def _study(self) -> dict[str, Any]:
+        """Return further settings that sentences need."""
+        return {}
 
     @classmethod
     def figures(cls, records: Records) -> Mapping[str, tuple[str, Any]]:  # pyright: ignore
         """Draw a heat map of the last generation, and the surviving share by generation."""
+        what, target = cls.measured(records), records.config["study"]["target"]
+        name = f"share of {_originals(records)} originals"
         caption = (
-            f"{cls.what} left, relative to a fit to original data: after the last generation by "
-            "share of original data and corpus size, and by generation for the largest corpus."
+            f"{what.capitalize()} left, relative to {cls.reference}: after the last generation by "
+            f"{name} and corpus size, and by generation for M = {records['num_samples'][-1]:,}."
         )
-        return {"keep": (caption, figure_keep(records.dataset, cls.what, ENOUGH))}
+        figure = figure_original_shares(records.dataset, what, name, target)
+        return {"original_shares": (caption, figure)}
 
     @classmethod
     def summarize(cls, records: Records) -> Summary:  # pyright: ignore
         """Summarise the smallest sufficient share for each size."""
-        last = records["generation"][-1]
+        setting = Setting.of(records)
+        what, target = cls.measured(records), records.config["study"]["target"]
         final, shares = records["surviving"][-1], records["gamma"]
-        table = [["M", *(f"gamma = {share:g}" for share in shares)]]
+        table = [["M", *(f"gamma = {number(float(share))}" for share in shares)]]
+        originals = _originals(records)
+        policy = {**setting.policy, "gamma": VARIED}
         sentences = [
-            f"{len(records['chain']):,} chains of {last:,} generations for each share gamma of "
-            f"original rows, newly drawn in every generation. The table has the {cls.what} left, "
-            "relative to a fit to M original rows."
+            f"{setting.num_chains:,} chains of {setting.num_generations:,} generations for each M "
+            f"and gamma. {policy_sentence(policy, 'M')}",
+            f"The table has the {what} left, relative to {cls.reference}.",
         ]
         for size, row in zip(records["num_samples"], final, strict=True):
             table.append([f"{size:,}", *(f"{value:.3f}" for value in row)])
-            enough = [share for share, value in zip(shares, row, strict=True) if value >= ENOUGH]
-            words = f"gamma = {min(enough):g} is the smallest tried share that preserves"
-            if not enough:
-                words = "no tried share preserves"
-            sentences.append(f"M = {size:,}: {words} {ENOUGH:.0%}.")
-        title = f"How much original data is needed? ({cls.what})"
-        return Summary(title, sentences, table, cls._statements(records))
+            enough = [share for share, value in zip(shares, row, strict=True) if value >= target]
+            words = f"no tried share of {originals} originals preserves"
+            if enough:
+                least = number(float(min(enough)))
+                words = f"gamma = {least} is the smallest tried share of {originals} originals "
+                words += "that preserves"
+            sentences.append(f"M = {size:,}: {words} {percent(target)} of the {what}.")
+        question = "must be kept" if originals == "kept" else "must be redrawn in every generation"
+        title = f"How much original data {question}? ({what})"
+        return Summary(title, sentences, table, statements_of(cls.claims(), setting))
 
     @classmethod
-    def _statements(cls, records: Records) -> list[Statement]:
-        """Check the paper's finding for language models in these chains."""
-        shares = records["gamma"]
-        if not {0.0, A_TENTH} <= set(shares):
-            return []
-        none, tenth = (
-            records["surviving"][-1, -1, int(np.flatnonzero(shares == share)[0])]
-            for share in (0.0, A_TENTH)
-        )
-        return [
-            Statement(
-                "A tenth of original data keeps the loss minor.",
-                "Shumailov et al. 2024, for language models",
-                f"M = {records['num_samples'][-1]:,}: {tenth:.1%} of the {cls.what} left with a "
-                f"tenth of original rows, {none:.1%} without",
-                bool(tenth >= ENOUGH),
-            )
-        ]
+    def claims(cls) -> Sequence[Claim]:
+        """Return the claims of the study."""
+        return ()
+
+
+def _originals(records: Records) -> str:
+    """Return "kept" or "redrawn"."""
+    chosen = records.config["chain"]["policy"]["original"]
+    return next(name for name, value in ORIGINALS.items() if value == chosen)
 
 
 @dataclasses.dataclass(frozen=True)
-class KeepGaussianExperiment(_KeepExperiment):
+class KeepGaussianExperiment(_OriginalSharesExperiment):
     """Original data that a Gaussian chain needs to preserve its spread.
 
     The measure is the typical standard deviation left, by share of original data and corpus
     size; about 30 seconds on two cores. Expect all spread to be lost without original data,
-    faster for smaller M, and most of it to be preserved by a few percent of original data.
+    faster for smaller M, and most of it to be preserved by a few percent of redrawn original
+    rows. `--original kept` takes the original rows of every corpus from D_0 instead.
     """
 
     name = "keep-gaussian"
     topic = "gaussian"
-    what = "typical standard deviation"
+    reference = "model 0, a fit to M original rows"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 200, "num_generations": 20, "num_samples": (30,)},
         "paper": {"num_chains": 10_000, "num_samples": (10, 30, 100, 300, 1000)},
@@ -153,27 +197,37 @@ class KeepGaussianExperiment(_KeepExperiment):
 
     def make_chain(self) -> Chain:
         """Return a chain of unbiased fits to normal data."""
-        return Chain(Gaussian(1), Normal(0.0, 1.0), Mixing(self.num_samples[0]))
+        return Chain(Gaussian(1), Normal(0.0, 1.0), self.policy())
 
     @staticmethod
-    def surviving(records: Records, source: Any) -> np.ndarray:
+    def measured(records: Records) -> str:
+        """Return what survives, in words."""
+        return "typical standard deviation"
+
+    def surviving(self, records: Records, source: Any) -> np.ndarray:
         """Return exp of the mean of ln sigma, relative to generation 0."""
         means = np.nanmean(records["log_std"].astype(np.float64), axis=1)
         return np.exp(means - means[0])
 
+    @classmethod
+    def claims(cls) -> Sequence[Claim]:
+        """Return the claim about redrawn rows."""
+        return (REDRAWN,)
+
 
 @dataclasses.dataclass(frozen=True)
-class KeepWordsExperiment(_KeepExperiment):
+class KeepWordsExperiment(_OriginalSharesExperiment):
     """Original data that a unigram model of a real text needs to preserve its words.
 
     The measure is the number of distinct words left, by share of original words in each
-    corpus; about two minutes on two cores. Expect two words in three to be lost within a
-    hundred generations without original words.
+    corpus, of all words or of the rare ones; about two minutes on two cores. Expect two words in
+    three to be lost within a hundred generations without original words, and more kept words than
+    redrawn ones to be needed: kept words are those of D_0, which lacks rare words for ever.
     """
 
     name = "keep-words"
     topic = "discrete"
-    what = "distinct words"
+    reference = "their expected number in M independent original words"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 4, "num_generations": 10, "num_samples": (3000,)},
         "paper": {"num_chains": 128, "num_samples": (5000, 15_000, 50_000, 150_000)},
@@ -182,6 +236,9 @@ class KeepWordsExperiment(_KeepExperiment):
 
     source: str = "docstrings"
     """docstrings (of Python's library), text, text:FILE, zipf:K, or labels as FILE:COLUMN."""
+    rare: float = 1.0
+    """Words that are counted: the least frequent ones that make up at most this share of the
+    text; 1 for all words."""
     num_samples: tuple[int, ...] = (5000, 15_000, 50_000)
     """Corpus sizes M."""
     num_chains: int = 16
@@ -189,16 +246,94 @@ class KeepWordsExperiment(_KeepExperiment):
 
     def make_chain(self) -> Chain:
         """Return a chain of unigram models of the text."""
-        return Chain(Discrete(), make_source(self.source), Mixing(self.num_samples[0]))
+        remedy = "pass 1 for all words, or a share such as 0.01"
+        check.number("rare", self.rare, 0, 1, remedy, open_low=True)
+        source = make_source(self.source)
+        if not np.any(self._is_counted(source)):
+            allowed = "no word of the source is that rare"
+            raise check.fail("rare", self.rare, allowed, "pass a larger share, or 1 for all words")
+        return Chain(Discrete(), source, self.policy())
+
+    def _study(self) -> dict[str, Any]:
+        return {"rare": self.rare}
+
+    def _is_counted(self, source: Any) -> np.ndarray:
+        """Mark the words that are counted, [state]."""
+        law = np.asarray(source.law, np.float64)
+        order = np.argsort(law, kind="stable")
+        counted = np.zeros(len(law), bool)
+        counted[order] = np.cumsum(law[order]) <= self.rare * law.sum() * (1 + 1e-9)
+        return counted
+
+    def metrics(self, source: Any) -> tuple[Metric, ...]:
+        """Return the number of rare words, if not all words are counted."""
+        if self.rare == 1:
+            return ()
+        counted = self._is_counted(source)
+
+        def rare_words(key, family, params, corpus, source, generation0):
+            import jax.numpy as jnp
+
+            return jnp.sum((family.probabilities(params) > 0) & counted, dtype=jnp.int32)
+
+        reads = ("family", "params")
+        return (Metric(rare_words, "rare_words", reads=reads, long_name="rare words left"),)
 
     @staticmethod
-    def surviving(records: Records, source: Any) -> np.ndarray:
-        """Return distinct words, relative to the expected number in M original words."""
-        means = np.mean(records["support_size"].astype(np.float64), axis=1)
-        return means / _distinct_words(source.law, np.array(records["num_samples"]))[:, None]
+    def measured(records: Records) -> str:
+        """Return what survives, in words."""
+        rare = records.config["study"]["rare"]
+        return (
+            "distinct words"
+            if rare == 1
+            else f"rare words (the rarest {percent(rare)} of the text)"
+        )
+
+    def surviving(self, records: Records, source: Any) -> np.ndarray:
+        """Return the words left, relative to the expected number in M original words."""
+        name = "support_size" if self.rare == 1 else "rare_words"
+        means = np.mean(records[name].astype(np.float64), axis=1)
+        law = np.asarray(source.law, np.float64)[self._is_counted(source)]
+        return means / _distinct_words(law, np.array(records["num_samples"]))[:, None]
 
 
-def _distinct_words(law: Any, sizes: np.ndarray) -> np.ndarray:
+def _distinct_words(law: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Return the expected number of distinct words, sum_i 1 - (1 - p_i)^M, for each M."""
-    left_out = np.log1p(-np.asarray(law, np.float64))
+    with np.errstate(divide="ignore"):
+        left_out = np.log1p(-law)
     return np.sum(-np.expm1(sizes[:, None] * left_out), axis=1)
+
+
+_ENOUGH = 0.05  # share of redrawn rows from which variances over chains are well estimated
+
+
+def _spread(setting: Setting) -> Finding:
+    """Compare E sigma^2 of the last model with its expectation, for the largest corpus."""
+    records = setting.records
+    shares, size = records["gamma"], records["num_samples"][-1]
+    at = np.flatnonzero(shares >= _ENOUGH)
+    squares = np.exp(2 * records["log_std"][-1, :, -1][:, at].astype(np.float64))
+    exact = records.theory["variance"].values[-1, -1, at]
+    return agreement(
+        [f"M = {size:,}, gamma = {number(float(shares[k]))}" for k in at],
+        np.mean(squares, axis=0),
+        np.std(squares, axis=0) / np.sqrt(setting.num_chains),
+        exact,
+        setting.num_chains,
+    )
+
+
+def _is_redrawn(setting: Setting) -> bool:
+    is_drawn = setting.policy["original"] == "distribution"
+    is_enough = bool(np.any(setting.records["gamma"] >= _ENOUGH))
+    return is_drawn and is_enough and setting.num_generations >= 1
+
+
+REDRAWN = Claim(
+    "A constant share of redrawn original rows preserves the spread: E sigma^2 tends to a positive "
+    "limit.",
+    "Shumailov et al. 2024, equation (1) with beta = 0",
+    _is_redrawn,
+    _spread,
+)
+"""Claim of the study `keep-gaussian` about redrawn rows."""

@@ -1,7 +1,7 @@
 """Compare replaced, accumulated and subsampled corpora of the paper's Gaussian."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,15 +13,24 @@ from collapse_jax.experiments.gaussian import mean_error, std_error
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
+from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.policy_words import policy_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statements import Statement
+from collapse_jax.results.setting import Setting
+from collapse_jax.results.statements import (
+    FEWEST_CHAINS,
+    Finding,
+    exceeds,
+    few_chains,
+    most_errors,
+)
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
 from collapse_jax.theory import gaussian_accumulation
 
-_BOUND = np.sqrt(np.pi**2 / 6)  # growth of the error: pooled variances fall as 1 / i^2
+_LIMIT = np.pi**2 / 6  # sum of 1 / i^2: growth of the squared error if data accumulate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +77,11 @@ class RegimesExperiment(AbstractExperiment):
         )
         names = np.array([type(policy).__name__ for policy in policies])
         sizes = np.full(self.num_generations + 1, size)
-        curves = {}
-        if self.estimator == "mle":
-            curves["accumulate"] = gaussian_accumulation.accumulate_mean_squared_error(sizes, "mle")
-        curves["replace"] = theory.mean_squared_error(sizes, self.estimator)
+        pooled = gaussian_accumulation.accumulate_mean_squared_error(sizes, self.estimator)
+        curves = {
+            "replace": theory.mean_squared_error(sizes, self.estimator),
+            "accumulate": pooled,
+        }
         named = {"long_name": "E (mu_hat - mu)^2 in units of the truth's variance", "units": "1"}
         exact = {name: (("generation",), curve, named) for name, curve in curves.items()}
         dataset = records.dataset.assign_coords(policy=names)
@@ -91,7 +101,8 @@ class RegimesExperiment(AbstractExperiment):
             panels.append(Panel(title, "number of fits", fits, lines, "", "log", "log"))
         chains = records.config["num_chains"]
         note = f"median and 5–95 % of {chains:,} chains"
-        return {"errors": ("Errors by generation and regime.", figure_panels(panels, note))}
+        caption = "Errors of mean and standard deviation by number of fits and policy."
+        return {"errors": (caption, figure_panels(panels, note))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:
@@ -114,34 +125,76 @@ class RegimesExperiment(AbstractExperiment):
                     "" if exact is None else f"{exact.values[-1]:.5f}",
                 ]
             )
-        last = records["generation"][-1]
-        sentence = f"{chains:,} chains of {last:,} generations for each regime, sigma_0 = 1."
-        return Summary("Replace, accumulate, subsample", [sentence], table, _statements(records))
+        setting = Setting.of(records)
+        size = setting.policy["num_samples"]
+        sentences = [
+            f"{chains:,} chains of {setting.num_generations:,} generations for each policy; M = "
+            f"{size:,} rows, truth N(0, 1), estimator {setting.family['estimator']}.",
+            *(
+                f"{name}: {policy_sentence({'type': name}, 'M')}"
+                for name in map(str, records["policy"])
+            ),
+        ]
+        title = f"Replace, accumulate, subsample: M = {size:,}"
+        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
 
 
-def _statements(records: Records) -> list[Statement]:
-    """Check that errors stay bounded if data accumulate, and that a subsample lies between."""
-    initial, last = records["mean_error_quantile"][[0, -1], 1]
-    replace, accumulate, subsample = (
-        f"{policy}: {initial[index]:.3g} to {last[index]:.3g}"
-        for index, policy in enumerate(records["policy"])
+def _squares(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean squares of the mean's error and standard errors, [first or last, policy]."""
+    means, stds = (setting.records[f"mean_error_{part}"][[0, -1]] for part in ("mean", "std"))
+    squares = np.asarray(means, np.float64) ** 2 + np.asarray(stds, np.float64) ** 2
+    return squares, squares * np.sqrt(2 / setting.num_chains)
+
+
+def _shown(setting: Setting, policies: Sequence[int]) -> str:
+    squares, errors = _squares(setting)
+    cases = "; ".join(
+        f"{setting.records['policy'][k]}: {squares[0, k]:.3g} to {squares[1, k]:.3g} ± "
+        f"{errors[1, k]:.1g}"
+        for k in policies
     )
-    which = f"median of |mu error|, model 0 to {records['generation'][-1]:,}: "
-    growth = last / initial
-    is_bounded, grows = growth[1] < 1.2 * _BOUND, growth[0] > 2
-    return [
-        Statement(
-            "The error of the mean grows if each generation replaces the one before; if data "
-            "accumulate, the error stays below sqrt(pi^2 / 6) = 1.28 times that of model 0.",
-            "Shumailov et al. 2024, supplement; Gerstgrasser et al. 2024, arXiv 2404.01413",
-            f"{which}{replace}; {accumulate}",
-            bool(is_bounded) if grows or not is_bounded else None,
-        ),
-        Statement(
-            "A subsample of fixed size of all data loses less than replacement, and more than "
-            "accumulation.",
-            "Shumailov et al. 2024, supplement; Kazdan et al. 2024, arXiv 2410.16713",
-            f"{which}{subsample}",
-            bool(last[1] < last[2] < last[0]),
-        ),
-    ]
+    return f"E (mu error)^2, model 0 to {setting.num_generations:,}: {cases}"
+
+
+def _bounded(setting: Setting) -> Finding:
+    """Compare accumulation with its bound, which replacement has to exceed."""
+    squares, errors = _squares(setting)
+    bound = _LIMIT / setting.policy["num_samples"]
+    words = f"{_shown(setting, (0, 1))}; bound {bound:.3g}"
+    if setting.num_chains < FEWEST_CHAINS:
+        return Finding(words, None, few_chains(setting.num_chains))
+    most = most_errors(setting.num_chains)
+    if squares[1, 1] > bound + most * errors[1, 1]:
+        return Finding(words, False)
+    grows = squares[1, 0] > bound + most * errors[1, 0]
+    return Finding(words, True if grows else None, "replacement has not exceeded the bound")
+
+
+def _between(setting: Setting) -> Finding:
+    squares, errors = _squares(setting)
+    words = _shown(setting, (0, 2, 1))
+    if setting.num_chains < FEWEST_CHAINS:
+        return Finding(words, None, few_chains(setting.num_chains))
+    last, of_last = squares[1], errors[1]
+    differences = np.array([last[2] - last[1], last[0] - last[2]])
+    holds = exceeds(differences, of_last[2] + of_last[[1, 0]], setting.num_chains)
+    return Finding(words, holds, "the differences may be chance")
+
+
+CLAIMS = (
+    Claim(
+        "The error of the mean grows if each generation replaces the one before; if data "
+        "accumulate, its expected square stays below pi^2/6 = 1.64 times sigma^2/M.",
+        "Shumailov et al. 2024, supplement; Gerstgrasser et al. 2024, arXiv 2404.01413",
+        lambda setting: setting.num_generations >= 1,
+        _bounded,
+    ),
+    Claim(
+        "A subsample of fixed size of all data loses less than replacement, and more than "
+        "accumulation.",
+        "Shumailov et al. 2024, supplement; Kazdan et al. 2024, arXiv 2410.16713",
+        lambda setting: setting.num_generations >= 1,
+        _between,
+    ),
+)
+"""Claims of the study, each with the settings that it is made for."""

@@ -1,16 +1,18 @@
 """Draw and summarise any sweep: all variables of the last generation over the grid."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from collapse_jax.experiments.base import Summary
-from collapse_jax.plots.grid import figure_grid
+from collapse_jax.plots.grid import MOST_PANELS, figure_grid
 from collapse_jax.results.grid import axis_names
 from collapse_jax.results.records import Records
 
 _MOST_PARTS = 8  # entries of a further dimension: more panels would not fit a page
+_NO_SETTINGS = ("--out", "--overwrite", "--quiet", "--retry")  # what a repetition may change
 _MOST_ROWS = 60  # points in the table of a report, so that it stays readable
 
 
@@ -67,8 +69,14 @@ class SweepView:
         """
         names = axis_names(records.config["axes"], records.dataset.data_vars)
         axes = {name: records[name] for name in names}
-        caption = "Means over chains in the last generation, over the grid."
-        return {"sweep": (caption, figure_grid(axes, final_means(records)))}
+        means = _finished(records, final_means(records))
+        shown, further = min(MOST_PANELS, len(means)), names[2:]
+        caption = f"Means over chains in generation {records['generation'][-1]:,}, over the grid"
+        if shown < len(means):
+            caption += f", of {shown} of {len(means)} variables"
+        if further:
+            caption += f", at the first value of {' and '.join(further)}"
+        return {"sweep": (f"{caption}.", figure_grid(axes, means))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:
@@ -78,17 +86,47 @@ class SweepView:
           records: records of a sweep.
         """
         names = axis_names(records.config["axes"], records.dataset.data_vars)
-        means = final_means(records)
+        means = _finished(records, final_means(records))
         table = [[*names, *means]]
         shape = tuple(len(records[name]) for name in names)
+        failed = {tuple(failure["point"]) for failure in records.config["failures"]}
         for point in list(np.ndindex(shape))[:_MOST_ROWS]:
             where = [str(records[name][k]) for name, k in zip(names, point, strict=True)]
-            table.append([*where, *(f"{values[point]:.4g}" for values in means.values())])
+            cells = (f"{values[point]:.4g}" for values in means.values())
+            table.append([*where, *(cells if point not in failed else ["failed"] * len(means))])
         failures = records.config["failures"]
         experiment = records.config["experiment"]["name"]
+        number = int(np.prod(shape))
         sentences = [
-            f"{int(np.prod(shape))} points of the experiment {experiment!r}, {len(failures)} of "
+            f"{number} points of the experiment {experiment!r}, {len(failures)} of "
             f"which failed; means over chains in generation {records['generation'][-1]:,}.",
+            f"Varied: {'; '.join(_axis(records, name) for name in names)}.",
+            f"Command: collapse sweep {shlex.join(_settings(records))}",
             *(f"Failed: {failure['label']}: {failure['error']}" for failure in failures),
         ]
+        if number > _MOST_ROWS:
+            sentences.insert(1, f"The table has the first {_MOST_ROWS} points.")
         return Summary(f"Sweep of {experiment} over {' and '.join(names)}", sentences, table)
+
+
+def _axis(records: Records, name: str) -> str:
+    return f"{name} = {', '.join(map(str, records[name].tolist()))}"
+
+
+def _settings(records: Records) -> list[str]:
+    """Return the arguments of the sweep without its output directory and overwriting."""
+    arguments, shown, is_path = records.config["experiment"]["arguments"], [], False
+    for argument in arguments:
+        if not is_path and not argument.startswith(_NO_SETTINGS):
+            shown.append(argument)
+        is_path = argument == "--out"
+    return shown
+
+
+def _finished(records: Records, means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the means with NaN at the points that failed."""
+    found = {name: np.array(values, np.float64) for name, values in means.items()}
+    for failure in records.config["failures"]:
+        for values in found.values():
+            values[tuple(failure["point"])] = np.nan
+    return found

@@ -15,8 +15,11 @@ from collapse_jax.families.vae.classifier import Classifier
 from collapse_jax.families.vae.family import LATENT_EDGES
 from collapse_jax.plots import vae as plots
 from collapse_jax.policies import Replace
+from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.policy_words import policy_name, policy_sentence
 from collapse_jax.results.records import Records
-from collapse_jax.results.statements import Statement, mean_with_interval
+from collapse_jax.results.setting import Regime, Setting
+from collapse_jax.results.statements import Finding, mean_with_interval
 from collapse_jax.sources import Images
 from collapse_jax.store.store import Store
 
@@ -41,8 +44,8 @@ class VaeExperiment(AbstractExperiment):
     Preset paper has the paper's training and 60,000 images of MNIST from the Hugging Face hub in
     five runs of 20 generations; days on two cores. `--source FILE.npz` takes images x and labels
     y. Scale laptop of `collapse reproduce` makes two runs of 10 epochs in batches of 256, which
-    take a quarter to half an hour with 10,000 images of MNIST. Expect the std of latents to fall
-    from generation to generation, and digits to blur into one another.
+    take a quarter to half an hour with 10,000 images of MNIST. Under the policy replace, expect the
+    std of latents to fall from generation to generation, and digits to blur into one another.
     """
 
     name = "vae"
@@ -121,7 +124,7 @@ class VaeExperiment(AbstractExperiment):
         dataset = records.dataset.assign_coords(bin=("bin", middles, named))
         if source.labels is not None:
             counts = np.bincount(source.labels)
-            named = {"long_name": "share of original images by class", "units": "1"}
+            named = {"long_name": "share of original images of a class", "units": "1"}
             shares = ("class", counts / counts.sum(), named)
             dataset = dataset.assign(original_shares=shares)
         return dataclasses.replace(records, source=dataset)
@@ -129,26 +132,34 @@ class VaeExperiment(AbstractExperiment):
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
         """Draw samples, latents, quality and classes."""
+        policy, runs = policy_name(Setting.of(records).policy), len(records["chain"])
+        lines = "one run" if runs == 1 else f"a line for each of {runs} runs"
+        band = "" if runs == 1 else "; band: one std over runs"
         figures = {
             "samples": (
-                "Images decoded by the models of one run.",
+                f"Images decoded by the models of chain 0, policy {policy}.",
                 plots.figure_samples(records.dataset),
             ),
             "density": (
-                "Latents of images of later models under the first model's encoder.",
+                "Latent means of decoded images under the encoder of model 0, policy "
+                f"{policy}, runs together.",
                 plots.figure_density(records.dataset),
             ),
             "latents": (
-                "Mean and standard deviation of latents, a line per run; band: one std over runs.",
+                "Mean and standard deviation of latents under the encoder of model 0, policy "
+                f"{policy}: {lines}{band}.",
                 plots.figure_latents(records.dataset),
             ),
             "quality": (
-                "Fit to original test images, and diversity, a line per run.",
+                f"Fit to original test images, and diversity, policy {policy}: {lines}.",
                 plots.figure_quality(records.dataset),
             ),
         }
         if "class_shares" in records.variables:
-            caption = "Shares of classes, by a classifier trained on original images."
+            caption = (
+                "Shares of classes of decoded images, by a classifier trained on original images, "
+                f"policy {policy}: means over runs; dotted at the left: shares of the originals."
+            )
             figures["classes"] = (caption, plots.figure_classes(records.dataset))
         return figures
 
@@ -173,11 +184,17 @@ class VaeExperiment(AbstractExperiment):
             )
         stds = records["latent_std"]
         chains, falls = stds.shape[1], int(np.sum(stds[-1] < stds[0]))
-        source = records.config["experiment"]["source"]
+        setting = Setting.of(records)
         sentences = [
-            f"{chains} run{'s' * (chains > 1)} of models 0 to {records['generation'][-1]} on "
-            f"{source}; the std of latents falls from model 0 to the last in {falls} of {chains}."
+            f"{chains} run{'s' * (chains > 1)} of models 0 to {setting.num_generations} on "
+            f"{setting.source_name}.",
+            policy_sentence(setting.policy, noun="images"),
         ]
+        if setting.num_generations:
+            sentences.append(
+                "The std of latents is smaller for the last model than for model 0 in "
+                f"{falls} of {chains}."
+            )
         if "class_shares" in records.variables:
             shares = np.nanmean(records["class_shares"][-1], axis=0)
             rarest = int(np.argmin(shares))
@@ -185,33 +202,52 @@ class VaeExperiment(AbstractExperiment):
                 f"The rarest class at the end is {rarest}: {shares[rarest]:.1%} of the images, "
                 f"{records['original_shares'][rarest]:.1%} of the originals."
             )
-        return Summary("Variational autoencoders", sentences, table, _statements(records))
+        title = f"Variational autoencoders, policy {policy_name(setting.policy)}"
+        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
 
 
-def _statements(records: Records) -> list[Statement]:
-    """Check that latents narrow, and that original images are covered less and less."""
-    paper = "Shumailov et al. 2024, variational autoencoders"
-    stds, elbo, recall = (records[name] for name in ("latent_std", "elbo", "recall"))
-    return [
-        Statement(
-            "Under the first model's encoder, images of later models differ less and less.",
-            paper,
-            "std of latents, first to last model: "
-            + "; ".join(f"{initial:.3f} to {last:.3f}" for initial, last in stds[[0, -1]].T),
-            _if_clear(np.all(stds[-1] < stds[0]), stds),
-        ),
-        Statement(
-            "Later models no longer resemble the original distribution.",
-            paper,
-            f"original test images lose {mean_with_interval(elbo[0] - elbo[-1])} nats per image; "
-            f"recall falls from {np.nanmean(recall[0]):.3f} to {np.nanmean(recall[-1]):.3f}",
-            _if_clear(
-                np.all(elbo[-1] < elbo[0]) and np.nanmean(recall[-1]) < np.nanmean(recall[0]), elbo
-            ),
-        ),
-    ]
+def _is_replacing(setting: Setting) -> bool:
+    return setting.regime is Regime.REPLACE and setting.num_generations >= 1
 
 
-def _if_clear(holds: Any, values: np.ndarray) -> bool | None:
-    """Return True if a statement holds, and None in place of False for a single run."""
-    return True if holds else None if values.shape[1] == 1 else False
+def _narrower(setting: Setting) -> Finding:
+    stds = setting.records["latent_std"]
+    words = "std of latents, model 0 to the last: " + "; ".join(
+        f"{initial:.3f} to {last:.3f}" for initial, last in stds[[0, -1]].T
+    )
+    return _in_all_runs(words, stds[-1] - stds[0])
+
+
+def _worse(setting: Setting) -> Finding:
+    elbo, recall = (setting.records[name] for name in ("elbo", "recall"))
+    words = (
+        f"original test images lose {mean_with_interval(elbo[0] - elbo[-1])} nats per image; "
+        f"recall, model 0 to the last: {np.nanmean(recall[0]):.3f} to {np.nanmean(recall[-1]):.3f}"
+    )
+    return _in_all_runs(words, elbo[-1] - elbo[0], recall[-1] - recall[0])
+
+
+def _in_all_runs(words: str, *changes: np.ndarray) -> Finding:
+    """Tell whether all runs changed downwards; a single run tells nothing about others."""
+    if len(changes[0]) == 1:
+        return Finding(words, None, "a single run")
+    signs = np.sign(np.stack(changes))
+    if np.all(signs < 0):
+        return Finding(words, True)
+    is_mixed = np.any(signs < 0)
+    return Finding(words, None if is_mixed else False, "runs or measures disagree")
+
+
+_PAPER = "Shumailov et al. 2024, variational autoencoders"
+CLAIMS = (
+    Claim(
+        "Under the first model's encoder, images of later models differ less and less.",
+        _PAPER,
+        _is_replacing,
+        _narrower,
+    ),
+    Claim(
+        "Later models no longer resemble the original distribution.", _PAPER, _is_replacing, _worse
+    ),
+)
+"""Claims of the study, each with the settings that it is made for."""

@@ -17,13 +17,17 @@ from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh
+from collapse_jax.results.claims import Claim, statements_of
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
-from collapse_jax.results.statements import equals
+from collapse_jax.results.setting import Setting
+from collapse_jax.results.statements import Finding, agreement
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian_accumulation
 from collapse_jax.utils import check
+
+_STATIONARY = 1e-4  # share of the initial error that is left: less than chance adds
 
 
 def squared_error(key, family, params, corpus, source, generation0):
@@ -143,7 +147,12 @@ class WeightingExperiment(AbstractExperiment):
         best = float(records.theory["best_weight"].values)
         title = rf"E $(\hat\mu - \mu)^2$; best weight with known variance {best:.3f}"
         panel = Panel(title, "weight of real rows", records["weight"], lines, marker="o")
-        return {"weights": ("Error by the weight of fresh rows.", figure_panels([panel]))}
+        caption = (
+            f"Mean squared error of the mean of model {records['generation'][-1]:,} by the weight "
+            "of redrawn real rows, its exact stationary value with a fitted variance (dashed), and "
+            "that with a known variance."
+        )
+        return {"weights": (caption, figure_panels([panel]))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:
@@ -151,21 +160,59 @@ class WeightingExperiment(AbstractExperiment):
         chains = records.config["num_chains"]
         mean, exact = records["squared_error_mean"][-1], records.theory["squared_error"].values
         error = records["squared_error_std"][-1] / np.sqrt(chains)
-        table = [["weight", "E (mu - mu_0)^2", "standard error", "exact"]]
+        table = [["weight", "E (mu - mu_0)^2", "standard error", "exact, stationary"]]
         for row in zip(records["weight"], mean, error, exact, strict=True):
             table.append([f"{row[0]:.2f}", *(f"{value:.3e}" for value in row[1:])])
         best = float(records.theory["best_weight"].values)
-        sentence = (
-            f"{chains:,} chains for each weight. The smallest error was seen at "
-            f"{records['weight'][np.argmin(mean)]:.2f}; theory with known variance: {best:.3f}."
-        )
-        statement = equals(
-            "The error is smallest where real rows weigh more than their share: "
-            f"{best:.3f}, the golden ratio for as many real rows as synthetic ones.",
-            "He et al. 2025, arXiv 2502.18049; with the variance refitted, too",
-            [f"weight {weight:.2f}" for weight in records["weight"]],
-            mean,
-            error,
-            exact,
-        )
-        return Summary("The weight of fresh data", [sentence], table, [statement])
+        setting = Setting.of(records)
+        made, real = (setting.policy[name] for name in ("num_samples", "num_original"))
+        sentences = [
+            f"{chains:,} chains of {setting.num_generations:,} generations for each weight. Every "
+            f"model after model 0 is trained on {made:,} rows drawn from its predecessor and "
+            f"{real:,} real rows, redrawn for each corpus, whose total weight is varied; the truth "
+            "is N(0, 1), estimator mle.",
+            f"The smallest error was seen at weight {records['weight'][np.argmin(mean)]:.2f}; "
+            f"theory with a known variance: {best:.3f}.",
+        ]
+        found = statements_of(CLAIMS, setting)
+        return Summary("The weight of redrawn real rows", sentences, table, found)
+
+
+def _text(setting: Setting) -> str:
+    made, real = (setting.policy[name] for name in ("num_samples", "num_original"))
+    golden = ", the golden ratio," if made == real else ""
+    best = gaussian_accumulation.best_fresh_weight(made, real)
+    return (
+        f"With a known variance the stationary error is smallest at the weight {best:.3f}{golden} "
+        f"of the real rows, more than their share {real / (made + real):.3g} of the rows."
+    )
+
+
+def _error(setting: Setting) -> Finding:
+    """Compare errors with those of a fitted variance, where the run is long enough for them."""
+    records = setting.records
+    weights, exact = records["weight"], records.theory["squared_error"].values
+    is_stationary = (1 - weights) ** (2 * setting.num_generations) < _STATIONARY
+    at = np.flatnonzero(is_stationary)
+    found = agreement(
+        [f"weight {weights[k]:.2f}" for k in at],
+        records["squared_error_mean"][-1][at],
+        records["squared_error_std"][-1][at] / np.sqrt(setting.num_chains),
+        exact[at],
+        setting.num_chains,
+    )
+    if len(at) < len(weights):
+        reason = f"{setting.num_generations} generations are too few for small weights"
+        return Finding(found.words, None, reason)
+    return found
+
+
+CLAIMS = (
+    Claim(
+        _text,
+        "He et al. 2025, arXiv 2502.18049; tested by the formula for a fitted variance",
+        lambda setting: setting.num_generations >= 1 and setting.policy["num_original"] > 0,
+        _error,
+    ),
+)
+"""Claims of the study, each with the settings that it is made for."""

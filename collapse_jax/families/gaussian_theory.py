@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.core.family import Curve
-from collapse_jax.policies import Accumulate, Replace
+from collapse_jax.policies import Accumulate
 from collapse_jax.sources import Normal
 from collapse_jax.theory import gaussian, gaussian_accumulation
 
@@ -52,7 +52,8 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
         curves["variance"] = Curve(variance * covariance[0, 0], bounds=_POSITIVE)
     else:
         curves["trace_covariance"] = Curve(variance * np.trace(covariance), bounds=_POSITIVE)
-    if type(policy) is Replace and np.all(np.linalg.eigvalsh(covariance) > 0):
+    is_replacing = fresh is not None and not np.any(fresh.shares > 0)
+    if is_replacing and np.all(np.linalg.eigvalsh(covariance) > 0):
         curves |= _logarithms(sizes, estimator, covariance, bias)
     return curves
 

@@ -37,7 +37,7 @@ def figure_diversity(data: "Dataset", theory: "Dataset | None" = None) -> Any:
         if theory is not None and name in theory:
             axis.plot(generations, theory[name].values, "k--", lw=0.9, label="exact mean")
             axis.legend()
-        axis.set(title=title, ylabel=unit, xlabel="generation", xlim=(0, generations[-1]))
+        axis.set(title=title, ylabel=unit, xlabel="generation", xlim=(0, max(1, generations[-1])))
         axis.set_ylim(bottom=0)
     chains = len(data["chain"].values)
     figure.suptitle(f"median and 5–95 % of {chains:,} chains", fontsize=9, x=0.99, ha="right")
@@ -45,17 +45,22 @@ def figure_diversity(data: "Dataset", theory: "Dataset | None" = None) -> Any:
 
 
 @styled
-def figure_survival(data: "Dataset") -> Any:
+def figure_survival(data: "Dataset", noun: str = "state") -> Any:
     """Draw the share of chains in which a state survives, by generation, for many ranks.
 
+    Ranks are those of the mean probability in the first record; the coordinate "state", if any,
+    names the states.
+
     Args:
-      data: records of `probabilities` [generation, chain, state]; states are in order of
-        frequency, and the coordinate "state", if any, names them.
+      data: records of `probabilities` [generation, chain, state].
+      noun: what a state is called, "word" for example.
 
     Returns:
       A matplotlib Figure.
     """
-    alive = np.mean(data["probabilities"].values > 0, axis=1)  # [generation, state]
+    probabilities = data["probabilities"].values
+    alive = np.mean(probabilities > 0, axis=1)  # [generation, state]
+    order = np.argsort(-np.mean(probabilities[0], axis=0), kind="stable")
     states = alive.shape[1]
     ranks = np.unique(np.geomspace(1, states, _ROWS).round().astype(int)) - 1
     names = data["state"].values if "state" in data.coords else np.arange(states)
@@ -63,15 +68,16 @@ def figure_survival(data: "Dataset") -> Any:
     axis, generations = axes[0, 0], data["generation"].values
     axis.grid(visible=False)
     picture = axis.pcolormesh(
-        generations, np.arange(len(ranks)), alive[:, ranks].T, cmap="viridis", vmin=0, vmax=1,
-        shading="nearest",
+        generations, np.arange(len(ranks)), alive[:, order[ranks]].T, cmap="viridis", vmin=0,
+        vmax=1, shading="nearest",
     )  # fmt: skip
     if len(generations) > 1:
         axis.set_xlim(generations[0], generations[-1])  # pcolormesh adds half a record
     axis.invert_yaxis()
-    labels = [f"{str(names[rank])[:18]}  {rank + 1:,}" for rank in ranks]
+    labels = [f"{str(names[order[rank]])[:18]}  {rank + 1:,}" for rank in ranks]
     axis.set_yticks(np.arange(len(ranks)), labels, fontsize=8)
-    axis.set(xlabel="generation", title="which words survive (rank by frequency in the original)")
+    title = f"which {noun}s survive (rank by probability in model {generations[0]})"
+    axis.set(xlabel="generation", title=title)
     bar = figure.colorbar(picture, ax=axis, shrink=0.5, pad=0.02)
-    bar.set_label("share of chains in which the word is alive")
+    bar.set_label(f"share of chains in which the {noun} is alive")
     return figure

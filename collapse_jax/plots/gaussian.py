@@ -24,8 +24,8 @@ def figure_errors(data: "Dataset") -> Any:
     figure, axes = new_figure(9.6, 3.9, 1, 2, sharex=True)
     fits = data["generation"].values + 1
     names = (
-        ("mean_error_quantile", r"error of the mean, $|\hat\mu - \mu|\,/\,\sigma$"),
-        ("std_error_quantile", r"error of the std, $|\hat\sigma - \sigma|\,/\,\sigma$"),
+        ("mean_error_quantile", r"error of the mean, $|\hat\mu - \mu|$"),
+        ("std_error_quantile", r"error of the std, $|\hat\sigma - \sigma|$"),
     )
     for axis, (name, title) in zip(axes[0], names, strict=True):
         for index, size in enumerate(data["num_samples"].values):
@@ -34,7 +34,8 @@ def figure_errors(data: "Dataset") -> Any:
             axis.fill_between(fits, low, high, color=colour, alpha=0.15, linewidth=0)
             axis.plot(fits, middle, color=colour, label=f"M = {size:,}")
         axis.set(xscale="log", yscale="log", title=title, xlabel="number of fits, generation + 1")
-        axis.set_xlim(1, fits[-1])
+        axis.set_xlim(1, max(2, fits[-1]))
+    axes[0, 0].set_ylabel("data units")
     axes[0, 0].legend()
     chains = num_chains_of(data)
     figure.suptitle(f"median and 5–95 % of {chains:,} chains", fontsize=9, x=0.99, ha="right")
@@ -42,12 +43,13 @@ def figure_errors(data: "Dataset") -> Any:
 
 
 @styled
-def figure_log_std(data: "Dataset", theory: "Dataset | None" = None) -> Any:
-    """Draw the mean of ln sigma by generation, and its exact expectation.
+def figure_log_std(data: "Dataset", theory: "Dataset | None" = None, title: str = "") -> Any:
+    """Draw the mean of ln sigma by generation, and its exact expectation if known.
 
     Args:
       data: records of `log_std_mean` [generation, num_samples], with "num_samples".
       theory: expectations of `log_std` [generation, num_samples], if known.
+      title: of the panel.
 
     Returns:
       A matplotlib Figure.
@@ -62,7 +64,7 @@ def figure_log_std(data: "Dataset", theory: "Dataset | None" = None) -> Any:
         for index in range(curves.shape[1]):
             label = "exact expectation" if index == 0 else None
             axis.plot(fits, curves[:, index], "k--", linewidth=0.9, label=label)
-    axis.set(title=r"mean of $\ln\,(\hat\sigma/\sigma)$: variance is lost at a constant rate")
-    axis.set(xlabel="number of fits, generation + 1", ylabel="nats", xlim=(0, fits[-1]))
+    axis.set(title=title or r"mean of $\ln\,\hat\sigma$", ylabel=r"$\hat\sigma$ in data units")
+    axis.set(xlabel="number of fits, generation + 1", xlim=(0, fits[-1]))
     axis.legend()
     return figure

@@ -7,7 +7,7 @@ import numpy as np
 
 from collapse_jax.plots.style import COLOURS, new_figure, styled
 
-_MOST_PANELS = 6  # panels of a figure: more would be too small to read
+MOST_PANELS = 6  # panels of a figure: more would be too small to read
 _MOST_NUMBERS = 250  # cells of a heat map with numbers: in smaller cells they would overlap
 
 
@@ -24,7 +24,7 @@ def figure_grid(axes: Mapping[str, np.ndarray], variables: Mapping[str, np.ndarr
       A matplotlib Figure.
     """
     names = list(axes)
-    chosen = dict(list(variables.items())[:_MOST_PANELS])
+    chosen = dict(list(variables.items())[:MOST_PANELS])
     columns = min(3, len(chosen))
     rows = -(-len(chosen) // columns)
     figure, panels = new_figure(4.2 * columns, 3.5 * rows, rows, columns)

@@ -64,17 +64,19 @@ def figure_panels(panels: Sequence[Panel], note: str = "") -> Any:
     """
     figure, axes = new_figure(4.8 * len(panels), 3.9, 1, len(panels))
     for axis, panel in zip(axes[0], panels, strict=True):
+        label: str | None = "exact"
         for index, line in enumerate(panel.lines):
             colour = COLOURS[index % len(COLOURS)]
             if line.band is not None:
                 axis.fill_between(panel.x, *line.band, color=colour, alpha=0.15, linewidth=0)
             axis.plot(panel.x, line.values, panel.marker + "-", color=colour, label=line.label)
             if line.exact is not None:
-                label = "exact" if index == 0 else None
                 axis.plot(panel.x, line.exact, "k--", linewidth=0.9, label=label)
+                label = None
         axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
         axis.set(xscale=panel.xscale, yscale=panel.yscale)
-        axis.set_xlim(panel.x[0], panel.x[-1])
+        if len(panel.x) > 1:
+            axis.set_xlim(panel.x[0], panel.x[-1])
     axes[0, 0].legend()
     if note:
         figure.suptitle(note, fontsize=9, x=0.99, ha="right")

@@ -11,15 +11,23 @@ if TYPE_CHECKING:
     from xarray import Dataset
 
 
+def __getattr__(name: str) -> Any:
+    """Name the successor of a function of version 0.1."""
+    if name == "figure_keep":
+        raise AttributeError("figure_keep is now figure_original_shares")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 @styled
-def figure_keep(data: "Dataset", what: str, enough: float) -> Any:
+def figure_original_shares(data: "Dataset", what: str, share: str, target: float) -> Any:
     """Draw the surviving share in the last generation over gamma and M, and by generation.
 
     Args:
       data: records of `surviving` [generation, num_samples, gamma], relative to a fit to
         original data.
       what: name of the surviving quantity.
-      enough: the least share that counts as preserved, marked in both panels.
+      share: name of the share gamma, for example "share of kept originals".
+      target: the least surviving share that is enough; a line in both panels where it is met.
 
     Returns:
       A matplotlib Figure.
@@ -36,22 +44,24 @@ def figure_keep(data: "Dataset", what: str, enough: float) -> Any:
     labels = np.array([f"{share:g}" for share in shares])
     rows = np.array([f"{size:,}" for size in sizes])
     draw_heat_map(
-        left, final, rows, labels, "rows M", "share of original data, gamma",
+        left, final, rows, labels, "rows M", f"{share}, gamma",
         limits=(0.0, 1.0), form="{:.0%}",
     )  # fmt: skip
+    title = ""
     for row, values in enumerate(final):
-        sufficient = np.flatnonzero(values >= enough)
+        sufficient = np.flatnonzero(values >= target)
         if sufficient.size:
+            title = f"; right of orange: at least {target:.6g}"
             edge = sufficient[0] - 0.5
             left.plot([edge, edge], [row - 0.5, row + 0.5], color="#D55E00", linewidth=3)
     last = data["generation"].values[-1]
-    left.set_title(f"{what} left after {last:,} generations; right of orange: {enough:.0%}")
+    left.set_title(f"{what} left after {last:,} generations{title}")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(shares)))
     for index, colour in enumerate(colours):
         curve = data["surviving"].values[:, -1, index]
         right.plot(data["generation"].values, curve, color=colour, label=f"{shares[index]:g}")
-    right.axhline(enough, color="#D55E00", linewidth=1.5)
+    right.axhline(target, color="#D55E00", linewidth=1.5)
     right.set(xlabel="generation", title=f"M = {sizes[-1]:,}, by gamma", ylim=(0, None))
-    right.set_xlim(0, last)
+    right.set_xlim(0, max(1, last))
     right.legend(title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

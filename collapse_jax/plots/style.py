@@ -85,6 +85,25 @@ def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: A
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
+def drawn_labels(figure: Any) -> set[str]:
+    """Return the labels of the curves and bands that a figure shows, for its caption.
+
+    Args:
+      figure: a matplotlib Figure.
+
+    Returns:
+      Labels without the names that matplotlib gives to unnamed curves; "exact" is among them
+      if a label begins with this word.
+    """
+    found = {
+        str(label)
+        for axis in figure.axes
+        if axis.get_visible()
+        for label in axis.get_legend_handles_labels()[1]
+    }
+    return found | {"exact"} if any(label.startswith("exact") for label in found) else found
+
+
 def mark_logarithms(axis: Any) -> None:
     """Mark 1, 2 and 5 of every decade by plain numbers, along a short logarithmic axis.
 

@@ -22,7 +22,7 @@ th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
 .statements td { font-size: .9rem; } .statements td + td { min-width: 9rem; }
 .verdict { white-space: nowrap; font-weight: 600; }
 .agrees::before { content: "✓ "; } .differs::before { content: "✗ "; }
-.undecided::before { content: "? "; }
+.untested::before { content: "? "; }
 @media (max-width: 40rem) {
   .statements thead { display: none; }
   .statements tr { display: block; border-bottom: 1px solid #8884; }
@@ -83,16 +83,18 @@ def statements(items: Sequence[Statement]) -> str:
 
 
 def verdict(statement: Statement) -> str:
-    """Build the verdict of a statement: a word, to which the style adds a sign.
+    """Build the verdict of a statement, to which the style adds a sign, and its reason.
 
     Args:
-      statement: with the word "agrees", "differs" or "undecided".
+      statement: with the verdict "agrees", "differs" or "not tested", and the reason.
 
     Returns:
       HTML.
     """
-    word = statement.verdict
-    return f'<span class="verdict {word}">{word}</span>'
+    kind = "untested" if statement.holds is None else statement.verdict
+    is_explained = kind == "untested" and statement.why
+    reason = f" <small>({html.escape(statement.why)})</small>" if is_explained else ""
+    return f'<span class="verdict {kind}">{statement.verdict}</span>{reason}'
 
 
 def figures(files: Mapping[str, Path]) -> str:

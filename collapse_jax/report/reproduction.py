@@ -60,7 +60,7 @@ def write_reproduction(
       OSError: if a figure cannot be read or the page cannot be written.
     """
     counts = Counter(one.verdict for study in studies for one in study.statements)
-    verdicts = ", ".join(f"{counts[word]} {word}" for word in ("agrees", "differs", "undecided"))
+    verdicts = ", ".join(f"{counts[word]} {word}" for word in ("agrees", "differs", "not tested"))
     body = [
         fragments.paragraphs([*sentences, f"Statements of the literature: {verdicts}."]),
         _overview(studies),

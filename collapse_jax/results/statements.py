@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +10,23 @@ from jaxtyping import Float
 from collapse_jax.utils.interval import mean_over_chains
 
 MOST_ERRORS = 4.0  # standard errors: a correct mean is further off once in 16,000 times
+FEWEST_CHAINS = 8  # with fewer, a standard error is too uncertain for any verdict
+_CHANCE = 1 / 16_000  # of a correct mean beyond `most_errors`, on both sides together
+_VERDICTS = {True: "agrees", False: "differs", None: "not tested"}
+
+
+class Finding(NamedTuple):
+    """The result of a test.
+
+    Attributes:
+      words: the finding, with an interval if it is subject to chance.
+      holds: whether run and literature agree; None if the run cannot tell.
+      why: the reason why the run cannot tell, if `holds` is None.
+    """
+
+    words: str
+    holds: bool | None
+    why: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,29 +37,61 @@ class Statement:
       claim: the statement, with its number if it has one.
       source: paper and section.
       found: the finding of the run, with an interval if it is subject to chance.
-      holds: whether both agree; None if the run is too small to decide.
+      holds: whether both agree; None if the run cannot tell.
+      why: the reason why the run cannot tell, if `holds` is None.
 
     >>> Statement("The error grows.", "Nature 631", "1.2 to 3.4", True).verdict
     'agrees'
+    >>> Statement("The error grows.", "Nature 631", "1.2", None, "a single model").words
+    'not tested (a single model)'
     """
 
     claim: str
     source: str
     found: str
     holds: bool | None
+    why: str = ""
 
     @property
     def verdict(self) -> str:
-        """Return one word: agrees, differs or undecided."""
-        return {True: "agrees", False: "differs", None: "undecided"}[self.holds]
+        """Return the verdict: agrees, differs or not tested."""
+        return _VERDICTS[self.holds]
+
+    @property
+    def words(self) -> str:
+        """Return the verdict, with the reason if the statement was not tested."""
+        is_explained = self.holds is None and self.why
+        return f"{self.verdict} ({self.why})" if is_explained else self.verdict
 
 
-def exceeds(differences: Float[np.ndarray, "..."], errors: Float[np.ndarray, "..."]) -> bool | None:
-    """Tell whether differences of means are positive, beyond four standard errors.
+def most_errors(num_chains: int | None = None) -> float:
+    """Return the number of standard errors that a correct mean exceeds once in 16,000 times.
+
+    Args:
+      num_chains: independent chains of which the standard error was estimated, by Student's t;
+        None for very many.
+
+    >>> round(most_errors(), 1), round(most_errors(1000), 1), round(most_errors(8), 1)
+    (4.0, 4.0, 8.5)
+    """
+    from scipy.special import stdtrit
+
+    if num_chains is None:
+        return MOST_ERRORS
+    return float(stdtrit(max(num_chains - 1, 1), 1 - _CHANCE / 2))
+
+
+def exceeds(
+    differences: Float[np.ndarray, "..."],
+    errors: Float[np.ndarray, "..."],
+    num_chains: int | None = None,
+) -> bool | None:
+    """Tell whether differences of means are positive, beyond chance.
 
     Args:
       differences: differences of means.
       errors: sums of the standard errors of both means, in the same shape.
+      num_chains: independent chains of each mean, None for very many.
 
     Returns:
       True if all are positive, False if one is negative, None if chance may decide a sign.
@@ -49,9 +99,59 @@ def exceeds(differences: Float[np.ndarray, "..."], errors: Float[np.ndarray, "..
     >>> exceeds(np.array([1.0]), np.array([0.1])), exceeds(np.array([0.1]), np.array([0.1]))
     (True, None)
     """
-    if np.all(differences > MOST_ERRORS * errors):
+    most = most_errors(num_chains)
+    if np.all(differences > most * errors):
         return True
-    return False if np.any(differences < -MOST_ERRORS * errors) else None
+    return False if np.any(differences < -most * errors) else None
+
+
+def agreement(
+    names: Sequence[str],
+    means: Float[np.ndarray, " case"],
+    errors: Float[np.ndarray, " case"],
+    exact: Float[np.ndarray, " case"],
+    num_chains: int | None = None,
+) -> Finding:
+    """Compare means with exact expectations, within what chance allows.
+
+    Args:
+      names: names of the cases.
+      means: means over independent chains, [case].
+      errors: standard errors of the means, [case].
+      exact: expectations, [case].
+      num_chains: chains of each mean, None for very many.
+
+    Returns:
+      The finding, which holds if all cases agree; None for fewer than 8 chains.
+
+    >>> zero = np.zeros(1)
+    >>> agreement(["x"], zero + 0.1, zero + 0.1, zero).words
+    'x: 0.1 ± 0.1 (exact 0)'
+    """
+    means, errors, exact = (np.asarray(values, np.float64) for values in (means, errors, exact))
+    cases = [
+        f"{name}: {mean:.4g} ± {error:.2g} (exact {value:.4g})"
+        for name, mean, error, value in zip(names, means, errors, exact, strict=True)
+    ]
+    words = "; ".join(cases)
+    if num_chains is not None and num_chains < FEWEST_CHAINS:
+        return Finding(words, None, few_chains(num_chains))
+    rounding = 1e-5 * np.abs(exact)  # float32 rounds sums by about as much
+    allowed = most_errors(num_chains) * errors + rounding
+    return Finding(words, bool(np.all(np.abs(means - exact) <= allowed)))
+
+
+def few_chains(num_chains: int) -> str:
+    """Return the reason why a few chains decide nothing.
+
+    Args:
+      num_chains: number of chains, fewer than 8.
+
+    >>> few_chains(1)
+    '1 chain is too few for a standard error'
+    """
+    chains = "1 chain is" if num_chains == 1 else f"{num_chains} chains are"
+    return f"{chains} too few for a standard error"
 
 
 def equals(
@@ -76,17 +176,10 @@ def equals(
       The statement, which holds if all cases agree.
 
     >>> zero = np.zeros(1)
-    >>> equals("E x = 0", "a book", ["x"], zero + 0.1, zero + 0.1, zero).found
-    'x: 0.1 ± 0.1 (exact 0)'
+    >>> equals("E x = 0", "a book", ["x"], zero + 0.1, zero + 0.1, zero).verdict
+    'agrees'
     """
-    means, errors, exact = (np.asarray(values, np.float64) for values in (means, errors, exact))
-    cases = [
-        f"{name}: {mean:.4g} ± {error:.2g} (exact {value:.4g})"
-        for name, mean, error, value in zip(names, means, errors, exact, strict=True)
-    ]
-    rounding = 1e-5 * np.abs(exact)  # float32 rounds sums by about as much
-    holds = bool(np.all(np.abs(means - exact) <= MOST_ERRORS * errors + rounding))
-    return Statement(claim, source, "; ".join(cases), holds)
+    return Statement(claim, source, *agreement(names, means, errors, exact))
 
 
 def mean_with_interval(values: Float[np.ndarray, " chain"], digits: int = 3) -> str:

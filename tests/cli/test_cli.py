@@ -164,7 +164,7 @@ def test_reproduce_goes_on_where_it_was(tmp_path, capsys):
     assert main(command) == 0
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
-    assert "Statements of the literature: 3 agrees, 0 differs, 0 undecided." in page
+    assert "Statements of the literature: 3 agrees, 0 differs, 0 not tested." in page
     assert "<p>Cost: not recorded" not in page
     stamp = (tmp_path / "growing" / "report.html").stat().st_mtime_ns
     said = capsys.readouterr().err

@@ -72,7 +72,9 @@ WRONG = {
     "long blocks": (["--block-size", "100000"], "no block"),
     "no such text": (["--source", "nowhere"], "texts='nowhere'"),
     "no such preset": (["--preset", "huge"], "huge"),
-    "shares beside another policy": (["policy:accumulate"], "kept"),
+    "shares beside another policy": (["policy:accumulate"], "original_shares"),
+    "former share": (["--kept", "0.1"], "--kept is not allowed: it is now --original-shares"),
+    "former epochs": (["--kept-epochs=3"], "it is now --original-epochs"),
     "no such tokenizer": (["--tokenizer", "nobody/nothing"], "tokenizer"),
 }
 
@@ -101,7 +103,7 @@ def test_a_vocabulary_that_does_not_match_the_weights_is_refused(tmp_path, capsy
 
 def test_the_config_names_everything_that_counts(tmp_path):
     out = tmp_path / "run"
-    assert main([*MICRO, "--num-generations", "0", "--out", str(out), "--kept"]) == 0
+    assert main([*MICRO, "--num-generations", "0", "--out", str(out), "--original-shares"]) == 0
     config = json.loads((out / "config.json").read_text())
     assert config["experiment"]["preset"] == "micro"
     family = config["chain"]["family"]

@@ -94,7 +94,7 @@ def test_two_processes_of_four_devices_make_the_bits_of_one(tmp_path, whole, cap
     assert (out / "journal-1.jsonl").exists()
 
 
-MICRO = ["lm", "--preset", "micro", "--num-generations", "1", "--kept", "--quiet"]
+MICRO = ["lm", "--preset", "micro", "--num-generations", "1", "--original-shares", "--quiet"]
 
 
 @pytest.mark.thorough

@@ -6,6 +6,8 @@ import pytest
 import collapse_jax as cj
 from collapse_jax import lm
 from collapse_jax.cli import main
+from collapse_jax.experiments import EXPERIMENTS
+from collapse_jax.plots import original_shares as figures
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,17 @@ from collapse_jax.cli import main
             TypeError,
             r"Records\.save\(keep=\.\.\.\) is now Records\.save\(preserve=",
         ),
+        (
+            lambda: EXPERIMENTS["lm"](kept=()),
+            TypeError,
+            r"is now LmExperiment\(original_shares=\.\.\.\)",
+        ),
+        (
+            lambda: EXPERIMENTS["keep-words"](shares=(0.1,)),
+            TypeError,
+            r"is now KeepWordsExperiment\(original_shares=\.\.\.\)",
+        ),
+        (lambda: figures.figure_keep, AttributeError, "is now figure_original_shares"),
         (lambda: cj.Variable, AttributeError, r"records\.dataset holds xarray\.DataArray"),
         (lambda: lm.Config, AttributeError, "lm.OPTConfig"),
         (

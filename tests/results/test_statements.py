@@ -10,7 +10,13 @@ from collapse_jax.experiments import EXPERIMENTS, SCALES
 from collapse_jax.experiments.lm_findings import summarize
 from collapse_jax.report import Study, write_report, write_reproduction
 from collapse_jax.results.records import Records
-from collapse_jax.results.statements import Statement, equals, exceeds, mean_with_interval
+from collapse_jax.results.statements import (
+    Statement,
+    agreement,
+    equals,
+    exceeds,
+    mean_with_interval,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (320).to_bytes(4, "big")
 
@@ -38,7 +44,16 @@ def test_a_mean_that_is_not_a_number_does_not_agree():
 
 def test_one_run_has_no_interval():
     assert mean_with_interval(np.array([2.0])) == "2"
-    assert Statement("a", "b", "c", None).verdict == "undecided"
+    assert Statement("a", "b", "c", None).verdict == "not tested"
+
+
+@pytest.mark.parametrize(("num_chains", "holds"), [(1, None), (7, None), (8, True), (1000, False)])
+def test_the_fewer_the_chains_the_more_chance_is_allowed(num_chains, holds):
+    """Six standard errors are no contradiction for 8 chains, and a clear one for 1,000."""
+    one = np.ones(1)
+    found = agreement(["x"], one * 1.6, one * 0.1, one, num_chains)
+    assert found.holds is holds
+    assert bool(found.why) == (holds is None)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -54,7 +69,7 @@ def test_pages_show_claims_findings_and_verdicts(tmp_path):
     those = [
         Statement("a < b & c", "Nature 631", "0.1", True),
         Statement("d", "book", "0.2", False),
-        Statement("e", "book", "0.3", None),
+        Statement("e", "book", "0.3", None, "a < b"),
     ]
     parts = {
         "title": "Title <1>",
@@ -78,10 +93,12 @@ def test_pages_show_claims_findings_and_verdicts(tmp_path):
         text = page.read_text()
         for one in those:
             assert html.escape(one.claim) in text
-            assert f'<span class="verdict {one.verdict}">{one.verdict}</span>' in text
+            kind = "untested" if one.holds is None else one.verdict
+            assert f'<span class="verdict {kind}">{one.verdict}</span>' in text
+        assert "(a &lt; b)</small>" in text
         assert "<1>" not in text
         assert 'alt="A caption." width="208"' in text  # two inches
-    assert "1 agrees, 1 differs, 1 undecided" in text
+    assert "1 agrees, 1 differs, 1 not tested" in text
     assert "1 min 1 s" in text
 
 
@@ -90,7 +107,7 @@ def part(last, tail):
     tests = np.array([[50.0, 51.0, 52.0], last])
     blocks = np.full((2, 3, 1000), 30.0)
     blocks[1] = 3.0
-    blocks[:, :, 0] = np.array([[60.0], [tail]])
+    blocks[:, :, :2] = np.array([[60.0], [tail]])[:, :, None]
     values = {
         "test_perplexity": tests,
         "corpus_perplexity": blocks,
@@ -99,14 +116,26 @@ def part(last, tail):
     dims = ("generation", "chain", "block")
     variables = {name: (dims[: one.ndim], one) for name, one in values.items()}
     coordinates = {"generation": np.arange(2), "chain": np.arange(3)}
-    return Records(xarray.Dataset(variables, coordinates), {}, {})
+    family = {"type": "LanguageModel", "model": "facebook/opt-125m"}
+    chain = {"family": family, "policy": {"type": "Replace", "num_samples": 1000}}
+    return Records(xarray.Dataset(variables, coordinates), {"chain": chain}, {})
 
 
 WORSE, SAME = [100.0, 102.0, 104.0], [49.0, 51.0, 53.0]
 CASES = {
-    "as the paper": ((WORSE, 30.0), SAME, [200.0, 210.0, 220.0], ["agrees"] * 4),
-    "no collapse": ((SAME, 30.0), SAME, SAME, ["undecided", "agrees", "undecided", "undecided"]),
-    "no tail": ((WORSE, 3.0), WORSE, SAME, ["agrees", "differs", "undecided", "differs"]),
+    "as the paper": ((WORSE, 30.0), SAME, [200.0, 210.0, 220.0], ["agrees"] * 5),
+    "no collapse": (
+        (SAME, 30.0),
+        SAME,
+        SAME,
+        ["not tested", "agrees", "agrees", "not tested", "not tested"],
+    ),
+    "no tail": (
+        (WORSE, 3.0),
+        WORSE,
+        SAME,
+        ["agrees", "agrees", "differs", "not tested", "differs"],
+    ),
 }
 
 

@@ -1,0 +1,45 @@
+"""Claims of the literature, each with the conditions under which it is made and its test."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from collapse_jax.results.setting import Setting
+from collapse_jax.results.statements import Finding, Statement
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A claim of the literature about some of the settings that an experiment accepts.
+
+    Attributes:
+      text: the claim, or a function that returns its form for a setting.
+      source: paper and section.
+      holds_for: tells whether the claim is made for a setting: policy, family, source, sizes.
+      test: compares a run with the claim; called only where `holds_for` is true.
+    """
+
+    text: str | Callable[[Setting], str]
+    source: str
+    holds_for: Callable[[Setting], bool]
+    test: Callable[[Setting], Finding]
+
+
+def statements_of(claims: Sequence[Claim], setting: Setting) -> list[Statement]:
+    """Test the claims that are made for a setting, and leave out all others.
+
+    Args:
+      claims: the claims of an experiment.
+      setting: what was run, with its records.
+
+    Returns:
+      A statement for each claim whose condition holds.
+    """
+    return [
+        Statement(
+            claim.text if isinstance(claim.text, str) else claim.text(setting),
+            claim.source,
+            *claim.test(setting),
+        )
+        for claim in claims
+        if claim.holds_for(setting)
+    ]

@@ -1,0 +1,203 @@
+"""Say in words which rows the models of a run are trained on."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.results.setting import entries
+
+VARIED = "varied"  # in place of a share that is an axis of a sweep
+_IF_SHARED = {"previous": "beta", "original": "gamma"}  # settings that only matter with a share
+_DEFAULTS = {"previous": "data", "original": "distribution", "allocation": "multinomial"}
+
+
+def number(value: Any) -> str:
+    """Return a number as typed, without the digits that single precision adds.
+
+    Args:
+      value: a number.
+
+    >>> number(0.2), number(float(np.float32(0.2))), number(1000000), number(0.12345678)
+    ('0.2', '0.2', '1000000', '0.12345678')
+    """
+    if isinstance(value, bool | int | str):
+        return str(value)
+    single = np.float32(value)
+    short = str(single) if float(single) == float(value) else repr(float(value))
+    return short.removesuffix(".0")
+
+
+def percent(share: float) -> str:
+    """Return a share in percent.
+
+    Args:
+      share: in [0, 1].
+
+    >>> percent(0.07), percent(1 / 3), percent(float(np.float32(0.3)))
+    ('7 %', '33.33333333 %', '30 %')
+    """
+    value = float(number(share))
+    return f"{100 * value:.10g} %"
+
+
+def policy_name(policy: Mapping[str, Any]) -> str:
+    """Return name and settings of a policy as typed, except sizes.
+
+    Args:
+      policy: the described policy of a config: type and fields.
+
+    >>> policy_name({"type": "Mixing", "gamma": 0.2, "beta": 0.0, "original": "distribution"})
+    'mixing, gamma = 0.2'
+    >>> policy_name({"type": "AccumulateSubsample", "num_samples": 10})
+    'accumulate-subsample'
+    """
+    name = re.sub(r"(?<!^)(?=[A-Z])", "-", str(policy.get("type", "unknown"))).lower()
+    shown = [
+        f"{field} = {_value(value)}"
+        for field, value in policy.items()
+        if field not in ("type", "num_samples") and _is_said(policy, field, value)
+    ]
+    return ", ".join([name, *shown])
+
+
+def _is_said(policy: Mapping[str, Any], field: str, value: Any) -> bool:
+    if value is None or value is False:
+        return False
+    if field in ("beta", "gamma"):
+        return entries(value) != [0]
+    if field in _DEFAULTS:
+        share = policy.get(_IF_SHARED.get(field, ""), 1)
+        return value != _DEFAULTS[field] and entries(share) != [0]
+    return True
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value['shape'][0]:,} values" if "shape" in value else str(value.get("type"))
+    if isinstance(value, (list, tuple)):
+        shown = [number(one) for one in value]
+        return ", ".join(shown) if len(shown) <= 4 else f"{shown[0]}, {shown[1]}, ..., {shown[-1]}"
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
+def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows") -> str:
+    """Return the sentence that says what models after model 0 are trained on.
+
+    Args:
+      policy: the described policy of a config: type and fields.
+      size: number of rows that a generation makes, in words; by default that of the policy.
+      noun: plural of what a corpus consists of.
+
+    >>> policy_sentence({"type": "Replace", "num_samples": 100, "verifier": None})
+    'Every model after model 0 is trained on 100 rows drawn from its predecessor.'
+    """
+    makes = size or _sizes(policy.get("num_samples"))
+    say = {
+        "Replace": _replace,
+        "Mixing": _mixing,
+        "Accumulate": _accumulate,
+        "AccumulateSubsample": _subsample,
+        "Fresh": _fresh,
+        "WeightedFresh": _fresh,
+    }.get(str(policy.get("type")))
+    if say is None:
+        return f"Corpora are made by the policy {policy_name(policy)}."
+    sentence = f"Every model after model 0 is trained on {say(policy, makes, noun)}."
+    chosen = [name for name in ("verifier", "selection", "detector") if policy.get(name)]
+    if chosen:
+        sentence += f" Rows of the newest model pass the {chosen[0]} {_value(policy[chosen[0]])}."
+    return sentence
+
+
+def _sizes(sizes: Any) -> str:
+    if isinstance(sizes, int):
+        return f"{sizes:,}"
+    listed = entries(sizes)
+    if listed and listed[0] is not None:
+        return f"M_g = {_value(listed)}"
+    return "M_g" if listed is None else "M"
+
+
+def _replace(policy: Mapping[str, Any], size: str, noun: str) -> str:
+    return f"{size} {noun} drawn from its predecessor"
+
+
+def _mixing(policy: Mapping[str, Any], size: str, noun: str) -> str:
+    beta, gamma = policy.get("beta", 0.0), policy.get("gamma", 0.0)
+    if entries(beta) == [0] and entries(gamma) == [0]:
+        return _replace(policy, size, noun)
+    is_kept, is_law = policy.get("original") == "data", policy.get("previous") == "distribution"
+    kinds = {
+        "gamma": f"kept original {noun}, a random subset of D_0"
+        if is_kept
+        else f"original {noun}, redrawn for each corpus",
+        "beta": f"{noun} redrawn from the law of its predecessor's corpus"
+        if is_law
+        else f"{noun} of its predecessor's corpus, a random subset",
+    }
+    given = {"gamma": gamma, "beta": beta}
+    parts = [
+        f"{_share(share)} {kinds[name]}{_setting(name, share)}"
+        for name, share in given.items()
+        if entries(share) != [0]
+    ]
+    rest = _rest(policy, beta, gamma)
+    if rest:
+        parts.append(f"{rest} drawn from its predecessor")
+    if policy.get("allocation") == "fixed":
+        how = "exact numbers, rounded"
+    else:
+        how = f"on average: the origin of each of the {noun} is drawn"
+    return f"{size} {noun}: {_joined(parts)} ({how})"
+
+
+def _share(share: Any) -> str:
+    if share == VARIED:
+        return "a varied share of"
+    return percent(share) if isinstance(share, int | float) else "a changing share of"
+
+
+def _setting(name: str, share: Any) -> str:
+    return f" ({name})" if share == VARIED else f" ({name} = {_value(share)})"
+
+
+def _rest(policy: Mapping[str, Any], beta: Any, gamma: Any) -> str:
+    """Return the share of the newest model in words, or nothing if there is none."""
+    if not (isinstance(beta, int | float) and isinstance(gamma, int | float)):
+        return "the rest"
+    rest = 1 - float(number(beta)) - float(number(gamma))
+    return percent(round(rest, 12)) if rest > 1e-9 else ""
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _pool(policy: Mapping[str, Any], size: str, noun: str) -> str:
+    original = policy.get("num_original") or 0
+    more = f" and {_value(original)} new original ones" if original else ""
+    return f"each generation adds {size} {noun} of its model{more}"
+
+
+def _accumulate(policy: Mapping[str, Any], size: str, noun: str) -> str:
+    return f"the original {noun} and all that earlier models made: {_pool(policy, size, noun)}"
+
+
+def _subsample(policy: Mapping[str, Any], size: str, noun: str) -> str:
+    return (
+        f"{size} {noun} chosen at random, without replacement, among the original {noun} and all "
+        f"that earlier models made; {_pool(policy, size, noun)}"
+    )
+
+
+def _fresh(policy: Mapping[str, Any], size: str, noun: str) -> str:
+    original = policy.get("num_original", 0)
+    if entries(original) == [0]:
+        return _replace(policy, size, noun)
+    drawn = f"{size} {noun} drawn from its predecessor"
+    words = f"{drawn} and on {_value(original)} original {noun}, redrawn for each corpus"
+    if "weight" in policy:
+        words += f", whose total weight is {number(policy['weight'])}"
+    return words
