@@ -2,14 +2,17 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from collapse_jax.experiments.base import Summary
+from collapse_jax.experiments.base import EXPERIMENTS, Summary
 from collapse_jax.plots.grid import MOST_PANELS, figure_grid
 from collapse_jax.results.grid import axis_names
+from collapse_jax.results.policy_words import VARIED, number, policy_sentence
 from collapse_jax.results.records import Records
+from collapse_jax.results.setting import Setting
 
 _MOST_PARTS = 8  # entries of a further dimension: more panels would not fit a page
 _NO_SETTINGS = ("--out", "--overwrite", "--quiet", "--retry")  # what a repetition may change
@@ -101,6 +104,7 @@ class SweepView:
             f"{number} points of the experiment {experiment!r}, {len(failures)} of "
             f"which failed; means over chains in generation {records['generation'][-1]:,}.",
             f"Varied: {'; '.join(_axis(records, name) for name in names)}.",
+            *_policy(records, experiment),
             f"Command: collapse sweep {shlex.join(_settings(records))}",
             *(f"Failed: {failure['label']}: {failure['error']}" for failure in failures),
         ]
@@ -110,7 +114,22 @@ class SweepView:
 
 
 def _axis(records: Records, name: str) -> str:
-    return f"{name} = {', '.join(map(str, records[name].tolist()))}"
+    values = [number(one) for one in records[name].tolist()]
+    return f"{name} = {', '.join(values)}"
+
+
+def _policy(records: Records, experiment: str) -> list[str]:
+    """Say what models are trained on, if one policy with varied shares and sizes is swept."""
+    dims, policy = records.dataset.dims, dict(Setting.of(records).policy)
+    kind = EXPERIMENTS.get(experiment)
+    has_policy = kind is not None and any(one.name == "policy" for one in fields(kind))
+    axes = {path for path in records.config["axes"] if path.startswith("policy")}
+    known = {"policy.num_samples", "policy.beta", "policy.gamma"}
+    if not policy or not has_policy or "study" in dims or axes - known:
+        return []
+    size = "M" if "num_samples" in dims else ""
+    policy |= {name: VARIED for name in ("beta", "gamma") if f"policy.{name}" in axes}
+    return [policy_sentence(policy, size)]
 
 
 def _settings(records: Records) -> list[str]:

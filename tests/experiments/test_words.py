@@ -337,7 +337,8 @@ def test_a_sweep_says_what_was_varied_and_which_points_failed(stand_in):
     records.config["experiment"] = {"name": "discrete", "arguments": arguments, "is_sweep": True}
     summary, *_ = rendered(SweepView, records)
     text = " ".join(summary.sentences)
-    assert "Varied: gamma = 0.0, 0.2." in text
+    assert "Varied: gamma = 0, 0.2." in text
+    assert "a varied share of original rows, redrawn for each corpus (gamma)" in text
     assert "Command: collapse sweep discrete policy:mixing --policy.gamma 0,0.2" in text
     assert "a b" not in text
     assert set(summary.table[2][1:]) == {"failed"}
