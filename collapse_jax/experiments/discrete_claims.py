@@ -79,10 +79,10 @@ def _diversity(setting: Setting) -> Finding:
     exact = records.theory["heterozygosity"].values
     index = int(np.flatnonzero(exact >= _LEFT * exact[0])[-1])
     chains = setting.num_chains
-    errors = np.std(records["heterozygosity"][index], dtype=np.float64, ddof=min(1, chains - 1))
+    spread = np.std(records["heterozygosity"][index], dtype=np.float64)
     name = f"model {records['generation'][index]:,}"
     at = slice(index, index + 1)
-    error = np.array([errors / math.sqrt(chains)])
+    error = setting.standard_errors(np.array([spread]))
     found = agreement([name], means[at], error, exact[at], chains)
     if index == 0:
         return Finding(found.words, None, "no later model that has a third of its diversity")

@@ -22,6 +22,7 @@ from collapse_jax.results.policy_words import policy_name, policy_sentence
 from collapse_jax.results.records import Records, check_complete, concat_datasets
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Regime, Setting
+from collapse_jax.results.statements import plus_minus
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 
@@ -143,14 +144,14 @@ class GaussianExperiment(AbstractExperiment):
     def summarize(records: Records) -> Summary:
         """Summarise the last generation, against theory where known."""
         setting = Setting.of(records)
-        chains, last = setting.num_chains, setting.num_generations
+        last = setting.num_generations
         header = ["M", "mean of ln sigma", "standard error", "median |mu error|"]
         exact = records.theory.get("log_std")
         if exact is not None:
             header.insert(3, "exact mean of ln sigma")
         table = [header]
         for index, size in enumerate(records["num_samples"]):
-            error = records["log_std_std"][-1, index] / np.sqrt(chains)
+            error = setting.standard_errors(records["log_std_std"][-1, index])
             cells = [f"{records['log_std_mean'][-1, index]:.4f}", f"{error:.4f}"]
             if exact is not None:
                 cells.append(f"{exact.values[-1, index]:.4f}")
@@ -198,12 +199,13 @@ def _change(setting: Setting) -> str:
     """Say how much the mean of ln sigma changed in the run."""
     records = setting.records
     means, stds = records["log_std_mean"][[0, -1]], records["log_std_std"][[0, -1]]
-    errors = np.sum(stds, axis=0) / np.sqrt(setting.num_chains)
+    errors = setting.standard_errors(np.sum(stds, axis=0))
     changes = "; ".join(
-        f"{name}: {change:+.3g} ± {error:.1g}"
+        f"{name}: {change:+.3g}{plus_minus(error)}"
         for name, change, error in zip(names_of(setting), means[1] - means[0], errors, strict=True)
     )
+    both = " (± the sum of both standard errors)" if setting.num_chains > 1 else ""
     return (
         f"From model 0 to model {setting.num_generations:,} the mean of ln sigma changes by "
-        f"(± sum of both standard errors) {changes}."
+        f"{changes}{both}."
     )

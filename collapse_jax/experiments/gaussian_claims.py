@@ -13,6 +13,7 @@ from collapse_jax.results.statements import (
     exceeds,
     few_chains,
     most_errors,
+    plus_minus,
 )
 
 _PAPER = "Shumailov et al. 2024, one-dimensional Gaussian"
@@ -63,7 +64,7 @@ def _last_before(setting: Setting, most: float) -> int:
 
 def _standard_errors(setting: Setting, name: str) -> np.ndarray:
     """Return standard errors of the mean over chains of a variable, [generation, num_samples]."""
-    return setting.records[f"{name}_std"] / np.sqrt(setting.num_chains)
+    return setting.standard_errors(setting.records[f"{name}_std"])
 
 
 def _growth_text(setting: Setting) -> str:
@@ -78,7 +79,7 @@ def _growth(setting: Setting) -> Finding:
     means, errors = records["mean_error_mean"], _standard_errors(setting, "mean_error")
     at = f"model {records['generation'][index]:,}"
     words = "; ".join(
-        f"{name}: {first:.3g} to {last:.3g} ± {error:.1g}"
+        f"{name}: {first:.3g} to {last:.3g}{plus_minus(error)}"
         for name, first, last, error in zip(
             names_of(setting), means[0], means[index], errors[index], strict=True
         )
@@ -98,7 +99,7 @@ def _squared_errors(setting: Setting, index: int) -> tuple[np.ndarray, np.ndarra
     """Return the mean square of the mean's error and its standard error for a nearly normal law."""
     means, stds = (setting.records[f"mean_error_{part}"][index] for part in ("mean", "std"))
     squares = np.asarray(means, np.float64) ** 2 + np.asarray(stds, np.float64) ** 2
-    return squares, squares * math.sqrt(2 / setting.num_chains)
+    return squares, setting.standard_errors(squares * math.sqrt(2))
 
 
 def _bounded(setting: Setting) -> Finding:
@@ -107,7 +108,7 @@ def _bounded(setting: Setting) -> Finding:
     bounds = _LIMIT * variance / setting.records["num_samples"]
     squares, errors = _squared_errors(setting, -1)
     words = "; ".join(
-        f"{name}: {square:.3g} ± {error:.1g} (bound {bound:.3g})"
+        f"{name}: {square:.3g}{plus_minus(error)} (bound {bound:.3g})"
         for name, square, error, bound in zip(
             names_of(setting), squares, errors, bounds, strict=True
         )

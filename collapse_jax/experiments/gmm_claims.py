@@ -4,7 +4,7 @@ import numpy as np
 
 from collapse_jax.results.claims import Claim
 from collapse_jax.results.setting import Regime, Setting
-from collapse_jax.results.statements import FEWEST_CHAINS, Finding, exceeds, few_chains
+from collapse_jax.results.statements import FEWEST_CHAINS, Finding, exceeds, few_chains, plus_minus
 
 _PAPER = "Shumailov et al. 2024, Gaussian mixtures"
 _ALMOST = 0.05  # share of the variance: less is called almost none
@@ -29,7 +29,7 @@ def _drift(setting: Setting) -> Finding:
     low, middle, high = np.moveaxis(records["log_l2_squared_quantile"], 1, 0)
     errors = _OF_MEDIAN * (high - low) / np.sqrt(chains)
     shown = "; ".join(
-        f"M = {size:,}: {begin:.3g} to {final:.3g} ± {error:.1g}"
+        f"M = {size:,}: {begin:.3g} to {final:.3g}{plus_minus(error)}"
         for size, begin, final, error in zip(sizes, middle[1], middle[-1], errors[-1], strict=True)
     )
     following, last = records["generation"][1], setting.num_generations

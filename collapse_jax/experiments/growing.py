@@ -16,7 +16,15 @@ from collapse_jax.results.claims import Claim, statements_of
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Setting
-from collapse_jax.results.statements import Finding, agreement, exceeds, most_errors
+from collapse_jax.results.statements import (
+    FEWEST_CHAINS,
+    Finding,
+    agreement,
+    exceeds,
+    few_chains,
+    most_errors,
+    plus_minus,
+)
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
@@ -98,11 +106,12 @@ class GrowingExperiment(AbstractExperiment):
     @staticmethod
     def summarize(records: Records) -> Summary:
         """Summarise the last generation against theory."""
+        setting = Setting.of(records)
         chains, last = records.config["num_chains"], records["generation"][-1]
         exact = records.theory["wasserstein2_squared"].values[-1]
         table = [["M_i grows as", "mean of W2^2", "standard error", "exact"]]
         for index, name in enumerate(records["num_samples"]):
-            error = records["wasserstein2_squared_std"][-1, index] / np.sqrt(chains)
+            error = setting.standard_errors(records["wasserstein2_squared_std"][-1, index])
             mean = records["wasserstein2_squared_mean"][-1, index]
             table.append([str(name), f"{mean:.5f}", f"{error:.5f}", f"{exact[index]:.5f}"])
         first = records.config["chain"]["policy"]["num_samples"]
@@ -113,7 +122,7 @@ class GrowingExperiment(AbstractExperiment):
             "truth is N(0, 1), and the divisor of the variance is M_i - 1 (unbiased).",
         ]
         title = "How fast must the corpus grow? Policy replace"
-        return Summary(title, sentences, table, statements_of(CLAIMS, Setting.of(records)))
+        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
 
 
 def _distance(setting: Setting) -> Finding:
@@ -123,7 +132,7 @@ def _distance(setting: Setting) -> Finding:
     return agreement(
         [f"{name}, model {records['generation'][early]}" for name in records["num_samples"]],
         records["wasserstein2_squared_mean"][early],
-        records["wasserstein2_squared_std"][early] / np.sqrt(setting.num_chains),
+        setting.standard_errors(records["wasserstein2_squared_std"][early]),
         exact[early],
         setting.num_chains,
     )
@@ -135,16 +144,18 @@ def _divergence(setting: Setting) -> Finding:
     first = int(setting.policy["num_samples"])
     early = min(len(records["generation"]), _FEW_FITS) - 1
     means = records["wasserstein2_squared_mean"][early]
-    errors = records["wasserstein2_squared_std"][early] / np.sqrt(setting.num_chains)
+    errors = setting.standard_errors(records["wasserstein2_squared_std"][early])
     fits = np.arange(1.0, _MANY_FITS)
     sizes = np.rint(first * GROWTH["i^1.5"](fits)).astype(np.int64)
     tail = 3 / (first * np.sqrt(_MANY_FITS))  # 3/2 of the sum of the 1 / M_i that are left
     limit = float(theory.expected_wasserstein2_squared(sizes, "unbiased")[-1]) + tail
+    shown = [f"{mean:.3g}{plus_minus(error)}" for mean, error in zip(means, errors, strict=True)]
     words = (
-        f"model {records['generation'][early]}: constant {means[0]:.3g} ± {errors[0]:.1g}, linear "
-        f"{means[1]:.3g} ± {errors[1]:.1g}, i^1.5 {means[3]:.3g} ± {errors[3]:.1g} with the limit "
-        f"{limit:.3g}"
+        f"model {records['generation'][early]}: constant {shown[0]}, linear {shown[1]}, i^1.5 "
+        f"{shown[3]} with the limit {limit:.3g}"
     )
+    if setting.num_chains < FEWEST_CHAINS:
+        return Finding(words, None, few_chains(setting.num_chains))
     if means[3] - most_errors(setting.num_chains) * errors[3] > limit:
         return Finding(words, False)
     holds = exceeds(means[:2] - limit, errors[:2], setting.num_chains)

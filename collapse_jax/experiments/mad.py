@@ -24,6 +24,7 @@ from collapse_jax.results.statements import (
     exceeds,
     few_chains,
     most_errors,
+    plus_minus,
 )
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
@@ -98,6 +99,7 @@ class MadExperiment(AbstractExperiment):
     @staticmethod
     def summarize(records: Records) -> Summary:
         """Summarise the last generation."""
+        setting = Setting.of(records)
         chains, last = records.config["num_chains"], records["generation"][-1]
         table = [["loop", "lambda", "mean of ln sigma", "standard error", "mean of W2^2"]]
         for index, loop in enumerate(records["policy"]):
@@ -107,11 +109,10 @@ class MadExperiment(AbstractExperiment):
                         str(loop),
                         f"{bias:g}",
                         f"{records['log_std_mean'][-1, index, k]:.4f}",
-                        f"{records['log_std_std'][-1, index, k] / np.sqrt(chains):.4f}",
+                        f"{setting.standard_errors(records['log_std_std'][-1, index, k]):.4f}",
                         f"{records['wasserstein2_squared_mean'][-1, index, k]:.4f}",
                     ]
                 )
-        setting = Setting.of(records)
         size = int(setting.policy["num_samples"])
         sentences = [
             f"{chains:,} chains of {last:,} generations for each loop and lambda; {size:,} rows in "
@@ -153,13 +154,13 @@ def _means(setting: Setting, record: int = -1) -> tuple[np.ndarray, np.ndarray]:
     """Return means of ln sigma and their standard errors, [loop, bias up to 1]."""
     records, use = setting.records, _biased(setting)
     means, stds = (records[f"log_std_{part}"][record][:, use] for part in ("mean", "std"))
-    return np.asarray(means, np.float64), np.asarray(stds) / np.sqrt(setting.num_chains)
+    return np.asarray(means, np.float64), setting.standard_errors(stds)
 
 
 def _shown(setting: Setting, loop: int) -> str:
     means, errors = _means(setting)
     cells = "; ".join(
-        f"lambda = {bias:g}: {mean:.4g} ± {error:.2g}"
+        f"lambda = {bias:g}: {mean:.4g}{plus_minus(error, 2)}"
         for bias, mean, error in zip(
             setting.records["sampling_bias"][_biased(setting)],
             means[loop],

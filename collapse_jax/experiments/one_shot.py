@@ -83,11 +83,12 @@ class OneShotExperiment(AbstractExperiment):
     @staticmethod
     def summarize(records: Records) -> Summary:
         """Summarise the errors, with one row per size."""
+        setting = Setting.of(records)
         chains = records.config["num_chains"]
         exact = records.theory["mean_error"].values
         table = [["M", "mean |mu error|", "standard error", "exact", "mean |sigma error|"]]
         for index, size in enumerate(records["num_samples"]):
-            error = records["mean_error_std"][0, index] / np.sqrt(chains)
+            error = setting.standard_errors(records["mean_error_std"][0, index])
             cells = (records["mean_error_mean"][0, index], error, exact[index])
             last = records["std_error_mean"][0, index]
             table.append([f"{size:,}", *(f"{cell:.3e}" for cell in (*cells, last))])
@@ -95,7 +96,7 @@ class OneShotExperiment(AbstractExperiment):
             f"{chains:,} independent fits to M rows of N(0, 1) for each M, with the divisor M - 1 "
             "of the variance (unbiased); no model is trained on another."
         )
-        found = statements_of([CLAIM], Setting.of(records))
+        found = statements_of([CLAIM], setting)
         return Summary("The error of a single fit", [sentence], table, found)
 
 
@@ -104,7 +105,7 @@ def _error(setting: Setting) -> Finding:
     return agreement(
         [f"M = {size:,}" for size in records["num_samples"]],
         records["mean_error_mean"][0],
-        records["mean_error_std"][0] / np.sqrt(setting.num_chains),
+        setting.standard_errors(records["mean_error_std"][0]),
         records.theory["mean_error"].values,
         setting.num_chains,
     )

@@ -317,7 +317,7 @@ def _spread(setting: Setting) -> Finding:
     return agreement(
         [f"M = {size:,}, gamma = {number(float(shares[k]))}" for k in at],
         np.mean(squares, axis=0),
-        np.std(squares, axis=0) / np.sqrt(setting.num_chains),
+        setting.standard_errors(np.std(squares, axis=0)),
         exact,
         setting.num_chains,
     )

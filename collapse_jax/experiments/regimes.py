@@ -24,6 +24,7 @@ from collapse_jax.results.statements import (
     exceeds,
     few_chains,
     most_errors,
+    plus_minus,
 )
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
@@ -107,6 +108,7 @@ class RegimesExperiment(AbstractExperiment):
     @staticmethod
     def summarize(records: Records) -> Summary:
         """Summarise the last generation."""
+        setting = Setting.of(records)
         chains = records.config["num_chains"]
         header = ["policy", "mean of ln sigma", "standard error", "mean squared mu error", "exact"]
         table = [header]
@@ -120,12 +122,11 @@ class RegimesExperiment(AbstractExperiment):
                 [
                     str(policy),
                     f"{records['log_std_mean'][-1, index]:.4f}",
-                    f"{records['log_std_std'][-1, index] / np.sqrt(chains):.4f}",
+                    f"{setting.standard_errors(records['log_std_std'][-1, index]):.4f}",
                     f"{square:.5f}",
                     "" if exact is None else f"{exact.values[-1]:.5f}",
                 ]
             )
-        setting = Setting.of(records)
         size = setting.policy["num_samples"]
         sentences = [
             f"{chains:,} chains of {setting.num_generations:,} generations for each policy; M = "
@@ -143,14 +144,14 @@ def _squares(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     """Return mean squares of the mean's error and standard errors, [first or last, policy]."""
     means, stds = (setting.records[f"mean_error_{part}"][[0, -1]] for part in ("mean", "std"))
     squares = np.asarray(means, np.float64) ** 2 + np.asarray(stds, np.float64) ** 2
-    return squares, squares * np.sqrt(2 / setting.num_chains)
+    return squares, setting.standard_errors(squares * np.sqrt(2))
 
 
 def _shown(setting: Setting, policies: Sequence[int]) -> str:
     squares, errors = _squares(setting)
     cases = "; ".join(
-        f"{setting.records['policy'][k]}: {squares[0, k]:.3g} to {squares[1, k]:.3g} ± "
-        f"{errors[1, k]:.1g}"
+        f"{setting.records['policy'][k]}: {squares[0, k]:.3g} to {squares[1, k]:.3g}"
+        f"{plus_minus(errors[1, k])}"
         for k in policies
     )
     return f"E (mu error)^2, model 0 to {setting.num_generations:,}: {cases}"

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -122,7 +121,7 @@ def _policy(records: Records, experiment: str) -> list[str]:
     """Say what models are trained on, if one policy with varied shares and sizes is swept."""
     dims, policy = records.dataset.dims, dict(Setting.of(records).policy)
     kind = EXPERIMENTS.get(experiment)
-    has_policy = kind is not None and any(one.name == "policy" for one in fields(kind))
+    has_policy = kind is not None and "policy" in getattr(kind, "__dataclass_fields__", {})
     axes = {path for path in records.config["axes"] if path.startswith("policy")}
     known = {"policy.num_samples", "policy.beta", "policy.gamma"}
     if not policy or not has_policy or "study" in dims or axes - known:

@@ -157,14 +157,14 @@ class WeightingExperiment(AbstractExperiment):
     @staticmethod
     def summarize(records: Records) -> Summary:
         """Summarise the errors, with one row per weight."""
+        setting = Setting.of(records)
         chains = records.config["num_chains"]
         mean, exact = records["squared_error_mean"][-1], records.theory["squared_error"].values
-        error = records["squared_error_std"][-1] / np.sqrt(chains)
+        error = setting.standard_errors(records["squared_error_std"][-1])
         table = [["weight", "E (mu - mu_0)^2", "standard error", "exact, stationary"]]
         for row in zip(records["weight"], mean, error, exact, strict=True):
             table.append([f"{row[0]:.2f}", *(f"{value:.3e}" for value in row[1:])])
         best = float(records.theory["best_weight"].values)
-        setting = Setting.of(records)
         made, real = (setting.policy[name] for name in ("num_samples", "num_original"))
         sentences = [
             f"{chains:,} chains of {setting.num_generations:,} generations for each weight. Every "
@@ -197,7 +197,7 @@ def _error(setting: Setting) -> Finding:
     found = agreement(
         [f"weight {weights[k]:.2f}" for k in at],
         records["squared_error_mean"][-1][at],
-        records["squared_error_std"][-1][at] / np.sqrt(setting.num_chains),
+        setting.standard_errors(records["squared_error_std"][-1][at]),
         exact[at],
         setting.num_chains,
     )

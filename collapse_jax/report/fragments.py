@@ -47,7 +47,7 @@ def paragraphs(sentences: Sequence[str]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Build a table.
+    """Build a table; numbers that do not exist, such as errors of one chain, read "none".
 
     Args:
       rows: rows of cells in plain text; the first row is the header.
@@ -57,7 +57,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """
     if not rows:
         return ""
-    header, *body = ([html.escape(str(cell)) for cell in row] for row in rows)
+    header, *body = ([_cell(str(cell)) for cell in row] for row in rows)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in body)
     return f'<div class="wide"><table>{_head(header)}<tbody>{lines}</tbody></table></div>'
 
@@ -121,6 +121,10 @@ def folded(title: str, content: Mapping[str, Any]) -> str:
     """
     text = html.escape(json.dumps(content, indent=1))
     return f"<details><summary>{html.escape(title)}</summary><pre>{text}</pre></details>"
+
+
+def _cell(text: str) -> str:
+    return "none" if text == "nan" else html.escape(text)
 
 
 def _head(cells: Sequence[str]) -> str:

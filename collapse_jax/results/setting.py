@@ -5,6 +5,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
+import numpy as np
+
 from collapse_jax.results.records import Records
 
 
@@ -151,6 +153,15 @@ class Setting:
         if "chain" in self.records:
             return len(self.records["chain"])
         return int(self.records.config["num_chains"])
+
+    def standard_errors(self, stds: Any) -> np.ndarray:
+        """Return the standard errors of means over chains, NaN for a single chain.
+
+        Args:
+          stds: standard deviations over chains, divided by their number, [...].
+        """
+        dof = self.num_chains - 1
+        return np.asarray(stds, np.float64) / (np.sqrt(dof) if dof else np.nan)
 
     @property
     def size(self) -> int | None:

@@ -130,7 +130,7 @@ def agreement(
     """
     means, errors, exact = (np.asarray(values, np.float64) for values in (means, errors, exact))
     cases = [
-        f"{name}: {mean:.4g} ± {error:.2g} (exact {value:.4g})"
+        f"{name}: {mean:.4g}{plus_minus(error, 2)} (exact {value:.4g})"
         for name, mean, error, value in zip(names, means, errors, exact, strict=True)
     ]
     words = "; ".join(cases)
@@ -139,6 +139,19 @@ def agreement(
     rounding = 1e-5 * np.abs(exact)  # float32 rounds sums by about as much
     allowed = most_errors(num_chains) * errors + rounding
     return Finding(words, bool(np.all(np.abs(means - exact) <= allowed)))
+
+
+def plus_minus(error: float, digits: int = 1) -> str:
+    """Return a standard error with its sign; nothing where there is none.
+
+    Args:
+      error: the standard error, NaN for a single chain.
+      digits: significant digits.
+
+    >>> plus_minus(0.12), plus_minus(float("nan"))
+    (' ± 0.1', '')
+    """
+    return "" if np.isnan(error) else f" ± {error:.{digits}g}"
 
 
 def few_chains(num_chains: int) -> str:

@@ -291,6 +291,26 @@ def test_studies_of_fixed_policies_render():
     assert all("predecessor" in texts[name] for name in ("growing", "regimes", "mad", "weighting"))
 
 
+@pytest.mark.parametrize(
+    "name", ["gaussian", "discrete", "growing", "regimes", "mad", "weighting", "one-shot"]
+)
+def test_a_single_chain_has_no_error_and_decides_nothing(name):
+    kind = EXPERIMENTS[name]
+    settings = {"num_chains": 1}
+    if name in ("gaussian", "discrete"):
+        settings |= {"policy": cj.Replace(SIZE)}
+    if name == "discrete":
+        settings |= {"source": "zipf:12"}
+    records = dataclasses.replace(kind.at_scale("smoke"), **settings).run(0, False)
+    summary, *_ = rendered(kind, records)
+    assert summary.statements
+    for one in summary.statements:
+        assert one.verdict == "not tested", one
+        assert one.why
+        assert "±" not in one.found
+    assert "±" not in " ".join(summary.sentences)
+
+
 @pytest.mark.parametrize("original", ["kept", "redrawn"])
 @pytest.mark.parametrize("name", ["keep-gaussian", "keep-words"])
 def test_shares_of_originals_say_whether_they_are_kept_or_redrawn(name, original):
