@@ -11,6 +11,7 @@ import numpy as np
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.sources import Categorical, Empirical, Normal, tables
 from collapse_jax.utils import check
+from collapse_jax.utils.paths import user_path
 
 NORMAL = "normal"
 
@@ -65,14 +66,14 @@ def make_source(name: str, as_rows: bool = False) -> AbstractSource:
     if name == "docstrings":
         return Empirical.words(docstrings_of_python())
     if kind == "text" and rest:
-        return Empirical.words(Path(rest))
+        return Empirical.words(user_path(rest))
     if kind == "zipf" and rest.isdigit():
         states = check.integer("K of source zipf:K", int(rest), 2, 10**7)
         weights = 1 / np.arange(1, states + 1)
         return Categorical(weights / weights.sum())
     path, column = (name, None) if name.endswith(tables.FILES) else name.rpartition(":")[::2]
     if path.endswith(tables.FILES):
-        values, names = tables.read(Path(path), column)
+        values, names = tables.read(user_path(path), column)
         is_measured = as_rows and values.dtype.kind in "iu"
         return Empirical(values.astype(float) if is_measured else values, names)
     allowed = "it must be normal, text, docstrings, text:FILE, zipf:K, FILE.npy or FILE:COLUMN"

@@ -21,6 +21,7 @@ from collapse_jax.lm.model import OPT
 from collapse_jax.utils import check
 from collapse_jax.utils.fork import check_fork
 from collapse_jax.utils.jax_settings import own_settings
+from collapse_jax.utils.paths import user_path
 
 PREFIX = "model.decoder."
 """Start of PyTorch's names of all parameters except the head."""
@@ -159,7 +160,7 @@ def save(model: OPT, path: Any) -> None:
     """
     from safetensors.numpy import save_file
 
-    folder = Path(path)
+    folder = user_path(path)
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.asarray(param[...]) for name, param in parameters(model).items()}
     dtype = str(next(iter(arrays.values())).dtype)
@@ -204,7 +205,7 @@ def _check_dtype(dtype: Any) -> Any:
 
 def _folder(path_or_id: Any, revision: str | None, files: list[str]) -> Path:
     """Return the folder, downloaded from the hub if it is not local."""
-    path = Path(path_or_id).expanduser()
+    path = user_path(path_or_id, "path_or_id")
     if path.is_dir():
         return path
     name = str(path_or_id)

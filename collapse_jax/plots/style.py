@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from collapse_jax.utils.paths import user_path
+
 # Okabe & Ito's palette, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 DPI = 160  # dots per inch of PNG files: sharp on screens, small in a repository
@@ -131,7 +133,7 @@ def save_figure(figure: Any, directory: str | Path, name: str) -> list[Path]:
     Returns:
       The paths of both files.
     """
-    directory = Path(directory)
+    directory = user_path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{name}.png", directory / f"{name}.pdf"]
     with warnings.catch_warnings(record=True) as caught:

@@ -7,6 +7,7 @@ from typing import Any
 from collapse_jax.report import fragments
 from collapse_jax.report.page import page
 from collapse_jax.results.statements import Statement
+from collapse_jax.utils.paths import user_path
 
 
 def write_report(
@@ -38,7 +39,7 @@ def write_report(
     Raises:
       OSError: if a figure cannot be read or the page cannot be written.
     """
-    path = Path(path)
+    path = user_path(path)
     body = [
         fragments.paragraphs(sentences),
         fragments.statements(statements),

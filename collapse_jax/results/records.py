@@ -18,6 +18,7 @@ from collapse_jax.store.directory import is_run, save
 from collapse_jax.store.files import Content, damaged
 from collapse_jax.utils import memory
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.paths import user_path
 
 if TYPE_CHECKING:
     import xarray
@@ -183,8 +184,9 @@ class Records:
         Raises:
           ArgumentError: for integers that version 3 cannot hold exactly.
         """
+        path = user_path(path)
         self.dataset.to_netcdf(path, encoding=netcdf_encoding(self.dataset))
-        return Path(path)
+        return path
 
     @names_successors("Records.save", {"keep": "preserve"})
     def save(
@@ -206,7 +208,7 @@ class Records:
         Raises:
           ArgumentError: if `path` exists and is not to be replaced.
         """
-        path = Path(path)
+        path = user_path(path)
         if path.exists():
             _check_replaceable(path, overwrite, preserve)
         save(path, self._contents, replace=overwrite, preserve=preserve)
@@ -236,7 +238,7 @@ class Records:
           ArgumentError: if `path` is neither.
           StoreError: if a file is damaged; the message names the file.
         """
-        path = Path(path)
+        path = user_path(path)
         if path.is_file() and not is_archive(path):
             raise ArgumentError(
                 f"path={str(path)!r} is not allowed: it is a file and no archive of "

@@ -4,7 +4,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any, Self
 
 import jax
@@ -25,6 +24,7 @@ from collapse_jax.sources.choice import draw_rows, is_all
 from collapse_jax.text.files import read_text
 from collapse_jax.text.words import check_text, find_words
 from collapse_jax.utils import check, log_cholesky
+from collapse_jax.utils.paths import user_path
 
 _ANY_LAW = Categorical([1.0])  # a template, whose probabilities are replaced without checks
 
@@ -99,7 +99,7 @@ class Empirical:
             check_text(name, text)
             content = text
         else:
-            content = read_text(name, Path(text))
+            content = read_text(name, user_path(text, name))
         found = find_words(content)
         if not found:
             raise check.fail(name, str(text), "it has no words", "pass a text with letters")

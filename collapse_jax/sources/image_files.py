@@ -1,6 +1,5 @@
 """Load images from scikit-learn, the Hugging Face hub, .npz files and folders."""
 
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ import numpy as np
 from collapse_jax.sources.image_arrays import as_labels, choose, scale
 from collapse_jax.sources.image_folder import load_folder
 from collapse_jax.utils import check
+from collapse_jax.utils.paths import user_path
 
 _TEST_STRIDE = 10  # every tenth image is a test image
 _OFFLINE = "pass digits, which needs no network, or the path of an .npz file or a folder of images"
@@ -37,16 +37,15 @@ def load(name: str, side: int, num_images: int | None) -> ImageData:
     Raises:
       ArgumentError: if the images cannot be read.
     """
-    path = os.path.expanduser(name)
     if name == "digits":
         images, labels = _digits()
         parts = _split(images[:num_images], labels[:num_images])
     elif name == "mnist":
         parts = _mnist(num_images)
-    elif os.path.isdir(path):
-        parts = _split(*load_folder(Path(path), side, num_images))
-    elif path.lower().endswith(".npz"):
-        parts = _archive(Path(path), num_images)
+    elif name and user_path(name, "images").is_dir():
+        parts = _split(*load_folder(user_path(name), side, num_images))
+    elif name.lower().endswith(".npz"):
+        parts = _archive(user_path(name), num_images)
     else:
         allowed = "it must be digits, mnist, the path of an .npz file or of a folder of images"
         raise check.fail("images", name, allowed, _OFFLINE)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.utils import check
+from collapse_jax.utils.paths import user_path
 
 FILES = (".npy", ".csv", ".parquet")
 _NAME = "Empirical.data"
@@ -27,7 +28,7 @@ def read(data: Any, column: str | Sequence[str] | None) -> tuple[np.ndarray, tup
       ArgumentError: if the data cannot be read, or has no such column.
     """
     if isinstance(data, (str, Path)):
-        data = _open(Path(data))
+        data = _open(user_path(data, _NAME))
     names = _class_names(data, column)
     table = _as_table(data)
     if table is not None:

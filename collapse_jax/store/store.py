@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from collapse_jax.utils import check
+from collapse_jax.utils.paths import user_path
 
 _MOST_PROCESSES = 2**20  # far more than any cluster has; refuses a mistyped count
 
@@ -15,7 +16,8 @@ class Store:
     """A run directory, for ``simulate(store=...)``; a plain path stands for the defaults.
 
     Args:
-      path: the directory; created if it does not exist, resumed if it does.
+      path: the directory; created if it does not exist, resumed if it does. `~` is the home
+        directory.
       process: index and number of the processes that share the run, (0, 1) for one process.
         Each simulates its own range of chains.
       extend: whether the run may get more chains or generations than it was made with.
@@ -50,7 +52,7 @@ class Store:
         if self.extend and count > 1:
             remedy = "extend with one process, stop it, then resume with several"
             raise check.fail("Store.extend", True, "several processes cannot extend", remedy)
-        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "path", user_path(self.path, "store"))
         object.__setattr__(self, "process", (index, count))
 
     @classmethod

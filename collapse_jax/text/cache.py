@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.paths import user_path
 
 _VERSION = 1  # part of fingerprints: increase it when equal ingredients give other arrays
 Arrays = Mapping[str, np.ndarray]
@@ -47,7 +48,7 @@ def cached(fingerprint: str, make: Callable[[], Arrays]) -> Arrays:
     with contextlib.suppress(Exception):  # NumPy and zip raise many types for damaged files
         return _read(_path(fingerprint))
     arrays = make()
-    with contextlib.suppress(OSError, RuntimeError):  # no permission, disk full, no home folder
+    with contextlib.suppress(OSError, ArgumentError):  # no permission, disk full, no home folder
         _write(_path(fingerprint), arrays)
     return arrays
 
@@ -56,7 +57,7 @@ def _path(fingerprint: str) -> Path:
     """Return the file of a fingerprint in $COLLAPSE_JAX_CACHE or the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     root = os.environ.get("COLLAPSE_JAX_CACHE") or f"{base}/collapse_jax"
-    return Path(root).expanduser() / "texts" / f"{fingerprint}.npz"
+    return user_path(root) / "texts" / f"{fingerprint}.npz"
 
 
 def _read(path: Path) -> Arrays:

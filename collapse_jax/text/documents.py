@@ -5,7 +5,6 @@ A line includes its line break; a line of blanks becomes the empty string, as in
 
 import io
 import itertools
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 from collapse_jax.text.files import read_text
 from collapse_jax.utils import check
+from collapse_jax.utils.paths import user_path
 
 _PERIOD = 10  # documents of which one is for validation and one for the test set
 _FEWEST = 3  # documents: one for each split
@@ -52,8 +52,8 @@ def load_documents(name: str) -> Documents:
         documents = _pydoc()
     elif name in ("wikitext", "wikitext2"):
         documents = _wikitext(name)
-    elif os.path.isdir(path := os.path.expanduser(name)):
-        documents = _folder(Path(path))
+    elif name and (path := user_path(name, "texts")).is_dir():
+        documents = _folder(path)
     else:
         allowed = "it must be pydoc, wikitext2 or a folder of text files"
         raise check.fail("texts", name, allowed, _OFFLINE)

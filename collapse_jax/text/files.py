@@ -30,7 +30,7 @@ def read_text(name: str, path: Path) -> str:
         UTF-16 or UTF-32, or holds NUL characters.
     """
     try:
-        content = path.expanduser().read_bytes()
+        content = path.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:  # NUL in a path, no home folder
         reason = getattr(error, "strerror", None) or str(error)
         remedy = "pass the path of a text file that can be read"

@@ -4,11 +4,11 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from collapse_jax.text.documents import first_line
 from collapse_jax.utils import check
+from collapse_jax.utils.paths import user_path
 
 BPE = "bpe"
 """Name of the tokenizer that is trained on the text."""
@@ -70,7 +70,7 @@ class Tokenizer:
         Args:
           folder: created if missing; existing files with these names are replaced.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.backend.save(str(folder / "tokenizer.json"))
         config = {"tokenizer_class": "PreTrainedTokenizerFast", **self.special}
@@ -125,9 +125,12 @@ def _fetch(name: str, revision: str | None) -> Tokenizer:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     from transformers import AutoTokenizer
 
+    folder = user_path(name, "tokenizer")
     try:
         found: Any = AutoTokenizer.from_pretrained(
-            name, revision=revision or "main", trust_remote_code=False
+            str(folder) if folder.is_dir() else name,
+            revision=revision or "main",
+            trust_remote_code=False,
         )
     except Exception as error:  # network, cache and files raise unrelated types
         allowed = f"it cannot be loaded from a folder or the hub ({first_line(error)})"

@@ -1,0 +1,34 @@
+"""Convert paths as users type them: `~` stands for a home directory, everywhere."""
+
+import os
+from pathlib import Path
+
+from collapse_jax.utils.check import fail
+
+
+def user_path(value: str | os.PathLike[str], name: str = "path") -> Path:
+    """Return a path whose leading `~` or `~USER` is replaced by the home directory.
+
+    Args:
+      value: the path.
+      name: of the argument, for the message.
+
+    Returns:
+      The path, which need not exist.
+
+    Raises:
+      ArgumentError: for an empty path, a null character, or an unknown home directory.
+
+    >>> str(user_path("runs/~a"))
+    'runs/~a'
+    """
+    text = os.fspath(value)
+    if not text or "\0" in text:
+        allowed = "it must be a path, not empty and without null characters"
+        raise fail(name, value, allowed, "pass a path such as 'runs/a'")
+    found = os.path.expanduser(text)
+    if found.startswith("~"):
+        home = text.split("/")[0]
+        remedy = f"pass the whole path, or ./{home} for a file of this name"
+        raise fail(name, text, f"{home} is no home directory", remedy)
+    return Path(found)
