@@ -37,7 +37,8 @@ def empty_models(params: Any, num_generations: int) -> Any:
     Returns:
       Zeros in the structure of `params`, [model, ...].
     """
-    return jax.tree.map(lambda leaf: jnp.zeros((num_generations, *leaf.shape), leaf.dtype), params)
+    length = max(1, num_generations)  # an empty array has no slot to trace the reading of
+    return jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), params)
 
 
 def store(models: Any, index: Int[Array, ""], params: Any) -> Any:
