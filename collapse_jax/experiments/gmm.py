@@ -1,6 +1,7 @@
 """Follow the drift and collapse of the paper's Gaussian mixtures in the plane, by corpus size."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -90,6 +91,8 @@ class GmmExperiment(AbstractExperiment):
         """Make one run per size with quantiles over chains, and snapshots for the first size."""
         given = self.policy.num_samples
         sizes = self.sizes if given is None else (check.integer("policy.num-samples", given, 2),)
+        if not sizes:
+            raise check.fail("sizes", sizes, "at least one size is needed", "pass sizes=500")
         for index, size in enumerate(sizes):
             check.integer(f"sizes[{index}]", size, 2)
         check.integer("most-rows", self.most_rows, 1)
@@ -266,4 +269,6 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
     The result is [generation, quantile] for values [generation, chain].
     """
     method: Any = "inverted_cdf"
-    return np.moveaxis(np.nanquantile(values, _LEVELS, axis=1, method=method), 0, 1)
+    with warnings.catch_warnings():  # NumPy warns where every chain is frozen
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.moveaxis(np.nanquantile(values, _LEVELS, axis=1, method=method), 0, 1)

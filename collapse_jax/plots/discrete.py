@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, new_figure, styled
+from collapse_jax.plots.style import COLOURS, new_figure, show_range, styled
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -37,7 +37,8 @@ def figure_diversity(data: "Dataset", theory: "Dataset | None" = None) -> Any:
         if theory is not None and name in theory:
             axis.plot(generations, theory[name].values, "k--", lw=0.9, label="exact mean")
             axis.legend()
-        axis.set(title=title, ylabel=unit, xlabel="generation", xlim=(0, max(1, generations[-1])))
+        axis.set(title=title, ylabel=unit, xlabel="generation")
+        show_range(axis, 0, generations[-1])
         axis.set_ylim(bottom=0)
     chains = len(data["chain"].values)
     figure.suptitle(f"median and 5–95 % of {chains:,} chains", fontsize=9, x=0.99, ha="right")
@@ -71,8 +72,7 @@ def figure_survival(data: "Dataset", noun: str = "state") -> Any:
         generations, np.arange(len(ranks)), alive[:, order[ranks]].T, cmap="viridis", vmin=0,
         vmax=1, shading="nearest",
     )  # fmt: skip
-    if len(generations) > 1:
-        axis.set_xlim(generations[0], generations[-1])  # pcolormesh adds half a record
+    show_range(axis, generations[0], generations[-1])  # pcolormesh adds half a record
     axis.invert_yaxis()
     labels = [f"{str(names[order[rank]])[:18]}  {rank + 1:,}" for rank in ranks]
     axis.set_yticks(np.arange(len(ranks)), labels, fontsize=8)

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, new_figure, num_chains_of, styled
+from collapse_jax.plots.style import (
+    COLOURS,
+    new_figure,
+    num_chains_of,
+    scale_logarithmically,
+    show_range,
+    styled,
+)
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -33,8 +40,9 @@ def figure_errors(data: "Dataset") -> Any:
             colour = COLOURS[index % len(COLOURS)]
             axis.fill_between(fits, low, high, color=colour, alpha=0.15, linewidth=0)
             axis.plot(fits, middle, color=colour, label=f"M = {size:,}")
-        axis.set(xscale="log", yscale="log", title=title, xlabel="number of fits, generation + 1")
-        axis.set_xlim(1, max(2, fits[-1]))
+        axis.set(title=title, xlabel="number of fits, generation + 1")
+        scale_logarithmically(axis, "xy")
+        show_range(axis, 1, fits[-1])
     axes[0, 0].set_ylabel("data units")
     axes[0, 0].legend()
     chains = num_chains_of(data)
@@ -65,6 +73,7 @@ def figure_log_std(data: "Dataset", theory: "Dataset | None" = None, title: str 
             label = "exact expectation" if index == 0 else None
             axis.plot(fits, curves[:, index], "k--", linewidth=0.9, label=label)
     axis.set(title=title or r"mean of $\ln\,\hat\sigma$", ylabel=r"$\hat\sigma$ in data units")
-    axis.set(xlabel="number of fits, generation + 1", xlim=(0, fits[-1]))
+    axis.set(xlabel="number of fits, generation + 1")
+    show_range(axis, 0, fits[-1])
     axis.legend()
     return figure

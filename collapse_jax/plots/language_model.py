@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from collapse_jax.plots.style import COLOURS, mark_logarithms, new_figure, styled
+from collapse_jax.plots.style import (
+    COLOURS,
+    mark_logarithms,
+    new_figure,
+    scale_logarithmically,
+    styled,
+)
 from collapse_jax.utils.interval import mean_over_chains
 
 Studies = Mapping[str, Any]
@@ -56,8 +62,10 @@ def perplexity_histograms(studies: Studies) -> Any:
             row[0].plot(*_density(found, edges), **style)
             row[1].plot(*_tail(found), **style)
         prefix = f"{label}: " if label else ""
-        row[0].set(title=f"{prefix}density", ylabel="share of blocks per decade", xscale="log")
-        row[1].set(title="far tail", ylabel="share of blocks ≥ x", xscale="log", yscale="log")
+        row[0].set(title=f"{prefix}density", ylabel="share of blocks per decade")
+        row[1].set(title="far tail", ylabel="share of blocks ≥ x")
+        scale_logarithmically(row[0], "x")
+        scale_logarithmically(row[1], "xy")
         row[0].set_ylim(bottom=0)
         row[1].legend(title="corpus of", loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axis in axes[-1]:
@@ -87,7 +95,7 @@ def perplexity_by_generation(studies: Studies) -> Any:
     seen = np.concatenate([_values(one, "test_perplexity").ravel() for one in studies.values()])
     seen = seen[np.isfinite(seen)]
     if seen.size and seen.max() > _WIDE * seen.min():
-        axis.set_yscale("log")
+        scale_logarithmically(axis, "y")
     _draw_zero_shot(axis, studies, seen)
     mark_logarithms(axis.yaxis)
     axis.set(title="perplexity of the original test text", ylabel="perplexity")

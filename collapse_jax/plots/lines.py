@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, new_figure, styled
+from collapse_jax.plots.style import COLOURS, new_figure, scale_logarithmically, show_range, styled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +74,10 @@ def figure_panels(panels: Sequence[Panel], note: str = "") -> Any:
                 axis.plot(panel.x, line.exact, "k--", linewidth=0.9, label=label)
                 label = None
         axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
-        axis.set(xscale=panel.xscale, yscale=panel.yscale)
-        if len(panel.x) > 1:
-            axis.set_xlim(panel.x[0], panel.x[-1])
+        logarithmic = {"x": panel.xscale, "y": panel.yscale}
+        scale_logarithmically(axis, "".join(k for k, v in logarithmic.items() if v == "log"))
+        if len(panel.x):
+            show_range(axis, panel.x[0], panel.x[-1])
     axes[0, 0].legend()
     if note:
         figure.suptitle(note, fontsize=9, x=0.99, ha="right")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse_jax.plots.grid import draw_heat_map
-from collapse_jax.plots.style import new_figure, styled
+from collapse_jax.plots.style import new_figure, show_range, styled
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -62,6 +62,6 @@ def figure_original_shares(data: "Dataset", what: str, share: str, target: float
         right.plot(data["generation"].values, curve, color=colour, label=f"{shares[index]:g}")
     right.axhline(target, color="#D55E00", linewidth=1.5)
     right.set(xlabel="generation", title=f"M = {sizes[-1]:,}, by gamma", ylim=(0, None))
-    right.set_xlim(0, max(1, last))
+    show_range(right, 0, last)
     right.legend(title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse_jax.plots.style import COLOURS, config_of, styled
+from collapse_jax.plots.style import COLOURS, config_of, show_range, styled
 from collapse_jax.utils.check import ArgumentError
 
 if TYPE_CHECKING:
@@ -176,8 +176,7 @@ class RecordsPlot:
         unit = attributes.get("units", "1")
         unit = "dimensionless" if unit == "1" else unit
         axis.set(title=name, xlabel="generation", ylabel=unit)
-        if len(generations) > 1:
-            axis.set_xlim(generations[0], generations[-1])
+        show_range(axis, generations[0], generations[-1])
 
 
 def _axes(ax: Any) -> Any:

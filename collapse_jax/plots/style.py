@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from collapse_jax.utils.paths import user_path
 
 # Okabe & Ito's palette, distinct for colour-blind readers.
@@ -104,6 +106,32 @@ def drawn_labels(figure: Any) -> set[str]:
         for label in axis.get_legend_handles_labels()[1]
     }
     return found | {"exact"} if any(label.startswith("exact") for label in found) else found
+
+
+def show_range(axes: Any, low: float, high: float) -> None:
+    """Limit the horizontal axis to a range, if the range has a length.
+
+    Args:
+      axes: matplotlib Axes.
+      low: left end.
+      high: right end; for a single generation, both ends are the same and nothing changes.
+    """
+    if low < high:
+        axes.set_xlim(low, high)
+
+
+def scale_logarithmically(axes: Any, which: str) -> None:
+    """Make axes logarithmic that have something positive to show, after the last curve.
+
+    matplotlib refuses data without a positive number, such as errors of models that are exact.
+
+    Args:
+      axes: matplotlib Axes.
+      which: "x", "y" or "xy".
+    """
+    for name in which:
+        if np.isfinite(getattr(axes.dataLim, f"minpos{name}")):
+            axes.set(**{f"{name}scale": "log"})
 
 
 def mark_logarithms(axis: Any) -> None:
