@@ -105,11 +105,12 @@ class VaeExperiment(AbstractExperiment):
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Make one run per chain."""
         source = Images.load(self.source, self.image_size, self.num_images)
+        shared = {field.name for field in dataclasses.fields(VAE)} - {"classifier"}
+        settings = {name: getattr(self, name) for name in shared}
+        VAE(**settings)  # refuses bad settings before the classifier is trained
         classifier = None
         if source.labels is not None:
             classifier = Classifier.train(source.images, source.labels)
-        shared = {field.name for field in dataclasses.fields(VAE)} - {"classifier"}
-        settings = {name: getattr(self, name) for name in shared}
         records = simulate(
             Chain(VAE(classifier=classifier, **settings), source, self.policy),
             key=seed,

@@ -104,7 +104,8 @@ def _archive(path: Path, num_images: int | None) -> ImageData:
             arrays = [None if name is None else archive[name] for name in found]
     except Exception as error:  # NumPy, zip and zlib raise unrelated types for damaged files
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise check.fail("images", str(path), reason.splitlines()[0][:100], remedy) from None
+        reason = f"it cannot be read ({reason.splitlines()[0][:100]})"
+        raise check.fail("images", str(path), reason, remedy) from None
     images, labels, test, test_labels = arrays
     if images is None:
         allowed = f"it holds {', '.join(listed) or 'nothing'}, not x or images"
