@@ -14,7 +14,7 @@ from collapse_jax.results import saved
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.results.summary import html_of, text_of
 from collapse_jax.store.archive import is_archive
-from collapse_jax.store.directory import is_run, save
+from collapse_jax.store.directory import check_removable, is_run, save
 from collapse_jax.store.files import Content, damaged
 from collapse_jax.utils import memory
 from collapse_jax.utils.check import ArgumentError
@@ -295,12 +295,8 @@ def _check_replaceable(path: Path, overwrite: bool, preserve: Collection[str]) -
         raise ArgumentError(
             f"path={str(path)!r} is not allowed: it exists; pass another path or overwrite=True"
         )
-    others = path.is_dir() and {one.name for one in path.iterdir()} - set(preserve)
-    if not is_run(path) and (not path.is_dir() or others):
-        raise ArgumentError(
-            f"path={str(path)!r} is not allowed: it is not a run directory and will not be "
-            "replaced; pass another path"
-        )
+    if not path.is_dir() or {one.name for one in path.iterdir()} - set(preserve):
+        check_removable(path)
 
 
 def _join(left: Records, right: Records) -> Records:

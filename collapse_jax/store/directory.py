@@ -1,6 +1,9 @@
 """Create, check, write and replace run directories, so that a crash loses no finished file."""
 
 import contextlib
+import json
+import re
+import secrets
 import shutil
 import tempfile
 import threading
@@ -18,6 +21,10 @@ from collapse_jax.store.unfinished_work import WORK
 RECORDS, THEORY = "records.zarr", "theory.zarr"
 _COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)
 _KNOWN = ("command.json", "parts", "corpora", "figures", "report.html", "lock", STATE, WORK, FIRST)
+_OWN = re.compile(  # names in a run directory
+    rf"config\.json|provenance\.json|{RECORDS}|{THEORY}|command\.json(-\w+)?|parts|corpora|figures"
+    rf"|report\.html|lock(-\w+)?|journal(-\d+)?\.jsonl|{STATE}|{WORK}"
+)
 _AGAIN = "start again in a new directory, or take the file from a backup"
 _MOST_READS = 5  # attempts to read a run while other processes write it
 
@@ -32,8 +39,12 @@ def is_run(path: Path) -> bool:
 
     Returns:
       True if it contains a config and records; nothing is checked.
+
+    Raises:
+      StoreError: if the directory cannot be read.
     """
-    return (path / "config.json").is_file() and (path / RECORDS).is_dir()
+    with files.store_errors(path):
+        return (path / "config.json").is_file() and (path / RECORDS).is_dir()
 
 
 def is_begun(path: Path) -> bool:
@@ -140,26 +151,60 @@ def save(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove(path: Path) -> None:
-    """Remove a run directory.
+def set_aside(path: Path) -> Path:
+    """Rename a run directory, so that another run can take its place.
 
     Args:
       path: the directory.
 
+    Returns:
+      Its new path, a hidden directory in the same folder.
+
     Raises:
-      StoreError: if it is not a run directory, or another process writes it.
+      StoreError: if it is not a run directory, holds other files, or another process writes it.
     """
-    marks = ("config.json", "command.json", FIRST)
-    is_ours = path.is_dir() and any((path / name).is_file() for name in marks)
-    if not is_ours and (not path.is_dir() or any(path.iterdir())):
-        raise files.StoreError(
-            f"{path} is not allowed: it is not a run directory and will not be replaced; "
-            "pass another path"
-        )
-    with contextlib.ExitStack() as stack:
+    check_removable(path)
+    aside = path.absolute().parent / f".earlier-{secrets.token_hex(8)}"
+    with files.store_errors(path), contextlib.ExitStack() as stack:
         for lock in path.rglob("lock"):
             stack.enter_context(locked(lock.parent, (0, 1)))
-        shutil.rmtree(path)
+        return path.rename(aside)
+
+
+def check_removable(path: Path) -> None:
+    """Refuse to remove anything but an empty directory, or a run without foreign files.
+
+    A run is known by its journal or its command: files named config.json are everywhere.
+
+    Args:
+      path: an existing file or directory.
+
+    Raises:
+      StoreError: if it is something else; the message names a foreign file.
+    """
+    what = ""
+    with files.store_errors(path):
+        if path.is_symlink() or not path.is_dir():
+            what = "it is a symbolic link" if path.is_symlink() else "it is a file"
+        elif (names := sorted(one.name for one in path.iterdir())) and not _is_known(path):
+            what = f"it is not a run directory (it contains {names[0]!r})"
+        elif foreign := [name for name in names if not _OWN.fullmatch(name)]:
+            what = f"it contains {foreign[0]!r}, which no run writes"
+    if what:
+        raise files.StoreError(
+            f"{path} is not allowed: {what} and will not be replaced; pass another path"
+        )
+
+
+def _is_known(path: Path) -> bool:
+    """Tell whether a directory has the journal of a run, or the command that made one."""
+    with contextlib.suppress(files.StoreError):
+        if (path / FIRST).is_file() and Ledger.read(path).events:
+            return True
+    with contextlib.suppress(OSError, ValueError):
+        command = json.loads((path / "command.json").read_bytes())
+        return isinstance(command, dict) and {"experiment", "arguments"} <= command.keys()
+    return False
 
 
 def _replace(path: Path, new: Path, preserve: Collection[str]) -> None:

@@ -25,7 +25,23 @@ STATE = "state"
 _TEMPORARY = "tmp-"
 _FEW = 3  # files; below this number starting threads costs more than concurrency saves
 _AT_ONCE = 8  # concurrent fsyncs, which a disk merges into fewer flushes
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SPACE = "free some space and repeat the command; files already written stay valid"
+_ELSEWHERE = "pass a path where you may write"
+_NO_DIRECTORY = "it or a folder above it is no directory; pass another path"
+_REMEDIES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EROFS: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.EACCES: "check its permissions, or pass a path where you may read and write",
+    errno.ENOENT: "check its spelling and that the folder above it exists",
+    errno.ENOTDIR: _NO_DIRECTORY,
+    errno.EEXIST: _NO_DIRECTORY,  # of mkdir, for a file or a dangling link
+    errno.EISDIR: "pass the path of a file",
+    errno.ENAMETOOLONG: "pass a shorter name",
+    errno.EMFILE: "raise the limit on open files (ulimit -n) and repeat the command",
+    errno.ELOOP: "pass the path that the symbolic link stands for",
+}
 
 
 class StoreError(ArgumentError):
@@ -84,6 +100,20 @@ def damaged(path: Path, what: str, remedy: str) -> StoreError:
     return StoreError(f"{path} is damaged: {what}; {remedy}")
 
 
+def explain(error: OSError) -> str:
+    """Describe an OSError by its reason and a remedy, for the end of a message.
+
+    Args:
+      error: of the operating system, or of a library that has no error number.
+
+    Returns:
+      "REASON; REMEDY", one line.
+    """
+    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+    default = "check its permissions and the disk, then repeat the command"
+    return f"{reason or type(error).__name__}; {_REMEDIES.get(error.errno or 0, default)}"
+
+
 @contextlib.contextmanager
 def store_errors(path: Path) -> Iterator[None]:
     """Convert an OSError of the block into a StoreError of one line.
@@ -100,11 +130,7 @@ def store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        remedy = "check its permissions and the disk, then repeat the command"
-        if error.errno in _FULL:
-            remedy = "free some space and repeat the command; files already written stay valid"
-        raise StoreError(f"{path} cannot be used: {reason}; {remedy}") from error
+        raise StoreError(f"{path} cannot be used: {explain(error)}") from error
 
 
 def entry_of(path: Path) -> Entry:
