@@ -5,6 +5,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from collapse_jax.cli.complaints import check_choice
+from collapse_jax.cli.errors import BAD_INPUT, report
+from collapse_jax.cli.streams import interruptible, writable_streams
 from collapse_jax.utils import instructions
 from collapse_jax.utils.check import ArgumentError
 
@@ -34,9 +37,6 @@ COMMANDS = {
     "pack": "collapse_jax.cli.pack",
 }
 
-_DEBUG = "COLLAPSE_JAX_DEBUG"  # environment variable: internal errors show their traceback
-_LONGEST = 300  # characters of an internal error's message
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -46,37 +46,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
       Exit code: 0 for success, 1 for a failed check or sweep point or an internal error, 2 for
-      bad input, 130 for an interrupt. Errors and interrupts write one line to stderr.
+      bad input or a place that cannot be written, 130 for an interrupt, 141 if the reader of
+      the output has gone. Errors and interrupts write one line to stderr.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help"):
+    with writable_streams():
+        try:
+            with interruptible():
+                code = _run(given, is_own_process=arguments is None)
+                sys.stdout.flush()
+                return code
+        except BaseException as error:
+            return report(error, given)
+
+
+def _run(given: Sequence[str], *, is_own_process: bool) -> int:
+    """Run a command, or print the usage.
+
+    Args:
+      given: the arguments.
+      is_own_process: whether the process belongs to the command.
+
+    Raises:
+      ArgumentError: if there is no such command.
+    """
+    if not given or given[0] in ("-h", "--help", "help"):
         sys.stdout.write(USAGE)
-        return 0 if given else 2
-    try:
-        if given[0] not in COMMANDS:
-            known = ", ".join(COMMANDS)
-            raise ArgumentError(
-                f"command={given[0]!r} is not allowed: it must be one of {known}; see --help"
-            )
-        limit_instructions(given, is_own_process=arguments is None)
-        module = importlib.import_module(COMMANDS[given[0]])
-        return getattr(module, f"{given[0]}_command")(given[1:])
-    except SystemExit as stop:  # --help
-        return int(stop.code or 0)
-    except (ArgumentError, OSError) as error:
-        sys.stderr.write(f"collapse: {' '.join(str(error).split())}\n")
-        return 2
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(f"collapse: {str(stop) or 'interrupted'}\n")
-        return 130
-    except Exception as error:
-        if os.environ.get(_DEBUG):
-            raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
-        sys.stderr.write(
-            f"collapse: internal error, {reason}; set {_DEBUG}=1 for the traceback and report it\n"
-        )
-        return 1
+        return 0 if given else BAD_INPUT
+    name, *rest = given
+    if name in ("-V", "--version", "version"):
+        from collapse_jax import __version__
+
+        sys.stdout.write(f"collapse {__version__}\n")
+        return 0
+    if complaint := check_choice("command", name, COMMANDS, "see `collapse --help`"):
+        raise ArgumentError(complaint)
+    if _asks_for_help(name, rest):
+        write_usage(name)
+        return 0
+    limit_instructions(given, is_own_process=is_own_process)
+    module = importlib.import_module(COMMANDS[name])
+    return getattr(module, f"{name}_command")(rest)
+
+
+def _asks_for_help(name: str, rest: Sequence[str]) -> bool:
+    """Tell whether to print the usage of a command whose options no parser describes."""
+    if name in ("run", "sweep"):  # an experiment before --help has options of its own
+        rest = rest[:1]
+    elif name not in ("list", "plot", "report"):
+        return False
+    return bool({"-h", "--help"} & set(rest))
+
+
+def write_usage(name: str) -> None:
+    """Print the usage of a command, with the experiments if it takes one.
+
+    Args:
+      name: of the command.
+    """
+    (line,) = (line for line in USAGE.splitlines() if line.startswith(f"  collapse {name} "))
+    usage, _, meaning = line.strip().partition("  ")
+    sys.stdout.write(f"usage: {usage}\n\n{meaning.strip()}\n")
+    if "EXPERIMENT" in usage:
+        sys.stdout.write(f"\nOptions: `collapse {name} EXPERIMENT --help`. Experiments:\n\n")
+        importlib.import_module(COMMANDS["list"]).list_command([])
 
 
 def limit_instructions(arguments: Sequence[str], *, is_own_process: bool) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from collapse_jax.cli.options import SharedRunOptions, parse
+from collapse_jax.store.files import damaged, explain, store_errors
+from collapse_jax.store.journal import FIRST
 from collapse_jax.utils.check import ArgumentError
 
 NAME = "command.json"
@@ -93,10 +95,11 @@ class Command:
         Args:
           path: the directory; created if it does not exist.
         """
-        path.mkdir(parents=True, exist_ok=True)
-        temporary = path / f"{NAME}-{secrets.token_hex(8)}"  # several processes may write at once
-        temporary.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
-        temporary.replace(path / NAME)
+        with store_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+            temporary = path / f"{NAME}-{secrets.token_hex(8)}"  # several processes may write
+            temporary.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+            temporary.replace(path / NAME)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -111,15 +114,43 @@ class Command:
         Raises:
           ValueError: if the directory has no command of `collapse run` or `reproduce`.
         """
+        try:
+            command = cls(**json.loads((path / NAME).read_bytes()))
+            command._check()
+        except FileNotFoundError:
+            raise ArgumentError(f"RUN={str(path)!r} is not allowed: {_why_not(path)}") from None
+        except OSError as error:
+            raise ArgumentError(f"RUN={str(path)!r} is not allowed: {explain(error)}") from None
+        except (ValueError, TypeError):
+            remedy = "take it from a backup, or run the experiment again in a new directory"
+            raise damaged(path / NAME, f"it is not the {NAME} of `collapse run`", remedy) from None
+        return command
+
+    def _check(self) -> None:
+        """Check the types of a file's values.
+
+        Raises:
+          TypeError: if `collapse run` did not write them.
+        """
         from collapse_jax.experiments import EXPERIMENTS
 
-        try:
-            command = cls(**json.loads((path / NAME).read_text()))
-            if command.experiment not in EXPERIMENTS:
-                raise KeyError(command.experiment)
-        except (OSError, ValueError, TypeError, KeyError):
-            raise ArgumentError(
-                f"path={str(path)!r} is not allowed: it has no {NAME} of `collapse run`; "
-                "a run from Python is resumed by the same call again"
-            ) from None
-        return command
+        texts = [self.experiment, self.scale, *self.arguments, *self.settings.values()]
+        numbers = [self.seed, *self.changes.values()]
+        if not (
+            isinstance(self.arguments, list)
+            and isinstance(self.settings, dict)
+            and isinstance(self.changes, dict)
+            and all(isinstance(one, str) for one in texts)
+            and all(type(one) is int for one in numbers)
+            and self.experiment in EXPERIMENTS
+        ):
+            raise TypeError
+
+
+def _why_not(path: Path) -> str:
+    """Say why a path has no command, and what to do."""
+    if not path.is_dir():
+        return "there is no such directory; pass the --out of `collapse run`"
+    if (path / FIRST).is_file():
+        return f"it has no {NAME} of `collapse run`; repeat the Python call that made the run"
+    return f"it has no {NAME} of `collapse run`; pass the --out of `collapse run`"

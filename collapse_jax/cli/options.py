@@ -7,9 +7,10 @@ import io
 import operator
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
+from collapse_jax.cli.complaints import bad_value, check_choice, unknown_words
+from collapse_jax.utils import check
 from collapse_jax.utils.check import ArgumentError
 
 
@@ -145,21 +146,26 @@ def parse_plain(options: Any, program: str, arguments: Sequence[str]) -> Any:
     """
     import tyro
 
-    complaint = io.StringIO()
+    complaint, arguments = io.StringIO(), list(arguments)
     _name_successors(arguments)
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
+            found, unknown = tyro.cli(
                 options,
                 prog=program,
-                args=list(arguments),
+                args=arguments,
                 config=(tyro.conf.CascadeSubcommandArgs,),
+                return_unknown_args=True,
             )
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", complaint.getvalue()).split()
-        raise ArgumentError(f"{' '.join(words)[:400]}") from None
+        raise ArgumentError(bad_value(complaint.getvalue(), program, arguments)) from None
+    if unknown:
+        raise ArgumentError(unknown_words(unknown, options, program, arguments))
+    if hasattr(found, "seed"):
+        check.integer("--seed", found.seed, 0, 2**64 - 1, "pass --seed 0, for example")
+    return found
 
 
 def _name_successors(arguments: Sequence[str]) -> None:
@@ -201,42 +207,10 @@ def chosen_experiment(arguments: Sequence[str]) -> tuple[str, Any]:
     """
     from collapse_jax.experiments import EXPERIMENTS
 
-    if not arguments or arguments[0] not in EXPERIMENTS:
-        known = ", ".join(EXPERIMENTS)
-        shown = arguments[0] if arguments else ""
-        raise ArgumentError(
-            f"experiment={shown!r} is not allowed: it must be one of {known}; see `collapse list`"
-        )
+    shown = arguments[0] if arguments else ""
+    if complaint := check_choice("experiment", shown, EXPERIMENTS, "see `collapse list`"):
+        raise ArgumentError(complaint)
     return arguments[0], EXPERIMENTS[arguments[0]]
-
-
-def output_directory(options: RunOptions, default: str) -> Path:
-    """Determine the output directory; remove a run there with --overwrite.
-
-    Args:
-      options: of the command.
-      default: name of the directory in runs/ without --out.
-
-    Returns:
-      The directory.
-
-    Raises:
-      ValueError: if it exists without --overwrite, or --overwrite finds something other than
-        a run. Processes that share a run skip this check.
-    """
-    from collapse_jax.store.directory import remove
-
-    out = Path(options.out) if options.out else Path("runs") / default
-    if isinstance(options, ProcessOptions) and (options.distributed or options.process):
-        return out  # another process may have created it
-    if out.exists() and options.overwrite:
-        remove(out)
-    elif out.exists():
-        raise ArgumentError(
-            f"--out={out} is not allowed: it exists; pass another --out or --overwrite, or "
-            f"resume it with `collapse resume {out}`"
-        )
-    return out
 
 
 def process_of(options: ProcessOptions, is_joint: bool) -> tuple[int, int]:

@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 from collapse_jax.cli.command import Command
 from collapse_jax.cli.options import ProcessOptions, RunOptions, parse_plain
+from collapse_jax.cli.output import check_device, check_ours, chosen_directory
 from collapse_jax.cli.run import run_to
+from collapse_jax.cli.show import captions_of, draw
+from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
 
 COSTS = "costs.json"  # seconds per study, summed over all its starts
@@ -55,7 +58,9 @@ def reproduce_command(arguments: Sequence[str]) -> int:
     """
     options: Any = parse_plain(ReproduceOptions, "collapse reproduce", arguments)
     names = _chosen(options.only)
-    out = Path(options.out) if options.out else Path("runs") / f"reproduce-{options.scale}"
+    out = chosen_directory(options.out, f"reproduce-{options.scale}")
+    check_ours(out, _is_ours, "reproduce")
+    check_device()
     commands = {name: _command(name, options) for name in names}
     to_run = [name for name in names if options.overwrite or not _is_done(out, commands[name])]
     for name in names:
@@ -68,6 +73,14 @@ def reproduce_command(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _is_ours(out: Path) -> bool:
+    """Tell whether `collapse reproduce` made a directory: it has costs, or studies only."""
+    from collapse_jax.experiments import EXPERIMENTS
+
+    names = {one.name for one in out.iterdir()}
+    return names <= {*EXPERIMENTS, COSTS, "report.html"} and names != {"report.html"}
+
+
 def _chosen(only: str) -> list[str]:
     """List the names of the chosen experiments, in the order of `EXPERIMENTS`.
 
@@ -78,7 +91,7 @@ def _chosen(only: str) -> list[str]:
 
     if not only:
         return list(EXPERIMENTS)
-    wanted = set(only.split(","))
+    wanted = set(filter(None, only.split(","))) or {only}
     topics = {experiment.topic for experiment in EXPERIMENTS.values()}
     unknown = sorted(wanted - topics - EXPERIMENTS.keys())
     if unknown:
@@ -141,27 +154,29 @@ def _duration(hours: float) -> str:
 
 def _run(out: Path, command: Command, options: ReproduceOptions) -> None:
     """Run or resume a study, and add its time to `COSTS`."""
-    from collapse_jax.store.directory import remove
-
     name, path = command.experiment, out / command.experiment
     costs = _costs(out)
-    if path.exists() and options.overwrite:
-        remove(path)
+    if options.overwrite:
         costs.pop(name, None)
     begin = time.perf_counter()
     try:
-        run_to(path, command, ProcessOptions(quiet=options.quiet))
+        run_to(path, command, ProcessOptions(quiet=options.quiet), overwrite=options.overwrite)
     finally:
         seconds = time.perf_counter() - begin
         costs[name] = costs.get(name, 0.0) + seconds
-        if out.exists():
-            (out / COSTS).write_text(json.dumps(costs, indent=1) + "\n")
+        if path.exists():
+            with store_errors(out / COSTS):
+                (out / COSTS).write_text(json.dumps(costs, indent=1) + "\n")
     sys.stderr.write(f"{name}: {seconds:.0f} s\n")
 
 
 def _costs(out: Path) -> dict[str, float]:
-    path = out / COSTS
-    return json.loads(path.read_text()) if path.exists() else {}
+    """Return the seconds of every study; none if the file is missing or damaged."""
+    try:
+        costs = json.loads((out / COSTS).read_text())
+        return {name: float(seconds) for name, seconds in costs.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _write_page(out: Path, scale: str) -> Path:
@@ -177,26 +192,29 @@ def _write_page(out: Path, scale: str) -> Path:
             continue
         records = Records.load(path)
         summary = experiment.summarize(records)
-        captions = json.loads((path / "figures" / "captions.json").read_text())
+        if captions_of(path) is None:
+            draw(records, path)
         study = Study(
             name,
             summary.title,
             summary.sentences,
             summary.statements,
             summary.table,
-            {caption: path / "figures" / f"{file}.png" for file, caption in captions.items()},
+            captions_of(path) or {},
             records.config,
             records.provenance,
             costs.get(name),
         )
         studies.append(study)
-    return write_reproduction(
-        out / "report.html",
-        title="Model collapse, reproduced",
-        sentences=[
-            f"{len(studies)} studies at scale {scale}: statements of the literature, results of "
-            'this run, and whether they agree. "not tested" comes with the reason, which is mostly '
-            "that the scale is too small to tell.",
-        ],
-        studies=studies,
+    sentence = (
+        f"{len(studies)} studies at scale {scale}: statements of the literature, results of "
+        'this run, and whether they agree. "not tested" comes with the reason, which is mostly '
+        "that the scale is too small to tell."
     )
+    with store_errors(out / "report.html"):
+        return write_reproduction(
+            out / "report.html",
+            title="Model collapse, reproduced",
+            sentences=[sentence],
+            studies=studies,
+        )

@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import shutil
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,13 +14,21 @@ from collapse_jax.cli.options import (
     SharedRunOptions,
     chosen_experiment,
     expect,
-    output_directory,
     parse,
     parse_plain,
     process_of,
 )
+from collapse_jax.cli.output import (
+    check_device,
+    check_free,
+    check_writable,
+    chosen_directory,
+    fresh_directory,
+)
 from collapse_jax.cli.show import draw, write_page
+from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.paths import user_path
 
 # A study of several runs is saved into a directory that already holds its command and parts.
 _PRESERVED = (NAME, "parts", "corpora", "figures", "report.html", "lock-end", "lock-held-end")
@@ -75,8 +81,12 @@ def run_command(arguments: Sequence[str]) -> int:
     name, experiment = chosen_experiment(arguments)
     options = parse(SharedRunOptions, experiment, f"collapse run {name}", arguments[1:])
     command = Command(name, list(arguments[1:]), seed=options.seed)
-    out = output_directory(options, f"{name}-{options.seed}")
-    return run_to(out, command, options)
+    out = chosen_directory(options.out, f"{name}-{options.seed}")
+    if options.distributed or options.process:
+        check_writable(out)  # another process may have made it
+    else:
+        check_free(out, overwrite=options.overwrite)
+    return run_to(out, command, options, overwrite=options.overwrite)
 
 
 def resume_command(arguments: Sequence[str]) -> int:
@@ -117,13 +127,19 @@ def extend_command(arguments: Sequence[str]) -> int:
     if not changes:
         raise ArgumentError("a new size is missing; pass --num-chains or --num-generations")
     command = dataclasses.replace(earlier, changes={**earlier.changes, **changes})
-    from collapse_jax.store.files import StoreError
-
+    before = _settings_of(path)
     try:
         return run_to(path, command, options)
-    except StoreError:
-        earlier.save(path)
+    except Exception:
+        if _settings_of(path) == before:  # nothing was extended
+            earlier.save(path)
         raise
+
+
+def _settings_of(path: Path) -> dict[Path, bytes]:
+    """Return the settings of a run, and of its parts, by path of the file."""
+    with store_errors(path):
+        return {file: file.read_bytes() for file in sorted(path.rglob("config.json"))}
 
 
 def _of_run(kind: type, command: str, arguments: Sequence[str]) -> tuple[Path, Any]:
@@ -131,16 +147,18 @@ def _of_run(kind: type, command: str, arguments: Sequence[str]) -> tuple[Path, A
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         raise ArgumentError(f"RUN is missing: the command is `collapse {command} RUN`; see --help")
     rest = arguments if arguments[0].startswith("-") else arguments[1:]
-    return Path(arguments[0]), parse_plain(kind, f"collapse {command} RUN", rest)
+    options = parse_plain(kind, f"collapse {command} RUN", rest)
+    return user_path(arguments[0], "RUN"), options
 
 
-def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
+def run_to(out: Path, command: Command, options: ProcessOptions, *, overwrite: bool = False) -> int:
     """Run or resume an experiment, and write its records, figures and report.
 
     Args:
       out: the run directory.
       command: the experiment with its settings.
       options: share of the chains of this process, and whether it shows progress.
+      overwrite: whether to replace an earlier run in `out`.
 
     Returns:
       Exit code 0.
@@ -162,45 +180,36 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
     described = {"name": command.experiment, **describe(experiment)}
     notes = {"experiment": described, "seed": command.seed}
     store = Store(out, process, extend=bool(command.changes), notes=notes)
-    is_new = not out.exists()
-    if not is_silent:
-        command.save(out)
-    try:
-        with _interruptible(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
-            records = experiment.run(command.seed, not options.quiet, store)
-    except IncompleteError as error:
-        sys.stdout.write(
-            f"{out} is not complete yet: {error} after all other processes have ended\n"
-        )
-        return 0
-    except ValueError:
-        if is_new and not is_silent and not any(out.rglob("journal.jsonl")):
-            shutil.rmtree(out)
-        raise
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; resume it with `collapse resume {out}`") from None
-    if is_silent:
-        return 0
-    with exclusive(out):
-        if not is_stored(out):
-            records.config.update(notes)
-            records.save(out, overwrite=True, preserve=_PRESERVED)
-        draw(records, out)
-        page = write_page(records, out)
+    check_device()
+    with _resumable(out):
+        try:
+            with fresh_directory(out, overwrite=overwrite and not is_silent):
+                if not is_silent:
+                    command.save(out)
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
+                    records = experiment.run(command.seed, not options.quiet, store)
+        except IncompleteError as error:
+            sys.stdout.write(
+                f"{out} is not complete yet: {error} after all other processes have ended\n"
+            )
+            return 0
+        if is_silent:
+            return 0
+        with exclusive(out):
+            if not is_stored(out):
+                records.config.update(notes)
+                records.save(out, overwrite=True, preserve=_PRESERVED)
+            draw(records, out)
+            page = write_page(records, out)
     sys.stdout.write(f"report: {page}\n")
     return 0
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Convert SIGTERM, which schedulers send before a kill, into an interrupt."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    earlier = signal.signal(signal.SIGTERM, interrupt)
+def _resumable(out: Path) -> Iterator[None]:
+    """Say how to resume a run if the block is interrupted."""
     try:
         yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; resume it with `collapse resume {out}`") from None

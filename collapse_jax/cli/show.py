@@ -9,7 +9,11 @@ from typing import Any
 from collapse_jax.cli.command import NAME as COMMAND
 from collapse_jax.cli.command import Command
 from collapse_jax.cli.options import expect
+from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.paths import user_path
+
+_CAPTIONS = "figures/captions.json"
 
 
 def plot_command(arguments: Sequence[str]) -> int:
@@ -43,7 +47,7 @@ def report_command(arguments: Sequence[str]) -> int:
       ValueError: if it is no complete run of `collapse`.
     """
     records, path = _load(arguments, "report")
-    if not (path / "figures" / "captions.json").exists():
+    if captions_of(path) is None:
         draw(records, path)
     sys.stdout.write(f"report: {write_page(records, path)}\n")
     return 0
@@ -60,9 +64,30 @@ def draw(records: Any, path: Path) -> None:
 
     captions = {}
     for name, (caption, figure) in _presenter(records).figures(records).items():
-        save_figure(figure, path / "figures", name)
+        with store_errors(path / "figures" / name):
+            save_figure(figure, path / "figures", name)
         captions[name] = caption
-    (path / "figures" / "captions.json").write_text(json.dumps(captions, indent=1) + "\n")
+    with store_errors(path / _CAPTIONS):
+        (path / _CAPTIONS).write_text(json.dumps(captions, indent=1) + "\n")
+
+
+def captions_of(path: Path) -> dict[str, Path] | None:
+    """Return the figures of a run by caption.
+
+    Args:
+      path: the run directory.
+
+    Returns:
+      PNG files by caption; None if `draw` has not written all of them, or a file is damaged.
+    """
+    try:
+        captions = json.loads((path / _CAPTIONS).read_text())
+        files = {
+            str(caption): path / "figures" / f"{name}.png" for name, caption in captions.items()
+        }
+    except (OSError, ValueError, AttributeError):
+        return None
+    return files if all(file.is_file() for file in files.values()) else None
 
 
 def write_page(records: Any, path: Path) -> Path:
@@ -78,17 +103,17 @@ def write_page(records: Any, path: Path) -> Path:
     from collapse_jax.report import write_report
 
     summary = _presenter(records).summarize(records)
-    captions = json.loads((path / "figures" / "captions.json").read_text())
-    return write_report(
-        path / "report.html",
-        title=summary.title,
-        sentences=[*summary.sentences, *_command(path)],
-        statements=summary.statements,
-        table=summary.table,
-        figures={caption: path / "figures" / f"{name}.png" for name, caption in captions.items()},
-        config=records.config,
-        provenance=records.provenance,
-    )
+    with store_errors(path / "report.html"):
+        return write_report(
+            path / "report.html",
+            title=summary.title,
+            sentences=[*summary.sentences, *_command(path)],
+            statements=summary.statements,
+            table=summary.table,
+            figures=captions_of(path) or {},
+            config=records.config,
+            provenance=records.provenance,
+        )
 
 
 def _command(path: Path) -> list[str]:
@@ -113,22 +138,24 @@ def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
     from collapse_jax.store.directory import is_run
 
     expect(arguments, 1, f"collapse {command} RUN")
-    path = Path(arguments[0])
+    path = user_path(arguments[0], "RUN")
     if path.is_file():
         raise ArgumentError(
-            f"path={str(path)!r} is not allowed: figures and report lie in a run directory; "
+            f"RUN={str(path)!r} is not allowed: figures and report lie in a run directory; "
             "make one with cj.Records.load(archive).save(path)"
         )
-    if (path / COMMAND).exists() and not is_run(path):
+    with store_errors(path):
+        is_begun = (path / COMMAND).exists()
+    if is_begun and not is_run(path):
         raise ArgumentError(
-            f"path={str(path)!r} is not allowed: it is not complete; "
+            f"RUN={str(path)!r} is not allowed: it is not complete; "
             f"resume it with `collapse resume {path}`"
         )
     records = Records.load(path)
     check_complete([records])
     if records.config.get("experiment", {}).get("name") not in EXPERIMENTS:
         raise ArgumentError(
-            f"path={str(path)!r} is not allowed: it was not made by `collapse`; "
+            f"RUN={str(path)!r} is not allowed: it was not made by `collapse`; "
             "draw its records with collapse_jax.plots"
         )
     return records, path

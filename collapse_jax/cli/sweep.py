@@ -5,10 +5,10 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from collapse_jax.cli.options import SweepOptions, chosen_experiment, output_directory, parse
+from collapse_jax.cli.options import SweepOptions, chosen_experiment, parse
+from collapse_jax.cli.output import check_device, check_free, chosen_directory
 from collapse_jax.cli.show import draw, write_page
 from collapse_jax.utils.check import ArgumentError
 
@@ -37,12 +37,16 @@ def sweep_command(arguments: Sequence[str]) -> int:
     template, axes = split_axes(arguments[1:])
     first = [item.format(*(values[0] for values in axes.values())) for item in template]
     options = parse(SweepOptions, experiment, program, first)  # refuses bad options before any run
-    earlier = None
-    if options.retry:
-        out = Path(options.out)
-        earlier = Records.load(out)
-    else:
-        out = output_directory(options, f"sweep-{name}-{options.seed}")
+    for index, values in enumerate(axes.values()):
+        for value in values[1:]:
+            words = [one[0] for one in axes.values()]
+            words[index] = value
+            parse(SweepOptions, experiment, program, [item.format(*words) for item in template])
+    out = chosen_directory(options.out, f"sweep-{name}-{options.seed}")
+    if not options.retry:
+        check_free(out, overwrite=options.overwrite)
+    earlier = Records.load(out) if options.retry else None
+    check_device()
     grid = Grid(
         {path: [_number(value) for value in values] for path, values in axes.items()}, earlier
     )
@@ -52,8 +56,8 @@ def sweep_command(arguments: Sequence[str]) -> int:
         chosen = [values[k] for values, k in zip(axes.values(), point, strict=True)]
         words = [item.format(*chosen) for item in template]
         try:
-            config = parse(SweepOptions, experiment, program, words).experiment
-            grid.add(point, _slim(config.run(seed=options.seed, progress=False)))
+            one = parse(SweepOptions, experiment, program, words)
+            grid.add(point, _slim(one.experiment.run(seed=one.seed, progress=False)))
         except Exception as error:
             grid.fail(point, error)
         if not options.quiet:
@@ -108,8 +112,8 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]
             template.append(_escaped(item))
     if not axes:
         raise ArgumentError(
-            "axes= is not allowed: a sweep needs an option with several values; "
-            "for example --policy.num-samples 10,100,1000"
+            "axes=() is not allowed: a sweep needs an option with several values; "
+            "pass --policy.num-samples 10,100,1000, for example"
         )
     return template, axes
 

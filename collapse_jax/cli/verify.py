@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from collapse_jax.cli.options import parse_plain
-from collapse_jax.utils.check import ArgumentError
+from collapse_jax.cli.output import check_device, check_ours, chosen_directory
+from collapse_jax.store.files import store_errors
 
 if TYPE_CHECKING:
     from collapse_jax.verify.base import Result
+
+_CHECKS = "checks.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,18 +48,19 @@ def verify_command(arguments: Sequence[str]) -> int:
     from collapse_jax.verify.suite import SUITE_FALSE_ALARM, verify
 
     options: Any = parse_plain(VerifyOptions, "collapse verify", arguments)
-    out = Path(options.out) if options.out else Path("runs") / f"verify-{options.lane}"
-    if out.exists() and not out.is_dir():
-        raise ArgumentError(f"--out={str(out)!r} is not allowed: it is a file; pass a directory")
+    out = chosen_directory(options.out, f"verify-{options.lane}")
+    check_ours(out, lambda path: (path / _CHECKS).is_file(), "verify")
+    check_device()
     begin = time.perf_counter()
     results = verify(options.lane, options.seed, notify=_print)
     seconds = time.perf_counter() - begin
     failed = [result.check.name for result in results if not result.passed]
-    out.mkdir(parents=True, exist_ok=True)
     settings = {"lane": options.lane, "seed": options.seed, "false_alarm": SUITE_FALSE_ALARM}
     content = {**settings, "seconds": seconds, "checks": [_described(one) for one in results]}
-    (out / "checks.json").write_text(json.dumps(content, indent=1) + "\n")
-    _write_page(out, results, settings, seconds)
+    with store_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / _CHECKS).write_text(json.dumps(content, indent=1) + "\n")
+        _write_page(out, results, settings, seconds)
     verdict = f"{len(failed)} failed: {', '.join(failed)}" if failed else "all passed"
     sys.stdout.write(f"{len(results)} checks in {seconds:.0f} s, {verdict}\n")
     sys.stdout.write(f"report: {out / 'report.html'}\n")

@@ -125,6 +125,9 @@ def _fetch(name: str, revision: str | None) -> Tokenizer:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     from transformers import AutoTokenizer
 
+    if not name:
+        allowed = "it must be bpe, a folder or a hub id"
+        raise check.fail("tokenizer", name, allowed, "pass bpe, which needs no network")
     folder = user_path(name, "tokenizer")
     try:
         found: Any = AutoTokenizer.from_pretrained(

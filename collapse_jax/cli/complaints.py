@@ -1,0 +1,175 @@
+"""Turn complaints of the argument parser into one line: option, value, what is allowed, remedy."""
+
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+_LONGEST = 40  # characters of a value in a message
+_KINDS = {"INT": "an integer", "FLOAT": "a number", "STR": "a text", "PATH": "a path"}
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Suggest the known word that resembles a word most.
+
+    Args:
+      word: as given.
+      known: words that are allowed.
+
+    Returns:
+      "did you mean ...? ", or "" if none resembles the word.
+
+    >>> closest("gausian", ["gaussian", "vae"])
+    'did you mean gaussian? '
+    """
+    found = difflib.get_close_matches(word.lower(), list(known), 1)
+    return f"did you mean {found[0]}? " if found else ""
+
+
+def unknown_words(words: Sequence[str], options: Any, program: str, given: Sequence[str]) -> str:
+    """Describe the first argument that belongs to no option.
+
+    Args:
+      words: the arguments that the parser does not know.
+      options: dataclass of the options.
+      program: name of the command in messages.
+      given: all arguments.
+
+    Returns:
+      One line.
+    """
+    word, known = words[0], known_words(options)
+    option = word.partition("=")[0].replace("_", "-")
+    if known.get(option, ""):  # an option of another policy
+        owners = known[option]
+        return f"{option} is not allowed: it belongs to {owners}; pass {owners.split(' or ')[0]}"
+    shown = _shown(word)
+    if word.startswith("-"):
+        hint = closest(option, known)
+        return f"{shown} is not allowed: there is no such option; {hint}see `{program} --help`"
+    if word.startswith("policy:"):
+        names = ", ".join(name for name in known if name.startswith("policy:"))
+        allowed = f"it must be one of {names}" if names else "there is no choice of a policy"
+        hint = closest(word, known)
+        return f"{shown} is not allowed: {allowed}; {hint}pass at most one"
+    place = next((k for k, item in enumerate(given) if item == word), 0)
+    before = given[place - 1] if place else ""
+    allowed = f"{before} takes no value" if before.startswith("--") else "it belongs to no option"
+    hint = closest(f"--{word}", known) if known else ""
+    return f"{shown} is not allowed: {allowed}; {hint}see `{program} --help`"
+
+
+def known_words(options: Any) -> dict[str, str]:
+    """List the options of a command, and the subcommands that choose a policy.
+
+    Args:
+      options: dataclass of the options.
+
+    Returns:
+      By option, the subcommands that it belongs to, "" if it belongs to the command.
+    """
+    from collapse_jax.core.policy import POLICIES
+
+    known = {"--help": ""}
+    for field in dataclasses.fields(options):
+        if field.name == "experiment":
+            known |= known_words(typing.get_args(field.type)[0])
+        elif field.name == "policy":
+            owners: dict[str, list[str]] = {}
+            for name, policy in POLICIES.items():
+                choice = f"policy:{re.sub(r'(?<=[a-z])(?=[A-Z])', '-', name).lower()}"
+                known[choice] = ""
+                settings: Any = policy
+                for one in dataclasses.fields(settings):
+                    if one.init:
+                        option = f"--policy.{one.name.replace('_', '-')}"
+                        owners.setdefault(option, []).append(choice)
+            known |= {option: " or ".join(names) for option, names in owners.items()}
+        else:
+            known[f"--{field.name.replace('_', '-')}"] = ""
+    return known
+
+
+def bad_value(complaint: str, program: str, given: Sequence[str]) -> str:
+    """Describe a value that an option does not take.
+
+    Args:
+      complaint: text of the parser, with white space of any kind.
+      program: name of the command in messages.
+      given: all arguments.
+
+    Returns:
+      One line.
+    """
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m|[─-╿]|-{5,}", " ", complaint).split())
+    text = re.split(r" For full helptext", text)[0]
+    help_of = f"see `{program} --help`"
+    if found := re.search(r"Error parsing \S+: (.* is not allowed: .*)", text):
+        return found[1]
+    if found := re.search(r"Missing value for argument '([^']+)'", text):
+        return f"{found[1]} is not allowed: its value is missing; {help_of}"
+    if found := re.search(r"for argument '([^']+)'\. Expected one of \(([^)]*)\)", text):
+        value, choices = _value_of(found[1], given), found[2].rstrip(",")
+        return f"{found[1]}={value} is not allowed: it must be one of {choices}; pass one of these"
+    if found := re.search(r"Argument (\S+) is fixed", text):
+        value = _value_of(found[1], given)
+        return f"{found[1]}={value} is not allowed: it is an option of Python only; leave it out"
+    if found := re.search(r"Error parsing (--\S+): .*Argument helptext: (.*)", text):
+        metavar = re.match(r"(?:-\w, )?--\S+ ((?:[A-Z{}\[\]|. ]|None)+)(?= |$)", found[2])
+        default = re.search(r"\(default: ([^)]+)\)", found[2])
+        shown = default[1] if default and default[1] != "None" else ""
+        remedy = f"pass {found[1]} {shown}, for example, or {help_of}" if shown else help_of
+        allowed = _kind(metavar[1] if metavar else "")
+        value = _value_of(found[1], given)
+        return f"{found[1]}={value} is not allowed: it must be {allowed}; {remedy}"
+    return f"arguments are not allowed: {text[:200]}; {help_of}"
+
+
+def _kind(metavar: str) -> str:
+    """Describe the values that a help text abbreviates, such as {None}|INT|{[INT [INT ...]]}."""
+    kind = next((words for mark, words in _KINDS.items() if mark in metavar), "of another type")
+    is_list, is_one = "[" in metavar, not metavar.startswith("[")
+    plural = kind.removeprefix("an ").removeprefix("a ") + "s separated by spaces"
+    parts = ["None"] if "None" in metavar else []
+    parts += [kind] if is_one else []
+    parts += [plural] if is_list else []
+    return " or ".join(parts)
+
+
+def _value_of(option: str, given: Sequence[str]) -> str:
+    """Return the values of an option as they were given."""
+    values: list[str] = []
+    is_open = False
+    for item in given:
+        if item.startswith("--"):
+            name, separator, value = item.partition("=")
+            is_open = name.replace("_", "-") == option
+            if is_open:
+                values = [value] if separator else []
+        elif is_open:
+            values.append(item)
+    return _shown(" ".join(values))
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}...")
+
+
+def check_choice(name: str, value: str, known: Collection[str], see: str) -> str:
+    """Build the message for a word that is not among known ones, or return "".
+
+    Args:
+      name: of the argument.
+      value: the word.
+      known: the words that are allowed.
+      see: what else the user can do, a clause.
+
+    Returns:
+      One line, or "" if the word is allowed.
+    """
+    if value in known:
+        return ""
+    allowed = f"it must be one of {', '.join(known)}"
+    return f"{name}={_shown(value)} is not allowed: {allowed}; {closest(value, known)}{see}"
