@@ -23,6 +23,7 @@ USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,r
   collapse plot RUN                    draw a run's figures again
   collapse report RUN                  write a run's report.html again
   collapse pack RUN                    make one file of a run, for quotas of files
+  collapse --version                   print the version
 """
 COMMANDS = {
     "list": "collapse_jax.cli.run",

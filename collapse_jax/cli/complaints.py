@@ -46,6 +46,8 @@ def unknown_words(words: Sequence[str], options: Any, program: str, given: Seque
         owners = known[option]
         return f"{option} is not allowed: it belongs to {owners}; pass {owners.split(' or ')[0]}"
     shown = _shown(word)
+    if option in known and word.startswith("--"):
+        return f"{option} is not allowed: it is given twice; pass it once"
     if word.startswith("-"):
         hint = closest(option, known)
         return f"{shown} is not allowed: there is no such option; {hint}see `{program} --help`"

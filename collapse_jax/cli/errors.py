@@ -79,7 +79,7 @@ def as_options(message: str, arguments: Sequence[str]) -> str:
     >>> as_options("every=0 is not allowed: pass every=1", ["--every", "0"])
     '--every=0 is not allowed: pass --every 1'
     """
-    found = re.match(r"((?:\w+\.)?(\w+))(?=[\[=])", message)
+    found = re.match(r"((?:\w+\.)?([\w-]+))(?=[\[=])", message)
     if found is None:
         return message
     given = {item.split("=")[0].replace("_", "-") for item in arguments if item.startswith("--")}
