@@ -117,7 +117,8 @@ def show_range(axes: Any, low: float, high: float) -> None:
       high: right end; for a single generation, both ends are the same and nothing changes.
     """
     if low < high:
-        axes.set_xlim(low, high)
+        is_shown = low > 0 or axes.get_xscale() != "log"  # a logarithmic axis has no 0
+        axes.set_xlim(low if is_shown else None, high)
 
 
 def scale_logarithmically(axes: Any, which: str) -> None:
