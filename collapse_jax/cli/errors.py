@@ -13,7 +13,7 @@ BROKEN_PIPE = 128 + 13  # as of a program that SIGPIPE ends
 
 _DEBUG = "COLLAPSE_JAX_DEBUG"  # environment variable: internal errors show their traceback
 _LONGEST = 300  # characters of an internal error's message
-# Options by names of arguments in Python, where these differ.
+# Options by arguments in Python that have another name.
 _OPTIONS = {
     "key": "seed",
     "Empirical.data": "source",
@@ -84,7 +84,9 @@ def as_options(message: str, arguments: Sequence[str]) -> str:
         return message
     given = {item.split("=")[0].replace("_", "-") for item in arguments if item.startswith("--")}
     whole, name = found[1], found[2]
-    for path in (_OPTIONS.get(whole, name), f"policy.{name}", name):
+    if (source := f"--{_OPTIONS.get(whole)}") in given and f"--{name}" not in given:
+        return f"{source}: {message}"
+    for path in (f"policy.{name}", name):
         option = f"--{path.replace('_', '-')}"
         if option in given:
             rest = re.sub(

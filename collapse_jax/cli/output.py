@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from collapse_jax.store.directory import check_removable, set_aside
+from collapse_jax.store.directory import check_removable, remove, set_aside
 from collapse_jax.store.files import StoreError, explain, store_errors
 from collapse_jax.utils.check import ArgumentError, fail
 from collapse_jax.utils.paths import user_path
@@ -113,13 +113,20 @@ def check_ours(out: Path, is_ours: Callable[[Path], bool], command: str) -> None
     check_writable(out)
 
 
-def check_device() -> None:
-    """Check that JAX finds a device, before a directory is made.
+def check_environment() -> None:
+    """Check that JAX finds a device and figures can be drawn, before a directory is made.
 
     Raises:
-      ArgumentError: if the platform that JAX_PLATFORMS names cannot be used.
+      ArgumentError: if JAX_PLATFORMS or MPLBACKEND names what cannot be used.
     """
     import jax
+
+    try:
+        import matplotlib as mpl  # noqa: F401
+    except ValueError as error:
+        name = "MPLBACKEND"
+        reason = f"matplotlib refuses it: {' '.join(str(error).split())[:60]}"
+        raise fail(name, os.environ.get(name, ""), reason, f"unset {name}") from None
 
     try:
         jax.devices()
@@ -158,5 +165,5 @@ def fresh_directory(out: Path, *, overwrite: bool) -> Iterator[None]:
                     folder.rmdir()
         raise
     finally:
-        if earlier is not None:
-            shutil.rmtree(earlier, ignore_errors=True)
+        if earlier is not None and earlier.exists():
+            remove(earlier)

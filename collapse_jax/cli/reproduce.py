@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from collapse_jax.cli.command import Command
-from collapse_jax.cli.options import ProcessOptions, RunOptions, parse_plain
-from collapse_jax.cli.output import check_device, check_ours, chosen_directory
+from collapse_jax.cli.options import RunOptions, SharedRunOptions, parse_plain
+from collapse_jax.cli.output import check_environment, check_ours, chosen_directory
 from collapse_jax.cli.run import run_to
 from collapse_jax.cli.show import captions_of, draw
 from collapse_jax.store.files import store_errors
@@ -60,7 +60,7 @@ def reproduce_command(arguments: Sequence[str]) -> int:
     names = _chosen(options.only)
     out = chosen_directory(options.out, f"reproduce-{options.scale}")
     check_ours(out, _is_ours, "reproduce")
-    check_device()
+    check_environment()
     commands = {name: _command(name, options) for name in names}
     to_run = [name for name in names if options.overwrite or not _is_done(out, commands[name])]
     for name in names:
@@ -160,7 +160,7 @@ def _run(out: Path, command: Command, options: ReproduceOptions) -> None:
         costs.pop(name, None)
     begin = time.perf_counter()
     try:
-        run_to(path, command, ProcessOptions(quiet=options.quiet), overwrite=options.overwrite)
+        run_to(path, command, SharedRunOptions(quiet=options.quiet, overwrite=options.overwrite))
     finally:
         seconds = time.perf_counter() - begin
         costs[name] = costs.get(name, 0.0) + seconds

@@ -11,6 +11,7 @@ from typing import Any
 from collapse_jax.cli.command import NAME, Command
 from collapse_jax.cli.options import (
     ProcessOptions,
+    RunOptions,
     SharedRunOptions,
     chosen_experiment,
     expect,
@@ -19,7 +20,7 @@ from collapse_jax.cli.options import (
     process_of,
 )
 from collapse_jax.cli.output import (
-    check_device,
+    check_environment,
     check_free,
     check_writable,
     chosen_directory,
@@ -86,7 +87,7 @@ def run_command(arguments: Sequence[str]) -> int:
         check_writable(out)  # another process may have made it
     else:
         check_free(out, overwrite=options.overwrite)
-    return run_to(out, command, options, overwrite=options.overwrite)
+    return run_to(out, command, options)
 
 
 def resume_command(arguments: Sequence[str]) -> int:
@@ -151,14 +152,14 @@ def _of_run(kind: type, command: str, arguments: Sequence[str]) -> tuple[Path, A
     return user_path(arguments[0], "RUN"), options
 
 
-def run_to(out: Path, command: Command, options: ProcessOptions, *, overwrite: bool = False) -> int:
+def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
     """Run or resume an experiment, and write its records, figures and report.
 
     Args:
       out: the run directory.
       command: the experiment with its settings.
-      options: share of the chains of this process, and whether it shows progress.
-      overwrite: whether to replace an earlier run in `out`.
+      options: share of the chains of this process, whether it shows progress, and, for
+        `RunOptions`, whether to replace an earlier run in `out`.
 
     Returns:
       Exit code 0.
@@ -179,8 +180,9 @@ def run_to(out: Path, command: Command, options: ProcessOptions, *, overwrite: b
     is_silent = experiment.joins_processes and not is_first()
     described = {"name": command.experiment, **describe(experiment)}
     notes = {"experiment": described, "seed": command.seed}
+    overwrite = isinstance(options, RunOptions) and options.overwrite
     store = Store(out, process, extend=bool(command.changes), notes=notes)
-    check_device()
+    check_environment()
     with _resumable(out):
         try:
             with fresh_directory(out, overwrite=overwrite and not is_silent):

@@ -9,6 +9,7 @@ from typing import Any
 from collapse_jax.cli.command import NAME as COMMAND
 from collapse_jax.cli.command import Command
 from collapse_jax.cli.options import expect
+from collapse_jax.cli.output import check_environment
 from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
 from collapse_jax.utils.paths import user_path
@@ -151,6 +152,7 @@ def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
             f"RUN={str(path)!r} is not allowed: it is not complete; "
             f"resume it with `collapse resume {path}`"
         )
+    check_environment()
     records = Records.load(path)
     check_complete([records])
     if records.config.get("experiment", {}).get("name") not in EXPERIMENTS:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from collapse_jax.cli.options import SweepOptions, chosen_experiment, parse
-from collapse_jax.cli.output import check_device, check_free, chosen_directory
+from collapse_jax.cli.output import check_environment, check_free, chosen_directory
 from collapse_jax.cli.show import draw, write_page
 from collapse_jax.utils.check import ArgumentError
 
@@ -46,7 +46,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
     if not options.retry:
         check_free(out, overwrite=options.overwrite)
     earlier = Records.load(out) if options.retry else None
-    check_device()
+    check_environment()
     grid = Grid(
         {path: [_number(value) for value in values] for path, values in axes.items()}, earlier
     )
@@ -58,6 +58,9 @@ def sweep_command(arguments: Sequence[str]) -> int:
         try:
             one = parse(SweepOptions, experiment, program, words)
             grid.add(point, _slim(one.experiment.run(seed=one.seed, progress=False)))
+        except KeyboardInterrupt:
+            reason = "interrupted; a sweep is saved when it ends: repeat the command"
+            raise KeyboardInterrupt(reason) from None
         except Exception as error:
             grid.fail(point, error)
         if not options.quiet:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from collapse_jax.cli.options import parse_plain
-from collapse_jax.cli.output import check_device, check_ours, chosen_directory
+from collapse_jax.cli.output import check_environment, check_ours, chosen_directory
 from collapse_jax.store.files import store_errors
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def verify_command(arguments: Sequence[str]) -> int:
     options: Any = parse_plain(VerifyOptions, "collapse verify", arguments)
     out = chosen_directory(options.out, f"verify-{options.lane}")
     check_ours(out, lambda path: (path / _CHECKS).is_file(), "verify")
-    check_device()
+    check_environment()
     begin = time.perf_counter()
     results = verify(options.lane, options.seed, notify=_print)
     seconds = time.perf_counter() - begin

@@ -151,6 +151,20 @@ def save(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove(path: Path) -> None:
+    """Remove a run directory that nobody writes, see `set_aside`.
+
+    Args:
+      path: the directory.
+
+    Raises:
+      StoreError: if it is not a run directory, holds other files, or cannot be removed.
+    """
+    check_removable(path)
+    with files.store_errors(path):
+        shutil.rmtree(path)
+
+
 def set_aside(path: Path) -> Path:
     """Rename a run directory, so that another run can take its place.
 

@@ -31,6 +31,7 @@ _NO_DIRECTORY = "it or a folder above it is no directory; pass another path"
 _REMEDIES = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) and repeat the command",
     errno.EROFS: _ELSEWHERE,
     errno.EPERM: _ELSEWHERE,
     errno.EACCES: "check its permissions, or pass a path where you may read and write",
