@@ -1,5 +1,6 @@
 """Load images from scikit-learn, the Hugging Face hub, .npz files and folders."""
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ def load(name: str, side: int, num_images: int | None) -> ImageData:
         parts = _split(images[:num_images], labels[:num_images])
     elif name == "mnist":
         parts = _mnist(num_images)
-    elif name and user_path(name, "images").is_dir():
+    elif name and os.path.isdir(user_path(name, "images")):
         parts = _split(*load_folder(user_path(name), side, num_images))
     elif name.lower().endswith(".npz"):
         parts = _archive(user_path(name), num_images)

@@ -5,6 +5,7 @@ A line includes its line break; a line of blanks becomes the empty string, as in
 
 import io
 import itertools
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def load_documents(name: str) -> Documents:
         documents = _pydoc()
     elif name in ("wikitext", "wikitext2"):
         documents = _wikitext(name)
-    elif name and (path := user_path(name, "texts")).is_dir():
+    elif name and os.path.isdir(path := user_path(name, "texts")):
         documents = _folder(path)
     else:
         allowed = "it must be pydoc, wikitext2 or a folder of text files"

@@ -131,7 +131,7 @@ def _fetch(name: str, revision: str | None) -> Tokenizer:
     folder = user_path(name, "tokenizer")
     try:
         found: Any = AutoTokenizer.from_pretrained(
-            str(folder) if folder.is_dir() else name,
+            str(folder) if os.path.isdir(folder) else name,
             revision=revision or "main",
             trust_remote_code=False,
         )

@@ -122,6 +122,8 @@ REFUSED = {
     "changed npz": (["run", "vae", "--source", "changed.npz"], ["cannot be read"]),
     "labels": (["run", "vae", "--source", "labels.npz"], ["labels of shape (3,)"]),
     "image size": (["run", "vae", "--image-size", "7"], ["--image-size=7", "multiple of 4"]),
+    "long folder": (["run", "vae", "--source", LONG], ["--source: ", "a folder of images"]),
+    "long text": (["run", "lm", "--source", LONG], ["--source: ", "a folder of text files"]),
     "no tokenizer": (["run", "lm", "--tokenizer", ""], ["--tokenizer=''", "pass bpe"]),
     # places to write to
     "out is a file": (["run", *ZIPF, "--out", "file"], ["--out=file", "it is a file"]),
