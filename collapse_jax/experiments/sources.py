@@ -10,10 +10,12 @@ import numpy as np
 
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.sources import Categorical, Empirical, Normal, tables
+from collapse_jax.sources.table_files import split_column
 from collapse_jax.utils import check
 from collapse_jax.utils.paths import user_path
 
 NORMAL = "normal"
+_MOST_DIGITS = 20  # of K: Python converts at most 4,300
 
 
 def text_of_python() -> str:
@@ -67,14 +69,23 @@ def make_source(name: str, as_rows: bool = False) -> AbstractSource:
         return Empirical.words(docstrings_of_python())
     if kind == "text" and rest:
         return Empirical.words(user_path(rest))
-    if kind == "zipf" and rest.isdigit():
+    if kind == "zipf" and rest.isascii() and rest.isdigit() and len(rest) < _MOST_DIGITS:
         states = check.integer("K of source zipf:K", int(rest), 2, 10**7)
         weights = 1 / np.arange(1, states + 1)
         return Categorical(weights / weights.sum())
-    path, column = (name, None) if name.endswith(tables.FILES) else name.rpartition(":")[::2]
-    if path.endswith(tables.FILES):
-        values, names = tables.read(user_path(path), column)
-        is_measured = as_rows and values.dtype.kind in "iu"
-        return Empirical(values.astype(float) if is_measured else values, names)
+    parts = split_column(name)
+    if parts is not None:
+        return _of_file(*parts, as_rows)
     allowed = "it must be normal, text, docstrings, text:FILE, zipf:K, FILE.npy or FILE:COLUMN"
     raise check.fail("source", name, allowed, "pass text:book.txt, for example")
+
+
+def _of_file(path: str, column: str | None, as_rows: bool) -> AbstractSource:
+    values, names = tables.read(path, column)
+    if not as_rows:
+        return Empirical(values, names)
+    if values.dtype.kind == "O":
+        allowed = f"rows must be numbers; this column holds texts such as {values[0]!r}"
+        remedy = "name a column of numbers as FILE:COLUMN"
+        raise check.fail("source", f"{path}:{column}" if column else path, allowed, remedy)
+    return Empirical(values.astype(float))

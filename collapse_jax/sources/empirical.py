@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from collapse_jax.utils import check, log_cholesky
 from collapse_jax.utils.paths import user_path
 
 _ANY_LAW = Categorical([1.0])  # a template, whose probabilities are replaced without checks
+_MAX_LABELS = 2**24  # states have an entry each in every model, at least 64 MiB beyond
 
 
 class Empirical:
@@ -36,10 +37,10 @@ class Empirical:
     of size > n a sample with replacement.
 
     Args:
-      data: integers [row] that label states 0, 1, ..., texts [row], whose distinct values
-        are the states, most frequent first, or finite real rows [row] or [row, dim]; as an
-        array, the path of a .npy, .csv or .parquet file, a `datasets.Dataset` or a table
-        (pandas or pyarrow).
+      data: integers or truth values [row] that label states 0, 1, ... < 2^24, texts [row],
+        whose distinct values are the states, most frequent first, or finite real rows [row] or
+        [row, dim]; as an array, a table (pandas, Polars, PyArrow, a `datasets.Dataset`, a NumPy
+        array with fields), or the path of a .npy, .npz, .csv, .tsv or .parquet file.
       names: for labels, one name per state (optional).
       column: for files and tables with columns, the name of a column, or several names for
         rows of several dimensions; None if there is only one column.
@@ -49,7 +50,8 @@ class Empirical:
 
     Raises:
       ArgumentError: for a file that cannot be read, an unknown column, empty data, values that
-        are missing or not finite, negative labels or another number of axes.
+        are missing, masked or not finite, empty texts, times, complex numbers, numbers mixed
+        with texts, labels outside [0, 2^24) or another number of axes.
 
     >>> import collapse_jax as cj
     >>> source = cj.Empirical.words("A rose is a rose is a rose")
@@ -64,12 +66,14 @@ class Empirical:
     ) -> AbstractSource:
         """Return the source that fits the type of the data."""
         values, known = tables.read(data, column)
-        if values.ndim == 1 and np.issubdtype(values.dtype, np.integer):
+        names = _check_names(names)
+        if values.ndim == 1 and values.dtype.kind in "iu":
             return EmpiricalLabels.from_labels(values, names or known)
-        if values.ndim == 1 and values.size and values.dtype.kind == "U":
-            if len(names):
-                allowed = "texts are their own names"
-                raise check.fail("Empirical.names", list(names), allowed, "leave names out")
+        is_text = values.dtype.kind == "O"
+        if names:
+            allowed = "texts are their own names" if is_text else "only labels have names"
+            raise check.fail("Empirical.names", list(names), allowed, "leave names out")
+        if is_text:
             return EmpiricalLabels.from_texts(values)
         remedy = "pass integer labels [row], or real rows [row] or [row, dim]"
         rows = check.array("Empirical.data", values, (1, 2), remedy)
@@ -106,6 +110,18 @@ class Empirical:
         return EmpiricalLabels.from_texts(found)
 
 
+def _check_names(names: Any) -> tuple[str, ...]:
+    """Return the names of states as a tuple of texts."""
+    allowed = "it must hold one text per state"
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise check.fail("Empirical.names", names, allowed, 'pass names such as ["a", "b"]')
+    listed = tuple(names)
+    for index, name in enumerate(listed):
+        remedy = "pass texts, e.g. [str(name) for name in names]"
+        check.instance(f"Empirical.names[{index}]", name, str, allowed, remedy)
+    return tuple(str(name) for name in listed)  # a text of NumPy becomes one of Python
+
+
 @config
 class EmpiricalLabels(CountsSource):
     """n labels, stored as the count of every state; made by `Empirical`."""
@@ -128,16 +144,19 @@ class EmpiricalLabels(CountsSource):
         Raises:
           ArgumentError: for labels that are no states, or states without a name.
         """
-        remedy = "pass labels 0 .. num_states-1"
+        remedy = (
+            "pass labels 0 .. num_states-1, or texts, e.g. np.asarray(data).astype(str); "
+            "for integers that are measured, pass np.asarray(data, float)"
+        )
         if labels.size == 0:
             raise check.fail("Empirical.data", labels.tolist(), "it must not be empty", remedy)
-        if labels.min() < 0 or labels.max() >= check.MAX_SIZE:
+        if labels.min() < 0 or labels.max() >= _MAX_LABELS:
             shown = int(labels.min() if labels.min() < 0 else labels.max())
-            raise check.fail("Empirical.data", shown, "labels must be in [0, 2^31)", remedy)
+            raise check.fail("Empirical.data", shown, "labels must be in [0, 2^24)", remedy)
         if names and len(names) <= labels.max():
             allowed = f"label {int(labels.max())} needs a name"
             raise check.fail("len(Empirical.names)", len(names), allowed, "pass one per state")
-        counts = np.bincount(labels, minlength=len(names)).astype(np.int32)
+        counts = np.bincount(labels.astype(np.int64), minlength=len(names)).astype(np.int32)
         counts.setflags(write=False)
         return cls(counts, tuple(names))
 

@@ -1,17 +1,30 @@
-"""Read an array of rows or labels from a file, a `datasets.Dataset` or a table."""
+"""Read rows or labels from an array, a file, or a table of another library.
 
+Tables are recognised by their protocols, so that no library is imported for them:
+`__arrow_c_stream__` (pandas, Polars, PyArrow, DuckDB), `__dataframe__`, `__arrow_array__`,
+`__array__`.
+"""
+
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from collapse_jax.sources.columns import NAME, Columns, check_values, from_arrow
+from collapse_jax.sources.table_files import read_file
 from collapse_jax.utils import check
-from collapse_jax.utils.paths import user_path
 
-FILES = (".npy", ".csv", ".parquet")
-_NAME = "Empirical.data"
+_MOST_NAMES = 8  # columns that a message lists
+_COLUMN_PROTOCOLS = ("__arrow_c_stream__", "__arrow_c_array__", "__arrow_array__")
+_REMEDIES = {  # by what an object can do
+    "collect": "pass data.collect()",  # Polars, evaluated later
+    "toarray": "pass data.toarray()",  # SciPy's sparse matrices
+    "keys": "pass one of its values, or pandas.DataFrame(data)",
+    "__iter__": "pass list(data)",
+}
+_ARRAY = "pass integer labels [row], texts [row], or real rows [row] or [row, dim]"
 
 
 def read(data: Any, column: str | Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -22,131 +35,167 @@ def read(data: Any, column: str | Sequence[str] | None) -> tuple[np.ndarray, tup
       column: name of a column, or several names, one per dimension of rows.
 
     Returns:
-      An array with the type of the values, [row] or [row, dim], and one name per state, or ().
+      Integers or finite floats, [row] or [row, dim], or texts [row] with dtype object, and one
+      name per state, or ().
 
     Raises:
-      ArgumentError: if the data cannot be read, or has no such column.
+      ArgumentError: if the data cannot be read, or have no such column.
     """
-    if isinstance(data, (str, Path)):
-        data = _open(user_path(data, _NAME))
-    names = _class_names(data, column)
-    table = _as_table(data)
-    if table is not None:
-        return _values(table, column), names
+    if isinstance(data, (str, os.PathLike)):
+        data = read_file(data, column)
+    columns = data if isinstance(data, Columns) else _columns(data)
+    if columns is not None:
+        return _choose(columns, column)
     if column is not None:
-        allowed = "only a .csv or .parquet file, a datasets.Dataset or a table has columns"
+        allowed = "only tables, .npz, .csv, .tsv and .parquet files have columns"
         raise check.fail("Empirical.column", column, allowed, "leave column out")
-    try:
-        return np.asarray(data), ()
-    except ValueError:
-        remedy = "pass integer labels [row], or real rows [row] or [row, dim]"
-        raise check.fail(_NAME, data, "rows have unequal lengths", remedy) from None
+    if any(hasattr(data, protocol) for protocol in _COLUMN_PROTOCOLS):
+        return _of_series(data, None), ()
+    return check_values(_array(data)), ()
 
 
-def _open(path: Path) -> Any:
-    if path.suffix not in FILES:
-        remedy = f"end it in {', '.join(FILES)}, or use Empirical.words(Path(...)) for a text"
-        raise check.fail(_NAME, str(path), "a file's name must show its format", remedy)
-    remedy = f"pass the path of a {path.suffix} file with a row of data"
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        from pyarrow import csv, parquet
-
-        if path.suffix == ".parquet":
-            return parquet.read_table(path)
-        table = csv.read_csv(path)
-    except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise check.fail(_NAME, str(path), reason, remedy) from None
-    except (ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")[:120]
-        raise check.fail(_NAME, str(path), f"it cannot be read ({reason})", remedy) from None
-    if all(_is_number(name) for name in table.column_names):
-        allowed = "its first line must name the columns, not be a row of numbers"
-        raise check.fail(_NAME, str(path), allowed, "add a header line")
-    return table
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _as_table(data: Any) -> Any:
-    """Return the data as a pyarrow.Table, or None for data without columns."""
-    if "pyarrow" not in sys.modules:
-        return None
-    import pyarrow
-
-    if isinstance(data, pyarrow.Table):
-        return data
-    if _is_from(data, "pandas", "DataFrame"):
-        return pyarrow.Table.from_pandas(data, preserve_index=False)
-    if _is_from(data, "datasets", "Dataset"):
-        return data.with_format("arrow")[:]
-    if _is_from(data, "datasets", "DatasetDict"):
-        remedy = f"pass one of its splits, e.g. data[{sorted(data)[0]!r}]"
-        shown = check.Shown(f"DatasetDict of {', '.join(data)}")
-        raise check.fail(_NAME, shown, "it must be a single data set", remedy)
-    return None
-
-
-def _is_from(data: Any, module: str, kind: str) -> bool:
-    """Tell whether data has a type, without importing the module of the type."""
-    known = getattr(sys.modules.get(module), kind, None)
-    return known is not None and isinstance(data, known)
-
-
-def _class_names(data: Any, column: Any) -> tuple[str, ...]:
-    if not _is_from(data, "datasets", "Dataset") or not isinstance(column, str):
-        return ()
-    return tuple(getattr(data.features.get(column), "names", None) or ())
-
-
-def _values(table: Any, column: str | Sequence[str] | None) -> np.ndarray:
-    listed = table.column_names
-    wanted = listed if column is None else [column] if isinstance(column, str) else list(column)
-    unknown = [name for name in wanted if name not in listed]
-    if unknown or not wanted or (column is None and len(listed) > 1):
-        shown = ", ".join(map(repr, listed[:8])) + (", ..." if len(listed) > 8 else "")
+def _choose(columns: Columns, column: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return one column, or several columns as rows [row, dim], and the names of states."""
+    names = columns.names
+    if column is None:
+        wanted = names if len(names) == 1 else []
+    elif isinstance(column, str) or not isinstance(column, Iterable):
+        wanted = [column]
+    else:
+        wanted = list(column)
+    wanted = [str(name) for name in wanted]
+    unknown = [name for name in wanted if name not in names]
+    if unknown or not wanted:
+        shown = ", ".join(map(repr, names[:_MOST_NAMES])) or "none"
+        shown += ", ..." if len(names) > _MOST_NAMES else ""
         remedy = "pass column=NAME, or several names for rows of several dimensions"
         value = unknown[0] if unknown else column
         raise check.fail("Empirical.column", value, f"the columns are {shown}", remedy)
-    if table.num_rows == 0:
-        remedy = "pass data with at least one row"
-        raise check.fail(_NAME, check.Shown("table of 0 rows"), "it must not be empty", remedy)
-    arrays = [_column(table, name) for name in wanted]
-    if len(arrays) == 1:
-        return arrays[0]
-    for name, array in zip(wanted, arrays, strict=True):
+    for name in wanted:
+        if names.count(name) > 1:
+            allowed = f"{names.count(name)} columns have this name"
+            raise check.fail("Empirical.column", name, allowed, "rename the columns")
+    indices = [names.index(name) for name in wanted]
+    if len(indices) == 1:
+        return columns.get(indices[0]), columns.states(indices[0])
+    return _stack([columns.get(index) for index in indices], wanted), ()
+
+
+def _stack(arrays: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+    for name, array in zip(names, arrays, strict=True):
         if array.ndim != 1 or array.dtype.kind not in "iuf":
             allowed = "several columns must each hold one number per row"
+            raise check.fail("Empirical.column", name, allowed, "leave it out")
+        if len(array) != len(arrays[0]):
+            allowed = f"it has {len(array)} rows, {names[0]!r} has {len(arrays[0])}"
             raise check.fail("Empirical.column", name, allowed, "leave it out")
     return np.stack([array.astype(np.float64) for array in arrays], axis=1)
 
 
-def _column(table: Any, name: str) -> np.ndarray:
-    from pyarrow import types
+def _columns(data: Any) -> Columns | None:
+    """Return the columns of a table, or None for data without columns."""
+    if isinstance(data, np.ndarray):
+        fields = data.dtype.names
+        if fields is None:
+            return None
+        return Columns(list(fields), lambda index: check_values(data[fields[index]], fields[index]))
+    module = sys.modules.get("datasets")
+    if module is not None and isinstance(data, module.Dataset):
+        return _of_data_set(data)
+    if module is not None and isinstance(data, (module.DatasetDict, module.IterableDatasetDict)):
+        remedy = f"pass one of its splits, e.g. data[{sorted(data)[0]!r}]" if data else "add one"
+        shown = check.Shown(f"{type(data).__name__} of {', '.join(data)}")
+        raise check.fail(NAME, shown, "it must be a single data set", remedy)
+    if module is not None and isinstance(data, module.IterableDataset):
+        shown = check.Shown("IterableDataset")
+        remedy = "load it without streaming=True"
+        raise check.fail(NAME, shown, "rows must be in memory", remedy)
+    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__dataframe__"):
+        return _of_table(data)
+    return None
 
-    values = table.column(name).combine_chunks()
-    kind = values.type
-    if values.null_count:
-        row = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
-        remedy = "drop the rows without a value, or fill them"
-        raise check.fail(f"{_NAME}[{row}] in column {name!r}", None, "it is missing", remedy)
-    if types.is_integer(kind) or types.is_floating(kind):
-        return values.to_numpy(zero_copy_only=False)
-    if types.is_boolean(kind):
-        return values.to_numpy(zero_copy_only=False).astype(np.int8)
-    if types.is_decimal(kind):
-        return values.cast("float64").to_numpy()
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind):
-        return np.array(values.to_pylist(), dtype=str)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return read(values.to_pylist(), None)[0]
-    allowed = "a column must hold numbers, labels or text"
-    raise check.fail(f"type of column {name!r}", check.Shown(kind), allowed, "choose another one")
+
+def _of_data_set(data: Any) -> Columns:
+    names = data.column_names
+
+    def get(index: int) -> np.ndarray:
+        table = data.select_columns([names[index]]).with_format("arrow")[:]
+        return from_arrow(table.column(0), names[index])
+
+    def states(index: int) -> tuple[str, ...]:
+        return tuple(getattr(data.features[names[index]], "names", None) or ())
+
+    return Columns(names, get, states)
+
+
+def _of_table(data: Any) -> Columns | None:
+    """Return the columns of a table by its protocol; None for one column without a name."""
+    import pyarrow
+
+    labels = getattr(data, "columns", None)
+    if labels is not None and hasattr(data, "__getitem__") and not _is_arrow(data):
+        labels = list(labels)  # a data frame: only the column that is asked for is converted
+        names = [str(label) for label in labels]
+        return Columns(names, lambda index: _of_series(data[labels[index]], names[index]))
+    try:
+        if hasattr(data, "__arrow_c_stream__"):
+            chunks = pyarrow.chunked_array(data)
+            if not pyarrow.types.is_struct(chunks.type):
+                return None
+            table = pyarrow.table(data)
+        else:
+            from pyarrow.interchange import from_dataframe
+
+            table = from_dataframe(data)
+    except Exception as error:  # another library's
+        if hasattr(data, "__array__"):
+            return None  # a column of a type that PyArrow has not
+        raise _unreadable(data, error) from None
+    return Columns(table.column_names, lambda i: from_arrow(table.column(i), table.column_names[i]))
+
+
+def _is_arrow(data: Any) -> bool:
+    return type(data).__module__.partition(".")[0] == "pyarrow"
+
+
+def _of_series(series: Any, name: str | None) -> np.ndarray:
+    """Return the values of one column of a data frame, by way of PyArrow where it can."""
+    import pyarrow
+
+    try:
+        if hasattr(series, "__arrow_c_stream__"):
+            values = pyarrow.chunked_array(series)
+        else:
+            values = pyarrow.array(series, from_pandas=True)
+    except Exception:  # types that PyArrow has not, such as complex numbers and sparse ones
+        return check_values(_array(series), name)
+    return from_arrow(values, name)
+
+
+def _array(data: Any) -> np.ndarray:
+    """Return an array, of objects where NumPy would turn numbers into texts."""
+    if isinstance(data, np.ndarray):
+        return data
+    is_list = isinstance(data, (list, tuple))
+    try:
+        if is_list and len(data) and isinstance(data[0], (str, bytes, type(None))):
+            return np.array(data, dtype=object)
+        values = np.asarray(data)
+        if values.dtype.kind in "US" and not hasattr(data, "__array__"):
+            values = np.array(data, dtype=object)
+    except ValueError as error:
+        if not is_list:
+            raise _unreadable(data, error) from None
+        raise check.fail(NAME, data, "rows have unequal lengths", _ARRAY) from None
+    except Exception as error:  # another library's
+        raise _unreadable(data, error) from None
+    if values.ndim == 0 and values.dtype.kind == "O":
+        remedy = next((text for name, text in _REMEDIES.items() if hasattr(data, name)), _ARRAY)
+        raise check.fail(NAME, data, "it must be an array, a file or a table", remedy)
+    return values
+
+
+def _unreadable(data: Any, error: Exception) -> check.ArgumentError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    shown = check.Shown(f"<{type(data).__name__}>")
+    return check.fail(NAME, shown, f"it cannot be read ({lines[0].rstrip('.')[:120]})", _ARRAY)

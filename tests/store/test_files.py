@@ -106,7 +106,7 @@ WRONG = {
     "rows.txt": (None, "name must show its format"),
     "table.csv": ("colour", "column='colour'"),
     "table.parquet": (("x", "label", "z"), "column='z'"),
-    ".": (None, "name must show its format"),
+    ".": (None, "it is a folder, not a file"),
 }
 
 

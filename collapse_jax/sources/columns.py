@@ -1,0 +1,255 @@
+"""Check the values of a column or an array, and return them as numbers or texts."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import jax.numpy as jnp
+import numpy as np
+
+from collapse_jax.utils import check
+
+NAME = "Empirical.data"
+_DROP = "drop these rows, or fill the gaps"
+_NUMBERS = "pass integer labels [row], texts [row], or real rows [row] or [row, dim]"
+_TIMES = (
+    "convert them, e.g. (times - times.min()) / np.timedelta64(1, 's'), or pass texts as labels"
+)
+
+
+class Columns(NamedTuple):
+    """The columns of a table, whose values are read one column at a time.
+
+    Attributes:
+      names: names of the columns, which may be equal.
+      get: a function from the index of a column to its checked values, [row] or [row, dim].
+      states: a function from the index of a column to the names of its classes, or ().
+    """
+
+    names: list[str]
+    get: Callable[[int], np.ndarray]
+    states: Callable[[int], tuple[str, ...]] = lambda index: ()
+
+
+def refuse_cells(mask: np.ndarray, shown: Any, what: str, column: str | None) -> NoReturn:
+    """Refuse data with gaps: count the bad cells, and name the first.
+
+    Args:
+      mask: which cells are bad, in the shape of the data; at least one is.
+      shown: the value of the first bad cell.
+      what: a clause that ends "3 of 10 values ...".
+      column: the name of the column, None for data without columns.
+
+    Raises:
+      ArgumentError: always.
+    """
+    index = [int(axis) for axis in np.unravel_index(int(np.argmax(mask)), mask.shape)]
+    allowed = f"{int(np.sum(mask))} of {mask.size} values {what}, the first in row {index[0]}"
+    raise check.fail(_cell(index, column), shown, allowed, _DROP)
+
+
+def _cell(index: Sequence[int], column: str | None) -> str:
+    return f"{NAME}{list(index)}" + ("" if column is None else f" in column {column!r}")
+
+
+def _refuse_type(column: str | None, kind: Any, allowed: str, remedy: str) -> NoReturn:
+    name = f"type of {NAME}" if column is None else f"type of column {column!r}"
+    raise check.fail(name, check.Shown(str(kind)[:60]), allowed, remedy)
+
+
+def check_values(values: np.ndarray, column: str | None = None) -> np.ndarray:
+    """Return the values of an array as finite numbers, or as an array of Python's texts.
+
+    Args:
+      values: numbers, truth values, texts, bytes in UTF-8 or objects, [row] or [row, dim].
+      column: the name of the column, for messages.
+
+    Returns:
+      Integers (truth values become 0 and 1) or floats, [row] or [row, dim], or texts [row] with
+      dtype object.
+
+    Raises:
+      ArgumentError: for other types and shapes, and if values are masked, missing, empty or
+        not finite.
+    """
+    if values.ndim not in (1, 2) or values.size == 0:
+        shown = check.Shown(f"array of shape {values.shape}")
+        name = NAME if column is None else f"column {column!r}"
+        raise check.fail(name, shown, "it must be 1-D or 2-D, not empty", _NUMBERS)
+    if isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values)
+        if mask.any() and mask.dtype == bool:
+            refuse_cells(mask, None, "are masked", column)
+        values = np.ma.getdata(values)
+    kind = values.dtype.kind
+    if kind == "O":
+        return _from_objects(values, column)
+    if kind in "UST":
+        return _texts(values, column)
+    if kind in "mM":
+        _refuse_type(column, values.dtype, "times and durations are no numbers", _TIMES)
+    if kind == "c":
+        allowed, remedy = "numbers must be real", "pass real and imaginary parts as two columns"
+        _refuse_type(column, values.dtype, allowed, remedy)
+    return _numbers(values, column)
+
+
+def _numbers(values: np.ndarray, column: str | None) -> np.ndarray:
+    if values.dtype.kind == "V" and not jnp.issubdtype(values.dtype, jnp.number):
+        _refuse_type(column, values.dtype, "data must be numbers, labels or texts", _NUMBERS)
+    if values.dtype.kind == "b":
+        return values.astype(np.int8)
+    if jnp.issubdtype(values.dtype, jnp.integer):
+        return values if values.dtype.kind in "iu" else values.astype(np.int64)
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float64, copy=False)
+    mask = ~np.isfinite(values)
+    if mask.any():
+        shown = float(values.flat[int(np.argmax(mask))])
+        refuse_cells(mask, shown, "are NaN or infinite", column)
+    return values
+
+
+def _texts(values: np.ndarray, column: str | None) -> np.ndarray:
+    if values.ndim > 1:
+        shown = check.Shown(f"texts of shape {values.shape}")
+        raise check.fail(NAME, shown, "texts are labels, one per row", "pass one column of them")
+    texts = values.tolist()
+    if any(isinstance(text, bytes) for text in texts):
+        try:
+            texts = [text.decode() if isinstance(text, bytes) else text for text in texts]
+        except UnicodeDecodeError:
+            allowed = "bytes must be texts in UTF-8"
+            _refuse_type(column, "bytes", allowed, "decode them to texts")
+    mask = np.array([not text.strip() for text in texts])
+    if mask.any():
+        refuse_cells(mask, texts[int(np.argmax(mask))], "are empty texts", column)
+    try:
+        "".join(set(texts)).encode()
+    except UnicodeEncodeError:
+        _refuse_type(column, "text", "texts must be valid Unicode", "replace broken characters")
+    checked = np.empty(len(texts), object)
+    checked[:] = texts
+    return checked
+
+
+def _from_objects(values: np.ndarray, column: str | None) -> np.ndarray:
+    """Return Python objects as one type, as PyArrow finds it; None, NaN and NA are missing."""
+    import pyarrow
+
+    flat = values.ravel()
+    if all(isinstance(value, str) for value in flat):
+        return _texts(values, column)
+    try:
+        array = pyarrow.array(flat, from_pandas=True)
+    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+        _refuse_objects(values, error, column)
+    mask = array.is_null().to_numpy(zero_copy_only=False).reshape(values.shape)
+    if mask.any():
+        refuse_cells(mask, None, "are missing", column)
+    checked = from_arrow(array, column)
+    if values.ndim == 2 and (checked.ndim > 1 or checked.dtype.kind == "O"):
+        _refuse_type(column, "objects", "rows of several dimensions must be numbers", _NUMBERS)
+    return checked.reshape(values.shape) if values.ndim == 2 else checked
+
+
+def _refuse_objects(values: np.ndarray, error: Exception, column: str | None) -> NoReturn:
+    kinds = [type(value) for value in values.ravel()]
+    other = next((index for index, kind in enumerate(kinds) if kind is not kinds[0]), None)
+    if isinstance(error, OverflowError):
+        allowed, remedy = "integers must fit into 64 bits", "pass texts as labels, or floats"
+    elif isinstance(error, UnicodeEncodeError):
+        allowed, remedy = "texts must be valid Unicode", "replace broken characters"
+    elif other is None:
+        allowed, remedy = f"it holds objects of type {kinds[0].__name__}", _NUMBERS
+    else:
+        first, second = kinds[0].__name__, kinds[other].__name__
+        row = other // (values.size // len(values))
+        allowed = f"it mixes {first} and {second}, the first {second} in row {row}"
+        remedy = "convert all values to numbers, or all to texts"
+    _refuse_type(column, "objects", allowed, remedy)
+
+
+def from_arrow(values: Any, column: str | None, gap: str = "are missing") -> np.ndarray:
+    """Return the values of a pyarrow array, see `check_values`.
+
+    Args:
+      values: a pyarrow.Array or pyarrow.ChunkedArray, [row].
+      column: the name of the column, for messages.
+      gap: what messages say of missing values.
+
+    Raises:
+      ArgumentError: for values without a meaning as numbers or labels, and for missing ones.
+    """
+    from pyarrow import types
+
+    values = _decoded(values)
+    kind = values.type
+    if len(values) == 0:
+        remedy = "pass data with at least one row"
+        raise check.fail(NAME, check.Shown("table of 0 rows"), "it must not be empty", remedy)
+    if values.null_count:
+        mask = values.is_null().to_numpy(zero_copy_only=False)
+        refuse_cells(mask, None, gap, column)
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
+        return check_values(values.to_numpy(zero_copy_only=False), column)
+    if types.is_decimal(kind):
+        return check_values(values.cast("float64").to_numpy(), column)
+    if _is_text(kind):
+        texts = np.empty(len(values), object)
+        texts[:] = values.to_pylist()
+        return _texts(texts, column)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _lists(values, column)
+    if types.is_temporal(kind):
+        _refuse_type(column, kind, "times and durations are no numbers", _TIMES)
+    if types.is_struct(kind):
+        remedy = "pass one field of it, e.g. after pyarrow.Table.flatten()"
+        _refuse_type(column, kind, "it is nested", remedy)
+    remedy = "convert it" if column is None else "choose another one, or convert it"
+    _refuse_type(column, kind, "data must be numbers, labels or texts", remedy)
+
+
+def _decoded(values: Any) -> Any:
+    """Return an array in one piece, without dictionaries and runs."""
+    import pyarrow
+    import pyarrow.compute
+    from pyarrow import types
+
+    values = values.combine_chunks() if isinstance(values, pyarrow.ChunkedArray) else values
+    if types.is_dictionary(values.type):
+        known = values.dictionary
+        views = {"string_view": "large_string", "binary_view": "large_binary"}
+        kind = views.get(str(known.type))  # PyArrow does not choose from views
+        values = (known.cast(kind) if kind else known).take(values.indices)
+    elif types.is_run_end_encoded(values.type):
+        values = pyarrow.compute.call_function("run_end_decode", [values])
+    return values
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    tests = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return any(getattr(types, f"is_{name}")(kind) for name in tests)
+
+
+def _lists(values: Any, column: str | None) -> np.ndarray:
+    """Return lists of numbers as rows, [row, dim]."""
+    from pyarrow.compute import call_function
+
+    lengths = call_function("list_value_length", [values]).to_numpy(zero_copy_only=False)
+    other = lengths != lengths[0]
+    if other.any():
+        row = int(np.argmax(other))
+        allowed = f"rows have unequal lengths: {lengths[0]} in row 0, {lengths[row]} in row {row}"
+        _refuse_type(column, "lists", allowed, _NUMBERS)
+    if lengths[0] == 0:
+        _refuse_type(column, "lists", "its lists are empty", _NUMBERS)
+    inner = call_function("list_flatten", [values])
+    if inner.null_count:
+        mask = inner.is_null().to_numpy(zero_copy_only=False).reshape(len(values), -1)
+        refuse_cells(mask, None, "are missing", column)
+    rows = from_arrow(inner, column)
+    if rows.ndim > 1 or rows.dtype.kind == "O":
+        _refuse_type(column, values.type, "its lists must hold numbers", _NUMBERS)
+    return rows.reshape(len(values), -1)

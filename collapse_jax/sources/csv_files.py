@@ -1,0 +1,232 @@
+"""Read a text file of cells: find encoding, separator and header, or refuse.
+
+PyArrow parses the cells; here is what it does not decide: which separator a file has, and which
+texts show that a column was misread.
+"""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from collapse_jax.sources.columns import NAME, Columns, from_arrow, refuse_cells
+from collapse_jax.utils import check
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_SAMPLE = 2**16  # characters of which the separator is found
+_BLOCK = 2**24  # bytes that PyArrow parses at once: the longest line
+_MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_GZIP = b"\x1f\x8b"
+_SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)  # written by Excel
+_NOTES = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf(?:inity)?", re.I | re.A)
+_INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
+_GROUPED = re.compile(  # a decimal comma, or thousands in groups
+    r"[-+]?(?:\d+,\d+(?:e[-+]?\d+)?|\d{1,3}(?:[ ,.'’\u00a0\u202f]\d{3})+(?:[.,]\d+)?)", re.I | re.A
+)
+_MISSING = {"", "#n/a", "n/a", "na", "<na>", "nan", "-nan", "null", "none"}
+_GAP = "are missing (empty, or NA without quotation marks)"
+_EXPORT = "save the file as CSV in UTF-8, with commas between cells and points in numbers"
+
+
+def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
+    """Read the columns of a text file.
+
+    Args:
+      path: of the file, for messages.
+      raw: its bytes, decompressed.
+      has_tabs: whether the name of the file says that tabs separate cells.
+      column: name or names that will be asked for, which may be numbers if they are a header.
+
+    Returns:
+      The columns, with names without white space around them.
+
+    Raises:
+      ArgumentError: for a file that is no text in UTF-8, UTF-16 or UTF-32, is empty, has an
+        unclear separator, lines of unequal lengths, or no header.
+      ValueError: from PyArrow.
+    """
+    import pyarrow
+    from pyarrow import csv as reader
+
+    text = _decode(path, raw)
+    given = _SEPARATOR_LINE.match(text)
+    text = text[given.end() if given else 0 :]
+    notes = _NOTES.match(text)
+    assert notes is not None  # it matches no line, too
+    text = text[notes.end() :].rstrip("\r\n ")
+    if not text:
+        _refuse(path, "it cannot be read (it is empty)", "pass a file with a header and rows")
+    separator = given[1] if given else _separator(path, text, has_tabs)
+    width = _check_quotes(path, text, separator)
+    _check_notes(path, notes[0].split("\n"), separator, width)
+    try:
+        table = reader.read_csv(
+            pyarrow.BufferReader(text.encode() + b"\n"),
+            read_options=reader.ReadOptions(block_size=_BLOCK),
+            # In a table of one column, an empty line is an empty cell.
+            parse_options=reader.ParseOptions(
+                delimiter=separator, newlines_in_values=True, ignore_empty_lines=width > 1
+            ),
+            convert_options=reader.ConvertOptions(
+                strings_can_be_null=True, quoted_strings_can_be_null=False
+            ),
+        )
+    except pyarrow.ArrowInvalid as error:
+        reason = " ".join(str(error).removeprefix("CSV parse error: ").split())[:90]
+        allowed = f"it cannot be read with {_words(separator)} ({reason})"
+        _refuse(path, allowed, "give each line as many cells as the header")
+    names = [name.strip() for name in table.column_names]
+    _check_header(path, names, column)
+
+    def get(index: int) -> np.ndarray:
+        values = from_arrow(table.column(index), names[index], _GAP)
+        if values.dtype.kind == "O":
+            alone = column is None and len(names) == 1
+            _check_texts(path, values, names[index], alone)
+        return values
+
+    return Columns(names, get)
+
+
+def _refuse(path: str, allowed: str, remedy: str) -> NoReturn:
+    raise check.fail(NAME, path, allowed, remedy)
+
+
+def _words(separator: str) -> str:
+    return _SEPARATORS.get(separator, repr(separator))
+
+
+def _decode(path: str, raw: bytes) -> str:
+    """Return the text of bytes with a mark of Unicode, or in UTF-8."""
+    mark, encoding = next((pair for pair in _MARKS if raw.startswith(pair[0])), (b"", "utf-8"))
+    if raw.startswith(_GZIP):
+        _refuse(path, "it cannot be read (it is compressed)", "end its name in .csv.gz")
+    try:
+        text = raw[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        allowed = f"it cannot be read as {encoding.upper()} (line {line})"
+        is_other = encoding == "utf-8" and b"\0" not in raw
+        remedy = f"{_EXPORT}, or pass pandas.read_csv({path!r}, encoding='latin-1')"
+        _refuse(path, allowed, remedy if is_other else _EXPORT)
+    if "\0" in text:
+        allowed = "it cannot be read (it holds zero bytes: no text, or UTF-16 without a mark)"
+        _refuse(path, allowed, _EXPORT)
+    return text
+
+
+def _rows(sample: str, separator: str) -> list[list[str]]:
+    """Return the rows of the head of a text, or none if they cannot be read."""
+    try:
+        rows = [row for row in csv.reader(io.StringIO(sample), delimiter=separator) if row]
+    except csv.Error:
+        return []
+    return rows if len(sample) < _SAMPLE else rows[:-1]  # the last one is cut off
+
+
+def _separator(path: str, text: str, has_tabs: bool) -> str:
+    """Return the separator with which all lines have as many cells as the header."""
+    sample = re.sub(r"\r\n?", "\n", text[:_SAMPLE])
+    tables = {separator: _rows(sample, separator) for separator in _SEPARATORS}
+    widths = {separator: [len(row) for row in rows] or [0] for separator, rows in tables.items()}
+    regular = [key for key, value in widths.items() if value[0] > 1 and len(set(value)) == 1]
+    in_header = [key for key, value in widths.items() if value[0] > 1]
+    if has_tabs and "\t" in in_header:
+        return "\t"
+    if len(regular) > 1 or (not regular and len(in_header) > 1):
+        several = " and ".join(_words(key) for key in regular or in_header)
+        _refuse(path, f"its separator is unclear: lines have {several}", _EXPORT)
+    if in_header:
+        return (regular or in_header)[0]
+    for key, value in widths.items():
+        if len(value) > 1 and value[1] > 1 and len(set(value[1:])) == 1:
+            allowed = (
+                f"its header names 1 column, its rows have {value[1]} cells with {_words(key)}"
+            )
+            _refuse(path, allowed, f"name all columns, or quote the cells; or {_EXPORT}")
+    separator = "\t" if has_tabs else ","
+    pieces = [row[0].split() for row in tables[separator][1:] if len(row) == 1]
+    if pieces and all(len(row) > 1 and all(map(_NUMBER.fullmatch, row)) for row in pieces):
+        _refuse(path, f"white space separates {len(pieces[0])} numbers of a row", _EXPORT)
+    return separator
+
+
+def _check_quotes(path: str, text: str, separator: str) -> int:
+    """Refuse quotation marks that do not enclose a cell; return the width of the header."""
+    text = text if '"' in text else text[:_SAMPLE]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict='"' in text)
+    width = 0
+    try:
+        for row in rows:
+            width = width or len(row)
+    except csv.Error as error:
+        allowed = f"a quotation mark does not enclose a cell in line {rows.line_num} ({error})"
+        _refuse(path, allowed, 'put cells in "", and write "" for a mark within')
+    return width
+
+
+def _check_notes(path: str, lines: Sequence[str], separator: str, width: int) -> None:
+    """Refuse a comment that may be the header: one with as many cells as a row."""
+    for line in lines:
+        if width > 1 and line.count(separator) == width - 1:
+            allowed = f"the line {line.strip()[:40]!r} is a comment or the header"
+            _refuse(path, allowed, "remove the line, or the # before the names")
+
+
+def _check_header(path: str, names: Sequence[str], column: Any) -> None:
+    """Refuse a first line of numbers, unless a column of this name is asked for."""
+    wanted = [column] if isinstance(column, str) else list(column or ())
+    asked = bool(wanted) and all(name in names for name in wanted)
+    if not asked and all(map(_NUMBER.fullmatch, names)):
+        allowed = "its first line must name the columns, not be a row of numbers"
+        _refuse(path, allowed, "add a header line")
+
+
+def _check_texts(path: str, values: np.ndarray, name: str, alone: bool) -> None:
+    """Refuse texts that are numbers or gaps misread, or a first row that became the header."""
+    distinct = {text: text.strip() for text in set(values)}
+    missing = {text for text, bare in distinct.items() if bare.lower() in _MISSING}
+    others = {text for text in distinct if text not in missing}
+    numbers = {text for text in others if _NUMBER.fullmatch(distinct[text])}
+    grouped = {text for text in others - numbers if _GROUPED.fullmatch(distinct[text])}
+    words = others - numbers - grouped
+    if (numbers or grouped) and missing and not words:
+        mask = np.isin(values, list(missing))
+        refuse_cells(mask, values[int(np.argmax(mask))], "are missing", name)
+
+    def refuse(bad: set[str], allowed: str, remedy: str) -> None:
+        row = next(row for row, text in enumerate(values) if text in bad)
+        raise check.fail(f"{NAME}[{row}] in column {name!r}", values[row], allowed, remedy)
+
+    if grouped and not words:
+        allowed = "a comma, a space or points within a number may mean decimals or thousands"
+        remedy = f"write 1234.5, or pass pandas.read_csv({path!r}, sep=';', decimal=',')"
+        refuse(grouped, allowed, remedy)
+    if numbers and name in words:
+        refuse({name}, "it repeats the header", "remove the line")
+    notes = {text for text in words if text.startswith("#")}
+    if numbers and notes == words:
+        refuse(notes, "it is a comment among numbers", "remove the line")
+    if any(not _INTEGER.fullmatch(distinct[text]) for text in numbers) and words:
+        allowed = "the column mixes numbers and texts"
+        refuse(words | missing, allowed, "correct the cell, or drop the row")
+    spaced = {text for text, bare in distinct.items() if text != bare}
+    clash = {text for text in spaced if distinct[text] in distinct or '"' in distinct[text]}
+    if clash:
+        remedy = "remove the spaces between separators and cells"
+        refuse(clash, "it differs from another label by white space or quotation marks", remedy)
+    if alone and name in distinct:
+        allowed = "its first line names the column, but is also one of the rows"
+        remedy = f"add a header line, or pass column={name!r} if this is the header"
+        _refuse(path, allowed, remedy)

@@ -1,0 +1,172 @@
+"""Read the files of rows and labels that `Empirical` knows, by the end of their names."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.sources.columns import NAME, Columns, check_values, from_arrow
+from collapse_jax.sources.csv_files import read_csv
+from collapse_jax.utils import check
+
+_FORMATS = (".npy", ".npz", ".csv", ".tsv", ".parquet")
+_TEXTS = (".csv", ".tsv")
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path("https://a") has one slash
+_LONGEST_PATH = 50  # characters of a path in a message, its end
+_LONGEST_REASON = 120  # characters of a library's message
+
+
+def read_file(data: str | os.PathLike, column: Any) -> np.ndarray | Columns:
+    """Read a file: an array of an .npy file, or the columns of another file.
+
+    Args:
+      data: path of a file that ends in .npy, .npz, .csv, .tsv or .parquet, or in .csv or .tsv
+        and .gz, .bz2 or .zst; ~ is the home directory.
+      column: name or names that will be asked for.
+
+    Returns:
+      Checked values, [row] or [row, dim], or columns.
+
+    Raises:
+      ArgumentError: if the file cannot be read.
+    """
+    given = os.fsdecode(data)
+    shown = given if len(given) <= _LONGEST_PATH else f"...{given[-_LONGEST_PATH:]}"
+    if _ADDRESS.match(given):
+        raise check.fail(NAME, shown, "addresses are not read", "download it, and pass the file")
+    ending, compression = _format(given)
+    remedy = f"pass the path of a {ending or '.csv'} file with a row of data"
+    with _reading(shown, remedy):
+        path = Path(given).expanduser()
+        if path.is_dir():
+            allowed = "it is a folder, not a file"
+            raise check.fail(NAME, shown, allowed, f"pass one file, e.g. {path / 'data.csv'}")
+        if not ending:
+            remedy = (
+                f"end it in {', '.join(_FORMATS)}, or use Empirical.words(Path(...)) for a text"
+            )
+            raise check.fail(NAME, shown, "a file's name must show its format", remedy)
+        if ending == ".npy":
+            return check_values(_read_npy(path))
+        if ending == ".npz":
+            return _read_npz(path, shown)
+        if ending == ".parquet":
+            return _read_parquet(path, shown)
+        return read_csv(shown, _read_bytes(path, compression), ending == ".tsv", column)
+
+
+def split_column(name: str) -> tuple[str, str | None] | None:
+    """Split FILE:COLUMN at the first colon that follows the name of a table.
+
+    Args:
+      name: a path, or a path, a colon and the name of a column.
+
+    Returns:
+      The path, and the column or None; None if no path of a table comes first.
+    """
+    if _format(name)[0] and os.path.exists(os.path.expanduser(name)):
+        return name, None
+    for index, letter in enumerate(name):
+        if letter == ":" and _format(name[:index])[0]:
+            return name[:index], name[index + 1 :]
+    return (name, None) if _format(name)[0] else None
+
+
+def _format(name: str) -> tuple[str, str | None]:
+    """Return the ending of a known format, or "", and the compression."""
+    base, ending = os.path.splitext(name.lower())
+    compression = _COMPRESSIONS.get(ending)
+    if compression is not None:
+        ending = os.path.splitext(base)[1]
+        return (ending if ending in _TEXTS else "", compression)
+    return (ending if ending in _FORMATS else "", None)
+
+
+@contextlib.contextmanager
+def _reading(shown: str, remedy: str) -> Iterator[None]:
+    """Turn the errors of the libraries that read a file into one line."""
+    import zipfile
+    import zlib
+
+    import pyarrow
+
+    try:
+        yield
+    except check.ArgumentError:
+        raise
+    except OSError as error:
+        reason = error.strerror or _first_line(error)
+        raise check.fail(NAME, shown, reason, remedy) from None
+    except (
+        *(ValueError, TypeError, RuntimeError, EOFError, MemoryError, OverflowError, KeyError),
+        *(SyntaxError, zipfile.BadZipFile, zlib.error, pyarrow.ArrowException),
+    ) as error:
+        allowed = f"it cannot be read ({_first_line(error)})"
+        raise check.fail(NAME, shown, allowed, remedy) from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    shown = "".join(letter if letter.isprintable() else "?" for letter in lines[0])
+    return shown.rstrip(".")[:_LONGEST_REASON]
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    """Return the array of a file, which is never unpickled.
+
+    The file is mapped: a damaged header cannot ask for more memory than the file has.
+    """
+    if path.stat().st_size == 0:
+        raise EOFError("it is empty")
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+def _read_npz(path: Path, shown: str) -> Columns:
+    remedy = "pass an .npz file of arrays of numbers or texts, see numpy.savez"
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[Any]:
+        with open(path, "rb") as file:
+            if file.read(2) != b"PK":  # NumPy would take the file for a pickle
+                raise check.fail(NAME, shown, "it cannot be read (it is no archive)", remedy)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                yield archive
+
+    with opened() as archive:
+        names = list(archive.files)
+
+    def get(index: int) -> np.ndarray:
+        with _reading(shown, remedy), opened() as archive:
+            values = archive[names[index]]
+            if not isinstance(values, np.ndarray):
+                allowed = f"{names[index]!r} in it is no array"
+                raise check.fail(NAME, shown, allowed, remedy)
+            return check_values(values, names[index])
+
+    return Columns(names, get)
+
+
+def _read_parquet(path: Path, shown: str) -> Columns:
+    from pyarrow import parquet
+
+    file = parquet.ParquetFile(path)
+    names = file.schema_arrow.names
+
+    def get(index: int) -> np.ndarray:
+        with _reading(shown, "write the file again"):
+            return from_arrow(file.read([names[index]]).column(names[index]), names[index])
+
+    return Columns(names, get)
+
+
+def _read_bytes(path: Path, compression: str | None) -> bytes:
+    import pyarrow
+
+    with pyarrow.input_stream(str(path), compression=compression) as stream:
+        return stream.read()
