@@ -112,6 +112,8 @@ class Empirical:
 
 def _check_names(names: Any) -> tuple[str, ...]:
     """Return the names of states as a tuple of texts."""
+    if names is None:
+        return ()
     allowed = "it must hold one text per state"
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise check.fail("Empirical.names", names, allowed, 'pass names such as ["a", "b"]')

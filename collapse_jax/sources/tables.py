@@ -7,7 +7,7 @@ Tables are recognised by their protocols, so that no library is imported for the
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ _COLUMN_PROTOCOLS = ("__arrow_c_stream__", "__arrow_c_array__", "__arrow_array__
 _REMEDIES = {  # by what an object can do
     "collect": "pass data.collect()",  # Polars, evaluated later
     "toarray": "pass data.toarray()",  # SciPy's sparse matrices
+    "read": "pass the path of the file",
+    "decode": "pass a path as a text, not as bytes",
     "keys": "pass one of its values, or pandas.DataFrame(data)",
-    "__iter__": "pass list(data)",
 }
 _ARRAY = "pass integer labels [row], texts [row], or real rows [row] or [row, dim]"
 
@@ -48,7 +49,7 @@ def read(data: Any, column: str | Sequence[str] | None) -> tuple[np.ndarray, tup
         return _choose(columns, column)
     if column is not None:
         allowed = "only tables, .npz, .csv, .tsv and .parquet files have columns"
-        raise check.fail("Empirical.column", column, allowed, "leave column out")
+        raise check.fail("Empirical.column", column, allowed, _remedy(data, "leave column out"))
     if any(hasattr(data, protocol) for protocol in _COLUMN_PROTOCOLS):
         return _of_series(data, None), ()
     return check_values(_array(data)), ()
@@ -173,26 +174,54 @@ def _of_series(series: Any, name: str | None) -> np.ndarray:
 
 
 def _array(data: Any) -> np.ndarray:
-    """Return an array, of objects where NumPy would turn numbers into texts."""
+    """Return an array, of objects where NumPy would turn numbers into texts or lose digits."""
     if isinstance(data, np.ndarray):
         return data
-    is_list = isinstance(data, (list, tuple))
+    if isinstance(data, (list, tuple)):
+        return _of_list(data)
     try:
-        if is_list and len(data) and isinstance(data[0], (str, bytes, type(None))):
-            return np.array(data, dtype=object)
         values = np.asarray(data)
-        if values.dtype.kind in "US" and not hasattr(data, "__array__"):
-            values = np.array(data, dtype=object)
-    except ValueError as error:
-        if not is_list:
-            raise _unreadable(data, error) from None
-        raise check.fail(NAME, data, "rows have unequal lengths", _ARRAY) from None
     except Exception as error:  # another library's
         raise _unreadable(data, error) from None
+    if values.dtype.kind in "US" and not hasattr(data, "__array__"):
+        values = np.array(data, dtype=object)
     if values.ndim == 0 and values.dtype.kind == "O":
-        remedy = next((text for name, text in _REMEDIES.items() if hasattr(data, name)), _ARRAY)
-        raise check.fail(NAME, data, "it must be an array, a file or a table", remedy)
+        otherwise = "pass list(data)" if isinstance(data, Iterable) else _ARRAY
+        allowed = "it must be an array, a file or a table"
+        raise check.fail(NAME, data, allowed, _remedy(data, otherwise))
     return values
+
+
+def _of_list(data: Sequence[Any]) -> np.ndarray:
+    is_text = len(data) > 0 and isinstance(data[0], (str, bytes, type(None)))
+    if any(item is np.ma.masked for item in data):
+        data, is_text = [None if item is np.ma.masked else item for item in data], True
+    try:
+        if is_text:
+            return np.array(data, dtype=object)
+        if any(isinstance(item, np.ma.MaskedArray) for item in data):
+            return np.ma.array(data)
+        values = np.asarray(data)
+        loses_digits = values.dtype.kind == "f" and all(isinstance(item, int) for item in data)
+        if values.dtype.kind in "US" or loses_digits:
+            values = np.array(data, dtype=object)
+    except ValueError:
+        lengths = [len(item) if isinstance(item, Sized) else 1 for item in data]
+        other = next((row for row, length in enumerate(lengths) if length != lengths[0]), 0)
+        allowed = (
+            f"rows have unequal lengths: {lengths[0]} in row 0, {lengths[other]} in row {other}"
+        )
+        shown = check.Shown(f"list of {len(data)} rows")
+        raise check.fail(
+            NAME, shown, allowed if other else "rows must be numbers", _ARRAY
+        ) from None
+    except Exception as error:  # another library's
+        raise _unreadable(data, error) from None
+    return values
+
+
+def _remedy(data: Any, otherwise: str) -> str:
+    return next((text for name, text in _REMEDIES.items() if hasattr(data, name)), otherwise)
 
 
 def _unreadable(data: Any, error: Exception) -> check.ArgumentError:

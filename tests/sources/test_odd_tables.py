@@ -2,10 +2,16 @@
 
 import datetime
 import decimal
+import io
 import pathlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
+
+import collapse_jax as cj
 
 
 def masked(values, mask):
@@ -98,6 +104,8 @@ ARRAYS = {
     ),
     "masked rows": (masked([[1.0, 2.0]], [[0, 1]]), None, r"data\[0, 1\]=None.*1 of 2.*masked"),
     "masked texts": (masked(["a", "b"], [1, 0]), None, r"data\[0\]=None.*1 of 2"),
+    "masked in a list": ([1.0, np.ma.masked], None, r"data\[1\]=None.*1 of 2 values are missing"),
+    "masked row in a list": ([masked([1.0, 2.0], [0, 1])], None, r"data\[0, 1\].*1 of 2.*masked"),
     "masked constant": (np.ma.masked, None, "array of shape"),
     "NaN": ([1.0, np.nan, np.inf], None, r"data\[1\]=nan.*2 of 3 values are NaN or infinite"),
     "NaN in rows": ([[1.0, 2.0], [3.0, np.nan]], None, r"data\[1, 1\]=nan.*first in row 1"),
@@ -107,12 +115,25 @@ ARRAYS = {
     "three axes": (np.zeros((2, 2, 2)), None, r"shape \(2, 2, 2\).*1-D or 2-D"),
     "number": (3.0, None, r"array of shape \(\)"),
     "none": (None, None, "data=None.*an array, a file or a table"),
+    "open file": (io.BytesIO(b"x\n1\n"), None, "pass the path of the file"),
+    "path as bytes": (b"x.csv", None, "pass a path as a text"),
+    "function": (jax.jit, None, "an array, a file or a table"),
+    "keys": (jax.random.key(0), None, "PRNGKey.*it cannot be read"),
+    "brain float": (jnp.ones(2, jnp.bfloat16), None, [1.0, 1.0]),
+    "short integers": (jnp.ones(2, jnp.int4), None, [1, 1]),
+    "sparse": (scipy.sparse.eye(2), None, r"pass data.toarray\(\)"),
     "set": ({1, 2}, None, r"pass list\(data\)"),
     "generator": ((x for x in [1, 2]), None, r"pass list\(data\)"),
     "dict": ({"x": [1, 2]}, None, "pass one of its values"),
+    "column of a dict": ({"x": [1, 2]}, "x", "only tables.*pandas.DataFrame"),
+    "column of a table that is not collected": (Collected(), "x", r"pass data.collect\(\)"),
     "object": (object(), None, "an array, a file or a table"),
     "not collected": (Collected(), None, r"pass data.collect\(\)"),
-    "ragged": ([[1.0], [1.0, 2.0]], None, "rows have unequal lengths"),
+    "ragged": (
+        [[1.0], [1.0, 2.0]],
+        None,
+        "list of 2 rows.*unequal lengths: 1 in row 0, 2 in row 1",
+    ),
     "ragged texts": (["a", ["b"]], None, "mixes str and list"),
     "complex": ([1j, 2.0], None, "numbers must be real.*two columns"),
     "times": (TIMES, None, "times and durations are no numbers.*timedelta64"),
@@ -128,6 +149,7 @@ ARRAYS = {
     ),
     "large labels": ([10**9, 10**9 + 1], None, "data=1000000001.*2\\^24.*astype.str.*float"),
     "large unsigned": (np.array([2**64 - 1], np.uint64), None, "data=18446744073709551615"),
+    "labels of 64 bits": ([2**63, 1], None, "integers must fit into 64 bits"),
     "huge labels": ([2**70, 1], None, "integers must fit into 64 bits.*texts"),
     "texts": (["b", "a"], None, ["b", "a"]),
     "array of texts": (np.array(["b", "a"]), None, ["b", "a"]),
@@ -416,7 +438,51 @@ TABLES = {
 }
 
 
+def test_a_traced_array_gets_one_line():
+    with pytest.raises(cj.ArgumentError, match="traced array"):
+        jax.jit(lambda rows: cj.Empirical(rows).num_rows)(jnp.ones(3))
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_tables(name, assert_outcome):
     make, column, expected = TABLES[name]
     assert_outcome(make(), column, expected)
+
+
+# name: (values, the name of a type of Polars, values or the message)
+POLARS = {
+    "texts": (["a", "b"], "String", ["a", "b"]),
+    "texts with a gap": (["a", None], "String", r"data\[1\].*1 of 2"),
+    "categories": (["b", "a"], "Categorical", ["b", "a"]),
+    "wide integers": ([1, 2], "Int128", "cannot be read.*i128"),
+    "truth values": ([True, False], "Boolean", [1, 0]),
+    "NaN": ([1.5, float("nan")], "Float32", r"data\[1\].*=nan"),
+    "bytes": ([b"a"], "Binary", ["a"]),
+    "nothing": ([None, None], "Null", "2 of 2 values are missing"),
+    "dates": ([datetime.date(2020, 1, 1)], "Date", "times and durations"),
+    "durations": ([datetime.timedelta(1)], "Duration", "times and durations"),
+    "clock": ([datetime.time(1)], "Time", "times and durations"),
+    "objects": ([object()], "Object", "type of"),
+}
+
+
+@pytest.mark.parametrize("as_frame", [False, True], ids=["series", "frame"])
+@pytest.mark.parametrize("name", POLARS)
+def test_polars(name, as_frame, assert_outcome):
+    polars = pytest.importorskip("polars")
+    values, kind, expected = POLARS[name]
+    made = polars.Series("x", values, dtype=getattr(polars, kind))
+    assert_outcome(made.to_frame() if as_frame else made, None, expected)
+
+
+def test_polars_frames(assert_outcome):
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"x": [1.5, 2.5], "y": [[1, 2], [3, 4]], "z": [b"\xff", None]})
+    assert_outcome(frame, "x", [1.5, 2.5])
+    assert_outcome(frame, "y", [[1, 2], [3, 4]])
+    assert_outcome(frame, None, "the columns are 'x', 'y', 'z'")
+    assert_outcome(frame.lazy(), "x", r"column='x'.*data.collect\(\)")
+    fields = polars.Series("f", [{"a": 1}, {"a": 2}])
+    assert_outcome(fields, "a", [1, 2])
+    assert_outcome(fields.to_frame(), "f", "nested")
+    assert_outcome(frame.lazy(), None, r"data.collect\(\)")
