@@ -17,7 +17,7 @@ from collapse_jax.sources.columns import NAME, Columns, from_arrow, refuse_cells
 from collapse_jax.utils import check
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_SAMPLE = 2**16  # characters of which the separator is found
+_SAMPLE = 2**16  # bytes of which the separator is found
 _BLOCK = 2**24  # bytes that PyArrow parses at once: the longest line
 _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
@@ -27,8 +27,8 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _GZIP = b"\x1f\x8b"
-_SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)  # written by Excel
-_NOTES = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*")
+_SEPARATOR_LINE = re.compile(rb"sep=([,;\t|])\r?\n", re.IGNORECASE)  # written by Excel
+_NOTES = re.compile(rb"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf(?:inity)?", re.I | re.A)
 _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
 _GROUPED = re.compile(  # a decimal comma, or thousands in groups
@@ -59,20 +59,19 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
     import pyarrow
     from pyarrow import csv as reader
 
-    text = _decode(path, raw)
+    text = _utf8(path, raw)
     given = _SEPARATOR_LINE.match(text)
-    text = text[given.end() if given else 0 :]
-    notes = _NOTES.match(text)
+    notes = _NOTES.match(text, given.end() if given else 0)
     assert notes is not None  # it matches no line, too
-    text = text[notes.end() :].rstrip("\r\n ")
-    if not text:
+    text = text[notes.end() :].rstrip(b"\r\n ") + b"\n"
+    if not text.strip():
         _refuse(path, "it cannot be read (it is empty)", "pass a file with a header and rows")
-    separator = given[1] if given else _separator(path, text, has_tabs)
+    separator = given[1].decode() if given else _separator(path, text, has_tabs)
     width = _check_quotes(path, text, separator)
-    _check_notes(path, notes[0].split("\n"), separator, width)
+    _check_notes(path, notes[0].decode().split("\n"), separator, width)
     try:
         table = reader.read_csv(
-            pyarrow.BufferReader(text.encode() + b"\n"),
+            pyarrow.BufferReader(text),
             read_options=reader.ReadOptions(block_size=_BLOCK),
             # In a table of one column, an empty line is an empty cell.
             parse_options=reader.ParseOptions(
@@ -107,13 +106,14 @@ def _words(separator: str) -> str:
     return _SEPARATORS.get(separator, repr(separator))
 
 
-def _decode(path: str, raw: bytes) -> str:
-    """Return the text of bytes with a mark of Unicode, or in UTF-8."""
+def _utf8(path: str, raw: bytes) -> bytes:
+    """Return a text in UTF-8 from bytes with a mark of Unicode, or in UTF-8."""
     mark, encoding = next((pair for pair in _MARKS if raw.startswith(pair[0])), (b"", "utf-8"))
     if raw.startswith(_GZIP):
         _refuse(path, "it cannot be read (it is compressed)", "end its name in .csv.gz")
+    raw = raw[len(mark) :]
     try:
-        text = raw[len(mark) :].decode(encoding)
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         allowed = f"it cannot be read as {encoding.upper()} (line {line})"
@@ -123,22 +123,23 @@ def _decode(path: str, raw: bytes) -> str:
     if "\0" in text:
         allowed = "it cannot be read (it holds zero bytes: no text, or UTF-16 without a mark)"
         _refuse(path, allowed, _EXPORT)
-    return text
+    return raw if encoding == "utf-8" else text.encode()
 
 
-def _rows(sample: str, separator: str) -> list[list[str]]:
+def _rows(sample: str, separator: str, is_cut: bool) -> list[list[str]]:
     """Return the rows of the head of a text, or none if they cannot be read."""
     try:
         rows = [row for row in csv.reader(io.StringIO(sample), delimiter=separator) if row]
     except csv.Error:
         return []
-    return rows if len(sample) < _SAMPLE else rows[:-1]  # the last one is cut off
+    return rows[:-1] if is_cut else rows
 
 
-def _separator(path: str, text: str, has_tabs: bool) -> str:
+def _separator(path: str, text: bytes, has_tabs: bool) -> str:
     """Return the separator with which all lines have as many cells as the header."""
-    sample = re.sub(r"\r\n?", "\n", text[:_SAMPLE])
-    tables = {separator: _rows(sample, separator) for separator in _SEPARATORS}
+    sample = re.sub(r"\r\n?", "\n", text[:_SAMPLE].decode(errors="ignore"))
+    is_cut = len(text) > _SAMPLE
+    tables = {separator: _rows(sample, separator, is_cut) for separator in _SEPARATORS}
     widths = {separator: [len(row) for row in rows] or [0] for separator, rows in tables.items()}
     regular = [key for key, value in widths.items() if value[0] > 1 and len(set(value)) == 1]
     in_header = [key for key, value in widths.items() if value[0] > 1]
@@ -162,10 +163,12 @@ def _separator(path: str, text: str, has_tabs: bool) -> str:
     return separator
 
 
-def _check_quotes(path: str, text: str, separator: str) -> int:
+def _check_quotes(path: str, text: bytes, separator: str) -> int:
     """Refuse quotation marks that do not enclose a cell; return the width of the header."""
-    text = text if '"' in text else text[:_SAMPLE]
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict='"' in text)
+    has_quotes = b'"' in text
+    text = text if has_quotes else text[: text.find(b"\n") + 1]
+    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
+    rows = csv.reader(lines, delimiter=separator, strict=has_quotes)
     width = 0
     try:
         for row in rows:

@@ -328,6 +328,18 @@ def test_a_long_table_keeps_its_types(tmp_path, assert_outcome):
     assert tables.read(tmp_path / "long.csv", "y")[0][-1] == "a"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_the_head_of_a_long_table_may_end_within_a_row(end, tmp_path):
+    rows = ["x;é", *(f"{index};{'é' * 50}" for index in range(3000))]
+    (tmp_path / "long.csv").write_bytes(end.join(rows).encode())
+    assert tables.read(tmp_path / "long.csv", "x")[0].tolist() == [*range(3000)]
+
+
+def test_a_cell_may_be_long(tmp_path):
+    (tmp_path / "long.csv").write_text("x,y\n" + "a" * 10**6 + ",1\nb,2\n")
+    assert tables.read(tmp_path / "long.csv", "y")[0].tolist() == [1, 2]
+
+
 SOURCES = {
     "t.csv:x": [1, 2],
     "T.CSV.GZ:x": [1, 2],
