@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test test-thorough coverage dist test-dist parity bench lint docs verify clean
+.PHONY: demo test test-thorough coverage dist test-dist parity bench lint docs verify fuzz clean
 
 # The version is in collapse_jax/__init__.py; installing again lets pip report it.
 $(READY): pyproject.toml constraints.txt collapse_jax/__init__.py
@@ -59,6 +59,11 @@ verify: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m slow
 	$(BIN)/collapse verify --lane full --out runs/verify
 	$(BIN)/python tests/crash/kill.py --times 200
+
+# Random tables, images, texts and command lines, until time is up.
+MINUTES ?= 20
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz/inputs.py --minutes $(MINUTES)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -91,8 +91,9 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
     def get(index: int) -> np.ndarray:
         values = from_arrow(table.column(index), names[index], _GAP)
         if values.dtype.kind == "O":
-            alone = column is None and len(names) == 1
-            _check_texts(path, values, names[index], alone)
+            _check_texts(path, values, names[index])
+            if column is None:
+                _check_only_name(path, values, names[index], bool(notes[0].strip()))
         return values
 
     return Columns(names, get)
@@ -196,8 +197,8 @@ def _check_header(path: str, names: Sequence[str], column: Any) -> None:
         _refuse(path, allowed, "add a header line")
 
 
-def _check_texts(path: str, values: np.ndarray, name: str, alone: bool) -> None:
-    """Refuse texts that are numbers or gaps misread, or a first row that became the header."""
+def _check_texts(path: str, values: np.ndarray, name: str) -> None:
+    """Refuse texts that are numbers or gaps misread, or that differ by spaces."""
     distinct = {text: text.strip() for text in set(values)}
     missing = {text for text, bare in distinct.items() if bare.lower() in _MISSING}
     others = {text for text in distinct if text not in missing}
@@ -219,17 +220,27 @@ def _check_texts(path: str, values: np.ndarray, name: str, alone: bool) -> None:
     if numbers and name in words:
         refuse({name}, "it repeats the header", "remove the line")
     notes = {text for text in words if text.startswith("#")}
-    if numbers and notes == words:
+    if numbers and notes and notes == words:
         refuse(notes, "it is a comment among numbers", "remove the line")
     if any(not _INTEGER.fullmatch(distinct[text]) for text in numbers) and words:
         allowed = "the column mixes numbers and texts"
         refuse(words | missing, allowed, "correct the cell, or drop the row")
+    if numbers and not words and not grouped:  # PyArrow could not read some of them
+        odd = {text for text in numbers if not text[:1].isdigit() or text != distinct[text]}
+        refuse(odd or numbers, "it is no plain number", "write digits without white space")
     spaced = {text for text, bare in distinct.items() if text != bare}
     clash = {text for text in spaced if distinct[text] in distinct or '"' in distinct[text]}
     if clash:
         remedy = "remove the spaces between separators and cells"
         refuse(clash, "it differs from another label by white space or quotation marks", remedy)
-    if alone and name in distinct:
+
+
+def _check_only_name(path: str, values: np.ndarray, name: str, has_notes: bool) -> None:
+    """Refuse texts whose header may be one of them: no number tells it from the rows."""
+    remedy = f"add a header line, or pass column={name!r} if this is the header"
+    if name in values:
         allowed = "its first line names the column, but is also one of the rows"
-        remedy = f"add a header line, or pass column={name!r} if this is the header"
+        _refuse(path, allowed, remedy)
+    if has_notes:
+        allowed = f"its header may be the line with # or {name!r}"
         _refuse(path, allowed, remedy)

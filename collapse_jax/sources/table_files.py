@@ -90,6 +90,8 @@ def _format(name: str) -> tuple[str, str | None]:
 @contextlib.contextmanager
 def _reading(shown: str, remedy: str) -> Iterator[None]:
     """Turn the errors of the libraries that read a file into one line."""
+    import struct
+    import tokenize
     import zipfile
     import zlib
 
@@ -104,7 +106,8 @@ def _reading(shown: str, remedy: str) -> Iterator[None]:
         raise check.fail(NAME, shown, reason, remedy) from None
     except (
         *(ValueError, TypeError, RuntimeError, EOFError, MemoryError, OverflowError, KeyError),
-        *(SyntaxError, zipfile.BadZipFile, zlib.error, pyarrow.ArrowException),
+        *(SyntaxError, tokenize.TokenError, struct.error),  # of the header of an .npy file
+        *(zipfile.BadZipFile, zlib.error, pyarrow.ArrowException),
     ) as error:
         allowed = f"it cannot be read ({_first_line(error)})"
         raise check.fail(NAME, shown, allowed, remedy) from None
