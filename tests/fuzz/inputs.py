@@ -59,6 +59,7 @@ def try_kind(kind, number):
     chosen = settings(
         max_examples=EXAMPLES.get(kind, 200),
         database=None,
+        report_multiple_bugs=False,
         deadline=None,
         phases=[Phase.generate] if kind == "commands" else [Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
