@@ -63,7 +63,7 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
     given = _SEPARATOR_LINE.match(text)
     notes = _NOTES.match(text, given.end() if given else 0)
     assert notes is not None  # it matches no line, too
-    text = text[notes.end() :].rstrip(b"\r\n ") + b"\n"
+    text = _without_blank_end(text[notes.end() :])
     if not text.strip():
         _refuse(path, "it cannot be read (it is empty)", "pass a file with a header and rows")
     separator = given[1].decode() if given else _separator(path, text, has_tabs)
@@ -125,6 +125,16 @@ def _utf8(path: str, raw: bytes) -> bytes:
         allowed = "it cannot be read (it holds zero bytes: no text, or UTF-16 without a mark)"
         _refuse(path, allowed, _EXPORT)
     return raw if encoding == "utf-8" else text.encode()
+
+
+def _without_blank_end(text: bytes) -> bytes:
+    """Drop the last lines if they hold only spaces; end the last one that is left."""
+    while True:
+        text = text.rstrip(b"\r\n")
+        start = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+        if start == 0 or text[start:].strip(b" "):
+            return text + b"\n"
+        text = text[:start]
 
 
 def _rows(sample: str, separator: str, is_cut: bool) -> list[list[str]]:
@@ -192,7 +202,8 @@ def _check_header(path: str, names: Sequence[str], column: Any) -> None:
     """Refuse a first line of numbers, unless a column of this name is asked for."""
     wanted = [column] if isinstance(column, str) else list(column or ())
     asked = bool(wanted) and all(name in names for name in wanted)
-    if not asked and all(map(_NUMBER.fullmatch, names)):
+    truths = ("true", "false")
+    if not asked and all(_NUMBER.fullmatch(name) or name.lower() in truths for name in names):
         allowed = "its first line must name the columns, not be a row of numbers"
         _refuse(path, allowed, "add a header line")
 
