@@ -92,8 +92,8 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
         values = from_arrow(table.column(index), names[index], _GAP)
         if values.dtype.kind == "O":
             _check_texts(path, values, names[index])
-            if column is None:
-                _check_only_name(path, values, names[index], bool(notes[0].strip()))
+        if column is None:
+            _check_only_name(path, values, names[index], notes[0].decode().split())
         return values
 
     return Columns(names, get)
@@ -246,12 +246,13 @@ def _check_texts(path: str, values: np.ndarray, name: str) -> None:
         refuse(clash, "it differs from another label by white space or quotation marks", remedy)
 
 
-def _check_only_name(path: str, values: np.ndarray, name: str, has_notes: bool) -> None:
-    """Refuse texts whose header may be one of them: no number tells it from the rows."""
+def _check_only_name(path: str, values: np.ndarray, name: str, notes: Sequence[str]) -> None:
+    """Refuse one column whose header may be a row of it, or a word after #."""
+    is_text = values.dtype.kind == "O"
     remedy = f"add a header line, or pass column={name!r} if this is the header"
-    if name in values:
+    if is_text and name in values:
         allowed = "its first line names the column, but is also one of the rows"
         _refuse(path, allowed, remedy)
-    if has_notes:
+    if (is_text and notes) or (len(notes) == 1 and notes[0] != "#"):
         allowed = f"its header may be the line with # or {name!r}"
         _refuse(path, allowed, remedy)

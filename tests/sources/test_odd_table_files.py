@@ -126,6 +126,8 @@ TEXTS = {
     "header twice": (b"x\n1\n2\nx\n3\n", "x", r"data\[2\].*repeats the header"),
     "notes at the start": (b"# made in 2024\n#\nx,y\n1,2\n", "y", [2]),
     "notes before texts": (b"#n\nred\ngreen\n", None, "header may be the line with # or 'red'"),
+    "name as a note": (b"#n\nred\ntrue\n", None, "header may be the line with # or 'red'"),
+    "notes before numbers": (b"# made in 2024\nx\n1.5\n", None, [1.5]),
     "notes before a named column": (b"# 2024\nword\nred\n", "word", ["red"]),
     "header as a note": (b"# x,y\n1,2\n3,4\n", "y", "a comment or the header"),
     "notes among numbers": (b"x\n1\n# two\n2\n", None, r"data\[1\].*comment among numbers"),
