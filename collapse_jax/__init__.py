@@ -18,8 +18,8 @@ from collapse_jax.utils import instructions as _instructions  # noqa: F401, befo
 # isort: split
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import AbstractCorpus, Counts, Moments
-from collapse_jax.core.family import AbstractFamily, Curve, Fit, Schedule
-from collapse_jax.core.metric import Metric, Quantity
+from collapse_jax.core.family import AbstractFamily, Fit, Schedule
+from collapse_jax.core.metric import Curve, Metric, Quantity
 from collapse_jax.core.policy import (
     AbstractPolicy,
     FreshShare,

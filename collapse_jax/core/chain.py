@@ -379,12 +379,12 @@ class Chain:
             return params, corpus, source, generation0
         shift = jnp.asarray(shift, jnp.result_type(float))
 
-        def place(params: Any, corpus: Any) -> InitialGeneration:
-            moved = None if corpus is None else corpus.translated(shift)
-            return InitialGeneration(self.family.translate(params, shift), moved)
+        def moved(params: Any, corpus: Any) -> InitialGeneration:
+            corpus = None if corpus is None else corpus.translated(shift)
+            return InitialGeneration(self.family.translate(params, shift), corpus)
 
-        now = place(params, corpus)
-        then = None if generation0 is None else place(*generation0)
+        now = moved(params, corpus)
+        then = None if generation0 is None else moved(*generation0)
         return now.params, now.corpus, source.translated(shift), then
 
     @own_settings()

@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from collapse_jax.core import history
 from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.host_context import HostContext
-from collapse_jax.core.metric import Metric, Quantity
+from collapse_jax.core.metric import Curve, Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy, Verifier
 from collapse_jax.core.samples import Samples, prefix_weights
 from collapse_jax.core.source import AbstractSource
@@ -67,26 +66,6 @@ class Schedule(NamedTuple):
     sequential_on_cpu: bool = False
     exclusive: bool = False
     elementwise: bool = False
-
-
-class Curve(NamedTuple):
-    """An exact expectation in generations 0 .. G.
-
-    Attributes:
-      values: [G + 1, ...].
-      dims: names of the axes after generation.
-      bounds: an interval that holds the variable of every chain; rare events and skewed laws
-        can then be compared with the expectation.
-
-    >>> import numpy as np
-    >>> import collapse_jax as cj
-    >>> cj.Curve(np.zeros((21, 2)), dims=("dim",)).dims
-    ('dim',)
-    """
-
-    values: np.ndarray
-    dims: tuple[str, ...] = ()
-    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 def accepted_by(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:

@@ -1,10 +1,12 @@
-"""Names, axes and units of what is recorded, and variables that users add."""
+"""Names, axes and units of what is recorded, expectations, and variables that users add."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 from jaxtyping import Array
 
 from collapse_jax.core.state import Needs
@@ -43,6 +45,26 @@ class Quantity(NamedTuple):
     long_name: str
     unit: str = "1"
     dims: tuple[str, ...] = ()
+
+
+class Curve(NamedTuple):
+    """An exact expectation in generations 0 .. G.
+
+    Attributes:
+      values: [G + 1, ...].
+      dims: names of the axes after generation.
+      bounds: an interval that holds the variable of every chain; rare events and skewed laws
+        can then be compared with the expectation.
+
+    >>> import numpy as np
+    >>> import collapse_jax as cj
+    >>> cj.Curve(np.zeros((21, 2)), dims=("dim",)).dims
+    ('dim',)
+    """
+
+    values: np.ndarray
+    dims: tuple[str, ...] = ()
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -163,7 +163,11 @@ class Truth(NamedTuple):
         return cls(mean, log_scale, factor, overlap, precise)
 
     def as_floats(self) -> Self:
-        """Return the same moments as arrays of jax's default float type."""
+        """Return the same moments as arrays of jax's default float type.
+
+        Returns:
+          Moments with a mean of [dim], log scales of [dim] in nats and a factor of [dim, dim].
+        """
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self)
 
 

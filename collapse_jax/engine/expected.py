@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.family import Curve
-from collapse_jax.core.metric import Quantity
+from collapse_jax.core.metric import Curve, Quantity
 from collapse_jax.results.records import dataset_of
 
 _UNKNOWN = Quantity("")

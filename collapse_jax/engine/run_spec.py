@@ -2,16 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.metric import RENAME, RESERVED, Metric
+from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program
 from collapse_jax.engine.devices import (
     Device,
@@ -22,7 +20,7 @@ from collapse_jax.engine.devices import (
     padded_width,
 )
 from collapse_jax.engine.program import AbstractShapes, Carry, Program, abstract_shapes
-from collapse_jax.random.keys import MAX_GENERATIONS
+from collapse_jax.engine.request import Request, check_values
 from collapse_jax.random.threefry import key_words
 from collapse_jax.results import saved
 from collapse_jax.results.provenance import describe
@@ -33,7 +31,6 @@ from collapse_jax.store.store import Store
 from collapse_jax.utils import check, instructions, memory
 from collapse_jax.utils.fork import check_fork
 
-_DIMS = ("generation", "chain", "quantile", "code")  # of every run, or of every reduced one
 _CHUNK_BYTES = 2**24  # bytes of the records of a call: small next to the memory of a device
 _LONGEST = 60  # characters of a value in a message
 _FEWEST_RECORDS, _MOST_RECORDS = 16, 4096  # records of a call: short runs share a compilation
@@ -198,71 +195,6 @@ class RunSpec:
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """The arguments of `simulate`, as given by the user; see there.
-
-    `without_jit` tells whether the user has disabled `jax.jit`, see `debug_program`.
-    """
-
-    chain: Chain
-    key: int | Key[Array, ""]
-    num_chains: int
-    num_generations: int
-    every: int = 1
-    metrics: Sequence[str | Metric | Callable[..., Any]] = ()
-    reduce: Reduce | None = None
-    first_chain: int = 0
-    chain_batch: int | None = None
-    generation_chunk: int | None = None
-    devices: int | str | Sequence[Any] | None = None
-    progress: bool = False
-    store: str | Path | Store | None = None
-    state: RunState | None = None
-    without_jit: bool = False
-
-    def checked(self) -> "Request":
-        """Return the request with plain ints, a `Store` and `Metric` objects.
-
-        Raises:
-          ArgumentError: for a bad argument.
-        """
-        chain, remedy = self.chain, "pass collapse_jax.Chain(...)"
-        check.instance("chain", chain, Chain, "it must be a Chain", remedy)
-        first_chain = check.integer("first_chain", self.first_chain, 0, 2**32 - 1)
-        most, remedy = 2**32 - first_chain, "choose ids below 2^32"
-        num_chains = check.integer("num_chains", self.num_chains, 1, most, remedy)
-        last = check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
-        every = check.integer("every", self.every, 1, MAX_GENERATIONS)
-        chunk = self.generation_chunk
-        if chunk is not None:
-            chunk = check.integer("generation_chunk", chunk, 1, MAX_GENERATIONS)
-        store = Store.of(self.store)
-        if store is not None and self.state is not None:
-            raise check.fail("state", "given", "a run directory has its own", "pass state=None")
-        check.instance("progress", self.progress, bool, "it must be True or False", "pass a bool")
-        metrics = _check_metrics(chain, self.metrics)
-        if self.reduce is not None:
-            remedy = "pass collapse_jax.Reduce() or None"
-            check.instance("reduce", self.reduce, Reduce, "it must be a Reduce", remedy)
-            if chain.schedule.on_host:
-                allowed = f"chains of a {type(chain.family).__name__} are few: all are recorded"
-                raise check.fail("reduce", self.reduce, allowed, "pass reduce=None")
-        chain.validate(last)
-        if chain.schedule.on_host:
-            chunk = chunk or 1
-        return dataclasses.replace(
-            self,
-            num_chains=num_chains,
-            num_generations=last,
-            every=every,
-            metrics=metrics,
-            first_chain=first_chain,
-            generation_chunk=chunk,
-            store=store,
-        )
-
-
 def positions_of(chain: Chain) -> Positions:
     """Return what has to be added to the variables of a chain that runs `centred`, by name.
 
@@ -358,7 +290,7 @@ def _program(
         shapes = debug_program.abstract_shapes(program, chain.centred, key, request.first_chain)
     else:
         shapes = abstract_shapes(program, chain.centred, key)
-    _check_values(chain, metrics, shapes.record)
+    check_values(chain, metrics, shapes.record)
     group = group_of(chain, shapes.nbytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)
     if reduce is not None:
@@ -376,70 +308,6 @@ def _length(spec: RunSpec) -> int:
     needed = math.ceil((spec.num_generations - spec.first_generation) / spec.every)
     length = min(max(_FEWEST_RECORDS, needed), max(1, fitting), _MOST_RECORDS)
     return 2 ** math.ceil(math.log2(length)) if length < fitting else 2 ** int(math.log2(length))
-
-
-def _check_metrics(chain: Chain, metrics: Any) -> tuple[Metric, ...]:
-    """Return the metrics, with names replaced by the family's metrics."""
-    known = chain.family.optional_metrics
-    remedy = f"pass functions, Metric objects or names among {sorted(known)}"
-    if isinstance(metrics, (str, bytes)) or not np.iterable(metrics):
-        raise check.fail("metrics", metrics, "it must be a sequence of names or functions", remedy)
-    chosen: dict[str, Metric] = {}
-    for index, metric in enumerate(metrics):
-        label = f"metrics[{index}]"
-        if isinstance(metric, str):
-            if metric not in known:
-                allowed = f"{type(chain.family).__name__} has no optional variable of this name"
-                raise check.fail(label, metric, allowed, remedy)
-            metric = known[metric]
-        elif not callable(metric):
-            allowed = "it must be a name, a function or a Metric"
-            raise check.fail(label, metric, allowed, remedy)
-        elif not isinstance(metric, Metric) and not hasattr(metric, "__name__"):
-            allowed = "it has no __name__"
-            raise check.fail(label, metric, allowed, RENAME)
-        one = Metric.of(metric)
-        if one.name in chosen or one.name in RESERVED:
-            taken = "another metric" if one.name in chosen else "a variable of every run"
-            shown = check.Shown(f"metric {one.name!r}")
-            raise check.fail(label, shown, f"{taken} has this name", RENAME)
-        chosen[str(one.name)] = one
-    return tuple(chosen.values())
-
-
-def _check_values(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, Any]) -> None:
-    """Refuse metrics whose values cannot be recorded, or whose axes contradict other variables.
-
-    Raises:
-      ArgumentError: naming the metric.
-    """
-    sizes: dict[str, int] = {}
-    for name, quantity in chain.family.quantities.items():
-        if name in record:
-            sizes |= dict(zip(quantity.dims, record[name].shape[1:], strict=False))
-    for metric in metrics:
-        shape, dims = record[str(metric.name)].shape[1:], tuple(metric.dims)
-        label = f"the metric {metric.name!r}"
-        kind = np.dtype(record[str(metric.name)].dtype).kind
-        if kind not in "fiub" or 0 in shape:
-            shown = check.Shown(f"{record[str(metric.name)].dtype} array of shape {shape}")
-            allowed = "real numbers or truth values are recorded, at least one"
-            raise check.fail(f"result of {label}", shown, allowed, "return such an array")
-        if dims and len(dims) != len(shape):
-            allowed = f"{label} returns an array of {len(shape)} axes"
-            raise check.fail("Metric.dims", dims, allowed, "name each axis, or none")
-        taken = [dim for dim in dims if dim in _DIMS or dim in record or dims.count(dim) > 1]
-        if taken:
-            allowed = f"{taken[0]!r} is another axis or variable"
-            raise check.fail("Metric.dims", dims, allowed, "choose another name for the axis")
-        for dim, size in zip(dims, shape, strict=False):
-            if sizes.setdefault(dim, size) != size:
-                allowed = f"the axis {dim!r} of other variables has length {sizes[dim]}, not {size}"
-                raise check.fail("Metric.dims", dims, allowed, "choose another name for the axis")
-    for metric in metrics:
-        if metric.name in sizes:
-            shown = check.Shown(f"metric {metric.name!r}")
-            raise check.fail("metrics", shown, "an axis has this name", RENAME)
 
 
 def _check_state(spec: RunSpec, state: Any) -> None:

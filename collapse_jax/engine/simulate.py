@@ -24,8 +24,9 @@ from collapse_jax.engine.multiprocess import SharedRecorder, is_first
 from collapse_jax.engine.program import Batch, Program, empty_buffers
 from collapse_jax.engine.program import advance as advance_batch
 from collapse_jax.engine.recorder import BatchRecorder, MemoryRecorder, Recorder
+from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_directory import count_files
-from collapse_jax.engine.run_spec import Request, RunSpec, make_run_spec, resume
+from collapse_jax.engine.run_spec import RunSpec, make_run_spec, resume
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce

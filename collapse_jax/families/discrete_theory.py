@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.core.family import Curve
+from collapse_jax.core.metric import Curve
 from collapse_jax.core.policy import FreshShare
 from collapse_jax.metrics.discrete import tail_on_host
 from collapse_jax.policies import Accumulate, Fresh

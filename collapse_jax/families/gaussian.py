@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import AbstractCorpus, Moments, Size, draw_moments
-from collapse_jax.core.family import AbstractFamily, Curve, Fit, Schedule
-from collapse_jax.core.metric import Metric, Quantity
+from collapse_jax.core.family import AbstractFamily, Fit, Schedule
+from collapse_jax.core.metric import Curve, Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.samples import Rows, moments_of, prefix_weights
 from collapse_jax.core.source import AbstractSource, MomentsSource

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.core.family import Curve
+from collapse_jax.core.metric import Curve
 from collapse_jax.policies import Accumulate
 from collapse_jax.sources import Normal
 from collapse_jax.theory import gaussian, gaussian_accumulation

@@ -12,6 +12,7 @@ import numpy as np
 from collapse_jax.sources.columns import NAME, Columns, check_values, from_arrow
 from collapse_jax.sources.csv_files import read_csv
 from collapse_jax.utils import check
+from collapse_jax.utils.paths import user_path
 
 _FORMATS = (".npy", ".npz", ".csv", ".tsv", ".parquet")
 _TEXTS = (".csv", ".tsv")
@@ -42,7 +43,7 @@ def read_file(data: str | os.PathLike, column: Any) -> np.ndarray | Columns:
     ending, compression = _format(given)
     remedy = f"pass the path of a {ending or '.csv'} file with a row of data"
     with _reading(shown, remedy):
-        path = Path(given).expanduser()
+        path = user_path(given, NAME)
         if path.is_dir():
             allowed = "it is a folder, not a file"
             raise check.fail(NAME, shown, allowed, f"pass one file, e.g. {path / 'data.csv'}")

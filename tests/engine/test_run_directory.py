@@ -3,8 +3,9 @@
 import pytest
 
 import collapse_jax as cj
+from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_directory import count_files
-from collapse_jax.engine.run_spec import Request, make_run_spec
+from collapse_jax.engine.run_spec import make_run_spec
 
 GAUSSIAN = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
 WORDS = cj.Chain(cj.Discrete(), cj.Empirical(["a", "b", "a"]), cj.Mixing(20, gamma=0.5))

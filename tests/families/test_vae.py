@@ -8,7 +8,8 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.cli import main
-from collapse_jax.engine.run_spec import Request, make_run_spec
+from collapse_jax.engine.request import Request
+from collapse_jax.engine.run_spec import make_run_spec
 from collapse_jax.families.vae.classifier import Classifier
 from collapse_jax.random.keys import chain_key
 

@@ -14,7 +14,8 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax import lm
-from collapse_jax.engine.run_spec import Request, make_run_spec
+from collapse_jax.engine.request import Request
+from collapse_jax.engine.run_spec import make_run_spec
 from collapse_jax.theory import ancestor_chains
 from collapse_jax.utils import fork, memory
 
