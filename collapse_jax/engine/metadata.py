@@ -40,13 +40,22 @@ def quantities_of(spec: RunSpec) -> dict[str, Quantity]:
     return known
 
 
-def attributes_of(quantity: Quantity) -> dict[str, str]:
-    """Return unit and long name as attributes of an array.
+def attributes_of(spec: RunSpec, name: str) -> dict[str, Any]:
+    """Return long name, unit and, for a position, location as attributes of an array.
 
     Args:
-      quantity: a recorded variable.
+      spec: the run.
+      name: of a recorded variable.
+
+    Returns:
+      "location" is the point that the chains kept the variable relative to, [dim]; differences
+      from it are as precise as float32 is.
     """
-    return {"long_name": quantity.long_name, "units": quantity.unit}
+    quantity = quantities_of(spec)[name]
+    found: dict[str, Any] = {"long_name": quantity.long_name, "units": quantity.unit}
+    if name in spec.positions:
+        found["location"] = spec.positions[name].tolist()
+    return found
 
 
 def chain_table(spec: RunSpec, arrays: Mapping[str, np.ndarray]) -> Table:
@@ -61,7 +70,7 @@ def chain_table(spec: RunSpec, arrays: Mapping[str, np.ndarray]) -> Table:
     """
     known = quantities_of(spec)
     return {
-        name: (("generation", "chain", *known[name].dims), value, attributes_of(known[name]))
+        name: (("generation", "chain", *known[name].dims), value, attributes_of(spec, name))
         for name, value in arrays.items()
     }
 
@@ -86,10 +95,12 @@ def reduced_table(
     assert spec.reduce is not None
     known, table = quantities_of(spec), {}
     for name, (value, statistic, dims) in reduced(spec.reduce, batches, spec.positions).items():
-        quantity = known[name.removesuffix(f"_{statistic}")]
+        base = name.removesuffix(f"_{statistic}")
+        quantity = known[base]
         words = "number of chains by code" if name == STATUS_COUNT else KINDS[statistic]
         is_count = statistic in ("count", "histogram")
-        attributes = {
+        attributes = attributes_of(spec, base) if statistic in ("mean", "quantile") else {}
+        attributes |= {
             "long_name": f"{words} of the {quantity.long_name}",
             "units": "chains" if is_count else quantity.unit,
         }

@@ -171,19 +171,32 @@ def _rows(records: Records, name: str, indices: np.ndarray) -> Iterator[Row]:
             if math.isnan(exact):  # unknown at this point of a grid
                 continue
             variance = math.nan if variances is None else variances.values[(recorded, *index)]
-            found = sample.at(index)
-            verdict = judge(found, exact, float(variance), bounds)
+            origin = _origin(records, name, index)
+            found = sample.at(index, origin)
+            verdict = judge(found, exact - origin, float(variance), bounds)
             yield Row(
                 f"{name}[{', '.join(map(str, index))}]" if index else name,
                 int(records["generation"][recorded]),
-                found.mean,
-                verdict.low,
-                verdict.high,
+                origin + found.mean,
+                origin + verdict.low,
+                origin + verdict.high,
                 exact,
                 verdict.standardized,
                 found.num_chains,
                 verdict.note,
             )
+
+
+def _origin(records: Records, name: str, index: tuple[int, ...]) -> float:
+    """Return what a position is precise relative to, 0 for any other quantity."""
+    recorded = name if name in records.variables else f"{name}_mean"
+    if recorded not in records.variables:
+        return 0.0
+    location = records.variables[recorded].attrs.get("location")
+    dims = records.theory[name].dims[1:]
+    if location is None or "dim" not in dims:
+        return 0.0
+    return float(np.atleast_1d(location)[index[dims.index("dim")]])
 
 
 class _Values(NamedTuple):
@@ -192,10 +205,10 @@ class _Values(NamedTuple):
     values: np.ndarray
     frozen: np.ndarray
 
-    def at(self, index: tuple[int, ...]) -> ChainMean:
-        """Return the mean of an entry over chains."""
+    def at(self, index: tuple[int, ...], origin: float) -> ChainMean:
+        """Return the mean of an entry over chains, relative to an origin."""
         frozen = self.frozen[(slice(None), *index)]
-        values = np.asarray(self.values[(slice(None), *index)], np.float64)
+        values = np.asarray(self.values[(slice(None), *index)], np.float64) - origin
         return ChainMean.of(np.where(frozen, np.nan, values), int(np.sum(frozen)))
 
 
@@ -207,9 +220,9 @@ class _Statistics(NamedTuple):
     num_chains: np.ndarray
     frozen: np.ndarray
 
-    def at(self, index: tuple[int, ...]) -> ChainMean:
-        """Return the mean of an entry over chains."""
-        mean, std = float(self.mean[index]), float(self.std[index])
+    def at(self, index: tuple[int, ...], origin: float) -> ChainMean:
+        """Return the mean of an entry over chains, relative to an origin."""
+        mean, std = float(self.mean[index]) - origin, float(self.std[index])
         number, frozen = int(self.num_chains[index]), int(self.frozen[index])
         return ChainMean(number, mean, std, rounding=_ROUNDING * abs(mean), frozen=frozen)
 

@@ -416,6 +416,9 @@ def concat_datasets(parts: Sequence["xarray.Dataset"], dim: Any) -> "xarray.Data
         join="override",
         combine_attrs="override",
     )
+    for name, one in joined.data_vars.items():  # see `engine.metadata.attributes_of`
+        if any(part[name].attrs.get("location") != one.attrs.get("location") for part in parts):
+            one.attrs.pop("location", None)
     if is_old:
         last = parts[-1].variables
         joined = joined.assign(

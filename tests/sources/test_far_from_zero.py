@@ -177,3 +177,17 @@ def quadrature(records, truth):
     return float(
         np.sum((model - density(truth.weights, truth.means, truth.covariances)) ** 2) * step
     )
+
+
+@pytest.mark.parametrize("reduce", [None, cj.Reduce()], ids=["chains", "reduced"])
+def test_comparisons_with_theory_are_as_sharp_as_at_zero(reduce):
+    """A shift of the truth by a standard error or ten is found, where float32 is 128 apart."""
+    chain = gaussian_chain(FAR)
+    records = cj.simulate(chain, key=0, num_chains=2000, num_generations=3, reduce=reduce)
+    comparison = cj.compare_with_theory(records)
+    assert comparison.largest < comparison.threshold(1e-6)
+    means = [row for row in comparison if row.quantity == "mean[0]"]
+    error = (means[-1].high - means[-1].low) / 4
+    assert 0.1 < error < 2
+    records.theory["mean"][:] = FAR + 10 * error
+    assert cj.compare_with_theory(records).largest > 8
