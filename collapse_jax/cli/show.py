@@ -136,11 +136,12 @@ def _presenter(records: Any) -> Any:
 def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
     from collapse_jax.experiments import EXPERIMENTS
     from collapse_jax.results.records import Records, check_complete
+    from collapse_jax.store.archive import is_archive
     from collapse_jax.store.directory import is_run
 
     expect(arguments, 1, f"collapse {command} RUN")
     path = user_path(arguments[0], "RUN")
-    if path.is_file():
+    if path.is_file() and is_archive(path):
         raise ArgumentError(
             f"RUN={str(path)!r} is not allowed: figures and report lie in a run directory; "
             "make one with cj.Records.load(archive).save(path)"

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+_AGAIN = 0.05  # seconds until a lost interrupt is sent again: the collection has then ended
 _ERRORS = "collapse_jax.readable"
 _LENIENT = ("replace", "backslashreplace", _ERRORS)
 
@@ -76,7 +77,10 @@ def write_line(text: str) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Convert SIGTERM, which schedulers send before a kill, into an interrupt.
+    """Convert SIGTERM, which schedulers send before a kill, into an interrupt, and lose none.
+
+    An interrupt that arrives while Python collects garbage or finalizes an object is only
+    reported there, not raised; it is then sent again.
 
     Yields:
       Nothing; outside of the main thread, which alone gets signals, nothing changes.
@@ -88,8 +92,16 @@ def interruptible() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    earlier = signal.signal(signal.SIGTERM, interrupt)
+    def report(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            threading.Timer(_AGAIN, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            earlier_hook(unraisable)
+
+    earlier, earlier_hook = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
+    sys.unraisablehook = report
     try:
         yield
     finally:
+        sys.unraisablehook = earlier_hook
         signal.signal(signal.SIGTERM, earlier)

@@ -26,20 +26,21 @@ def _drift(setting: Setting) -> Finding:
     """Compare distances from model 0 of the next and of the last model, and of sizes."""
     records = setting.records
     sizes, chains = records["num_samples"], records["num_chains"]
-    low, middle, high = np.moveaxis(records["log_l2_squared_quantile"], 1, 0)
+    quantiles = records["log_l2_squared_quantile"][1:]  # model 0 has no distance from itself
+    low, middle, high = np.moveaxis(quantiles, 1, 0)
     errors = _OF_MEDIAN * (high - low) / np.sqrt(chains)
     shown = "; ".join(
         f"M = {size:,}: {begin:.3g} to {final:.3g}{plus_minus(error)}"
-        for size, begin, final, error in zip(sizes, middle[1], middle[-1], errors[-1], strict=True)
+        for size, begin, final, error in zip(sizes, middle[0], middle[-1], errors[-1], strict=True)
     )
     following, last = records["generation"][1], setting.num_generations
     words = f"median of ln L2 distance^2 from model 0, model {following} to {last:,}: {shown}"
     use = np.argsort(sizes)[chains[np.argsort(sizes)] >= FEWEST_CHAINS]
     if not use.size:
         return Finding(words, None, few_chains(int(np.max(chains))))
-    differences = np.append(middle[-1, use] - middle[1, use], -np.diff(middle[-1, use]))
+    differences = np.append(middle[-1, use] - middle[0, use], -np.diff(middle[-1, use]))
     both = errors[-1, use[1:]] + errors[-1, use[:-1]]
-    allowed = np.append(errors[-1, use] + errors[1, use], both)
+    allowed = np.append(errors[-1, use] + errors[0, use], both)
     holds = exceeds(differences, allowed, int(np.min(chains[use])))
     return Finding(words, holds, "the differences may be chance")
 

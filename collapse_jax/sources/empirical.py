@@ -27,6 +27,7 @@ from collapse_jax.utils import check, log_cholesky
 from collapse_jax.utils.paths import user_path
 
 _ANY_LAW = Categorical([1.0])  # a template, whose probabilities are replaced without checks
+_LARGEST = 1e37  # of a row: float32 ends at 3.4e38
 _MAX_LABELS = 2**24  # states have an entry each in every model, at least 64 MiB beyond
 
 
@@ -77,6 +78,9 @@ class Empirical:
             return EmpiricalLabels.from_texts(values)
         remedy = "pass integer labels [row], or real rows [row] or [row, dim]"
         rows = check.array("Empirical.data", values, (1, 2), remedy)
+        if rows.size and np.max(np.abs(rows)) > _LARGEST:
+            shown, remedy = float(np.max(np.abs(rows))), "divide the rows by a power of ten"
+            raise check.fail("Empirical.data", shown, f"rows are at most {_LARGEST:g}", remedy)
         return EmpiricalRows(rows.reshape(len(rows), -1))
 
     @staticmethod

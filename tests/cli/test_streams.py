@@ -6,7 +6,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from collapse_jax.cli.errors import BROKEN_PIPE
+from collapse_jax.cli.streams import interruptible
 
 CODE = "import sys; from collapse_jax.cli import main; sys.exit(main())"
 
@@ -52,3 +55,21 @@ def test_an_interrupt_before_the_first_generation_is_one_line(tmp_path):
         _, error = process.communicate(timeout=300)
     assert process.returncode == 130, error
     assert error.decode() == (f"collapse: interrupted; resume it with `collapse resume {out}`\n")
+
+
+def test_an_interrupt_that_python_cannot_raise_is_sent_again():
+    """Python only reports an exception that a finalizer raises."""
+
+    class Interrupted:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def lose_an_interrupt():
+        with interruptible():
+            Interrupted()
+            time.sleep(60)
+
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        lose_an_interrupt()
+    assert time.monotonic() < begin + 30

@@ -149,7 +149,7 @@ def test_the_study_from_the_command_line(tmp_path, capsys):
     command += ["--images", str(tmp_path / "x.npz"), "--out", str(tmp_path / "out")]
     assert main(command) == 0
     run = tmp_path / "out" / "vae"
-    assert "std of latents falls" in (run / "report.html").read_text()
+    assert "std of latents" in (run / "report.html").read_text()
     figures = json.loads((run / "figures" / "captions.json").read_text())
     assert list(figures) == ["samples", "density", "latents", "quality", "classes"]
     records = cj.Records.load(run)

@@ -282,7 +282,7 @@ def test_saved_arrays(name, tmp_path, assert_outcome):
 
 
 PATHS = {
-    "": "it is a folder",
+    "": "must be a path, not empty",
     ".": "it is a folder, not a file; pass one file",
     "folder.csv": "it is a folder, not a file",
     "plain.csv/x.csv": "Not a directory",
@@ -290,10 +290,10 @@ PATHS = {
     "missing.parquet": "No such file",
     "missing.npy": "No such file",
     "missing.npz": "No such file",
-    "~nobody-of-this-name/x.csv": "cannot be read.*home",
+    "~nobody-of-this-name/x.csv": "~nobody-of-this-name is no home directory",
     "https://example.org/x.csv": "addresses are not read; download",
     "hf://datasets/x.parquet": "addresses are not read; download",
-    "x\0.csv": "cannot be read.*(null|NUL)",
+    "x\0.csv": "without null characters",
     "It was the best of times": "name must show its format.*Empirical.words",
     "x" * 5000: "File name too long",
     "x" * 5000 + ".csv": "File name too long",

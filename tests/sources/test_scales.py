@@ -70,3 +70,9 @@ def test_the_law_of_one_state_is_exactly_one(size):
     assert np.all(records["probabilities"][..., 0] == 1)
     assert np.all(records["heterozygosity"] == 0)
     assert np.all(records["is_absorbed"])
+
+
+def test_rows_beyond_float32_are_refused():
+    assert cj.Empirical([1e37, -1e37, 0.0]).num_rows == 3
+    with pytest.raises(cj.ArgumentError, match=r"2e\+37 is not allowed.*divide the rows"):
+        cj.Empirical([1.0, -2e37, 0.5])
