@@ -21,9 +21,10 @@ from collapse_jax.store.unfinished_work import WORK
 RECORDS, THEORY = "records.zarr", "theory.zarr"
 _COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)
 _KNOWN = ("command.json", "parts", "corpora", "figures", "report.html", "lock", STATE, WORK, FIRST)
-_OWN = re.compile(  # names in a run directory
-    rf"config\.json|provenance\.json|{RECORDS}|{THEORY}|command\.json(-\w+)?|parts|corpora|figures"
-    rf"|report\.html|lock(-\w+)?|journal(-\d+)?\.jsonl|{STATE}|{WORK}"
+_OWN = re.compile(  # names in a run directory, and in its parts
+    rf"config\.json|provenance\.json|command\.json(-\w+)?|report\.html|lock(-\w+)?|parts|figures"
+    rf"|journal(-\d+)?\.jsonl|corpora(/.+)?|figures/captions\.json|{STATE}(/\d{{6}}[-.\w]*)?"
+    rf"|{WORK}(/\d{{6}}/.+)?|({RECORDS}|{THEORY})(/zarr\.json|/[^/]+/(zarr\.json|c([./]\d+)*))?"
 )
 _AGAIN = "start again in a new directory, or take the file from a backup"
 _MOST_READS = 5  # attempts to read a run while other processes write it
@@ -202,12 +203,29 @@ def check_removable(path: Path) -> None:
             what = "it is a symbolic link" if path.is_symlink() else "it is a file"
         elif (names := sorted(one.name for one in path.iterdir())) and not _is_known(path):
             what = f"it is not a run directory (it contains {names[0]!r})"
-        elif foreign := [name for name in names if not _OWN.fullmatch(name)]:
-            what = f"it contains {foreign[0]!r}, which no run writes"
+        elif foreign := next(_foreign(path), None):
+            what = f"it contains {foreign!r}, which no run writes"
     if what:
         raise files.StoreError(
             f"{path} is not allowed: {what} and will not be replaced; pass another path"
         )
+
+
+def _foreign(path: Path) -> Iterator[str]:
+    """Yield the relative names of files that no run writes."""
+    figures: set[str] | None = None  # unknown if drawing was interrupted
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        figures = set(json.loads((path / "figures" / "captions.json").read_bytes()))
+    for one in sorted(path.rglob("*")):
+        name = one.relative_to(path).as_posix()
+        if one.is_dir() and not one.is_symlink() and one.parent != path:
+            continue
+        within = re.sub(r"\Aparts/[^/]+/", "", name)
+        is_figure = one.parent == path / "figures" and one.suffix in (".png", ".pdf")
+        is_figure = is_figure and (figures is None or one.stem in figures)
+        is_temporary = one.name.startswith(files.TEMPORARY)
+        if not (is_figure or is_temporary or _OWN.fullmatch(within)):
+            yield name
 
 
 def _is_known(path: Path) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 from collapse_jax.utils.check import ArgumentError
 
 STATE = "state"
-_TEMPORARY = "tmp-"
+TEMPORARY = "tmp-"
 _FEW = 3  # files; below this number starting threads costs more than concurrency saves
 _AT_ONCE = 8  # concurrent fsyncs, which a disk merges into fewer flushes
 _SPACE = "free some space and repeat the command; files already written stay valid"
@@ -291,7 +291,7 @@ def temporary_name() -> str:
     Returns:
       The name, without a directory.
     """
-    return f"{_TEMPORARY}{secrets.token_hex(8)}"
+    return f"{TEMPORARY}{secrets.token_hex(8)}"
 
 
 def is_temporary(name: str) -> bool:
@@ -303,7 +303,7 @@ def is_temporary(name: str) -> bool:
     Returns:
       True for names of `temporary_name` in state/, and for everything below such a name.
     """
-    return re.fullmatch(rf"{STATE}/{_TEMPORARY}[0-9a-f]{{16}}(/.*)?", name) is not None
+    return re.fullmatch(rf"{STATE}/{TEMPORARY}[0-9a-f]{{16}}(/.*)?", name) is not None
 
 
 def make_directories(path: Path) -> list[Path]:
