@@ -25,7 +25,7 @@ from collapse_jax.core.state import EVERYTHING, ChainState, InitialGeneration, N
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
-from collapse_jax.utils.status import is_frozen
+from collapse_jax.utils.status import Status, is_frozen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,7 +243,7 @@ class Chain:
             memory = family.start_rows(fit.params, num_generations)
         else:
             memory = policy.init(corpus, num_generations)
-        status = None if isinstance(fit.status, int) else fit.status
+        status = _status_of(family, fit)
         generation0 = InitialGeneration(fit.params, corpus)
         info = {**self._undrawn_info, **fit.info}
         state = ChainState(fit.params, corpus, memory, generation0, status, info)
@@ -328,6 +328,10 @@ class Chain:
             name: value if hasattr(value, "dtype") else jnp.asarray(value)
             for name, value in values.items()
         }
+        if taken := sorted(values.keys() & state.info.keys()):
+            shown = check.Shown(f"{type(family).__name__} with {taken[0]!r}")
+            remedy = "give the entry of Fit.info another name"
+            raise check.fail("Fit.info", shown, "its measure has a variable of this name", remedy)
         more = self.measure_metrics(chain_key, generation, state, metrics, values)
         values = {**_nan_if_frozen(state, values), **more, **_nan_if_frozen(state, state.info)}
         status = jnp.int8(0) if state.status is None else state.status.astype(jnp.int8)
@@ -363,7 +367,7 @@ class Chain:
                 allowed = f"{type(family).__name__} records a variable of this name"
                 raise check.fail("metrics", shown, allowed, RENAME)
             given = relative if metric.is_relative else absolute
-            values[str(metric.name)] = jnp.asarray(metric(key, family, *given))
+            values[str(metric.name)] = _as_array(metric, metric(key, family, *given))
         return _nan_if_frozen(state, values)
 
     def _absolute(
@@ -400,6 +404,29 @@ class Chain:
         absorbed = self.family.absorbed(state.params)
         event = jnp.bool_(False) if absorbed is None else absorbed
         return event if state.status is None else event | (state.status > 0)
+
+
+def _as_array(metric: Metric, value: Any) -> Array:
+    """Return the value of a metric as an array."""
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        name, shown = f"result of the metric {metric.name!r}", check.Shown(type(value).__name__)
+        allowed, remedy = "it must be a number or an array", "return one"
+        raise check.fail(name, shown, allowed, remedy) from error
+
+
+def _status_of(family: AbstractFamily, fit: Fit) -> Int[Array, ""] | None:
+    """Return the status of a fit as an array; None for the number 0 of fits that cannot fail."""
+    given: Any = fit.status
+    if isinstance(given, int) and not isinstance(given, bool):
+        if given in list(Status):
+            return None if given == Status.OK else jnp.int32(given)
+    elif getattr(given, "shape", None) == () and jnp.issubdtype(given.dtype, jnp.integer):
+        return jnp.asarray(given, jnp.int32)
+    name, shown = f"status of {type(family).__name__}.fit", check.Shown(repr(given)[:60])
+    allowed = "it must be a Status, or an int32 scalar of such codes"
+    raise check.fail(name, shown, allowed, "return Fit(params, Status.OK), for example")
 
 
 def _check_kind(owner: Any, method: str, result: Any, kind: type) -> None:

@@ -55,6 +55,8 @@ def _survival(setting: Setting) -> Finding:
         f"{np.nanmean(left[0]):.1%} of the rarer half, {np.nanmean(left[1]):.1%} of the most "
         "frequent tenth"
     )
+    if len(order) < 2:
+        return Finding(words, None, "there is a single state")
     if np.mean(initial[common]) < _RATIO * np.mean(initial[rare]):
         return Finding(words, None, "all states are about equally likely")
     if not np.any(alive[0] & ~alive[1]):
@@ -77,6 +79,8 @@ def _diversity(setting: Setting) -> Finding:
         words = f"model {setting.num_generations:,}: {means[-1]:.4g}"
         return Finding(words, None, "its expectation is not known for this source")
     exact = records.theory["heterozygosity"].values
+    if exact[0] == 0:
+        return Finding("the original rows are a single state", None, "nothing can be lost")
     index = int(np.flatnonzero(exact >= _LEFT * exact[0])[-1])
     chains = setting.num_chains
     spread = np.std(records["heterozygosity"][index], dtype=np.float64)

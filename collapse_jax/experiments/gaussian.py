@@ -25,6 +25,7 @@ from collapse_jax.results.setting import Regime, Setting
 from collapse_jax.results.statements import plus_minus
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.status import Status
 
 PAPER_SIZES = (100, 500, 1000, 10_000)
 
@@ -175,12 +176,12 @@ def is_constant_rate(setting: Setting) -> bool:
 def _sentences(setting: Setting) -> list[str]:
     records, family = setting.records, setting.family
     sizes = ", ".join(f"{size:,}" for size in records["num_samples"])
-    frozen = int(np.sum(records["status_count"][-1, 1:]))
+    frozen = np.sum(records["status_count"][-1], axis=-1)
     each = " for each M" if len(records["num_samples"]) > 1 else ""
     divisor = "one less than the rows" if family["estimator"] == "unbiased" else "the rows"
     found = [
         f"M = {sizes}; {setting.num_chains:,} chains of {setting.num_generations:,} "
-        f"generations{each}; {frozen:,} chains ended with a status other than ok.",
+        f"generations{each}. {_ended(frozen)}",
         policy_sentence(setting.policy, "M"),
         f"Original rows: {setting.source_name}. The divisor of the variance is {divisor} of the "
         f"corpus ({family['estimator']}).",
@@ -195,6 +196,18 @@ def _sentences(setting: Setting) -> list[str]:
     return found
 
 
+def _ended(counts: np.ndarray) -> str:
+    """Say how many chains ended early, and why; numbers of chains by status, [code]."""
+    reasons = {
+        Status.NON_FINITE: "a value was not finite",
+        Status.DEGENERATE: "all rows of a corpus were equal",
+    }
+    ended = [f"{counts[code]:,} because {why}" for code, why in reasons.items() if counts[code]]
+    if not ended:
+        return "No chain ended early."
+    return f"Chains ended early: {', '.join(ended)}. All other numbers leave them out from then on."
+
+
 def _change(setting: Setting) -> str:
     """Say how much the mean of ln sigma changed in the run."""
     records = setting.records
@@ -202,6 +215,8 @@ def _change(setting: Setting) -> str:
     errors = setting.standard_errors(np.sum(stds, axis=0))
     changes = "; ".join(
         f"{name}: {change:+.3g}{plus_minus(error)}"
+        if np.isfinite(change)
+        else f"{name}: unknown, no chain is left"
         for name, change, error in zip(names_of(setting), means[1] - means[0], errors, strict=True)
     )
     both = " (± the sum of both standard errors)" if setting.num_chains > 1 else ""

@@ -89,6 +89,8 @@ def _growth(setting: Setting) -> Finding:
         return Finding(words, None, "no model from 1 to M was recorded")
     if setting.num_chains < FEWEST_CHAINS:
         return Finding(words, None, few_chains(setting.num_chains))
+    if not np.all(np.isfinite(means[[0, index]])):
+        return Finding("no chain is left", None, "all rows of a corpus were equal")
     differences = np.append(means[index] - means[0], -np.diff(means[index]))
     both = errors[index, 1:] + errors[index, :-1]
     holds = exceeds(differences, np.append(errors[index] + errors[0], both), setting.num_chains)

@@ -8,6 +8,7 @@ import numpy as np
 
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
+from collapse_jax.core.source import CountsSource
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.sources import make_source
@@ -93,6 +94,8 @@ class _OriginalSharesExperiment(AbstractExperiment):
         for name in ("original_shares", "num_samples"):
             if not getattr(self, name):
                 raise check.fail(name, (), "it needs a value", "pass at least one")
+        for share in self.original_shares:
+            check.number("original_shares", share, 0, 1, "pass shares such as 0.1")
         axes: dict[str, Sequence[Any]] = {
             "policy.num_samples": self.num_samples,
             "policy.gamma": self.original_shares,
@@ -249,6 +252,9 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
         remedy = "pass 1 for all words, or a share such as 0.01"
         check.number("rare", self.rare, 0, 1, remedy, open_low=True)
         source = make_source(self.source)
+        if not isinstance(source, CountsSource):
+            allowed = "its rows are numbers, and words are labels"
+            raise check.fail("source", self.source, allowed, "name a column of texts, or text:FILE")
         if not np.any(self._is_counted(source)):
             allowed = "no word of the source is that rare"
             raise check.fail("rare", self.rare, allowed, "pass a larger share, or 1 for all words")

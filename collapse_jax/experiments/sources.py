@@ -10,6 +10,7 @@ import numpy as np
 
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.sources import Categorical, Empirical, Normal, tables
+from collapse_jax.sources.columns import as_rows as rows_of
 from collapse_jax.sources.table_files import split_column
 from collapse_jax.utils import check
 from collapse_jax.utils.paths import user_path
@@ -88,4 +89,4 @@ def _of_file(path: str, column: str | None, as_rows: bool) -> AbstractSource:
         allowed = f"rows must be numbers; this column holds texts such as {values[0]!r}"
         remedy = "name a column of numbers as FILE:COLUMN"
         raise check.fail("source", f"{path}:{column}" if column else path, allowed, remedy)
-    return Empirical(values.astype(float))
+    return Empirical(rows_of(values))

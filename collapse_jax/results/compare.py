@@ -137,7 +137,12 @@ def compare_with_theory(
       ArgumentError: if no recorded variable has a known expectation, or a generation is
         not recorded.
     """
+    remedy = "pass the result of simulate, or Records.load(path)"
+    check.instance("records", records, Records, "it must be Records", remedy)
     recorded = records["generation"]
+    if generations is not None and (not np.iterable(generations) or not len(generations)):
+        allowed = "it must be a sequence of recorded generations, not empty"
+        raise check.fail("generations", generations, allowed, "pass [0, 10], or None")
     if generations is None:
         indices = np.unique(np.linspace(0, len(recorded) - 1, _FEW).round().astype(int))
     else:

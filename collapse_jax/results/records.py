@@ -265,6 +265,11 @@ class Records:
           ArgumentError: if parts differ in other respects, leave out generations, or are reduced
             over chains.
         """
+        if isinstance(parts, cls) or not all(isinstance(part, cls) for part in parts):
+            raise ArgumentError(
+                f"parts={type(parts).__name__} is not allowed: it must be a sequence of Records; "
+                "pass [first, second]"
+            )
         if not parts:
             raise ArgumentError("parts=[] is not allowed: there is nothing to join; pass Records")
         return functools.reduce(_join, parts)

@@ -93,6 +93,26 @@ def check_values(values: np.ndarray, column: str | None = None) -> np.ndarray:
     return _numbers(values, column)
 
 
+def as_rows(values: np.ndarray) -> np.ndarray:
+    """Return numbers as float64, if different ones stay different.
+
+    Args:
+      values: numbers, [row] or [row, dim].
+
+    Returns:
+      float64 of the same shape.
+
+    Raises:
+      ArgumentError: for integers beyond 2^53 that float64 cannot tell from one another.
+    """
+    rows = values.astype(np.float64)
+    is_large = values.dtype.kind in "iu" and np.max(np.abs(rows)) > 2**53
+    if is_large and len(np.unique(rows)) < len(np.unique(values)):
+        shown, allowed = int(values.max()), "integers beyond 2^53 become equal as numbers"
+        raise check.fail(NAME, shown, allowed, "subtract what they have in common")
+    return rows
+
+
 def _numbers(values: np.ndarray, column: str | None) -> np.ndarray:
     if values.dtype.kind == "V" and not jnp.issubdtype(values.dtype, jnp.number):
         _refuse_type(column, values.dtype, "data must be numbers, labels or texts", _NUMBERS)

@@ -21,12 +21,15 @@ from collapse_jax.random.multinomial import multinomial
 from collapse_jax.sources import tables
 from collapse_jax.sources.categorical import Categorical
 from collapse_jax.sources.choice import draw_rows, is_all
+from collapse_jax.sources.columns import as_rows
+from collapse_jax.sources.normal import check_units
 from collapse_jax.text.files import read_text
 from collapse_jax.text.words import check_text, find_words
 from collapse_jax.utils import check, log_cholesky
 from collapse_jax.utils.paths import user_path
 
 _ANY_LAW = Categorical([1.0])  # a template, whose probabilities are replaced without checks
+_MOST_RATIO = 1e15  # of standard deviations: rows of all axes share a unit, and are squared
 _LARGEST = 1e37  # of a row: float32 ends at 3.4e38
 _MAX_LABELS = 2**24  # states have an entry each in every model, at least 64 MiB beyond
 
@@ -77,7 +80,7 @@ class Empirical:
         if is_text:
             return EmpiricalLabels.from_texts(values)
         remedy = "pass integer labels [row], or real rows [row] or [row, dim]"
-        rows = check.array("Empirical.data", values, (1, 2), remedy)
+        rows = check.array("Empirical.data", as_rows(values), (1, 2), remedy)
         if rows.size and np.max(np.abs(rows)) > _LARGEST:
             shown, remedy = float(np.max(np.abs(rows))), "divide the rows by a power of ten"
             raise check.fail("Empirical.data", shown, f"rows are at most {_LARGEST:g}", remedy)
@@ -238,7 +241,9 @@ class EmpiricalRows(MomentsSource):
         mean = mean + np.mean(self.rows - mean, axis=0)  # what the first sum has lost
         centred = self.rows - mean
         log_scale, factor = log_cholesky.factorize_on_host(centred.T @ centred / len(centred))
-        spread = float(np.sqrt(np.max(np.mean(centred**2, axis=0))))
+        spreads = np.sqrt(np.mean(centred**2, axis=0))
+        check_units("Empirical.data", spreads, _MOST_RATIO)
+        spread = float(np.max(spreads))
         top = np.log(spread) if spread > 0 else 0.0
         overlap = _overlap(centred[:, 0]) if self.rows.shape[1] == 1 else None
         object.__setattr__(self, "moments", Truth.of(mean, log_scale, factor, overlap))

@@ -14,6 +14,7 @@ from collapse_jax.random.normal import normal
 from collapse_jax.random.wishart import colour, number_of_scores
 from collapse_jax.utils import check, log_cholesky
 
+_MOST_RATIO = 1e30  # of standard deviations: factors of float32 end at 3.4e38
 _ASYMMETRY = 1e-8  # of both standard deviations: rounding of matrices that were read as text
 
 
@@ -87,6 +88,26 @@ class Normal(MomentsSource):
         return Rows(rows, prefix_weights(size, capacity), mean, top)
 
 
+def check_units(name: str, spreads: np.ndarray, most: float) -> None:
+    """Refuse axes whose units differ by more than float32 can hold.
+
+    Args:
+      name: name of the argument, for the message.
+      spreads: [dim], standard deviations in the units of the axes.
+      most: largest ratio of two that are not zero.
+
+    Raises:
+      ArgumentError: naming the ratio.
+    """
+    found = spreads[spreads > 0]
+    if found.size and found.max() / found.min() > most:
+        shown = check.Shown(
+            f"axes with standard deviations {found.min():.3g} and {found.max():.3g}"
+        )
+        allowed = f"they may differ by a factor of {most:g}"
+        raise check.fail(name, shown, allowed, "measure the axes in other units")
+
+
 def check_covariance(name: str, value: Any, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Check a covariance matrix and factorize it.
 
@@ -110,6 +131,7 @@ def check_covariance(name: str, value: Any, dim: int) -> tuple[np.ndarray, np.nd
     if covariance.shape != (dim, dim):
         shown = check.Shown(f"array of shape {covariance.shape}")
         raise check.fail(name, shown, f"its shape must be ({dim}, {dim}), as the mean's", remedy)
+    check_units(name, np.sqrt(np.abs(np.diagonal(covariance))), _MOST_RATIO)
     gap = np.abs(covariance - covariance.T)
     spreads = np.sqrt(np.abs(np.diagonal(covariance)))
     excess = gap - _ASYMMETRY * np.outer(spreads, spreads)

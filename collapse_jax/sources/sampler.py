@@ -55,7 +55,11 @@ class Sampler(AbstractSource):
             allowed = f"tracing it raised {type(error).__name__} ({message})"
             raise check.fail("Sampler.function", self.function, allowed, remedy) from error
         shape, dtype = getattr(rows, "shape", None), getattr(rows, "dtype", None)
-        if shape != (3, self.dim) or dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        is_right = shape == (3, self.dim) and dtype is not None
+        if dtype is not None and is_right and not jnp.issubdtype(dtype, jnp.floating):
+            allowed = f"it returned {dtype}, and rows are floats"
+            raise check.fail("Sampler.function", self.function, allowed, "add .astype(float)")
+        if not is_right:
             allowed = f"for num_rows=3 it returned {dtype} of shape {shape}, not (3, {self.dim})"
             raise check.fail("Sampler.function", self.function, allowed, remedy)
 

@@ -74,6 +74,11 @@ def pack(root: Path, target: Path) -> int:
     if target.exists():
         raise files.StoreError(f"{target} is not allowed: it exists; pass another path as --out")
     if not directory.is_run(root):
+        if (root / "command.json").exists():
+            raise files.StoreError(
+                f"{root} is not allowed: it is not complete; "
+                f"resume it with `collapse resume {root}`"
+            )
         raise files.StoreError(
             f"{root} is not allowed: it is no run directory with records; pass one"
         )

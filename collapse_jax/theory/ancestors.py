@@ -28,6 +28,7 @@ _Add = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 _BLOCK = 2**14  # states at a time: a block stays in the cache
 _COLUMNS = 128  # generations, or probabilities, in one sweep over the lineages
+_MOST_ROWS = 10**7  # of D_0: a table of so many entries takes 80 MB
 _LARGEST = 5000  # rows of a corpus: bounds the time and the memory of tables
 
 
@@ -252,6 +253,9 @@ def _power_sums(law: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
 
 def _sums(logs: np.ndarray, weights: np.ndarray, most: int, add: _Add) -> np.ndarray:
     """Return sums over states for a = 0 .. most: a ln x is a coarse plus a fine multiple."""
+    if most > _MOST_ROWS:
+        allowed = f"the table of ancestors has an entry for each row, at most {_MOST_ROWS:,}"
+        raise check.fail("sizes", most, allowed, "pass smaller sizes")
     stride = math.isqrt(most) + 1
     table = np.zeros((stride, stride))
     steps = np.arange(stride)[:, None]

@@ -14,6 +14,9 @@ import numpy as np
 from collapse_jax.theory.checks import Law, Share, Sizes, law_of, share_of, sizes_of
 from collapse_jax.utils import check
 
+_MOST_EIGENVALUES = 10**8  # entries of a table, 800 MB
+_MOST_MULTIPLICITIES = 10**5  # integers of any length
+
 
 def expected_heterozygosity(
     probabilities: Law,
@@ -182,7 +185,7 @@ def eigenvalues(num_samples: int) -> np.ndarray:
     >>> discrete.eigenvalues(3).round(4).tolist()
     [1.0, 1.0, 0.6667, 0.2222]
     """
-    size = check.integer("num_samples", num_samples, 1)
+    size = check.integer("num_samples", num_samples, 1, _MOST_EIGENVALUES)
     return np.concatenate([[1.0], np.cumprod(1 - np.arange(size) / size)])
 
 
@@ -206,5 +209,5 @@ def eigenvalue_multiplicities(num_samples: int, num_states: int) -> list[int]:
     [1, 2, 3, 4]
     """
     states = check.integer("num_states", num_states, 2)
-    size = check.integer("num_samples", num_samples, 1)
+    size = check.integer("num_samples", num_samples, 1, _MOST_MULTIPLICITIES)
     return [math.comb(states + j - 2, j) for j in range(size + 1)]

@@ -126,3 +126,34 @@ def test_a_schedule_may_go_on():
     other = cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace([20, 11, *sizes[2:]]))
     with pytest.raises(cj.ArgumentError, match=r"chain.policy.num_samples="):
         cj.simulate(other, key=0, num_chains=2, num_generations=5, state=begun.state)
+
+
+@config
+class Failing(cj.AbstractFamily):
+    """A family whose fit always returns the same status."""
+
+    code: object = static(default=0)
+
+    def fit(self, keys, corpus, previous, generation0):
+        return cj.Fit(jnp.zeros(()), self.code)
+
+    def draw(self, keys, params, size, capacity, generation0):
+        return cj.Rows.of_rows(jnp.zeros((capacity, 1)), size)
+
+    def measure(self, params, corpus, source, generation0):
+        return {"zero": params}
+
+
+@pytest.mark.parametrize(
+    ("code", "found"), [(0, 0), (cj.Status.DEGENERATE, 2), (2, 2), (np.int32(3), 3)]
+)
+def test_a_status_is_a_code_or_an_array(code, found):
+    chain = cj.Chain(Failing(code), cj.Normal(0.0, 1.0), cj.Replace(5))
+    assert np.all(cj.simulate(chain, key=0, num_chains=2, num_generations=1)["status"] == found)
+
+
+@pytest.mark.parametrize("code", [7, True, 2.5, "a", np.float32(2.7)])
+def test_another_status_is_refused(code):
+    chain = cj.Chain(Failing(code), cj.Normal(0.0, 1.0), cj.Replace(5))
+    with pytest.raises(cj.ArgumentError, match=r"status of Failing\.fit"):
+        cj.simulate(chain, key=0, num_chains=2, num_generations=1)

@@ -76,3 +76,12 @@ def test_rows_beyond_float32_are_refused():
     assert cj.Empirical([1e37, -1e37, 0.0]).num_rows == 3
     with pytest.raises(cj.ArgumentError, match=r"2e\+37 is not allowed.*divide the rows"):
         cj.Empirical([1.0, -2e37, 0.5])
+
+
+def test_axes_of_units_too_far_apart_are_refused():
+    with pytest.raises(cj.ArgumentError, match=r"1e-20 and 1e\+20.*factor of 1e\+30.*other units"):
+        cj.Normal([0.0, 0.0], np.diag([1e-40, 1e40]))
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    with pytest.raises(cj.ArgumentError, match=r"factor of 1e\+15.*other units"):
+        cj.Empirical(rows * [1.0, 1e18])
+    assert cj.Empirical(rows * [1.0, 1e14]).row_dim == 2
