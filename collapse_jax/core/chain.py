@@ -367,7 +367,7 @@ class Chain:
                 allowed = f"{type(family).__name__} records a variable of this name"
                 raise check.fail("metrics", shown, allowed, RENAME)
             given = relative if metric.is_relative else absolute
-            values[str(metric.name)] = _as_array(metric, metric(key, family, *given))
+            values[str(metric.name)] = metric(key, family, *given)
         return _nan_if_frozen(state, values)
 
     def _absolute(
@@ -406,23 +406,12 @@ class Chain:
         return event if state.status is None else event | (state.status > 0)
 
 
-def _as_array(metric: Metric, value: Any) -> Array:
-    """Return the value of a metric as an array."""
-    try:
-        return jnp.asarray(value)
-    except (TypeError, ValueError) as error:
-        name, shown = f"result of the metric {metric.name!r}", check.Shown(type(value).__name__)
-        allowed, remedy = "it must be a number or an array", "return one"
-        raise check.fail(name, shown, allowed, remedy) from error
-
-
 def _status_of(family: AbstractFamily, fit: Fit) -> Int[Array, ""] | None:
     """Return the status of a fit as an array; None for the number 0 of fits that cannot fail."""
-    given: Any = fit.status
-    if isinstance(given, int) and not isinstance(given, bool):
-        if given in list(Status):
-            return None if given == Status.OK else jnp.int32(given)
-    elif getattr(given, "shape", None) == () and jnp.issubdtype(given.dtype, jnp.integer):
+    given, dtype = fit.status, getattr(fit.status, "dtype", None)
+    if type(given) in (int, Status) and given in list(Status):
+        return None if given == Status.OK else jnp.int32(given)
+    if dtype is not None and jnp.shape(given) == () and jnp.issubdtype(dtype, jnp.integer):
         return jnp.asarray(given, jnp.int32)
     name, shown = f"status of {type(family).__name__}.fit", check.Shown(repr(given)[:60])
     allowed = "it must be a Status, or an int32 scalar of such codes"

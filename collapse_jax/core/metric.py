@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -176,7 +177,12 @@ class Metric:
             allowed = f"the metric {self.name!r} uses what it does not read ({error})"
             remedy = f"add what it uses of {unread} to reads"
             raise check.fail("Metric.reads", tuple(self.reads), allowed, remedy) from error
-        if value is None:
-            allowed = "it must return a number or an array"
-            raise check.fail(f"result of the metric {self.name!r}", None, allowed, "return one")
-        return value
+        try:
+            return jnp.asarray(value)
+        except (TypeError, ValueError) as error:
+            shown = value if value is None else check.Shown(type(value).__name__)
+            label, allowed = (
+                f"result of the metric {self.name!r}",
+                "it must be a number or an array",
+            )
+            raise check.fail(label, shown, allowed, "return one") from error

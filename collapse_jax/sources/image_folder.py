@@ -61,7 +61,7 @@ def _files(path: Path) -> Sequence[Path]:
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
         suffix = file.suffix.lower()
-        if hidden or suffix not in _READ + _NOT_READ or not file.is_file():
+        if hidden or suffix not in _READ + _NOT_READ or (file.exists() and not file.is_file()):
             continue
         if suffix in _NOT_READ:
             raise _refusal(file, f"files {suffix} are not read", _CONVERT)

@@ -223,7 +223,8 @@ def _foreign(path: Path) -> Iterator[str]:
         within = re.sub(r"\Aparts/[^/]+/", "", name)
         is_figure = one.parent == path / "figures" and one.suffix in (".png", ".pdf")
         is_figure = is_figure and (figures is None or one.stem in figures)
-        is_temporary = one.name.startswith(files.TEMPORARY)
+        parts = one.relative_to(path).parts
+        is_temporary = any(part.startswith(files.TEMPORARY) for part in parts)
         if not (is_figure or is_temporary or _OWN.fullmatch(within)):
             yield name
 

@@ -167,6 +167,7 @@ def temporary_bytes(remat):
     return compiled.memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.thorough
 def test_remat_keeps_less():
     assert temporary_bytes(remat=True) < 0.6 * temporary_bytes(remat=False)
 

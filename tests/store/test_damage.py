@@ -14,6 +14,8 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.store import files, journal
+from collapse_jax.store.directory import check_removable
+from collapse_jax.store.files import StoreError
 
 SETTINGS = {"key": 1, "num_chains": 300, "num_generations": 40, "every": 2, "chain_batch": 128}
 ALL_SYNCS = 1000  # more than a run makes
@@ -330,3 +332,23 @@ def test_a_disk_that_is_really_full(runs, tmp_path):
             np.testing.assert_array_equal(records[variable], right[variable])
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mine.txt", "figures/mine.png", "records.zarr/notes.txt", "state/my/data", "parts/a/b.txt"],
+)
+def test_a_run_with_a_file_of_the_user_is_not_removed(tmp_path, name):
+    path = tmp_path / "run"
+    chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
+    cj.simulate(chain, key=0, num_chains=2, num_generations=1, store=path)
+    (path / "figures").mkdir(exist_ok=True)
+    (path / "figures" / "captions.json").write_text('{"errors": "caption"}')
+    (path / "figures" / "errors.png").write_bytes(b"")
+    (path / "state" / "tmp-0123456789abcdef").mkdir(parents=True)
+    (path / "state" / "tmp-0123456789abcdef" / "left").write_bytes(b"")
+    check_removable(path)
+    (path / name).parent.mkdir(parents=True, exist_ok=True)
+    (path / name).write_text("mine")
+    with pytest.raises(StoreError, match=f"{name}.*which no run writes"):
+        check_removable(path)
