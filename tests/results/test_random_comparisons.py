@@ -138,8 +138,8 @@ FAULTS = {
         cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(22)),
     ),
     "another estimator": (
-        cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), cj.Accumulate(20)),
-        cj.Chain(cj.Gaussian(1, "unbiased"), cj.Normal(0.0, 1.0), cj.Accumulate(20)),
+        cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), cj.Replace(20)),
+        cj.Chain(cj.Gaussian(1, "unbiased"), cj.Normal(0.0, 1.0), cj.Replace(20)),
     ),
     "more rows of states": (
         cj.Chain(cj.Discrete(), cj.Categorical(LAW), cj.Replace(50)),
