@@ -321,8 +321,8 @@ class Chain:
           state: of that generation.
           metrics: further variables.
         """
-        family, corpus = self.family, state.corpus
-        values = family.measure(state.params, corpus, self.source, state.generation0)
+        family = self.family
+        values = family.measure(state.params, state.corpus, self.source, state.generation0)
         _check_kind(family, "measure", values, Mapping)
         values = {
             name: value if hasattr(value, "dtype") else jnp.asarray(value)

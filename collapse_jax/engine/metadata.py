@@ -40,22 +40,16 @@ def quantities_of(spec: RunSpec) -> dict[str, Quantity]:
     return known
 
 
-def attributes_of(spec: RunSpec, name: str) -> dict[str, Any]:
+def attributes_of(quantity: Quantity, location: np.ndarray | None) -> dict[str, Any]:
     """Return long name, unit and, for a position, location as attributes of an array.
 
     Args:
-      spec: the run.
-      name: of a recorded variable.
-
-    Returns:
-      "location" is the point that the chains kept the variable relative to, [dim]; differences
-      from it are as precise as float32 is.
+      quantity: a recorded variable.
+      location: the point that the chains kept a position relative to, [dim]; differences from it
+        are as precise as float32 is. None for any other variable.
     """
-    quantity = quantities_of(spec)[name]
     found: dict[str, Any] = {"long_name": quantity.long_name, "units": quantity.unit}
-    if name in spec.positions:
-        found["location"] = spec.positions[name].tolist()
-    return found
+    return found if location is None else found | {"location": location.tolist()}
 
 
 def chain_table(spec: RunSpec, arrays: Mapping[str, np.ndarray]) -> Table:
@@ -68,9 +62,13 @@ def chain_table(spec: RunSpec, arrays: Mapping[str, np.ndarray]) -> Table:
     Returns:
       Dims, values and attributes by name.
     """
-    known = quantities_of(spec)
+    known, positions = quantities_of(spec), spec.positions
     return {
-        name: (("generation", "chain", *known[name].dims), value, attributes_of(spec, name))
+        name: (
+            ("generation", "chain", *known[name].dims),
+            value,
+            attributes_of(known[name], positions.get(name)),
+        )
         for name, value in arrays.items()
     }
 
@@ -99,8 +97,8 @@ def reduced_table(
         quantity = known[base]
         words = "number of chains by code" if name == STATUS_COUNT else KINDS[statistic]
         is_count = statistic in ("count", "histogram")
-        attributes = attributes_of(spec, base) if statistic in ("mean", "quantile") else {}
-        attributes |= {
+        location = spec.positions.get(base) if statistic in ("mean", "quantile") else None
+        attributes = attributes_of(quantity, location) | {
             "long_name": f"{words} of the {quantity.long_name}",
             "units": "chains" if is_count else quantity.unit,
         }

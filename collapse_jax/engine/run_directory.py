@@ -54,7 +54,11 @@ def _declared(spec: RunSpec) -> tuple[dict[str, Array], dict[str, Array]]:
     number, known = len(spec.generations), quantities_of(spec)
     if spec.reduce is None:
         table = {
-            name: (("generation", "chain", *known[name].dims), one, attributes_of(spec, name))
+            name: (
+                ("generation", "chain", *known[name].dims),
+                one,
+                attributes_of(known[name], spec.positions.get(name)),
+            )
             for name, one in spec.stored_shape.items()
         }
         arrays = {

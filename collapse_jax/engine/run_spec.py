@@ -1,6 +1,7 @@
 """Check a call of `simulate` and make all choices that precede compilation."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -87,7 +88,7 @@ class RunSpec:
     chain_bytes: int  # memory of one chain at work, with its corpus
     without_jit: bool  # whether metrics are called as plain Python
 
-    @property
+    @functools.cached_property
     def positions(self) -> Positions:
         """Return what has to be added to variables that are relative to the source."""
         return positions_of(self.chain)
