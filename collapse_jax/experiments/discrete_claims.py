@@ -19,20 +19,16 @@ _LEFT = math.exp(-1)  # share of the initial diversity below which a few chains 
 _RATIO = 1.5  # least ratio of mean probabilities at which states are called rarer than others
 
 
-def _is_long(setting: Setting) -> bool:
-    return setting.is_plain and setting.num_generations >= 1
-
-
 def _is_replacing(setting: Setting) -> bool:
-    return _is_long(setting) and setting.regime is Regime.REPLACE
+    return setting.is_plain_under(Regime.REPLACE)
 
 
 def _is_redrawing(setting: Setting) -> bool:
-    return _is_long(setting) and setting.regime is Regime.REDRAWN
+    return setting.is_plain_under(Regime.REDRAWN)
 
 
 def _is_accumulating(setting: Setting) -> bool:
-    return _is_long(setting) and setting.regime is Regime.ACCUMULATE
+    return setting.is_plain_under(Regime.ACCUMULATE)
 
 
 def _survival(setting: Setting) -> Finding:

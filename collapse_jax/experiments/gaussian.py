@@ -169,8 +169,7 @@ def is_constant_rate(setting: Setting) -> bool:
     Args:
       setting: what was run.
     """
-    is_replacing = setting.regime is Regime.REPLACE and setting.is_plain
-    return is_replacing and setting.num_generations >= 1 and setting.size is not None
+    return setting.is_plain_under(Regime.REPLACE) and setting.size is not None
 
 
 def _sentences(setting: Setting) -> list[str]:

@@ -21,12 +21,8 @@ _LIMIT = math.pi**2 / 6  # sum of 1 / i^2: growth of the squared error if data a
 _EARLY = 0.25  # generations over rows up to which the mean over chains is nearly normal
 
 
-def _is_long(setting: Setting) -> bool:
-    return setting.is_plain and setting.num_generations >= 1
-
-
 def _is_replacing(setting: Setting) -> bool:
-    return _is_long(setting) and setting.regime is Regime.REPLACE
+    return setting.is_plain_under(Regime.REPLACE)
 
 
 def is_exact(setting: Setting) -> bool:
@@ -40,12 +36,12 @@ def is_exact(setting: Setting) -> bool:
 
 def _is_accumulating(setting: Setting) -> bool:
     is_known = setting.source.get("type") == "Normal" and not setting.policy.get("num_original")
-    return _is_long(setting) and is_known and setting.regime is Regime.ACCUMULATE
+    return is_known and setting.is_plain_under(Regime.ACCUMULATE)
 
 
 def _is_redrawing(setting: Setting) -> bool:
     is_known = setting.source.get("type") == "Normal"
-    return _is_long(setting) and is_known and setting.regime is Regime.REDRAWN
+    return is_known and setting.is_plain_under(Regime.REDRAWN)
 
 
 def names_of(setting: Setting) -> list[str]:

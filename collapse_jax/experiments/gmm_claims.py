@@ -13,8 +13,7 @@ _LONG = 4  # generations over rows: replacing rows loses almost all variance wel
 
 
 def _is_replacing(setting: Setting) -> bool:
-    is_long = setting.is_plain and setting.num_generations >= 2
-    return is_long and setting.regime is Regime.REPLACE
+    return setting.is_plain_under(Regime.REPLACE) and setting.num_generations >= 2
 
 
 def _text(setting: Setting) -> str:

@@ -181,6 +181,14 @@ class Setting:
             all(self.family[name] in _UNSET for name in further)
         )
 
+    def is_plain_under(self, regime: Regime) -> bool:
+        """Tell whether there are later models, trained under a regime by a plain family.
+
+        Args:
+          regime: the rows that they are trained on.
+        """
+        return self.is_plain and self.num_generations >= 1 and self.regime is regime
+
     @property
     def source_name(self) -> str:
         """Return the source as typed on the command line, or its kind for a run from Python."""
