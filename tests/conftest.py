@@ -4,6 +4,8 @@ Runs on several devices are tested anywhere. Properties are tried on the same fe
 unless `--hypothesis-profile=random` asks for as many random ones, or `nightly` for 20,000,
 with failures kept in a database.
 
+Compiled programs are dropped before a process has more than Linux lets it map.
+
 Tests that take longest, most of it compilation, have the mark `thorough`; `make test-thorough`
 runs them.
 """
@@ -30,10 +32,21 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
 # A shell that starts tests in the background has them ignore Ctrl-C, which some send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import jax  # noqa: E402
+import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
+
+from collapse_jax.utils import memory  # noqa: E402
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("pull-request", derandomize=True, max_examples=25, **_COMMON)
 settings.register_profile("random", max_examples=25, database=None, print_blob=True, **_COMMON)
 settings.register_profile("nightly", max_examples=20_000, print_blob=True, **_COMMON)
 settings.load_profile("pull-request")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _room_for_programs():
+    yield
+    if memory.is_full_of_programs():
+        jax.clear_caches()

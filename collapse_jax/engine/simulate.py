@@ -32,11 +32,13 @@ from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.store.store import Store
+from collapse_jax.utils import memory
 from collapse_jax.utils.jax_settings import followed_settings, is_jit_disabled, own_settings
 from collapse_jax.utils.progress import Progress
 
 _CALLS = 50  # first guess of the calls of a watched run, until the pace is known
 _SHORT, _LONG = 0.5, 2.0  # seconds of a call: short enough for interrupts, long enough for speed
+_COMPILED = 0.05  # seconds to the first call that tell a new program from one made before
 _GROWTH = 16  # largest factor from call to call: the first calls may be unusually fast
 
 
@@ -177,6 +179,8 @@ class _Execution:
                 raise
         if self._stop.is_set():
             raise KeyboardInterrupt("another process was interrupted")
+        if self._progress.compile_seconds > _COMPILED and memory.is_full_of_programs():
+            advance_batch.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
         return self._recorder.records(self._progress.compile_seconds, self._progress.run_seconds)
 
     def _run_batch(self, batch: BatchRecorder) -> None:

@@ -1,4 +1,4 @@
-"""Compute how much memory a run needs, before it starts."""
+"""Compute how much memory a run needs, before it starts, and how much the process has left."""
 
 import contextlib
 import os
@@ -67,6 +67,24 @@ def check(needs: Mapping[str, int]) -> None:
             f"the run needs {_gib(total)} ({parts}) but {_gib(limit)} are available; "
             "lower num_chains, num_generations or chain_batch, raise every, or pass reduce="
         )
+
+
+def is_full_of_programs() -> bool:
+    """Whether compiled programs have taken half of what Linux lets a process map.
+
+    XLA maps a program into some hundred pieces. A process with more pieces than
+    `vm.max_map_count`, 65,530 by default, ends with a segmentation fault: after some 700
+    programs.
+
+    Returns:
+      False where the system does not tell.
+    """
+    try:
+        limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with Path("/proc/self/maps").open("rb") as pieces:
+            return sum(1 for _ in pieces) > limit // 2
+    except (OSError, ValueError):
+        return False
 
 
 def _gib(size: int) -> str:
