@@ -96,7 +96,7 @@ def _reduce(values: dict[str, Array], valid: Array, histograms: Any) -> Any:
 
 def _set(records: dict, index: int, record: dict) -> None:
     for all, one in zip(jax.tree.leaves(records), jax.tree.leaves(record), strict=True):
-        all[index] = one
+        all[index, : len(one)] = one  # histograms are of the batch, not of each tile
 
 
 def _measured(

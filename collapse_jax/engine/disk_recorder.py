@@ -110,7 +110,9 @@ class DiskBatch:
         """
         spec, busy = self._run.spec, None
         if call.is_recorded:
-            taken = to_host(records, call.times, self.chains, spec.reduce, spec.positions)
+            taken = to_host(
+                records, call.times, self.chains, spec.width, spec.reduce, spec.positions
+            )
             self._pieces.append(taken)
         if call.is_recorded and spec.reduce is None:
             if spec.num_records(call.end) % self._length == 0:  # no call crosses a file's end

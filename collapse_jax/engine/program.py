@@ -7,6 +7,7 @@ last, and a run that resumes another.
 
 Chains are independent, so several devices each run this same program on batches of their
 own. A program sharded over devices would be compiled differently, and round differently.
+A batch of several tiles goes through it tile by tile, see `batches`.
 """
 
 import functools
@@ -22,10 +23,12 @@ from collapse_jax.config import replace_fields
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.core.state import ChainState, Needs
+from collapse_jax.engine.elementwise import is_elementwise
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.results.reduce import Histograms, reduce_blocks
 from collapse_jax.utils import memory
+from collapse_jax.utils.jax_settings import followed_settings
 
 
 class Program(NamedTuple):
@@ -38,8 +41,10 @@ class Program(NamedTuple):
       length: the most records of a call.
       reduced: whether records are statistics of blocks of chains.
       raw: whether one value per chain is returned.
-      group: chains computed together, None for the whole batch; groups that only pad the
-        batch are left out.
+      tile: chains that go through the generations of a call together; tiles that only pad the
+        batch are left out. None for the whole batch.
+      group: chains of a tile that are computed together in each generation; groups that only
+        pad are left out. None for the whole tile.
       histograms: edges by variable, for reduced records.
     """
 
@@ -49,6 +54,7 @@ class Program(NamedTuple):
     length: int
     reduced: bool
     raw: bool
+    tile: int | None = None
     group: int | None = None
     histograms: Histograms = ()
 
@@ -74,11 +80,13 @@ class AbstractShapes(NamedTuple):
       carry: the chain between two calls.
       record: its variables of a generation, by name.
       nbytes: memory of the chain at work, with its corpus, in bytes.
+      has_elementwise_metrics: whether no metric of the program adds along an axis.
     """
 
     carry: Carry
     record: dict[str, Any]
     nbytes: int
+    has_elementwise_metrics: bool
 
 
 def abstract_shapes(program: Program, chain: Chain, key: Any) -> AbstractShapes:
@@ -90,12 +98,22 @@ def abstract_shapes(program: Program, chain: Chain, key: Any) -> AbstractShapes:
       key: two words of the run's key.
     """
     twin = replace_fields(chain, family=chain.family.abstract_twin)
-    found = _one_chain.eval_shape(program, twin, key)
+    leaves, structure = jax.tree.flatten(twin)
+    inputs = tuple(jax.typeof(leaf) for leaf in leaves)
+    return _abstract_shapes(program, structure, inputs, tuple(followed_settings().items()))
+
+
+@functools.lru_cache(maxsize=256)
+def _abstract_shapes(program: Program, structure: Any, inputs: Any, _: Any) -> AbstractShapes:
+    chain = jax.tree.unflatten(structure, inputs)
+    key = jax.ShapeDtypeStruct((2,), np.uint32)
+    found = jax.eval_shape(functools.partial(_one_chain, program), chain, key)
     carry, record, whole = _axis_first(found, 1)
-    return AbstractShapes(carry, record, memory.size_of(whole))
+    metrics = functools.partial(_metrics_of_one, program)
+    is_local = not program.metrics or is_elementwise(metrics, chain, key, found[0].state)
+    return AbstractShapes(carry, record, memory.size_of(whole), is_local)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _one_chain(
     program: Program, chain: Chain, key: UInt32[Array, "2"]
 ) -> tuple[Carry, dict[str, Array], Carry]:
@@ -105,6 +123,14 @@ def _one_chain(
     state, event = program.retained.of(whole), jnp.int32(-1)
     record = chain.measure(keys, jnp.int32(0), state, program.metrics)
     return Carry(state, event), record, Carry(whole, event)
+
+
+def _metrics_of_one(
+    program: Program, chain: Chain, key: UInt32[Array, "2"], state: ChainState
+) -> dict[str, Array]:
+    """Return the values of the metrics of a chain."""
+    keys = chain_key(key_from_words(key), jnp.uint32(0))
+    return chain.measure_metrics(keys, jnp.int32(0), state, program.metrics, ())
 
 
 def record_like(program: Program, record: dict[str, Any], width: int) -> dict[str, Any]:
@@ -118,13 +144,18 @@ def record_like(program: Program, record: dict[str, Any], width: int) -> dict[st
     Returns:
       Shapes of "raw" values, of "blocks" of statistics, or of both.
     """
-    each = jax.tree.map(lambda leaf: leaf.update(shape=(width, *leaf.shape[1:])), record)
+    tile = program.tile or width
+    each = jax.tree.map(lambda leaf: leaf.update(shape=(tile, *leaf.shape[1:])), record)
     found: dict[str, Any] = {"raw": each} if program.raw else {}
     if program.reduced:
-        valid = jax.ShapeDtypeStruct((width,), np.bool_)
+        valid = jax.ShapeDtypeStruct((tile,), np.bool_)
         reduce = functools.partial(reduce_blocks, histograms=program.histograms)
         found["blocks"] = jax.eval_shape(reduce, each, valid)
-    return found
+    tiles = width // tile
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((tiles * leaf.shape[0], *leaf.shape[1:]), leaf.dtype),
+        found,
+    )
 
 
 def empty_buffers(
@@ -254,11 +285,43 @@ def advance(
     Returns:
       The new carry, and records of which the first `count` are set.
     """
-    keys = _keys(key, batch)
-    carry = jax.lax.cond(start < 0, lambda: initial(program, chain, key, batch), lambda: carry)
+    schedule = (start, every, count)
+    if program.tile is None:
+        return _advance_tile(program, chain, key, batch, carry, records, jnp.int32(0), schedule)
+
+    def advance_one(index: Array, loop: tuple[Carry, dict]) -> tuple[Carry, dict]:
+        carry, records = loop
+        begin = index * program.tile
+        tile, part = jax.tree.map(
+            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, begin, program.tile), (batch, carry)
+        )
+        part, records = _advance_tile(program, chain, key, tile, part, records, index, schedule)
+        carry = jax.tree.map(
+            lambda all, some: jax.lax.dynamic_update_slice_in_dim(all, some, begin, 0), carry, part
+        )
+        return carry, records
+
+    tiles = (jnp.sum(batch.valid, dtype=jnp.int32) + program.tile - 1) // program.tile
+    return jax.lax.fori_loop(0, tiles, advance_one, (carry, records))
+
+
+def _advance_tile(
+    program: Program,
+    chain: Chain,
+    key: UInt32[Array, "2"],
+    tile: Batch,
+    carry: Carry,
+    records: dict,
+    number: Int[Array, ""],
+    schedule: tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]],
+) -> tuple[Carry, dict]:
+    """Advance the tile of this number; its records are written into those of the batch."""
+    start, every, count = schedule
+    keys = _keys(key, tile)
+    carry = jax.lax.cond(start < 0, lambda: initial(program, chain, key, tile), lambda: carry)
 
     def step(generation, carry: Carry) -> Carry:
-        advance = _each_chain(program, batch, lambda key, state: chain.step(key, generation, state))
+        advance = _each_chain(program, tile, lambda key, state: chain.step(key, generation, state))
         state = advance(keys, carry.state)
         return _note_events(chain, carry._replace(state=state), generation)
 
@@ -266,12 +329,11 @@ def advance(
         carry, records = loop
         begin = start + index * every + 1
         carry = jax.lax.fori_loop(jnp.maximum(begin, 1), begin + every, step, carry)
-        values = _record(program, chain, keys, batch, carry, begin + every - 1)
-        records = jax.tree.map(
-            lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, index, 0),
-            records,
-            values,
-        )
-        return carry, records
+        values = _record(program, chain, keys, tile, carry, begin + every - 1)
+        return carry, jax.tree.map(functools.partial(write, index), records, values)
+
+    def write(index: Array, all: Array, some: Array) -> Array:
+        begin = (index, number * some.shape[0], *[0] * (some.ndim - 1))
+        return jax.lax.dynamic_update_slice(all, some[None], begin)
 
     return jax.lax.fori_loop(0, count, record, (carry, records))

@@ -205,7 +205,7 @@ class _MemoryBatch:
         if not call.is_recorded:
             return
         spec = self._run.spec
-        taken = to_host(records, call.times, self.chains, spec.reduce, spec.positions)
+        taken = to_host(records, call.times, self.chains, spec.width, spec.reduce, spec.positions)
         if spec.reduce is not None:
             self._pieces.append(taken)
             return

@@ -239,7 +239,7 @@ def host_records_like(spec: RunSpec, chains: slice) -> HostRecords:
     program = spec.program._replace(raw=spec.wants_raw(chains.start))
     record = record_like(program, spec.record_shape, spec.width)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
-    return to_host(zeros, 1, chains, spec.reduce, spec.positions)
+    return to_host(zeros, 1, chains, spec.width, spec.reduce, spec.positions)
 
 
 def check_same(

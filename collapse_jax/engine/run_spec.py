@@ -12,14 +12,8 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program
-from collapse_jax.engine.devices import (
-    Device,
-    check_batch,
-    choose_devices,
-    group_of,
-    layout_of,
-    padded_width,
-)
+from collapse_jax.engine.batches import choose_widths, group_of, layout_of, width_of
+from collapse_jax.engine.devices import Device, choose_devices
 from collapse_jax.engine.program import AbstractShapes, Carry, Program, abstract_shapes
 from collapse_jax.engine.request import Request, check_values
 from collapse_jax.random.threefry import key_words
@@ -185,7 +179,8 @@ class RunSpec:
         if self.reduce is not None:
             stored = min(stored, QUANTILE_CHAINS) if self.reduce.quantiles else 0
         at_work = self.width * len(self.workers)
-        in_memory = (self.program.group or self.width) * len(self.workers)
+        program = self.program
+        in_memory = (program.group or program.tile or self.width) * len(self.workers)
         buffer = record * self.program.length if self.reduce is None else 8 * record
         if self.store is not None and self.reduce is None:
             stored = 0
@@ -228,12 +223,15 @@ def make_run_spec(request: Request) -> RunSpec:
         workers = workers[:1]  # one debugger at a time
     program, shapes = _program(request, words, workers)
     processes = 1 if store is None else store.process[1]
-    batch, width = check_batch(
-        request.chain_batch, processes, chain, request.num_chains, program, shapes.carry, workers
+    batch, width, tile = choose_widths(
+        request.chain_batch, processes, chain, request.num_chains, program, shapes, workers
     )
+    program = program._replace(tile=tile)
     num_records = -(-request.num_generations // request.every) + 1
     layout = store and _layout(store, batch, num_records, shapes.record)
-    batch = batch if layout is None else layout.chain_batch
+    if layout is not None:
+        batch = layout.chain_batch
+        width = width_of(batch, tile, program)
     spec = RunSpec(
         chain=chain,
         key=words,
@@ -243,7 +241,7 @@ def make_run_spec(request: Request) -> RunSpec:
         reduce=request.reduce,
         first_chain=request.first_chain,
         chain_batch=batch,
-        width=width or padded_width(batch, program),
+        width=width,
         generation_chunk=request.generation_chunk,
         workers=workers,
         shared_devices=shared_devices,

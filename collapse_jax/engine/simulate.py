@@ -159,7 +159,8 @@ class _Execution:
         total = sum(size * steps for size, steps in zip(sizes, left, strict=True))
         self._progress = Progress(total, progress and not (spec.is_joint and not is_first()))
         self._pace = _Pace(spec, is_watched=progress or spec.store is not None)
-        self._idle = [_Worker(spec, device) for device in reversed(spec.workers)]
+        devices = spec.workers[: max(1, len(self._batches))]
+        self._idle = [_Worker(spec, device) for device in reversed(devices)]
         self._followed = followed_settings()  # those of this thread
         self._stop = recorder.stopping
         self._lock = threading.Lock()
@@ -167,8 +168,7 @@ class _Execution:
 
     def run(self) -> Records:
         """Run every batch; an error or an interrupt stops the rest after the current call."""
-        workers = max(1, min(len(self._spec.workers), len(self._batches)))
-        with self._progress, ThreadPoolExecutor(workers) as pool:
+        with self._progress, ThreadPoolExecutor(len(self._idle)) as pool:
             futures = [pool.submit(self._run_batch, batch) for batch in self._batches]
             try:
                 for future in as_completed(futures):

@@ -7,6 +7,7 @@ NaN are left out of all three. Histograms are counted on the device and added as
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
@@ -253,6 +254,7 @@ def to_host(
     records: Mapping[str, Any],
     count: int,
     chains: slice,
+    width: int,
     reduce: Reduce | None,
     positions: Positions = MappingProxyType({}),
 ) -> HostRecords:
@@ -262,13 +264,19 @@ def to_host(
       records: result of the compiled program, [record, chain or block, ...].
       count: number of leading records that are set.
       chains: indices of the batch among all chains of the run.
+      width: chains of the program.
       reduce: None for all chains, otherwise for statistics and the chains of quantiles.
       positions: what is added to variables of single chains; see `reduced` for statistics.
     """
-    host = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], dict(records))
     size = chains.stop - chains.start
+
+    def set_part(leaf: Any) -> np.ndarray:
+        """Leave out tiles that only pad: what is first along the axis of chains or blocks."""
+        return np.asarray(leaf)[:count, : math.ceil(size * leaf.shape[1] / width)]
+
+    host = jax.tree.map(set_part, dict(records))
     if reduce is None:
-        raw = {name: value[:, :size] for name, value in host["raw"].items()}
+        raw = host["raw"]
         for name in positions.keys() & raw.keys():
             raw[name] = positions[name] + raw[name].astype(np.float64)
         return {"raw": raw}
