@@ -11,7 +11,7 @@ from collapse_jax.cli.streams import interruptible, writable_streams
 from collapse_jax.utils import instructions
 from collapse_jax.utils.check import ArgumentError
 
-USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,report,pack} ...
+USAGE = """usage: collapse COMMAND ...
 
   collapse list                        list the experiments
   collapse run EXPERIMENT [options]    run an experiment; --help lists its options
@@ -23,6 +23,7 @@ USAGE = """usage: collapse {list,run,resume,extend,sweep,reproduce,verify,plot,r
   collapse plot RUN                    draw a run's figures again
   collapse report RUN                  write a run's report.html again
   collapse pack RUN                    make one file of a run, for quotas of files
+  collapse cache [--clear]             show or delete the compiled programs that are kept
   collapse --version                   print the version
 """
 COMMANDS = {
@@ -36,7 +37,9 @@ COMMANDS = {
     "plot": "collapse_jax.cli.show",
     "report": "collapse_jax.cli.show",
     "pack": "collapse_jax.cli.pack",
+    "cache": "collapse_jax.cli.cache",
 }
+_SIMULATING = ("run", "resume", "extend", "sweep", "reproduce")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,6 +89,8 @@ def _run(given: Sequence[str], *, is_own_process: bool) -> int:
         write_usage(name)
         return 0
     limit_instructions(given, is_own_process=is_own_process)
+    if is_own_process and name in _SIMULATING:
+        importlib.import_module(COMMANDS["cache"]).use_program_cache()
     module = importlib.import_module(COMMANDS[name])
     return getattr(module, f"{name}_command")(rest)
 

@@ -189,9 +189,12 @@ class Moments(AbstractCorpus):
         return dataclasses.replace(self, mean=self.mean + shift)
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
-        """Return the moments of the pooled rows, by the formula of Chan, Golub & LeVeque (1979)."""
-        total = self.num_rows + other.num_rows
-        share = self.num_rows / jnp.maximum(total, 1)
+        """Return the moments of the pooled rows, by the formula of Chan, Golub & LeVeque (1979).
+
+        The number of rows of this corpus is `start`: all chains share it where a schedule has it.
+        """
+        total = start + other.num_rows
+        share = start / jnp.maximum(total, 1)
         rest = other.num_rows / jnp.maximum(total, 1)
         shift = other.mean - self.mean
         mean = self.mean + rest * shift

@@ -109,8 +109,10 @@ def choose_widths(
         most = asked if tile is None else min(asked, max(most, tile))
     number = math.ceil(num_chains / most)
     batch = math.ceil(num_chains / (math.ceil(number / processes) * processes))
-    if tile is None and chain_batch is None:
-        batch = width_of(batch, None, program)
+    if program.reduced:  # statistics are of the same blocks of chains in every batch
+        batch = _multiple(batch, BLOCK)
+    elif tile is None and chain_batch is None:
+        batch = _multiple(batch, _VECTOR)
     return Widths(batch, width_of(batch, tile, program), tile)
 
 

@@ -31,7 +31,7 @@ def abstract_shapes(program: Program, chain: Chain, key: Any, first_chain: int) 
       first_chain: id of the chain, whose generation 0 is made.
     """
     bare = program._replace(metrics=())
-    shapes = compiled.abstract_shapes(bare, chain, key)
+    shapes = compiled.abstract_shapes(bare, chain)
     one = Batch(np.array([first_chain], np.uint32), np.ones(1, bool))
     carry = compiled.initial(bare._replace(group=None), chain, key, one)
     found = _measured(program, chain, key, one, carry, 0, shapes.record)
@@ -67,7 +67,7 @@ def advance(
       The new carry, and records of which the first `count` are set.
     """
     bare = program._replace(metrics=(), length=1, reduced=False, raw=True)
-    shapes = compiled.abstract_shapes(bare, chain, np.asarray(key))
+    shapes = compiled.abstract_shapes(bare, chain)
     records = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), records)
     for index in range(max(1, int(count))):  # a call for no records compiles the program
         now = np.int32(start + index * every)

@@ -337,7 +337,8 @@ class DiskRecorder:
                 else:
                     self._finish(seconds)
                 ledger = self.writer.refresh()
-        records = Records(**saved.read_parts(path, ledger)._asdict())
+        parts = saved.read_parts(path, ledger)._replace(expected=self._theory)
+        records = Records(**parts._asdict())
         if records.missing:
             ranges = ", ".join(f"{first} to {last}" for first, last in records.missing)
             warnings.warn(
@@ -347,6 +348,10 @@ class DiskRecorder:
                 stacklevel=4,
             )
         return records
+
+    def _theory(self) -> Any:
+        """Return the exact expectations of the run, as far as they are known."""
+        return expected_curves(self.spec.chain, quantities_of(self.spec), self.spec.generations)
 
     def _finish(self, seconds: dict[str, Any]) -> None:
         """Merge the statistics of batches, write the theory, and mark the run as complete."""
@@ -367,8 +372,8 @@ class DiskRecorder:
             f"{RECORDS}/{chunk_name(name, [0] * values.ndim)}": chunk([values], values.shape)
             for name, (_, values, _) in variables.items()
         }
-        theory = expected_curves(spec.chain, quantities_of(spec), spec.generations)
-        contents |= saved.theory_files(theory)
+        if spec.store is not None and not spec.store.is_part:
+            contents |= saved.theory_files(self._theory())
         staged = self.writer.stage(contents)
         finished = self.writer.files["config.json"].crc
         self.writer.add("finished", staged, finished=finished, **seconds)

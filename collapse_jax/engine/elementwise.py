@@ -23,7 +23,7 @@ _ELEMENTWISE = frozenset(
     ne neg nextafter not or pad polygamma population_count pow random_bits random_fold_in
     random_unwrap random_wrap real reduce_and reduce_max reduce_min reduce_or rem reshape rev round
     rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh slice split
-    sqrt square squeeze stop_gradient sub tan tanh threefry2x32 transpose xor
+    sqrt square squeeze stack stop_gradient sub tan tanh threefry2x32 tile transpose unstack xor
     """.split()
 )
 """Primitives whose results are exact, or made from one entry of each argument."""

@@ -89,23 +89,45 @@ class AbstractShapes(NamedTuple):
     has_elementwise_metrics: bool
 
 
-def abstract_shapes(program: Program, chain: Chain, key: Any) -> AbstractShapes:
+def abstract_shapes(program: Program, chain: Chain) -> AbstractShapes:
     """Return the shapes of a chain, without compiling anything.
 
     Args:
       program: the settings of the run.
       chain: the process.
-      key: two words of the run's key.
+    """
+    return _abstract_shapes(program, signature_of(chain))
+
+
+class Signature(NamedTuple):
+    """What a compiled program depends on beside its settings.
+
+    Attributes:
+      structure: of the chain as a pytree, with its sizes and choices.
+      inputs: shape and dtype of each of its numbers.
+      settings: those of jax that the library follows.
+    """
+
+    structure: Any
+    inputs: tuple[Any, ...]
+    settings: tuple[tuple[str, Any], ...]
+
+
+def signature_of(chain: Chain) -> Signature:
+    """Return what a program for a chain depends on; equal ones share a compilation.
+
+    Args:
+      chain: the process.
     """
     twin = replace_fields(chain, family=chain.family.abstract_twin)
     leaves, structure = jax.tree.flatten(twin)
     inputs = tuple(jax.typeof(leaf) for leaf in leaves)
-    return _abstract_shapes(program, structure, inputs, tuple(followed_settings().items()))
+    return Signature(structure, inputs, tuple(followed_settings().items()))
 
 
 @functools.lru_cache(maxsize=256)
-def _abstract_shapes(program: Program, structure: Any, inputs: Any, _: Any) -> AbstractShapes:
-    chain = jax.tree.unflatten(structure, inputs)
+def _abstract_shapes(program: Program, signature: Signature) -> AbstractShapes:
+    chain = jax.tree.unflatten(signature.structure, signature.inputs)
     key = jax.ShapeDtypeStruct((2,), np.uint32)
     found = jax.eval_shape(functools.partial(_one_chain, program), chain, key)
     carry, record, whole = _axis_first(found, 1)
@@ -291,7 +313,7 @@ def advance(
 
     def advance_one(index: Array, loop: tuple[Carry, dict]) -> tuple[Carry, dict]:
         carry, records = loop
-        begin = index * program.tile
+        begin = index * np.int32(program.tile)
         tile, part = jax.tree.map(
             lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, begin, program.tile), (batch, carry)
         )
@@ -333,7 +355,7 @@ def _advance_tile(
         return carry, jax.tree.map(functools.partial(write, index), records, values)
 
     def write(index: Array, all: Array, some: Array) -> Array:
-        begin = (index, number * some.shape[0], *[0] * (some.ndim - 1))
+        begin = (index, number * np.int32(some.shape[0]), *[np.int32(0)] * (some.ndim - 1))
         return jax.lax.dynamic_update_slice(all, some[None], begin)
 
     return jax.lax.fori_loop(0, count, record, (carry, records))

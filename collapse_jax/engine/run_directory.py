@@ -46,7 +46,8 @@ def build(spec: RunSpec) -> dict[str, Content]:
     """
     assert spec.store is not None
     config = config_of(spec) | dict(spec.store.notes)
-    return saved.run_files(config, provenance_of(spec), *_declared(spec))
+    is_part = spec.store.is_part
+    return saved.run_files(config, provenance_of(spec), *_declared(spec), is_part=is_part)
 
 
 def _declared(spec: RunSpec) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -108,9 +109,10 @@ def count_files(spec: RunSpec) -> int:
     assert spec.store is not None
     records, coordinates = _declared(spec)
     arrays = [*records.values(), *coordinates.values()]
-    theory = expected_curves(spec.chain, quantities_of(spec), spec.generations)
-    number = sum(1 + one.num_chunks for one in arrays)  # with the metadata of each
-    number += len(spec.batches()) + len(saved.theory_files(theory)) + len(_OTHERS)
+    number = sum(one.num_chunks for one in arrays) + len(spec.batches()) + len(_OTHERS)
+    if not spec.store.is_part:
+        theory = expected_curves(spec.chain, quantities_of(spec), spec.generations)
+        number += len(arrays) + len(saved.theory_files(theory))  # each has metadata
     processes = spec.store.process[1]  # each has a journal, and a lock if they are several
     return number + processes + (processes if processes > 1 else 0)
 

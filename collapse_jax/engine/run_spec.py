@@ -288,7 +288,7 @@ def _program(
     if request.without_jit and metrics and not chain.schedule.on_host:
         shapes = debug_program.abstract_shapes(program, chain.centred, key, request.first_chain)
     else:
-        shapes = abstract_shapes(program, chain.centred, key)
+        shapes = abstract_shapes(program, chain.centred)
     check_values(chain, metrics, shapes.record)
     group = group_of(chain, shapes.nbytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)

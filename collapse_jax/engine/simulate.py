@@ -21,7 +21,7 @@ from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program, host_program
 from collapse_jax.engine.disk_recorder import DiskRecorder
 from collapse_jax.engine.multiprocess import SharedRecorder, is_first
-from collapse_jax.engine.program import Batch, Program, empty_buffers
+from collapse_jax.engine.program import Batch, Program, empty_buffers, signature_of
 from collapse_jax.engine.program import advance as advance_batch
 from collapse_jax.engine.recorder import BatchRecorder, MemoryRecorder, Recorder
 from collapse_jax.engine.request import Request
@@ -39,6 +39,7 @@ from collapse_jax.utils.progress import Progress
 _CALLS = 50  # first guess of the calls of a watched run, until the pace is known
 _SHORT, _LONG = 0.5, 2.0  # seconds of a call: short enough for interrupts, long enough for speed
 _COMPILED = 0.05  # seconds to the first call that tell a new program from one made before
+_compiled: set[Any] = set()  # programs, widths, devices and signatures of earlier calls
 _GROWTH = 16  # largest factor from call to call: the first calls may be unusually fast
 
 
@@ -168,7 +169,20 @@ class _Execution:
 
     def run(self) -> Records:
         """Run every batch; an error or an interrupt stops the rest after the current call."""
-        with self._progress, ThreadPoolExecutor(len(self._idle)) as pool:
+        with self._progress:
+            if len(self._batches) == 1 and self._spec.store is None:
+                self._advance(self._batches[0], self._idle[0])  # a thread would cost more
+            else:
+                self._run_in_threads()
+        if self._stop.is_set():
+            raise KeyboardInterrupt("another process was interrupted")
+        if self._progress.compile_seconds > _COMPILED and memory.is_full_of_programs():
+            _compiled.clear()
+            advance_batch.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
+        return self._recorder.records(self._progress.compile_seconds, self._progress.run_seconds)
+
+    def _run_in_threads(self) -> None:
+        with ThreadPoolExecutor(len(self._idle)) as pool:
             futures = [pool.submit(self._run_batch, batch) for batch in self._batches]
             try:
                 for future in as_completed(futures):
@@ -177,11 +191,6 @@ class _Execution:
                 self._stop.set()
                 pool.shutdown(wait=True)
                 raise
-        if self._stop.is_set():
-            raise KeyboardInterrupt("another process was interrupted")
-        if self._progress.compile_seconds > _COMPILED and memory.is_full_of_programs():
-            advance_batch.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
-        return self._recorder.records(self._progress.compile_seconds, self._progress.run_seconds)
 
     def _run_batch(self, batch: BatchRecorder) -> None:
         if self._stop.is_set():
@@ -201,7 +210,7 @@ class _Execution:
         program = spec.program._replace(raw=spec.wants_raw(begin))
         position = np.arange(spec.width)
         ids = spec.first_chain + begin + np.minimum(position, size - 1)
-        chains = jax.device_put(Batch(ids.astype(np.uint32), position < size), worker.device)
+        chains = worker.put(Batch(ids.astype(np.uint32), position < size))
         chain, advance = worker.chain, advance_batch
         if chain.schedule.on_host:
             context = batch.host_context(self._stop)
@@ -213,14 +222,14 @@ class _Execution:
         now, leaves = batch.generation, batch.leaves()
         if leaves is not None:
             carry = resume(spec, leaves)
-        carry = jax.device_put(carry, worker.device)
-        if program in worker.records:
-            records = worker.records.pop(program)
-        else:
+        carry = worker.put(carry)
+        records = worker.records.pop(program, None) or worker.put(records)
+        signature = (program, spec.width, worker.device, worker.signature)
+        if advance is not advance_batch or signature not in _compiled:
             with self._compiling, self._progress.compiling():
                 # A call for no generation compiles the program, and nothing else.
-                records = jax.device_put(records, worker.device)
                 carry, records = advance(*arguments, carry, records, *_numbers(0, 1, 0))
+            _compiled.add(signature)
         while now < spec.num_generations:
             if self._stop.is_set():
                 batch.stop(now, carry)
@@ -269,16 +278,22 @@ class _Worker:
     Attributes:
       device: a device; None for the default device.
       chain: the process, with its numbers on the device.
+      signature: of the chain.
       key: two words of the run's key.
       records: buffers for the records of each program.
     """
 
     def __init__(self, spec: RunSpec, device: Any) -> None:
         self.device = device
-        self.chain = jax.device_put(spec.chain.centred, device)
-        self.key = jax.device_put(np.array(spec.key, np.uint32), device)
+        self.chain = self.put(spec.chain.centred)
+        self.signature = signature_of(spec.chain.centred)
+        self.key = self.put(np.array(spec.key, np.uint32))
         self.records: dict[Program, dict] = {}
         self._spare: dict[Program, tuple[dict, Future]] = {}
+
+    def put(self, tree: Any) -> Any:
+        """Return arrays on the device; programs put those of the default device there."""
+        return tree if self.device is None else jax.device_put(tree, self.device)
 
     def exchange(self, program: Program, records: dict, busy: Future) -> dict:
         """Return other buffers for records while `records` are in use."""

@@ -65,6 +65,8 @@ def run_files(
     provenance: Mapping[str, Any],
     variables: Mapping[str, Array],
     coordinates: Mapping[str, Array],
+    *,
+    is_part: bool = False,
 ) -> dict[str, Content]:
     """Return the files config.json, provenance.json and records.zarr.
 
@@ -73,14 +75,16 @@ def run_files(
       provenance: versions, dtype, device, key, time, git commit.
       variables: arrays of records, with their values or without.
       coordinates: arrays of coordinates, with their values or without.
+      is_part: whether the run is part of a study.
 
     Returns:
       Contents by name of the file.
     """
-    both = {"config": config, "provenance": provenance}
-    texts = {f"{name}.json": json.dumps(one, indent=1) + "\n" for name, one in both.items()}
-    attributes = {name: json.dumps(one) for name, one in both.items()}
-    records = group_files(RECORDS, {**variables, **coordinates}, list(coordinates), attributes)
+    told = {"config": config, "provenance": provenance}
+    texts = {f"{name}.json": json.dumps(one, indent=1) + "\n" for name, one in told.items()}
+    attributes = {name: json.dumps(one) for name, one in told.items()}
+    both = {**variables, **coordinates}
+    records = group_files(RECORDS, both, list(coordinates), attributes, is_consolidated=is_part)
     return {name: content_of([text.encode()]) for name, text in texts.items()} | records
 
 

@@ -112,6 +112,8 @@ def group_files(
     arrays: Mapping[str, Array],
     coordinates: Sequence[str] = (),
     attributes: Mapping[str, Any] | None = None,
+    *,
+    is_consolidated: bool = False,
 ) -> dict[str, Content]:
     """Return the files of a group: the metadata, and the chunks of arrays that have values.
 
@@ -120,6 +122,7 @@ def group_files(
       arrays: by name.
       coordinates: names of the arrays that are coordinates.
       attributes: of the group, JSON-able.
+      is_consolidated: whether the metadata of the arrays are in the file of the group only.
 
     Returns:
       Contents by name relative to the run directory.
@@ -138,7 +141,8 @@ def group_files(
     }
     contents: dict[str, Content] = {f"{path}/zarr.json": _json(group)}
     for name, one in arrays.items():
-        contents[f"{path}/{name}/zarr.json"] = _json(metadata[name])
+        if not is_consolidated:
+            contents[f"{path}/{name}/zarr.json"] = _json(metadata[name])
         if one.values is not None and one.values.size:
             index = [0] * len(one.shape)
             contents[f"{path}/{chunk_name(name, index)}"] = chunk([one.values], one.chunks)

@@ -23,6 +23,7 @@ class Store:
       extend: whether the run may get more chains or generations than it was made with.
       notes: JSON-able values, added to the run's config.
       seconds: longest time between two checkpoints, in seconds; a crash loses at most that.
+      is_part: whether the run is one of those that make up a study, see `part`.
 
     Raises:
       ValueError: if an argument is out of range or of another type.
@@ -37,6 +38,7 @@ class Store:
     extend: bool = False
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 30.0
+    is_part: bool = dataclasses.field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         check.instance(
@@ -76,7 +78,9 @@ class Store:
         return Path(self.path)
 
     def part(self, name: str) -> Self:
-        """Return the store of one of the runs that make up a study.
+        """Return the store of one of the runs that make up a study, and that the study joins.
+
+        Its directory has fewer files: no theory, and the metadata of all arrays in one file.
 
         Args:
           name: of the run within the study.
@@ -84,4 +88,4 @@ class Store:
         Returns:
           The store, in the directory parts/name of this one.
         """
-        return dataclasses.replace(self, path=self.directory / "parts" / name)
+        return dataclasses.replace(self, path=self.directory / "parts" / name, is_part=True)

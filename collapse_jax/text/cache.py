@@ -8,7 +8,6 @@ cached.
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.utils.check import ArgumentError
-from collapse_jax.utils.paths import user_path
+from collapse_jax.utils.paths import cache_folder
 
 _VERSION = 1  # part of fingerprints: increase it when equal ingredients give other arrays
 Arrays = Mapping[str, np.ndarray]
@@ -55,9 +54,7 @@ def cached(fingerprint: str, make: Callable[[], Arrays]) -> Arrays:
 
 def _path(fingerprint: str) -> Path:
     """Return the file of a fingerprint in $COLLAPSE_JAX_CACHE or the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    root = os.environ.get("COLLAPSE_JAX_CACHE") or f"{base}/collapse_jax"
-    return user_path(root) / "texts" / f"{fingerprint}.npz"
+    return cache_folder("texts") / f"{fingerprint}.npz"
 
 
 def _read(path: Path) -> Arrays:

@@ -16,18 +16,6 @@ _COLUMN = 1e-7  # of both axes' standard deviations: a larger entry below a zero
 _LARGEST_SUM = 32  # terms of a product that is written out; longer ones are one einsum
 
 
-def safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Return exp(x) with exp(nan) = 0: a zero scale relative to a zero scale is zero.
-
-    Args:
-      x: [...], log scales, nats.
-
-    Returns:
-      [...], scales, at least 0, dimensionless.
-    """
-    return jnp.exp(jnp.where(jnp.isnan(x), -jnp.inf, x))
-
-
 def product(
     left: Float[Array, "row inner ..."], right: Float[Array, "inner column ..."]
 ) -> Float[Array, "row column ..."]:
@@ -75,13 +63,10 @@ def add_covariances(left: LogFactor, right: LogFactor, gap: Float[Array, " dim"]
     Returns:
       log_scale [dim] in nats and factor [dim, dim] of the sum.
     """
-    log_gap = jnp.log(jnp.abs(gap))
-    logs = jnp.stack([left[0], right[0], log_gap])
     if gap.shape == (1,):
-        top = jnp.max(logs, axis=0)
-        log_scale = top + 0.5 * jnp.log(jnp.sum(safe_exp(2 * (logs - top)), axis=0))
-        return jnp.where(top == -jnp.inf, -jnp.inf, log_scale), left[1]
-    top = jnp.max(logs)
+        return _add_variances(left[0], right[0], gap), left[1]
+    log_gap = jnp.log(jnp.abs(gap))
+    top = jnp.max(jnp.stack([left[0], right[0], log_gap]))
     top = jnp.where(jnp.isfinite(top), top, 0)  # the largest entry then has order one
     columns = [
         left[1] * jnp.exp(left[0] - top),
@@ -90,6 +75,20 @@ def add_covariances(left: LogFactor, right: LogFactor, gap: Float[Array, " dim"]
     ]
     log_scale, factor = factorize(jnp.concatenate(columns, axis=1))
     return log_scale + top, factor
+
+
+def _add_variances(left: Array, right: Array, gap: Array) -> Array:
+    """Return 0.5 ln(exp(2 left) + exp(2 right) + gap^2), elementwise.
+
+    The terms are divided by a rough value of the largest, for which the exponent of the gap does.
+    """
+    is_zero = jnp.abs(gap) < jnp.finfo(gap.dtype).tiny
+    exponent = jnp.frexp(gap)[1].astype(gap.dtype) * gap.dtype.type(np.log(2))
+    top = jnp.maximum(jnp.maximum(left, right), jnp.where(is_zero, -jnp.inf, exponent))
+    top = jnp.where(top == -jnp.inf, 0, top)
+    relative = jnp.where(is_zero, 0, gap * jnp.exp(-top))
+    total = jnp.exp(2 * (left - top)) + jnp.exp(2 * (right - top)) + relative**2
+    return top + 0.5 * jnp.log(total)
 
 
 def factorize(columns: Float[Array, "dim column"]) -> LogFactor:

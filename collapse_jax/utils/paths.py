@@ -1,4 +1,4 @@
-"""Convert paths as users type them: `~` stands for a home directory, everywhere."""
+"""Convert paths as users type them, where `~` is a home directory, and find the cache."""
 
 import os
 from pathlib import Path
@@ -32,3 +32,19 @@ def user_path(value: str | os.PathLike[str], name: str = "path") -> Path:
         remedy = f"pass the whole path, or ./{home} for a file of this name"
         raise fail(name, text, f"{home} is no home directory", remedy)
     return Path(found)
+
+
+def cache_folder(name: str) -> Path:
+    """Return a folder of the library in the user's cache, which need not exist.
+
+    Args:
+      name: of the folder.
+
+    Returns:
+      The folder below $COLLAPSE_JAX_CACHE, else below collapse_jax in the user's cache.
+
+    Raises:
+      ArgumentError: if there is no home directory.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return user_path(os.environ.get("COLLAPSE_JAX_CACHE") or f"{base}/collapse_jax") / name
