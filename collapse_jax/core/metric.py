@@ -1,6 +1,7 @@
 """Names, axes and units of what is recorded, expectations, and variables that users add."""
 
 import dataclasses
+import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -28,6 +29,37 @@ _NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]+")
 _FILES = ("zarr.json",)  # the folder of the records has a file of this name
 
 _ALIASES = {"first": "generation0"}  # the argument's name in version 0.1
+
+
+def check_name(label: str, name: Any, remedy: str) -> None:
+    """Refuse a name of a variable that is no string, or that no folder can have.
+
+    Args:
+      label: what has the name, for the message.
+      name: of the variable.
+      remedy: a clause that says what to do.
+    """
+    if not isinstance(name, str) or not name:
+        allowed = "a variable needs a name, a string that is not empty"
+        raise check.fail(label, name, allowed, remedy)
+    if len(name) > _LONGEST or name in _FILES or not _NAME.fullmatch(name):
+        allowed = f"a name has at most {_LONGEST} characters, no slash and no control character"
+        raise check.fail(label, name, allowed, remedy)
+
+
+def _check_signature(name: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that cannot be called with six positional arguments."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C have none
+        return
+    try:
+        signature.bind(*ARGUMENTS)
+    except TypeError:
+        shown = check.Shown(f"{name}({', '.join(signature.parameters)})")
+        allowed = f"it gets {len(ARGUMENTS)} positional arguments"
+        remedy = f"define it with the arguments ({', '.join(ARGUMENTS)})"
+        raise check.fail("Metric.function", shown, allowed, remedy) from None
 
 
 class Quantity(NamedTuple):
@@ -89,8 +121,8 @@ class Metric:
         `location`, for differences of positions: far from zero float32 loses them.
 
     Raises:
-      ValueError: for a function that cannot be called or has no name, or an unknown entry
-        of `reads`.
+      ValueError: for a function that cannot be called with six positional arguments or has no
+        name, or an unknown entry of `reads`.
 
     >>> import collapse_jax as cj
     >>> std = cj.Metric(
@@ -116,12 +148,9 @@ class Metric:
             remedy = "pass a function of (key, family, params, corpus, source, generation0)"
             raise check.fail("Metric.function", self.function, "it must be callable", remedy)
         name = getattr(self.function, "__name__", None) if self.name is None else self.name
-        if not isinstance(name, str) or not name:
-            allowed = "a variable needs a name, a string that is not empty"
-            raise check.fail("Metric.name", name, allowed, 'pass Metric(function, name="spread")')
-        if len(name) > _LONGEST or name in _FILES or not _NAME.fullmatch(name):
-            allowed = f"a name has at most {_LONGEST} characters, no slash and no control character"
-            raise check.fail("Metric.name", name, allowed, RENAME)
+        unnamed = 'pass Metric(function, name="spread")'
+        check_name("Metric.name", name, RENAME if name else unnamed)
+        _check_signature(str(name), self.function)
         for field in ("dims", "reads"):
             value = getattr(self, field)
             is_listed = isinstance(value, Sequence) and not isinstance(value, str)

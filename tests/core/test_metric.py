@@ -40,7 +40,7 @@ def test_a_state_holds_only_what_is_read():
     rows = cj.Metric(lambda *given: given[3].rows[0, 0], name="row", reads=("corpus",))
     assert CHAIN.retained([mean]) == cj.Needs()
     assert CHAIN.retained([rows]) == cj.Needs(corpus=True)
-    both = CHAIN.retained([cj.Metric.of(run)])
+    both = CHAIN.retained([cj.Metric.of(LAMBDAS[0])])
     assert both == cj.Needs(corpus=True, generation0=True, generation0_corpus=True)
 
 
@@ -86,6 +86,11 @@ def test_names_that_collide_are_refused_before_anything_compiles(case):
     [
         (lambda: cj.Metric(3), "Metric.function=3 is not allowed: it must be callable"),
         (lambda: cj.Metric(functools.partial(max)), "Metric.name=None"),
+        (
+            lambda: run([lambda params: params.mean]),
+            r"Metric.function=<lambda>\(params\) is not allowed: it gets 6 positional arguments; ",
+        ),
+        (lambda: cj.Metric(lambda *given, unit: given[2], "a"), r"=a\(given, unit\) is not"),
         (lambda: cj.Metric(max, reads=("rows",)), "Metric.reads='rows' is not allowed"),
         (lambda: cj.Metric(max, reads="params"), "it must be a tuple of names"),
         (lambda: cj.Metric(max, dims=3), "Metric.dims=3"),
