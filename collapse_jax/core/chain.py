@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
 from collapse_jax.config import config, replace_fields
+from collapse_jax.core import checks
 from collapse_jax.core.corpus import AbstractCorpus, Size
-from collapse_jax.core.family import AbstractFamily, Fit, Schedule
+from collapse_jax.core.family import AbstractFamily, Schedule
 from collapse_jax.core.metric import RENAME, Metric
 from collapse_jax.core.policy import (
     AbstractPolicy,
@@ -32,15 +33,21 @@ from collapse_jax.utils.status import Status, is_frozen
 class _OriginalDraw(OriginalDraw):
     """Rows of a chain's source."""
 
-    family: AbstractFamily
-    source: AbstractSource
+    chain: "Chain"
     keys: Keys
 
     def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
-        return self.family.original(self.keys, self.source, size, capacity)
+        return self._drawn(self.chain.source, size, capacity)
 
     def independent(self, size: Size, capacity: int) -> AbstractCorpus:
-        return self.family.original(self.keys, self.source.independent, size, capacity)
+        return self._drawn(self.chain.source.independent, size, capacity)
+
+    def _drawn(self, source: AbstractSource, size: Size, capacity: int) -> AbstractCorpus:
+        chain = self.chain
+        rows = checks.check_request(chain.policy, "original", size, capacity)
+        corpus = chain.family.original(self.keys, source, size, capacity)
+        checks.check_drawn(source, "draw", corpus, rows, capacity)
+        return chain.marked(corpus, size, capacity, rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +60,16 @@ class _ModelDraw(ModelDraw):
     state: ChainState
 
     def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
-        family, verifier = self.chain.family, self.chain.policy.verifier
+        chain, family, verifier = self.chain, self.chain.family, self.chain.policy.verifier
+        rows = checks.check_request(chain.policy, "model", size, capacity)
         arguments = (self.keys, self.state.params, size, capacity, self.state.generation0)
         if verifier is None:
-            return family.draw(*arguments)
-        return family.draw_verified(*arguments, self.chain.in_data_units(verifier))
+            corpus = family.draw(*arguments)
+            checks.check_drawn(family, "draw", corpus, rows, capacity)
+        else:
+            corpus = family.draw_verified(*arguments, chain.in_data_units(verifier))
+            checks.check_drawn(family, "draw_verified", corpus, None, capacity)
+        return chain.marked(corpus, size, capacity, rows)
 
     @property
     def has_explicit_law(self) -> bool:
@@ -124,7 +136,7 @@ class Chain:
                 shown, decorator = check.Shown(type(part).__name__), "@collapse_jax.config.config"
                 allowed = "its class is no config"
                 raise check.fail(f"Chain.{name}", shown, allowed, f"decorate it with {decorator}")
-        _check_fields(self.policy)
+        checks.check_fields(self.policy)
         given = {name: getattr(self, name) for name in kinds}
         object.__setattr__(self, "_given", given)  # no field: no program depends on it
         if self.policy.num_samples is None:
@@ -166,6 +178,21 @@ class Chain:
         if self.location is None:
             return verifier
         return lambda rows: verifier(rows + self.location)
+
+    def marked(
+        self, corpus: AbstractCorpus, size: Size, capacity: int, rows: int | None
+    ) -> AbstractCorpus:
+        """Return a draw, marked if at run time its policy asked for more rows than slots.
+
+        Args:
+          corpus: the rows.
+          size: number of rows asked for.
+          capacity: number of slots.
+          rows: the number of rows, if it is known without running.
+        """
+        if rows is not None or not checks.is_own(self.policy):
+            return corpus
+        return checks.marked(corpus, size, capacity)
 
     @property
     def recalls(self) -> Recall | None:
@@ -233,17 +260,21 @@ class Chain:
         policy, family = self.policy, self.family
         size = policy.initial_size
         corpus = family.original(keys, self.source, size, size)
-        _check_kind(family, "original", corpus, AbstractCorpus)
-        corpus = corpus.with_capacity(policy.capacity(num_generations), policy.has_fixed_size)
-        fit = family.fit(keys, corpus, None, None)
-        _check_kind(family, "fit", fit, Fit)
+        checks.check_drawn(self.source, "draw", corpus, size, size)
+        name = f"result of {type(policy).__name__}.capacity"
+        capacity = check.integer(name, policy.capacity(num_generations), size)
+        corpus = corpus.with_capacity(capacity, policy.has_fixed_size)
+        fit, status = checks.check_fit(family, family.fit(keys, corpus, None, None))
+        checks.check_arrays("params", f"{type(family).__name__}.fit", fit.params)
         if self.recalls is Recall.LAW:
             memory = family.start_law(fit.params, self.source, num_generations)
         elif self.recalls is Recall.ROWS:
             memory = family.start_rows(fit.params, num_generations)
         else:
             memory = policy.init(corpus, num_generations)
-        status = _status_of(family, fit)
+            checks.check_arrays("memory", f"{type(policy).__name__}.init", memory)
+        if status is None and checks.is_own(policy):  # it may ask for more rows than slots
+            status = jnp.int32(Status.OK)
         generation0 = InitialGeneration(fit.params, corpus)
         info = {**self._undrawn_info, **fit.info}
         state = ChainState(fit.params, corpus, memory, generation0, status, info)
@@ -278,32 +309,27 @@ class Chain:
                 keys=keys,
                 generation=generation,
                 model=_ModelDraw(self, keys, generation, state),
-                original=_OriginalDraw(self.family, self.source, keys),
+                original=_OriginalDraw(self, keys),
                 corpus=state.corpus,
                 memory=state.memory,
                 generation0=state.generation0,
             )
         )
-        if not (isinstance(made, tuple) and len(made) == 2):
-            name = f"result of {type(self.policy).__name__}.next"
-            shown = check.Shown(type(made).__name__)
-            remedy = "return corpus, memory; memory may be None"
-            raise check.fail(name, shown, "it must be a pair", remedy)
-        corpus, memory = made
-        _check_corpus(self.policy, corpus)
+        corpus, memory = checks.check_next(self.policy, made)
         drawn = {**self._undrawn_info, **corpus.info}
         corpus, memory = _without_info(corpus), _without_info(memory)
         fit = self.family.fit(keys, corpus, state.params, state.generation0)
-        _check_kind(self.family, "fit", fit, Fit)
+        fit, status = checks.check_fit(self.family, fit)
         new = ChainState(
             fit.params,
             None if state.corpus is None else corpus,
             memory,
             state.generation0,
-            None,
+            checks.worst_status(self.family, state.status, status, corpus),
             {**drawn, **fit.info},
         )
-        return _freeze(state, new, fit)
+        checks.check_state(self.family, self.policy, state, new)
+        return _freeze(state, new)
 
     @own_settings()
     def measure(
@@ -323,11 +349,7 @@ class Chain:
         """
         family = self.family
         values = family.measure(state.params, state.corpus, self.source, state.generation0)
-        _check_kind(family, "measure", values, Mapping)
-        values = {
-            name: value if hasattr(value, "dtype") else jnp.asarray(value)
-            for name, value in values.items()
-        }
+        values = checks.check_variables(family, "measure", values)
         if taken := sorted(values.keys() & state.info.keys()):
             shown = check.Shown(f"{type(family).__name__} with {taken[0]!r}")
             remedy = "give the entry of Fit.info another name"
@@ -406,54 +428,6 @@ class Chain:
         return event if state.status is None else event | (state.status > 0)
 
 
-def _status_of(family: AbstractFamily, fit: Fit) -> Int[Array, ""] | None:
-    """Return the status of a fit as an array; None for the number 0 of fits that cannot fail."""
-    given, dtype = fit.status, getattr(fit.status, "dtype", None)
-    if type(given) in (int, Status) and given in list(Status):
-        return None if given == Status.OK else jnp.int32(given)
-    if dtype is not None and jnp.shape(given) == () and jnp.issubdtype(dtype, jnp.integer):
-        return jnp.asarray(given, jnp.int32)
-    name, shown = f"status of {type(family).__name__}.fit", check.Shown(repr(given)[:60])
-    allowed = "it must be a Status, or an int32 scalar of such codes"
-    raise check.fail(name, shown, allowed, "return Fit(params, Status.OK), for example")
-
-
-def _check_kind(owner: Any, method: str, result: Any, kind: type) -> None:
-    """Refuse a result of a user's method that is of another kind."""
-    allowed, remedy = f"it must be an instance of {kind.__name__}", "return such an object"
-    name = f"result of {type(owner).__name__}.{method}"
-    if not isinstance(result, kind):
-        raise check.fail(name, check.Shown(type(result).__name__), allowed, remedy)
-
-
-def _check_fields(policy: AbstractPolicy) -> None:
-    """Refuse a policy without one of the fields that every policy has."""
-    fields = {"num_samples": "int = static(default=100)", "verifier": "Any = static(default=None)"}
-    for field, declaration in fields.items():
-        if not hasattr(policy, field):
-            shown, remedy = check.Shown(type(policy).__name__), f"add `{field}: {declaration}`"
-            raise check.fail("Chain.policy", shown, f"it lacks the field {field}", remedy)
-
-
-def _check_corpus(policy: AbstractPolicy, corpus: Any) -> None:
-    """Refuse a corpus that is none, or whose number of rows is known and not the policy's.
-
-    The number is known, when a program is traced, where it is the same in every generation.
-    """
-    _check_kind(policy, "next", corpus, AbstractCorpus)
-    rows = corpus.static_size
-    if rows is None or policy.verifier is not None:
-        return
-    sizes = policy.total_sizes
-    sizes = {sizes} if isinstance(sizes, int) else set(sizes)
-    if rows not in sizes:
-        shown = check.Shown(f"corpus of {rows:,} rows")
-        listed = ", ".join(f"{size:,}" for size in sorted(sizes)[:3])
-        allowed = f"the policy's sizes are {listed}{', ...' if len(sizes) > 3 else ''}"
-        remedy = "return size(generation) rows, or let `total_sizes` say how many there are"
-        raise check.fail(f"result of {type(policy).__name__}.next", shown, allowed, remedy)
-
-
 def _nan_if_frozen(state: ChainState, values: Mapping[str, Array]) -> dict[str, Array]:
     """Return variables with NaN for real ones of a chain that is frozen."""
     if state.status is None:
@@ -477,7 +451,7 @@ def _without_info(tree: Any) -> Any:
     return jax.tree.map(strip, tree, is_leaf=lambda leaf: isinstance(leaf, AbstractCorpus))
 
 
-def _freeze(old: ChainState, new: ChainState, fit: Fit) -> ChainState:
+def _freeze(old: ChainState, new: ChainState) -> ChainState:
     """Return the new state, or the old one with its status if that was frozen.
 
     The memory of a frozen chain is never read, and a pool may be large: it is passed on.
@@ -485,7 +459,6 @@ def _freeze(old: ChainState, new: ChainState, fit: Fit) -> ChainState:
     if old.status is None:
         return new
     frozen = is_frozen(old.status)
-    new = new._replace(status=jnp.asarray(fit.status, jnp.int32))
     held = jax.tree.map(
         lambda before, after: jnp.where(frozen, before, after),
         old._replace(memory=None),

@@ -41,7 +41,16 @@ class OriginalDraw(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
-        """Return `size` rows, at most `capacity` (static), as the source draws them."""
+        """Return rows as the source draws them.
+
+        Args:
+          size: number of rows, may be traced.
+          capacity: slots, static, at least `size`; if more rows are asked for at run time than
+            there are slots, the chain gets status DEGENERATE.
+
+        Raises:
+          ArgumentError: if `size` is known when a program is traced and exceeds `capacity`.
+        """
 
     @abc.abstractmethod
     def independent(self, size: Size, capacity: int) -> AbstractCorpus:
@@ -61,7 +70,16 @@ class ModelDraw(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
-        """Return `size` rows, at most `capacity` (static), that the policy's verifier accepts."""
+        """Return rows that the policy's verifier accepts.
+
+        Args:
+          size: number of rows, may be traced.
+          capacity: slots, static, at least `size`; if more rows are asked for at run time than
+            there are slots, the chain gets status DEGENERATE.
+
+        Raises:
+          ArgumentError: if `size` is known when a program is traced and exceeds `capacity`.
+        """
 
     @property
     @abc.abstractmethod

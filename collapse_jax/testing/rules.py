@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
+from collapse_jax.core.checks import ChangedShapeError
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.samples import Samples
 from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.random.threefry import as_key
+from collapse_jax.utils.check import ArgumentError
 
 
 class BrokenRuleError(AssertionError):
@@ -74,10 +76,15 @@ def shapes(function: Callable[..., Any], *arguments: Any) -> Any:
       The result as a pytree of shapes and dtypes.
 
     Raises:
-      BrokenRuleError: for rule "traceable", if jax cannot trace the function.
+      BrokenRuleError: for rule "shapes", if a chain changes its shapes; for rule "traceable", if
+        jax cannot trace the function.
     """
     try:
         return jax.eval_shape(function, *arguments)
+    except ChangedShapeError as error:
+        raise BrokenRuleError("shapes", str(error)) from error
+    except ArgumentError as error:
+        raise BrokenRuleError("traceable", str(error)) from error
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise BrokenRuleError("traceable", f"jax cannot trace it ({reason})") from error

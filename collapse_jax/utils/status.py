@@ -8,7 +8,8 @@ class Status(enum.IntEnum):
     """The outcome of the fit of a generation.
 
     A chain with NON_FINITE or DEGENERATE is frozen: no further step is taken, and its
-    variables are NaN from then on. FLOORED is a note; the chain continues.
+    variables are NaN from then on. DEGENERATE is also the outcome where a policy asked for more
+    rows than there are slots. FLOORED is a note; the chain continues.
 
     >>> import collapse_jax as cj
     >>> cj.Status.DEGENERATE == 2, [status.label for status in cj.Status]
