@@ -16,6 +16,7 @@ from jaxtyping import Array, UInt32
 from collapse_jax.core.chain import Chain
 from collapse_jax.engine import program as compiled
 from collapse_jax.engine.program import AbstractShapes, Batch, Carry, Program
+from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.results.reduce import reduce_blocks
@@ -95,6 +96,7 @@ def _reduce(values: dict[str, Array], valid: Array, histograms: Any) -> Any:
 
 
 def _set(records: dict, index: int, record: dict) -> None:
+    check_repeated(records, record, first_axes=2, axes=1)
     for all, one in zip(jax.tree.leaves(records), jax.tree.leaves(record), strict=True):
         all[index, : len(one)] = one  # histograms are of the batch, not of each tile
 
@@ -109,6 +111,7 @@ def _measured(
         keys = chain_key(run, batch.ids[index])
         with jax.disable_jit(True):
             found.append(chain.measure_metrics(keys, now, state, program.metrics, taken))
+        check_repeated(found[0], found[-1], first_axes=0, axes=0)
     padding = len(batch.ids) - len(found)
     stacked = {name: np.stack([np.asarray(one[name]) for one in found]) for name in found[0]}
     return {

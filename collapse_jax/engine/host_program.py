@@ -15,6 +15,7 @@ from collapse_jax.config import replace_fields
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.host_context import HostContext
 from collapse_jax.engine.program import Batch, Carry, Program
+from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
 
@@ -74,6 +75,7 @@ def advance(
             first_event = _noted(chain, state, first_event, generation)
         now = jnp.int32(low + stride - 1)
         values = chain.measure(keys, now, state, program.metrics)
+        check_repeated(records["raw"], values, first_axes=2, axes=0)
         for name, value in values.items():
             records["raw"][name][index, 0] = value
     events: Any = np.array([first_event], np.int32)

@@ -24,6 +24,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.core.state import ChainState, Needs
 from collapse_jax.engine.elementwise import is_elementwise
+from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.results.reduce import Histograms, reduce_blocks
@@ -352,6 +353,7 @@ def _advance_tile(
         begin = start + index * every + 1
         carry = jax.lax.fori_loop(jnp.maximum(begin, 1), begin + every, step, carry)
         values = _record(program, chain, keys, tile, carry, begin + every - 1)
+        check_repeated(records, values, first_axes=2, axes=1)
         return carry, jax.tree.map(functools.partial(write, index), records, values)
 
     def write(index: Array, all: Array, some: Array) -> Array:

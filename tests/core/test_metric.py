@@ -169,3 +169,35 @@ def test_a_policy_may_leave_the_model_and_its_verifier_alone():
     records = run([], cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), policy))
     assert np.all(np.isnan(records["acceptance"]))
     assert np.all(records["status"] == 0)
+
+
+def changing(values):
+    """Return a metric that gives the next value in each call, and the last one from then on."""
+    left = list(values)
+    return cj.Metric(lambda *given: left.pop(0) if left[1:] else left[0], name="odd")
+
+
+CHANGES = {
+    "another shape": ([np.ones(2, np.float32), np.float32(1)], r"float32\[\] .* float32\[2\]"),
+    "another dtype": ([np.float32(0.5), np.int32(1)], r"int32\[\] .* float32\[\]"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+@pytest.mark.parametrize("without_jit", [False, True])
+def test_a_value_of_another_shape_or_dtype_is_refused(case, without_jit):
+    """Without jit another shape would be broadcast, and a float cut to an integer."""
+    values, reason = CHANGES[case]
+    expected = rf"value of the variable 'odd'={reason} in an earlier call; return one shape"
+    with (
+        jax.disable_jit(without_jit),
+        pytest.raises(cj.ArgumentError, match=expected.replace(" .* ", " is not .*: it was ")),
+    ):
+        run([changing(values)])
+
+
+@pytest.mark.parametrize("value", ["high", np.array(["high"]), {"a": 1.0}, [1.0, [2.0]], b"high"])
+def test_a_value_that_is_no_array_is_refused(value):
+    metric = cj.Metric(lambda *_: value, name="q")
+    with pytest.raises(cj.ArgumentError, match=r"result of the metric 'q'=.* it must be a number"):
+        run([metric])
