@@ -169,6 +169,7 @@ class MemoryRecorder:
                 spec.key,
                 tuple(self.leaves),
                 config["chain"],
+                config["metrics"],
             ),
             functools.partial(expected_curves, spec.chain, quantities_of(spec), spec.generations),
         )

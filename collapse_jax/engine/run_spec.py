@@ -325,18 +325,36 @@ def _check_state(spec: RunSpec, state: Any) -> None:
         allowed = f"the state is at generation {state.generation} already"
         later = "pass a later last generation"
         raise check.fail("num_generations", spec.num_generations, allowed, later)
-    expected = jax.tree.leaves(spec.carry_shape)
-    if len(expected) != len(state.leaves):
-        allowed = f"this chain's has {len(expected)}"
-        raise check.fail("number of arrays in state", len(state.leaves), allowed, remedy)
-    for ours, theirs in zip(expected, state.leaves, strict=True):
-        if len(theirs) != spec.num_chains:
-            raise check.fail("num_chains", spec.num_chains, f"the state has {len(theirs)}", remedy)
-        fits = ours.ndim == theirs.ndim and ours.dtype == theirs.dtype
-        if not fits or np.any(np.array(ours.shape[1:]) < np.array(theirs.shape[1:])):
-            shown = check.Shown(f"{theirs.dtype} {theirs.shape[1:]}")
-            allowed = f"this chain's is {ours.dtype} {ours.shape[1:]}"
-            raise check.fail("an array of state", shown, allowed, remedy)
+    if len(state.leaves[0]) != spec.num_chains:
+        allowed = f"the state has {len(state.leaves[0])}"
+        raise check.fail("num_chains", spec.num_chains, allowed, remedy)
+    expected = jax.tree_util.tree_leaves_with_path(spec.carry_shape)
+    name, theirs, ours = "number of arrays", str(len(state.leaves)), str(len(expected))
+    if theirs == ours:
+        pairs = zip(expected, state.leaves, strict=True)
+        misfits = ((path, own, made) for (path, own), made in pairs if not _fits(own, made))
+        path, own, made = next(misfits, ((), None, None))
+        if own is None or made is None:
+            return
+        name = jax.tree_util.keystr(path).lstrip(".")
+        theirs, ours = (f"{one.dtype} {one.shape[1:]}" for one in (made, own))
+        if own.shape == (1, *made.shape[1:]):
+            remedy = "set jax_enable_x64 as for the run that made the state"
+            raise check.fail(f"{name} of state", check.Shown(theirs), f"here it is {ours}", remedy)
+    metrics = [str(metric.name) for metric in spec.program.metrics]
+    if state.metrics is not None and list(state.metrics) != metrics:
+        allowed = (
+            f"the state was made with {_shortened(list(state.metrics))}, which read other data"
+        )
+        raise check.fail("metrics", metrics, allowed, "pass the metrics of that run")
+    raise check.fail(f"{name} of state", check.Shown(theirs), f"here it is {ours}", remedy)
+
+
+def _fits(own: Any, made: np.ndarray) -> bool:
+    """Tell whether an array of a state fits the buffer of a run, which may be larger."""
+    if own.ndim != made.ndim or own.dtype != made.dtype:
+        return False
+    return bool(np.all(np.array(own.shape[1:]) >= np.array(made.shape[1:])))
 
 
 def _other_part(

@@ -26,6 +26,7 @@ class RunState:
       key: the two 32-bit words of the run's key.
       leaves: arrays with the chain as first axis.
       chain: family, source and policy of the run as `describe` returns them, None if unknown.
+      metrics: names of the metrics of the run, None if unknown.
 
     The file of a state has several arrays saved by NumPy, one after the other: generation, id
     of the first chain, the key and the number of leaves; the leaves; and records of these
@@ -44,6 +45,7 @@ class RunState:
     key: tuple[int, int]
     leaves: tuple[np.ndarray, ...]
     chain: Mapping[str, Any] | None = None
+    metrics: Sequence[str] | None = None
 
     def contents(self, pending: Sequence[np.ndarray] = ()) -> Content:
         """Return the contents of a file of this state.

@@ -143,11 +143,16 @@ def read_parts(path: Path, ledger: Ledger) -> Parts:
     theory = functools.partial(open_dataset, path / THEORY) if has_theory else None
     last = last_states(ledger.files).values()
     has_state = ledger.is_finished and last
-    state = RunState.load([path / one.name for one in last]) if has_state else None
-    if state is not None:
-        state = dataclasses.replace(state, chain=config.get("chain"))
+    state = _state(path, last, config) if has_state else None
     missing = missing_chains(ledger, config)
     return Parts(source, config, provenance, state, theory, missing)
+
+
+def _state(path: Any, files: Iterable[StateFile], config: Mapping[str, Any]) -> RunState:
+    """Read the chains of a run in a directory or an archive, with the settings of the run."""
+    state = RunState.load([path / one.name for one in files])
+    settings = {name: config.get(name) for name in ("chain", "metrics")}
+    return dataclasses.replace(state, **settings)
 
 
 def _settings(ledger: Ledger, path: Path | zipfile.Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -170,7 +175,7 @@ def _read_archive(path: Path) -> Parts:
     files = zipfile.Path(path, archive.FILES)
     config, provenance = _settings(ledger, files)
     states = last_states(ledger.files).values()
-    state = RunState.load([files / one.name for one in states]) if states else None
+    state = _state(files, states, config) if states else None
     theory = functools.partial(_archived_theory, path)
     has_theory = any(name.startswith(f"{THEORY}/") for name in ledger.files)
     source = functools.partial(_open_archive, path)

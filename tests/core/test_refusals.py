@@ -1,5 +1,6 @@
 """Families and policies of a user's own that break a rule are refused by one line."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -254,6 +255,26 @@ def test_a_schedule_may_go_on():
     other = cj.Chain(cj.Gaussian(1), NORMAL, cj.Replace([20, 11, *sizes[2:]]))
     with pytest.raises(cj.ArgumentError, match=r"chain.policy.num_samples="):
         cj.simulate(other, key=0, num_chains=2, num_generations=5, state=begun.state)
+
+
+def test_a_state_of_other_metrics_or_floats_says_which(tmp_path):
+    rows = cj.Metric(lambda *given: given[3].rows[0, 0], name="row", reads=("corpus",))
+    chain = cj.Chain(cj.Gaussian(1, corpus="samples"), NORMAL, cj.Replace(6))
+    whole = {"key": 0, "num_chains": 2, "num_generations": 2, "metrics": [rows]}
+    begun = cj.simulate(chain, **whole)
+    begun.save(tmp_path / "run")
+    longer = whole | {"num_generations": 3}
+    for state in (begun.state, cj.Records.load(tmp_path / "run").state):
+        expected = (
+            r"metrics=\[\] is not allowed: the state was made with \['row'\], which read other"
+        )
+        with pytest.raises(cj.ArgumentError, match=expected):
+            cj.simulate(chain, **(longer | {"metrics": [], "state": state}))
+    with (
+        jax.enable_x64(True),
+        pytest.raises(cj.ArgumentError, match=r"state.params.*float32.*set jax_enable_x64"),
+    ):
+        cj.simulate(chain, **longer, state=begun.state)
 
 
 @config
