@@ -126,18 +126,10 @@ class Chain:
     location: Any = dataclasses.field(init=False, repr=False, default=None)  # see `centred`
 
     def __post_init__(self) -> None:
-        kinds = {"family": AbstractFamily, "source": AbstractSource, "policy": AbstractPolicy}
-        for name, kind in kinds.items():
-            allowed = f"it must be a {name}, an instance of {kind.__name__}"
-            remedy = f"pass an object of collapse_jax's {name} classes or your own subclass"
-            part = getattr(self, name)
-            check.instance(f"Chain.{name}", part, kind, allowed, remedy)
-            if jax.tree_util.all_leaves([part]):
-                shown, decorator = check.Shown(type(part).__name__), "@collapse_jax.config.config"
-                allowed = "its class is no config"
-                raise check.fail(f"Chain.{name}", shown, allowed, f"decorate it with {decorator}")
+        for name in checks.PARTS:
+            checks.check_part(name, getattr(self, name))
         checks.check_fields(self.policy)
-        given = {name: getattr(self, name) for name in kinds}
+        given = {name: getattr(self, name) for name in checks.PARTS}
         object.__setattr__(self, "_given", given)  # no field: no program depends on it
         if self.policy.num_samples is None:
             if self.source.num_rows is None:
@@ -256,6 +248,7 @@ class Chain:
           ValueError: for a batch of keys.
         """
         check.one_chain("chain_key", chain_key)
+        check.integer("num_generations", num_generations, 0)
         keys = Keys(chain_key, jnp.int32(0))
         policy, family = self.policy, self.family
         size = policy.initial_size
@@ -303,6 +296,7 @@ class Chain:
           ValueError: for a batch of keys.
         """
         check.one_chain("chain_key", chain_key)
+        checks.check_chain_state(state)
         keys = Keys(chain_key, generation)
         made = self.policy.next(
             Step(
@@ -347,6 +341,8 @@ class Chain:
           state: of that generation.
           metrics: further variables.
         """
+        check.one_chain("chain_key", chain_key)
+        checks.check_chain_state(state)
         family = self.family
         values = family.measure(state.params, state.corpus, self.source, state.generation0)
         values = checks.check_variables(family, "measure", values)
@@ -384,6 +380,8 @@ class Chain:
         relative = (state.params, state.corpus, self.source, state.generation0)
         absolute = self._absolute(*relative)
         for metric in metrics:
+            remedy = "pass Metric(function)"
+            check.instance("metrics", metric, Metric, "each must be a Metric", remedy)
             if metric.name in taken:
                 shown = check.Shown(f"metric {metric.name!r}")
                 allowed = f"{type(family).__name__} records a variable of this name"
@@ -423,6 +421,7 @@ class Chain:
         Returns:
           A boolean scalar.
         """
+        checks.check_chain_state(state)
         absorbed = self.family.absorbed(state.params)
         event = jnp.bool_(False) if absorbed is None else absorbed
         return event if state.status is None else event | (state.status > 0)

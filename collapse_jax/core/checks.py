@@ -6,6 +6,7 @@ of rows can be unknown at that time; `marked` rows give the chain a status.
 
 import operator
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,10 +16,11 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from collapse_jax.core.corpus import AbstractCorpus, Size
-from collapse_jax.core.family import Fit
+from collapse_jax.core.family import AbstractFamily, Fit
 from collapse_jax.core.metric import RESERVED, check_name
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.samples import Samples
+from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import ChainState
 from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
@@ -31,6 +33,47 @@ class ChangedShapeError(check.ArgumentError):
     """A part of a chain whose structure, shapes or dtypes change between generations."""
 
 
+PARTS: Mapping[str, type] = {
+    "family": AbstractFamily,
+    "source": AbstractSource,
+    "policy": AbstractPolicy,
+}
+"""Classes of the parts of a chain, in the order in which `Chain` takes them."""
+
+
+def check_part(name: str, part: Any) -> None:
+    """Refuse a part of a chain that is of another kind, or whose class is no config.
+
+    Args:
+      name: of the part, among `PARTS`.
+      part: as given.
+    """
+    kind, label = PARTS[name], f"Chain.{name}"
+    remedy = f"pass an object of collapse_jax's {name} classes or your own subclass"
+    if name == "source" and isinstance(part, (str, Path, np.ndarray, list)):
+        remedy = "pass Empirical(...) of these data"
+    for other, another in PARTS.items():
+        if other != name and isinstance(part, another):
+            remedy = f"this is a {other}: pass Chain(family=..., source=..., policy=...)"
+    check.instance(
+        label, part, kind, f"it must be a {name}, an instance of {kind.__name__}", remedy
+    )
+    if jax.tree_util.all_leaves([part]):
+        shown, decorator = check.Shown(type(part).__name__), "@collapse_jax.config.config"
+        raise check.fail(label, shown, "its class is no config", f"decorate it with {decorator}")
+
+
+def check_chain_state(state: Any) -> None:
+    """Refuse all but the state of one chain.
+
+    Args:
+      state: as given to a method of a chain.
+    """
+    allowed = "it must be a ChainState, of one chain"
+    remedy = "pass what Chain.init or step returned; records.state is for simulate(state=...)"
+    check.instance("state", state, ChainState, allowed, remedy)
+
+
 def check_kind(owner: Any, method: str, result: Any, kind: type) -> None:
     """Refuse a result of a method that is of another kind.
 
@@ -38,7 +81,10 @@ def check_kind(owner: Any, method: str, result: Any, kind: type) -> None:
       owner: the family, policy or source.
       method: name of its method.
       result: as returned.
-      kind: what the method must return.
+      kind: the class that the method must return.
+
+    Raises:
+      ArgumentError: if the result is no instance of it.
     """
     if not isinstance(result, kind):
         shown = check.Shown(type(result).__name__)
@@ -64,6 +110,9 @@ def is_own(policy: AbstractPolicy) -> bool:
 
     Args:
       policy: of a chain.
+
+    Returns:
+      True if its class is defined outside of the package.
     """
     return type(policy).__module__.partition(".")[0] != _PACKAGE
 
@@ -324,6 +373,9 @@ def describe(tree: Any) -> str:
 
     Args:
       tree: of arrays, in part or in full.
+
+    Returns:
+      A text such as "(float32[], int32[3])", cut if it is long.
     """
     text = repr(jax.tree.map(lambda leaf: check.Shown(_shape(leaf)), tree))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."

@@ -38,6 +38,9 @@ def check_name(label: str, name: Any, remedy: str) -> None:
       label: what has the name, for the message.
       name: of the variable.
       remedy: a clause that says what to do.
+
+    Raises:
+      ArgumentError: for a name of another class, or one that is empty, too long or has a slash.
     """
     if not isinstance(name, str) or not name:
         allowed = "a variable needs a name, a string that is not empty"

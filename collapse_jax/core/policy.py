@@ -368,12 +368,15 @@ def register_policy(policy: type[Any]) -> type[Any]:
       The policy.
 
     Raises:
-      ValueError: if another class of this name is registered.
+      ValueError: if it is no class of policies, or another class of this name is registered.
 
     >>> import collapse_jax as cj
     >>> cj.register_policy(cj.Replace) is cj.Replace
     True
     """
+    if not (isinstance(policy, type) and issubclass(policy, AbstractPolicy)):
+        allowed = "it must be a class, a subclass of AbstractPolicy"
+        raise check.fail("policy", policy, allowed, "pass the class, without arguments")
     name = policy.__name__
     known = POLICIES.setdefault(name, policy)
     if (known.__module__, known.__qualname__) != (policy.__module__, policy.__qualname__):

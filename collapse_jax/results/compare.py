@@ -140,7 +140,8 @@ def compare_with_theory(
     remedy = "pass the result of simulate, or Records.load(path)"
     check.instance("records", records, Records, "it must be Records", remedy)
     recorded = records["generation"]
-    if generations is not None and (not np.iterable(generations) or not len(generations)):
+    is_listed = np.iterable(generations) and not isinstance(generations, (str, bytes))
+    if generations is not None and not (is_listed and len(generations)):
         allowed = "it must be a sequence of recorded generations, not empty"
         raise check.fail("generations", generations, allowed, "pass [0, 10], or None")
     if generations is None:

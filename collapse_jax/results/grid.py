@@ -35,8 +35,10 @@ class Grid:
     """
 
     def __init__(self, axes: Mapping[str, Sequence[Any]], earlier: Records | None = None) -> None:
+        remedy = "pass {'policy.gamma': [0, 0.1]}"
+        check.instance("axes", axes, Mapping, "it must be a dict of values by path", remedy)
         if not axes:
-            raise check.fail("axes", {}, "a grid needs an axis", "pass {'policy.gamma': [0, 0.1]}")
+            raise check.fail("axes", {}, "a grid needs an axis", remedy)
         for path, values in axes.items():
             is_sequence = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
             if not is_sequence or len(values) == 0:

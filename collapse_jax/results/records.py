@@ -16,7 +16,7 @@ from collapse_jax.results.summary import html_of, text_of
 from collapse_jax.store.archive import is_archive
 from collapse_jax.store.directory import check_removable, is_run, save
 from collapse_jax.store.files import Content, damaged
-from collapse_jax.utils import memory
+from collapse_jax.utils import check, memory
 from collapse_jax.utils.check import ArgumentError
 from collapse_jax.utils.paths import user_path
 
@@ -265,11 +265,13 @@ class Records:
           ArgumentError: if parts differ in other respects, leave out generations, or are reduced
             over chains.
         """
-        if isinstance(parts, cls) or not all(isinstance(part, cls) for part in parts):
-            raise ArgumentError(
-                f"parts={type(parts).__name__} is not allowed: it must be a sequence of Records; "
-                "pass [first, second]"
-            )
+        allowed, remedy = "it must be a sequence of Records", "pass [first, second]"
+        if isinstance(parts, (cls, str)) or not np.iterable(parts):
+            raise check.fail("parts", check.Shown(type(parts).__name__), allowed, remedy)
+        for index, part in enumerate(parts):
+            if not isinstance(part, cls):
+                shown = check.Shown(type(part).__name__)
+                raise check.fail(f"parts[{index}]", shown, "it must be Records", remedy)
         if not parts:
             raise ArgumentError("parts=[] is not allowed: there is nothing to join; pass Records")
         return functools.reduce(_join, parts)

@@ -63,13 +63,15 @@ def check_policy(
 
     Raises:
       BrokenRuleError: naming the first broken rule.
-      ValueError: if the policy does not fit `num_generations`, or only one of `family` and
+      ValueError: if it is no policy, or does not fit `num_generations`, or only one of `family` and
         `source` is given.
     """
     if (family is None) != (source is None):
         given, lacking = ("family", "source") if source is None else ("source", "family")
         shown = check.Shown("nothing")
         raise check.fail(lacking, shown, f"{given} is given", "pass both, or neither")
+    remedy = "pass an object of your class"
+    check.instance("policy", policy, AbstractPolicy, "it must be a policy", remedy)
     policy.validate(num_generations)
     states, normal = Categorical(_LAW), Normal(0.0, 1.0)
     chains = [

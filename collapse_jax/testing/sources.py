@@ -19,6 +19,7 @@ from collapse_jax.testing.rules import (
     single_key,
 )
 from collapse_jax.testing.statistics import FALSE_FAIL, frequency_evidence, same_law_evidence
+from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
 
 _CHAINS = 4000  # draws per statistical test
@@ -56,6 +57,8 @@ def check_source(source: AbstractSource, *, num_rows: int = 50, key: int = 0) ->
     ...     print(error)
     rule 'randomness' is broken: a draw is the same in another chain; use all of `keys`
     """
+    remedy = "pass an object of your class"
+    check.instance("source", source, AbstractSource, "it must be a source", remedy)
 
     def draw(keys: Keys, size: Any = num_rows, capacity: int = num_rows) -> Any:
         return source.draw(keys, size, capacity)

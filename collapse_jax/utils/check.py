@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 MAX_SIZE = 2**31 - 1
@@ -110,14 +111,20 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np
 def instance(
     name: str, value: Any, kind: type | tuple[type, ...], allowed: str, remedy: str
 ) -> Any:
-    """Return `value` if it is an instance of `kind`."""
+    """Return `value` if it is an instance of `kind`; a class is refused with the remedy for it."""
+    if isinstance(value, type) and issubclass(value, kind):
+        shown, call = Shown(f"the class {value.__name__}"), f"{value.__name__}(...)"
+        raise fail(name, shown, allowed, f"pass an instance, {call}")
     if not isinstance(value, kind):
         raise fail(name, value, allowed, remedy)
     return value
 
 
-def one_chain(name: str, value: jax.Array) -> None:
-    """Refuse a batch of chain keys: library code handles one chain."""
+def one_chain(name: str, value: Any) -> None:
+    """Refuse all but a typed key, and a batch of chain keys: library code handles one chain."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        raise fail(name, value, "it must be a typed key", "pass jax.random.key(0), for example")
     if value.shape != ():
         raise fail(
             name,

@@ -17,13 +17,14 @@ def user_path(value: str | os.PathLike[str], name: str = "path") -> Path:
       The path, which need not exist.
 
     Raises:
-      ArgumentError: for an empty path, a null character, or an unknown home directory.
+      ArgumentError: for a value that is no path, an empty path, a null character, or an unknown
+        home directory.
 
     >>> str(user_path("runs/~a"))
     'runs/~a'
     """
-    text = os.fspath(value)
-    if not text or "\0" in text:
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else ""
+    if not isinstance(text, str) or not text or "\0" in text:
         allowed = "it must be a path, not empty and without null characters"
         raise fail(name, value, allowed, "pass a path such as 'runs/a'")
     found = os.path.expanduser(text)

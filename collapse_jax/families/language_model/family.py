@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import jax
@@ -95,6 +96,9 @@ class LanguageModel(AbstractFamily):
             allowed = f"it must be a lm.{type(default).__name__}"
             check.instance(f"LanguageModel.{name}", value, type(default), allowed, "pass one")
             object.__setattr__(self, name, value)
+        allowed = "it must be a folder, the id of a model, or a lm.OPTConfig"
+        remedy = 'pass model="facebook/opt-125m", for example'
+        check.instance("LanguageModel.model", self.model, (str, Path, OPTConfig), allowed, remedy)
         if not isinstance(self.model, OPTConfig):
             object.__setattr__(self, "model", str(self.model))
             if self.start == "fresh":
