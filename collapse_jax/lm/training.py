@@ -185,6 +185,11 @@ class Trainer:
         self.config, self.training, self.mesh = model.config, training, mesh
         self.structure = nnx.graphdef(model)
 
+    def __getattr__(self, name: str) -> Any:
+        """Name the successor of a method of version 0.1."""
+        former = {"go_on": "Trainer.go_on is now Trainer.resume"}
+        raise AttributeError(former.get(name, f"a Trainer has no attribute {name!r}"))
+
     @own_settings()
     def start(self, model: OPT) -> TrainingState:
         """Make the state before step 0.
@@ -196,10 +201,11 @@ class Trainer:
           State with the number of steps 0.
         """
         params = jax.tree.map(jnp.array, nnx.state(model))
-        return self.go_on(TrainingState(params, self.training.optimizer.init(params), jnp.int32(0)))
+        optimizer = self.training.optimizer.init(params)
+        return self.resume(TrainingState(params, optimizer, jnp.int32(0)))
 
     @own_settings()
-    def go_on(self, state: TrainingState) -> TrainingState:
+    def resume(self, state: TrainingState) -> TrainingState:
         """Copy a state, for example one read from disk, to the devices that train.
 
         Args:

@@ -38,6 +38,7 @@ from collapse_jax.plots import original_shares as figures
         (lambda: figures.figure_keep, AttributeError, "is now figure_original_shares"),
         (lambda: cj.Variable, AttributeError, r"records\.dataset holds xarray\.DataArray"),
         (lambda: lm.Config, AttributeError, "lm.OPTConfig"),
+        (lambda: object.__new__(lm.Trainer).go_on, AttributeError, "is now Trainer.resume"),
         (
             lambda: cj.Samples(np.zeros(3)),
             ValueError,

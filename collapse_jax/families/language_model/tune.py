@@ -145,7 +145,7 @@ def _begin(family: Any, trainer: lm.Trainer, model: lm.OPT, generation: int, sha
         zero_shot = np.exp(mean_loss(family, model, family.test))
         return work._replace(zero_shot=np.array(zero_shot, np.float32))
     restored = jax.tree.unflatten(jax.tree.structure(work), list(arrays))
-    return restored._replace(state=trainer.go_on(restored.state))
+    return restored._replace(state=trainer.resume(restored.state))
 
 
 def _validated(family: Any, work: Work, epoch: int) -> Work:
