@@ -217,9 +217,10 @@ class Mixing(AbstractPolicy):
         if not self.reuses_original:
             return step.original.independent(number, self.largest_size)
         assert step.generation0 is not None
-        original = step.generation0.corpus
-        existing = self.initial_size
-        return original.subsample(step.keys, Purpose.FIRST, number, self.largest_size, existing)
+        original, existing = step.generation0.corpus, self.initial_size
+        return original.subsample(
+            step.keys, Purpose.REUSE_ORIGINAL, number, self.largest_size, existing
+        )
 
     @property
     def _is_independent(self) -> bool:

@@ -42,7 +42,7 @@ class Purpose(enum.IntEnum):
     METRIC = 4
     VERIFY = 5
     REUSE = 6
-    FIRST = 7
+    REUSE_ORIGINAL = 7
     HISTORY = 8
     COMPONENT = 9
     PROMPT = 10
