@@ -14,12 +14,11 @@ from collapse_jax.core import history
 from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.host_context import HostContext
 from collapse_jax.core.metric import Curve, Metric, Quantity
-from collapse_jax.core.policy import AbstractPolicy, Verifier
+from collapse_jax.core.policy import AbstractPolicy, Verifier, accepted_by
 from collapse_jax.core.samples import Samples, prefix_weights
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import InitialGeneration, Needs
 from collapse_jax.random.keys import Keys, Purpose
-from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
 
 _MOST_ROUNDS = 256  # of drawing until enough rows are accepted: below 1 in 256 the chain ends
@@ -66,29 +65,6 @@ class Schedule(NamedTuple):
     sequential_on_cpu: bool = False
     exclusive: bool = False
     elementwise: bool = False
-
-
-def accepted_by(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:
-    """Return the verifier's answer for rows or states.
-
-    Args:
-      verifier: of a policy.
-      rows: real vectors [row, dim], or states [state].
-      count: their number.
-
-    Returns:
-      Whether each may be trained on, [row].
-
-    Raises:
-      ValueError: if there is not one truth value for each.
-    """
-    accepted = jnp.asarray(verifier(rows))
-    if accepted.shape != (count,):
-        shown = check.Shown(f"array of shape {accepted.shape}")
-        allowed = f"for {count} rows it must return one bool each, shape ({count},)"
-        remedy = "reduce over the axes of a row, e.g. verifier=lambda rows: abs(rows[:, 0]) < 2"
-        raise check.fail("result of verifier", shown, allowed, remedy)
-    return accepted.astype(bool)
 
 
 class AbstractFamily(abc.ABC):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.state import InitialGeneration, Needs
@@ -17,6 +17,29 @@ from collapse_jax.utils import check
 NumSamples = int | Sequence[int] | None
 Verifier = Callable[[Array], Array]
 """verifier(rows or states) -> a bool for each: which of a model's rows may be trained on."""
+
+
+def accepted_by(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:
+    """Return the verifier's answer for rows or states.
+
+    Args:
+      verifier: of a policy.
+      rows: real vectors [row, dim], or states [state].
+      count: their number.
+
+    Returns:
+      Whether each may be trained on, [row].
+
+    Raises:
+      ValueError: if there is not one truth value for each.
+    """
+    accepted = jnp.asarray(verifier(rows))
+    if accepted.shape != (count,):
+        shown = check.Shown(f"array of shape {accepted.shape}")
+        allowed = f"for {count} rows it must return one bool each, shape ({count},)"
+        remedy = "reduce over the axes of a row, e.g. verifier=lambda rows: abs(rows[:, 0]) < 2"
+        raise check.fail("result of verifier", shown, allowed, remedy)
+    return accepted.astype(bool)
 
 
 class Recall(enum.Enum):

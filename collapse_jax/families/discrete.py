@@ -13,9 +13,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import AbstractCorpus, Counts, Size
-from collapse_jax.core.family import AbstractFamily, Fit, accepted_by
+from collapse_jax.core.family import AbstractFamily, Fit
 from collapse_jax.core.metric import Curve, Metric, Quantity
-from collapse_jax.core.policy import AbstractPolicy, Verifier
+from collapse_jax.core.policy import AbstractPolicy, Verifier, accepted_by
 from collapse_jax.core.samples import Labels, expand, prefix_weights
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.core.state import Needs
