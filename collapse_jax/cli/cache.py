@@ -16,6 +16,7 @@ from pathlib import Path
 import jax
 
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.jax_settings import compilation_cache
 from collapse_jax.utils.paths import cache_folder
 
 _SETTINGS = {
@@ -32,7 +33,7 @@ the next run compiles again. JAX_ENABLE_COMPILATION_CACHE=false keeps none.
 
 def use_program_cache() -> None:
     """Let jax keep the compiled programs of this process."""
-    if jax.config.jax_compilation_cache_dir:
+    if compilation_cache():
         return
     try:
         folder = cache_folder("programs") / _machine()
@@ -71,7 +72,7 @@ def cache_command(arguments: Sequence[str]) -> int:
         return 0
     if arguments and list(arguments) != ["--clear"]:
         raise ArgumentError(f"{arguments[0]!r} is not allowed: `collapse cache` takes --clear only")
-    given = jax.config.jax_compilation_cache_dir
+    given = compilation_cache()
     folder = Path(given) if given else cache_folder("programs")
     sizes = [one.stat().st_size for one in folder.rglob("*") if one.is_file()]
     described = f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, in {folder}"

@@ -59,6 +59,7 @@ def _is_local(equation: JaxprEqn) -> bool:
     name = equation.primitive.name
     if name not in _SUMS:
         return name in _ELEMENTWISE
-    shape, parameters = equation.invars[0].aval.shape, equation.params
+    argument: Any = equation.invars[0].aval
+    shape, parameters = argument.shape, equation.params
     axes = np.atleast_1d(parameters["axes"] if "axes" in parameters else parameters["axis"])
     return all(shape[axis] == 1 for axis in axes.astype(int))

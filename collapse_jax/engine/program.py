@@ -308,15 +308,15 @@ def advance(
     Returns:
       The new carry, and records of which the first `count` are set.
     """
-    schedule = (start, every, count)
-    if program.tile is None:
+    schedule, size = (start, every, count), program.tile
+    if size is None:
         return _advance_tile(program, chain, key, batch, carry, records, jnp.int32(0), schedule)
 
     def advance_one(index: Array, loop: tuple[Carry, dict]) -> tuple[Carry, dict]:
         carry, records = loop
-        begin = index * np.int32(program.tile)
+        begin = index * np.int32(size)
         tile, part = jax.tree.map(
-            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, begin, program.tile), (batch, carry)
+            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, begin, size), (batch, carry)
         )
         part, records = _advance_tile(program, chain, key, tile, part, records, index, schedule)
         carry = jax.tree.map(
@@ -324,7 +324,7 @@ def advance(
         )
         return carry, records
 
-    tiles = (jnp.sum(batch.valid, dtype=jnp.int32) + program.tile - 1) // program.tile
+    tiles = (jnp.sum(batch.valid, dtype=jnp.int32) + size - 1) // size
     return jax.lax.fori_loop(0, tiles, advance_one, (carry, records))
 
 

@@ -75,6 +75,11 @@ def matmul_precision() -> str | None:
     return _value("default_matmul_precision")
 
 
+def compilation_cache() -> str | None:
+    """Return the folder in which jax keeps compiled programs; None for none."""
+    return _value("compilation_cache_dir")
+
+
 def is_jit_disabled() -> bool:
     """Tell whether the user has disabled `jax.jit`, usually to debug a function."""
     return _value("disable_jit")
