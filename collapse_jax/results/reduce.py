@@ -351,7 +351,8 @@ def reduced(
             std = np.where(empty, np.nan, np.sqrt(variance))
             result[f"{name}_std"] = Statistic(std, "std")
         if reduce.quantiles:
-            values = _quantiles(_running(batches, name), reduce.quantiles) + origin
+            values = quantiles(_running(batches, name), reduce.quantiles, axis=1)
+            values = np.moveaxis(values, 0, 1) + origin
             result[f"{name}_quantile"] = Statistic(values, "quantile", ("quantile",))
     codes = np.sum([batch["status"] for batch in blocks], axis=0)
     result[STATUS_COUNT] = Statistic(codes, "count", ("code",))
@@ -373,55 +374,44 @@ def survival(first_event: np.ndarray, generations: np.ndarray) -> np.ndarray:
 
 
 def _running(batches: Sequence[HostRecords], name: str) -> np.ndarray:
-    """Return values of single chains in float64, NaN for frozen ones, [record, chain, ...]."""
+    """Return values of single chains, NaN for frozen ones, [record, chain, ...]."""
     raw = [batch["raw"] for batch in batches if batch["raw"]]
     values, status = (np.concatenate([one[key] for one in raw], 1) for key in (name, "status"))
-    values, frozen = values.astype(np.float64), is_frozen(status)
-    if frozen.any():
+    if not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
+    if (frozen := is_frozen(status)).any():
         values[frozen] = np.nan
     return values
 
 
-def _quantiles(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Return quantiles over chains, ignoring NaN: [record, chain, ...] to [record, level, ...]."""
-    if np.isnan(values).any():
-        return _quantiles_without_nan(values, levels)
-    return np.moveaxis(quantiles(values, levels, axis=1), 0, 1)
-
-
 def quantiles(values: np.ndarray, levels: Sequence[float], axis: int) -> np.ndarray:
-    """Return quantiles of values that may be infinite, interpolated linearly.
+    """Return quantiles of the values that are not NaN, interpolated linearly in float64.
 
     Between a finite and an infinite value lies the infinite one; between -inf and inf, -inf.
 
     Args:
-      values: without NaN.
+      values: floats.
       levels: in [0, 1].
       axis: the axis of the values that belong together.
 
     Returns:
-      Quantiles, [level, ...].
+      Quantiles, [level, ...], float64; NaN only where all values are.
 
-    >>> quantiles(np.array([-np.inf, -np.inf, 1.0, 2.0]), (0.2, 0.5, 1), axis=0).tolist()
+    >>> quantiles(np.array([-np.inf, -np.inf, 1.0, 2.0, np.nan]), (0.2, 0.5, 1), axis=0).tolist()
     [-inf, -inf, 2.0]
     """
-    with np.errstate(invalid="ignore"):
-        found = np.quantile(values, levels, axis=axis)
-    if np.isfinite(values).all():
-        return found
+    # NumPy sorts contiguous floats with vector instructions: faster than any selection.
+    ordered = np.array(np.moveaxis(values, axis, -1), order="C")
+    ordered.sort(axis=-1)  # NaN last
+    last = np.full(ordered.shape[:-1], ordered.shape[-1] - 1)
+    if np.isnan(ordered[..., -1]).any():
+        last = np.maximum(np.count_nonzero(~np.isnan(ordered), axis=-1) - 1, 0)
+    position = np.multiply.outer(last, np.asarray(levels, np.float64))
     low, high = (
-        np.quantile(values, levels, axis=axis, method=name) for name in ("lower", "higher")
+        np.take_along_axis(ordered, round(position).astype(np.intp), -1).astype(np.float64)
+        for round in (np.floor, np.ceil)
     )
-    nearest = np.where(np.isinf(low), low, high)
-    is_between = np.isinf(low) | np.isinf(high)
-    return np.where(low == high, low, np.where(is_between, nearest, found))
-
-
-def _quantiles_without_nan(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    result = np.full((len(values), len(levels), *values.shape[2:]), np.nan)
-    for index in np.ndindex(len(values), *values.shape[2:]):
-        column = values[(index[0], slice(None), *index[1:])]
-        column = column[~np.isnan(column)]
-        if column.size:
-            result[(index[0], slice(None), *index[1:])] = quantiles(column, levels, axis=0)
-    return result
+    with np.errstate(invalid="ignore"):
+        found = low + (position - np.floor(position)) * (high - low)
+    found = np.where(np.isinf(low), low, np.where(np.isinf(high), high, found))
+    return np.moveaxis(np.where(low == high, low, found), -1, 0)
