@@ -4,7 +4,6 @@ The records lie at the top of the archive, where ``xarray.open_zarr`` looks for 
 files of the run below `FILES`. Nothing is compressed, and the same run gives the same bytes.
 """
 
-import secrets
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -91,7 +90,7 @@ def pack(root: Path, target: Path) -> int:
         for journal in sorted((root / "parts").rglob(FIRST)):
             directory.verify(journal.parent)
         names = list(_files_of(root))
-        temporary = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
+        temporary = target.with_name(files.hidden_name(target.name))
         with files.store_errors(target):
             try:
                 _write(temporary, root, names)

@@ -5,7 +5,6 @@ import json
 import re
 import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -133,7 +132,8 @@ def save(
     """
     with files.store_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        temporary = path.parent / files.hidden_name(path.name)
+        temporary.mkdir(0o700)
         try:
             for name in ("figures", STATE):
                 (temporary / name).mkdir()

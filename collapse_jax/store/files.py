@@ -24,6 +24,7 @@ from collapse_jax.utils.check import ArgumentError
 STATE = "state"
 TEMPORARY = "tmp-"
 _FEW = 3  # files; below this number starting threads costs more than concurrency saves
+_MOST_LETTERS = 40  # of a name within another: file systems allow 255 bytes in all
 _AT_ONCE = 8  # concurrent fsyncs, which a disk merges into fewer flushes
 _SPACE = "free some space and repeat the command; files already written stay valid"
 _ELSEWHERE = "pass a path where you may write"
@@ -292,6 +293,15 @@ def temporary_name() -> str:
       The name, without a directory.
     """
     return f"{TEMPORARY}{secrets.token_hex(8)}"
+
+
+def hidden_name(name: str) -> str:
+    """Return a new name for what is renamed when it is whole; it is short if the name is long.
+
+    Args:
+      name: of the file or directory that it becomes.
+    """
+    return f".{name[:_MOST_LETTERS]}-{secrets.token_hex(8)}"
 
 
 def is_temporary(name: str) -> bool:

@@ -97,6 +97,14 @@ def test_a_saved_run_is_packed_too(tmp_path):
         assert_same(cj.Records.load(path.with_suffix(".zip")), cj.Records.load(path))
 
 
+@pytest.mark.parametrize("name", ["n" * 250, "é" * 120])
+def test_a_name_may_be_as_long_as_a_file_system_allows(name, packed, tmp_path):
+    saved = tmp_path / name
+    cj.Records.load(packed).save(saved)
+    archive.pack(saved, tmp_path / f"{name}.zip")
+    assert {one.name for one in tmp_path.iterdir()} == {name, f"{name}.zip"}
+
+
 def refused(message, use):
     with pytest.raises(cj.ArgumentError, match=message) as no:
         use()
