@@ -16,6 +16,9 @@ from typing import Any
 from collapse_jax.utils import instructions as _instructions  # noqa: F401, before NumPy and jax
 
 # isort: split
+from collapse_jax.utils import jax_import as _jax_import  # noqa: F401, before any other import of it
+
+# isort: split
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import AbstractCorpus, Counts, Moments
 from collapse_jax.core.family import AbstractFamily, Fit, Schedule

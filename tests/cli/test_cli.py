@@ -1,6 +1,7 @@
 """The commands as their user types them."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -235,3 +236,15 @@ def test_a_missing_file_is_one_line(tmp_path, capsys):
     command = ["run", "gaussian", "--source", str(tmp_path / "none.npy"), "--quiet"]
     assert main([*command, "--out", str(tmp_path / "run")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["collapse", "other"])
+def test_a_bad_variable_of_jax_is_one_line_of_the_command(program, tmp_path):
+    script = tmp_path / program
+    script.write_text("from collapse_jax.cli import main\nraise SystemExit(main(['list']))\n")
+    environment = os.environ | {"JAX_ENABLE_X64": "banana"}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == (2 if program == "collapse" else 1)
+    assert "JAX_ENABLE_X64" in done.stderr
+    assert (done.stderr.count("\n") == 1) == (program == "collapse")
