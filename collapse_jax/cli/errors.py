@@ -1,9 +1,9 @@
 """Report every error of a command in one line that says what to do, with an exit code."""
 
 import os
-import re
 from collections.abc import Sequence
 
+from collapse_jax.cli.option_names import as_options
 from collapse_jax.cli.streams import discard_output, write_line
 from collapse_jax.store.files import explain
 from collapse_jax.utils.check import ArgumentError
@@ -13,15 +13,6 @@ BROKEN_PIPE = 128 + 13  # as of a program that SIGPIPE ends
 
 _DEBUG = "COLLAPSE_JAX_DEBUG"  # environment variable: internal errors show their traceback
 _LONGEST = 300  # characters of an internal error's message
-# Options by arguments in Python that have another name.
-_OPTIONS = {
-    "key": "seed",
-    "Empirical.data": "source",
-    "Empirical.column": "source",
-    "Empirical.words": "source",
-    "images": "source",
-    "texts": "source",
-}
 
 
 def report(error: BaseException, arguments: Sequence[str]) -> int:
@@ -64,33 +55,3 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
         f"collapse: internal error, {reason}; set {_DEBUG}=1 for the traceback and report it"
     )
     return INTERNAL
-
-
-def as_options(message: str, arguments: Sequence[str]) -> str:
-    """Name an argument by the option that gave its value.
-
-    Args:
-      message: of an `ArgumentError`, which begins with the argument and its value.
-      arguments: of the command line; a name without an option among them stays.
-
-    Returns:
-      The message.
-
-    >>> as_options("every=0 is not allowed: pass every=1", ["--every", "0"])
-    '--every=0 is not allowed: pass --every 1'
-    """
-    found = re.match(r"((?:\w+\.)?([\w-]+))(?=[\[=])", message)
-    if found is None:
-        return message
-    given = {item.split("=")[0].replace("_", "-") for item in arguments if item.startswith("--")}
-    whole, name = found[1], found[2]
-    if (source := f"--{_OPTIONS.get(whole)}") in given and f"--{name}" not in given:
-        return f"{source}: {message}"
-    for path in (f"policy.{name}", name):
-        option = f"--{path.replace('_', '-')}"
-        if option in given:
-            rest = re.sub(
-                rf"(?<![\w.-]){re.escape(name)}(\[\d+\])?=", f"{option} ", message[found.end() :]
-            )
-            return f"{option}{rest}"
-    return message

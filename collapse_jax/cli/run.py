@@ -128,6 +128,7 @@ def extend_command(arguments: Sequence[str]) -> int:
     if not changes:
         raise ArgumentError("a new size is missing; pass --num-chains or --num-generations")
     command = dataclasses.replace(earlier, changes={**earlier.changes, **changes})
+    _check_larger(path, earlier.config(), command.config())
     before = _settings_of(path)
     try:
         return run_to(path, command, options)
@@ -135,6 +136,21 @@ def extend_command(arguments: Sequence[str]) -> int:
         if _settings_of(path) == before:  # nothing was extended
             earlier.save(path)
         raise
+
+
+def _check_larger(path: Path, earlier: Any, later: Any) -> None:
+    """Refuse to extend a run to fewer chains or generations than it has.
+
+    Raises:
+      ArgumentError: naming the option.
+    """
+    for name, noun in (("num_chains", "chains"), ("num_generations", "generations")):
+        before, after = getattr(earlier, name, 0), getattr(later, name, 0)
+        if after < before:
+            raise ArgumentError(
+                f"--{name.replace('_', '-')}={after} is not allowed: {path} is a run of {before:,} "
+                f"{noun}, and can only grow; pass {before} or more, or start a new run"
+            )
 
 
 def _settings_of(path: Path) -> dict[Path, bytes]:

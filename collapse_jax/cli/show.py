@@ -144,7 +144,7 @@ def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
     if path.is_file() and is_archive(path):
         raise ArgumentError(
             f"RUN={str(path)!r} is not allowed: figures and report lie in a run directory; "
-            "make one with cj.Records.load(archive).save(path)"
+            "make one in Python with cj.Records.load(archive).save(path)"
         )
     with store_errors(path):
         is_begun = (path / COMMAND).exists()
@@ -153,12 +153,17 @@ def _load(arguments: Sequence[str], command: str) -> tuple[Any, Path]:
             f"RUN={str(path)!r} is not allowed: it is not complete; "
             f"resume it with `collapse resume {path}`"
         )
+    if not is_run(path):
+        raise ArgumentError(
+            f"RUN={str(path)!r} is not allowed: it is not a run directory (config.json and "
+            "records.zarr are missing); pass the --out of `collapse run`"
+        )
     check_environment()
     records = Records.load(path)
     check_complete([records])
     if records.config.get("experiment", {}).get("name") not in EXPERIMENTS:
         raise ArgumentError(
             f"RUN={str(path)!r} is not allowed: it was not made by `collapse`; "
-            "draw its records with collapse_jax.plots"
+            "draw its records in Python with collapse_jax.plots"
         )
     return records, path

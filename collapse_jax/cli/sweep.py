@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from collapse_jax.cli.option_names import as_options
 from collapse_jax.cli.options import SweepOptions, chosen_experiment, parse
 from collapse_jax.cli.output import check_environment, check_free, chosen_directory
 from collapse_jax.cli.show import draw, write_page
@@ -74,7 +75,9 @@ def sweep_command(arguments: Sequence[str]) -> int:
     draw(records, out)
     sys.stdout.write(f"report: {write_page(records, out)}\n")
     for failure in records.config["failures"]:
-        sys.stderr.write(f"failed: {failure['label']}: {failure['error']}\n")
+        kind, separator, message = failure["error"].partition(": ")
+        message = as_options(message, ["sweep", *arguments])
+        sys.stderr.write(f"failed: {failure['label']}: {kind}{separator}{message}\n")
     if records.config["failures"]:
         sys.stderr.write("collapse: repeat the command with --retry to run only these points\n")
     return 1 if records.config["failures"] else 0

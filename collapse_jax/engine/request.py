@@ -51,7 +51,9 @@ class Request:
         chain, remedy = self.chain, "pass collapse_jax.Chain(...)"
         check.instance("chain", chain, Chain, "it must be a Chain", remedy)
         first_chain = check.integer("first_chain", self.first_chain, 0, 2**32 - 1)
-        most, remedy = 2**32 - first_chain, "choose ids below 2^32"
+        most, remedy = 2**32 - first_chain, "pass an int such as num_chains=1000"
+        if first_chain:
+            remedy = "choose ids below 2^32: first_chain + num_chains is at most 2^32"
         num_chains = check.integer("num_chains", self.num_chains, 1, most, remedy)
         last = check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
         every = check.integer("every", self.every, 1, MAX_GENERATIONS)

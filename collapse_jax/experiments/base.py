@@ -47,6 +47,8 @@ class AbstractExperiment(abc.ABC):
         laptop, and estimated from measured rates for paper.
       presets: settings of `--preset NAME` on the command line, by name.
       former: names of settings in earlier versions, with their successors; they are refused.
+      arguments: settings by the names that the library gives them where it has another one, for
+        messages.
     """
 
     name: ClassVar[str]
@@ -55,6 +57,7 @@ class AbstractExperiment(abc.ABC):
     hours: ClassVar[Mapping[str, float]]
     presets: ClassVar[Scales] = {}
     former: ClassVar[Mapping[str, str]] = {}
+    arguments: ClassVar[Mapping[str, str]] = {}
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Refuse former names of settings.

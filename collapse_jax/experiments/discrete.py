@@ -11,7 +11,7 @@ from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.discrete_claims import CLAIMS
-from collapse_jax.experiments.sources import make_source
+from collapse_jax.experiments.sources import make_labels
 from collapse_jax.families import Discrete
 from collapse_jax.plots import discrete as plots
 from collapse_jax.plots.style import drawn_labels
@@ -54,7 +54,7 @@ class DiscreteExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Make one run with the probability of every word recorded."""
-        chain = Chain(Discrete(), make_source(self.source), self.policy)
+        chain = Chain(Discrete(), make_labels(self.source), self.policy)
         records = simulate(
             chain,
             key=seed,

@@ -12,7 +12,7 @@ from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.gaussian_claims import CLAIMS, names_of
-from collapse_jax.experiments.sources import NORMAL, make_source
+from collapse_jax.experiments.sources import make_rows
 from collapse_jax.families import Gaussian
 from collapse_jax.plots import gaussian as plots
 from collapse_jax.plots.style import drawn_labels
@@ -23,11 +23,13 @@ from collapse_jax.results.records import Records, check_complete, concat_dataset
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Regime, Setting
 from collapse_jax.results.statements import plus_minus
+from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
 
 PAPER_SIZES = (100, 500, 1000, 10_000)
+NORMAL = "normal"
 
 
 def _mean_error(key, family, params, corpus, source, generation0):
@@ -54,6 +56,19 @@ std_error = Metric(
 )
 
 
+def one_size(num_samples: Any) -> int:
+    """Return the rows of a corpus, the same in all generations of a run.
+
+    Args:
+      num_samples: as given to the policy.
+
+    Raises:
+      ArgumentError: for a schedule of sizes, or fewer than 2 rows.
+    """
+    remedy = "pass one size for all generations, such as 100"
+    return check.integer("policy.num-samples", num_samples, 2, remedy=remedy)
+
+
 @dataclasses.dataclass(frozen=True)
 class GaussianExperiment(AbstractExperiment):
     """Normal models fitted to normal data, again and again (Shumailov et al. 2024, Fig. 2).
@@ -72,7 +87,8 @@ class GaussianExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.011, "laptop": 0.012, "paper": 0.02}
 
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
-    """Policy of training data; num_samples None means 100, 500, 1000 and 10000."""
+    """Policy of training data, with one num_samples for all generations; None means 100, 500, 1000
+    and 10000."""
     estimator: Literal["unbiased", "mle"] = "unbiased"
     """Divisor of the variance: M - 1 or M."""
     source: str = NORMAL
@@ -89,7 +105,7 @@ class GaussianExperiment(AbstractExperiment):
         import pandas
 
         given = self.policy.num_samples
-        sizes = PAPER_SIZES if given is None else (check.integer("policy.num-samples", given, 2),)
+        sizes = PAPER_SIZES if given is None else (one_size(given),)
         parts = [
             self._run_size(size, seed, progress, store and store.part(f"M{size}")) for size in sizes
         ]
@@ -109,7 +125,8 @@ class GaussianExperiment(AbstractExperiment):
 
     def _run_size(self, size: int, seed: int, progress: bool, store: Store | None) -> Records:
         policy: Any = dataclasses.replace(self.policy, num_samples=size)  # pyright: ignore
-        chain = Chain(Gaussian(1, self.estimator), make_source(self.source, as_rows=True), policy)
+        source = make_rows(self.source, {NORMAL: Normal(0.0, 1.0)}, 1, 1)
+        chain = Chain(Gaussian(1, self.estimator), source, policy)
         return simulate(
             chain,
             key=seed,

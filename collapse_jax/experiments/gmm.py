@@ -12,8 +12,9 @@ from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.gaussian import one_size
 from collapse_jax.experiments.gmm_claims import CLAIMS
-from collapse_jax.experiments.sources import make_source
+from collapse_jax.experiments.sources import make_rows
 from collapse_jax.families import GaussianMixture
 from collapse_jax.plots import gaussian_mixture as plots
 from collapse_jax.policies import Replace
@@ -41,16 +42,12 @@ def truth(name: str) -> AbstractSource:
     Raises:
       ArgumentError: for rows of fewer than two numbers, or a file that cannot be read.
     """
-    if name == BLOB:
-        return Normal(np.zeros(2), np.eye(2))
-    if name == PAIR:
-        means = [[-2.0, 0.0], [2.0, 0.0]]
-        return NormalMixture([0.5, 0.5], means, [np.eye(2), np.eye(2)])
-    source = make_source(name, as_rows=True)
-    if (source.row_dim or 0) < 2:
-        allowed = "it must be blob, pair, or a .npy file of rows [row, dim] with dim >= 2"
-        raise check.fail("source", name, allowed, "pass blob, for example")
-    return source
+    means = [[-2.0, 0.0], [2.0, 0.0]]
+    known = {
+        BLOB: Normal(np.zeros(2), np.eye(2)),
+        PAIR: NormalMixture([0.5, 0.5], means, [np.eye(2), np.eye(2)]),
+    }
+    return make_rows(name, known, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +68,12 @@ class GmmExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.018, "laptop": 0.06, "paper": 0.8}
 
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
-    """Policy of training data; num_samples None means `sizes`."""
+    """Policy of training data, with one num_samples for all generations; None means `sizes`."""
     sizes: tuple[int, ...] = (500, 1000, 10_000, 50_000, 200_000)
     """Rows M of a generation, one study per size."""
     source: str = BLOB
-    """blob (a standard normal law), pair (two of them, at -2 and 2), or a FILE.npy of rows."""
+    """blob (a standard normal law), pair (two of them, at -2 and 2), or rows of two numbers or more
+    from FILE.npy, or from lists in FILE:COLUMN of a table."""
     num_components: int = 2
     """Number K of components."""
     start: Literal["kmeans", "kmeans++", "random_from_data", "previous"] = "kmeans"
@@ -90,9 +88,8 @@ class GmmExperiment(AbstractExperiment):
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Make one run per size with quantiles over chains, and snapshots for the first size."""
         given = self.policy.num_samples
-        sizes = self.sizes if given is None else (check.integer("policy.num-samples", given, 2),)
-        if not sizes:
-            raise check.fail("sizes", sizes, "at least one size is needed", "pass sizes=500")
+        sizes = self.sizes if given is None else (one_size(given),)
+        check.not_empty("sizes", sizes)
         for index, size in enumerate(sizes):
             check.integer(f"sizes[{index}]", size, 2)
         check.integer("most-rows", self.most_rows, 1)

@@ -12,6 +12,7 @@ from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
+from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.claims import Claim, statements_of
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
@@ -28,6 +29,7 @@ from collapse_jax.results.statements import (
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
+from collapse_jax.utils import check
 
 _MANY_FITS = 10_000  # fits whose sum of 1 / M_i is computed: the rest is added by its integral
 _FEW_FITS = 100  # fits up to which the mean over chains has a useful standard error
@@ -66,6 +68,8 @@ class GrowingExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over schedules of sizes."""
+        check.integer("first_size", self.first_size, 2)
+        check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
         fits = np.arange(1.0, self.num_generations + 2)
         schedules = [np.rint(self.first_size * grow(fits)).astype(int) for grow in GROWTH.values()]
         chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(self.first_size))

@@ -105,6 +105,12 @@ class LmExperiment(AbstractExperiment):
         "kept": "original_shares",
         "kept_epochs": "original_epochs",
     }
+    arguments: ClassVar[Mapping[str, str]] = {
+        "texts": "source",
+        "path_or_id": "model",
+        "num_hidden_layers": "num_layers",
+        "num_attention_heads": "num_heads",
+    }
 
     preset: Literal[
         "paper", "runner", "paper-keep10", "paper-penalty", "small", "tiny", "micro"
@@ -173,6 +179,7 @@ class LmExperiment(AbstractExperiment):
         """Make one run per chain, for the policy and for every variant."""
         from collapse_jax.text import load_texts
 
+        variants = self._variants()
         texts = load_texts(
             self.source,
             tokenizer=self.tokenizer,
@@ -182,7 +189,7 @@ class LmExperiment(AbstractExperiment):
         )
         source = TokenBlocks.of(texts)
         studies = {}
-        for name, variant in self._variants().items():
+        for name, variant in variants.items():
             family = variant._family(texts.tokenizer.vocab_size)
             records = simulate(
                 Chain(family, source, variant.policy),
@@ -205,6 +212,8 @@ class LmExperiment(AbstractExperiment):
             allowed = "shares of original blocks need the policy replace"
             remedy = "pass --original-shares without a number"
             raise check.fail("original_shares", self.original_shares, allowed, remedy)
+        for share in self.original_shares:
+            check.number("original_shares", share, 0, 1, "pass shares such as 0.1")
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
         sizes = self.policy.num_samples
         epochs = self.num_epochs if self.original_epochs is None else self.original_epochs

@@ -28,6 +28,7 @@ from collapse_jax.results.statements import (
 )
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
+from collapse_jax.utils import check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,8 @@ class MadExperiment(AbstractExperiment):
     }
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.007, "laptop": 0.02, "paper": 0.4}
 
+    arguments: ClassVar[Mapping[str, str]] = {"sampling_bias": "biases"}
+
     num_samples: int = 100
     """Rows of a corpus, half of them real in the second and third loop: kept, and redrawn."""
     biases: tuple[float, ...] = (0.8, 0.9, 1.0)
@@ -59,6 +62,10 @@ class MadExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over loops and biases."""
+        check.integer("num_samples", self.num_samples, 2)
+        check.not_empty("biases", self.biases)
+        for bias in self.biases:
+            Gaussian(1, sampling_bias=bias)  # refuses a bad one before the sweep
         size = self.num_samples
         loops = {
             "fully synthetic": Replace(size),

@@ -20,6 +20,7 @@ from collapse_jax.results.setting import Setting
 from collapse_jax.results.statements import Finding, agreement
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
+from collapse_jax.utils import check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,7 @@ class OneShotExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over sizes, with chains that end at generation 0."""
+        check.integer("most", self.most, 10)
         sizes = [size for k in range(1, 10) for size in (10**k, 3 * 10**k) if size <= self.most]
         chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(10))
         records = sweep(

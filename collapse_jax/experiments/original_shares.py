@@ -8,10 +8,9 @@ import numpy as np
 
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
-from collapse_jax.core.source import CountsSource
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
-from collapse_jax.experiments.sources import make_source
+from collapse_jax.experiments.sources import make_labels
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.plots.original_shares import figure_original_shares
 from collapse_jax.policies import Mixing
@@ -91,9 +90,10 @@ class _OriginalSharesExperiment(AbstractExperiment):
         """Sweep over corpus sizes and shares."""
         remedy = "pass the share that has to survive, such as 0.9"
         check.number("target", self.target, 0, 1, remedy, open_low=True)
-        for name in ("original_shares", "num_samples"):
-            if not getattr(self, name):
-                raise check.fail(name, (), "it needs a value", "pass at least one")
+        check.not_empty("original_shares", self.original_shares)
+        check.not_empty("num_samples", self.num_samples)
+        for size in self.num_samples:
+            check.integer("num_samples", size, 2)
         for share in self.original_shares:
             check.number("original_shares", share, 0, 1, "pass shares such as 0.1")
         axes: dict[str, Sequence[Any]] = {
@@ -251,10 +251,7 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
         """Return a chain of unigram models of the text."""
         remedy = "pass 1 for all words, or a share such as 0.01"
         check.number("rare", self.rare, 0, 1, remedy, open_low=True)
-        source = make_source(self.source)
-        if not isinstance(source, CountsSource):
-            allowed = "its rows are numbers, and words are labels"
-            raise check.fail("source", self.source, allowed, "name a column of texts, or text:FILE")
+        source = make_labels(self.source)
         if not np.any(self._is_counted(source)):
             allowed = "no word of the source is that rare"
             raise check.fail("rare", self.rare, allowed, "pass a larger share, or 1 for all words")

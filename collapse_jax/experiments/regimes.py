@@ -30,6 +30,7 @@ from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
 from collapse_jax.theory import gaussian_accumulation
+from collapse_jax.utils import check
 
 _LIMIT = np.pi**2 / 6  # sum of 1 / i^2: growth of the squared error if data accumulate
 
@@ -62,7 +63,7 @@ class RegimesExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over policies."""
-        size = self.num_samples
+        size = check.integer("num_samples", self.num_samples, 2)
         policies = [Replace(size), Accumulate(size), AccumulateSubsample(size)]
         chain = Chain(Gaussian(1, self.estimator), Normal(0.0, 1.0), policies[0])
         records = sweep(

@@ -1,22 +1,36 @@
 """Make sources by name, for the options of experiments."""
 
 import ast
+import contextlib
+import math
+import re
 import sys
 import sysconfig
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
 
-from collapse_jax.core.source import AbstractSource
-from collapse_jax.sources import Categorical, Empirical, Normal, tables
+from collapse_jax.core.source import AbstractSource, CountsSource
+from collapse_jax.sources import Categorical, Empirical, tables
 from collapse_jax.sources.columns import as_rows as rows_of
 from collapse_jax.sources.table_files import split_column
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.paths import user_path
 
-NORMAL = "normal"
+_MOST_STATES = 10**7
 _MOST_DIGITS = 20  # of K: Python converts at most 4,300
+_FILES = "FILE.npy or FILE:COLUMN"
+_LABELS = ("text", "docstrings", "text:FILE", "zipf:K")
+_TYPED = (  # names and remedies in Python, and what can be typed instead
+    (r"Empirical\.(?=\w+[=\[])", ""),
+    (r"pass column=NAME, or .*", "name one as FILE:COLUMN"),
+    (r", or pass column=.*", ", or name the column as FILE:COLUMN"),
+    (r", or pass pandas\..*", ""),
+    (r", e\.g\. np\..*", ""),
+)
 
 
 def text_of_python() -> str:
@@ -51,42 +65,105 @@ def _has(node: ast.AST) -> TypeGuard[ast.Module | ast.ClassDef | ast.FunctionDef
     return isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
 
 
-def make_source(name: str, as_rows: bool = False) -> AbstractSource:
-    """Return the source of a name.
+@contextlib.contextmanager
+def option(name: str) -> Iterator[None]:
+    """Begin messages about what an option names, such as a file, with the option.
 
     Args:
-      name: normal, text, docstrings, text:FILE, zipf:K, FILE or FILE:COLUMN.
-      as_rows: whether integers in a file are measurements; otherwise they are labels.
+      name: of the setting.
+
+    Yields:
+      Nothing.
 
     Raises:
-      ArgumentError: for another name, a file that cannot be read, or a bad K.
+      ArgumentError: that of the block, if its message does not begin with the setting already.
+    """
+    try:
+        yield
+    except check.ArgumentError as error:
+        message = str(error)
+        for in_python, typed in _TYPED:
+            message = re.sub(in_python, typed, message)
+        if not message.startswith(f"{name}="):
+            message = f"{name}: {message}"
+        raise check.ArgumentError(message) from None
+
+
+@option("source")
+def make_labels(name: str) -> CountsSource:
+    """Return a source of labels.
+
+    Args:
+      name: text, docstrings, text:FILE, zipf:K, FILE or FILE:COLUMN.
+
+    Raises:
+      ArgumentError: for another name, a file of numbers or that cannot be read, or a bad K.
     """
     kind, _, rest = name.partition(":")
-    if name == NORMAL:
-        return Normal(0.0, 1.0)
     if name == "text":
         return Empirical.words(text_of_python())
     if name == "docstrings":
         return Empirical.words(docstrings_of_python())
     if kind == "text" and rest:
         return Empirical.words(user_path(rest))
-    if kind == "zipf" and rest.isascii() and rest.isdigit() and len(rest) < _MOST_DIGITS:
-        states = check.integer("K of source zipf:K", int(rest), 2, 10**7)
-        weights = 1 / np.arange(1, states + 1)
-        return Categorical(weights / weights.sum())
+    if kind == "zipf" and rest.isascii() and rest.isdigit():
+        return _zipf(name, rest)
     parts = split_column(name)
-    if parts is not None:
-        return _of_file(*parts, as_rows)
-    allowed = "it must be normal, text, docstrings, text:FILE, zipf:K, FILE.npy or FILE:COLUMN"
-    raise check.fail("source", name, allowed, "pass text:book.txt, for example")
+    if parts is None:
+        allowed = f"it must be {', '.join(_LABELS)}, {_FILES}"
+        raise check.fail("source", name, allowed, "pass text:book.txt, for example")
+    source = Empirical(*tables.read(*parts))
+    if not isinstance(source, CountsSource):
+        allowed = "its rows are numbers, and labels are needed"
+        remedy = "name a column of texts or integers as FILE:COLUMN, or pass text:FILE"
+        raise check.fail("source", name, allowed, remedy)
+    return source
 
 
-def _of_file(path: str, column: str | None, as_rows: bool) -> AbstractSource:
-    values, names = tables.read(path, column)
-    if not as_rows:
-        return Empirical(values, names)
+def _zipf(name: str, states: str) -> Categorical:
+    """Return the law with probabilities 1 / rank of a number of states."""
+    if len(states) > _MOST_DIGITS or not 2 <= int(states) <= _MOST_STATES:
+        allowed = f"K, the number of states, must lie in [2, {_MOST_STATES}]"
+        raise check.fail("source", name, allowed, "pass zipf:1000, for example")
+    weights = 1 / np.arange(1, int(states) + 1)
+    return Categorical(weights / weights.sum())
+
+
+@option("source")
+def make_rows(
+    name: str, known: Mapping[str, AbstractSource], least: int, most: float = math.inf
+) -> AbstractSource:
+    """Return a source of real rows.
+
+    Args:
+      name: one of the known names, FILE or FILE:COLUMN; integers in files are measurements.
+      known: sources by name.
+      least: the least numbers of a row.
+      most: the most numbers of a row, at least `least`.
+
+    Raises:
+      ArgumentError: for another name, a file of texts or that cannot be read, or rows of
+        another length.
+    """
+    if name in known:
+        return known[name]
+    names = f"{', '.join(known)}, {_FILES}"
+    kind, remedy = name.partition(":")[0], f"pass {names}"
+    if kind in ("text", "zipf") or name in _LABELS:
+        raise check.fail("source", name, "its rows are labels, and numbers are needed", remedy)
+    parts = split_column(name)
+    if parts is None:
+        raise check.fail("source", name, f"it must be {names}", f"pass {next(iter(known))}")
+    values, _ = tables.read(*parts)
     if values.dtype.kind == "O":
         allowed = f"rows must be numbers; this column holds texts such as {values[0]!r}"
-        remedy = "name a column of numbers as FILE:COLUMN"
-        raise check.fail("source", f"{path}:{column}" if column else path, allowed, remedy)
-    return Empirical(rows_of(values))
+        raise check.fail("source", name, allowed, "name a column of numbers as FILE:COLUMN")
+    source = Empirical(rows_of(values))
+    length = source.row_dim or 0
+    if not least <= length <= most:
+        allowed = f"its rows have {counted(length, 'number')}, and "
+        allowed += f"{least} or more are needed" if most > least else f"{least} is needed"
+        shape = "[row, dim]" if most > 1 else "[row]"
+        remedy = f"pass an array {shape} as FILE.npy, or pass {next(iter(known))}"
+        raise check.fail("source", name, allowed, remedy)
+    return source

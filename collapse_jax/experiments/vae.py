@@ -10,6 +10,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.sources import option
 from collapse_jax.families import VAE
 from collapse_jax.families.vae.classifier import Classifier
 from collapse_jax.families.vae.family import LATENT_EDGES
@@ -104,13 +105,15 @@ class VaeExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Make one run per chain."""
-        source = Images.load(self.source, self.image_size, self.num_images)
+        with option("source"):
+            source = Images.load(self.source, self.image_size, self.num_images)
         shared = {field.name for field in dataclasses.fields(VAE)} - {"classifier"}
         settings = {name: getattr(self, name) for name in shared}
         VAE(**settings)  # refuses bad settings before the classifier is trained
         classifier = None
         if source.labels is not None:
-            classifier = Classifier.train(source.images, source.labels)
+            with option("source"):
+                classifier = Classifier.train(source.images, source.labels)
         records = simulate(
             Chain(VAE(classifier=classifier, **settings), source, self.policy),
             key=seed,

@@ -27,6 +27,7 @@ from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian_accumulation
 from collapse_jax.utils import check
 
+_MOST_WEIGHTS = 1000  # points of a sweep
 _STATIONARY = 1e-4  # share of the initial error that is left: less than chance adds
 
 
@@ -101,6 +102,9 @@ class WeightingExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over weights."""
+        check.integer("num_samples", self.num_samples, 2)
+        check.integer("num_original", self.num_original, 0)
+        check.integer("num_weights", self.num_weights, 1, _MOST_WEIGHTS)
         weights = np.linspace(0.2, 1.0, self.num_weights)
         policy = WeightedFresh(self.num_samples, self.num_original)
         chain = Chain(Gaussian(1, "mle"), Normal(0.0, 1.0), policy)

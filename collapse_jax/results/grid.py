@@ -116,10 +116,13 @@ class Grid:
         """Return the records of all points so far.
 
         Raises:
-          ArgumentError: if no point succeeded; the message has the first error.
+          ArgumentError: if no point succeeded: the argument that all refuse, or the first error.
         """
         if self._settings is None:
             point, reason = next(iter(self.failures.items()))
+            kind, _, message = reason.partition(": ")
+            if kind == check.ArgumentError.__name__ and set(self.failures.values()) == {reason}:
+                raise check.ArgumentError(message)
             raise check.ArgumentError(
                 f"every point of the grid failed; at {self.label(point)}: {reason}"
             )

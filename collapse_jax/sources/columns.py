@@ -11,9 +11,7 @@ from collapse_jax.utils import check
 NAME = "Empirical.data"
 _DROP = "drop these rows, or fill the gaps"
 _NUMBERS = "pass integer labels [row], texts [row], or real rows [row] or [row, dim]"
-_TIMES = (
-    "convert them, e.g. (times - times.min()) / np.timedelta64(1, 's'), or pass texts as labels"
-)
+_TIMES = "convert them to numbers, such as seconds since the first, or to texts for labels"
 
 
 class Columns(NamedTuple):

@@ -87,6 +87,12 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
     return value
 
 
+def not_empty(name: str, values: Sequence[Any]) -> None:
+    """Refuse a sequence without values."""
+    if not values:
+        raise fail(name, values, "it needs at least one value", "pass one or more")
+
+
 def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np.ndarray:
     """Return `value` as a finite float64 array with `ndim` axes and at least one element."""
     axes = (ndim,) if isinstance(ndim, int) else ndim

@@ -68,11 +68,11 @@ def test_the_scale_of_the_paper_has_its_three_studies():
 
 MICRO = ["run", "lm", "--preset", "micro", "--quiet"]
 WRONG = {
-    "no such model": (["--model", "nobody/nothing"], "hub gave nothing"),
+    "no such model": (["--model", "nobody/nothing"], "--model='nobody/nothing' is not allowed"),
     "long blocks": (["--block-size", "100000"], "no block"),
-    "no such text": (["--source", "nowhere"], "texts='nowhere'"),
+    "no such text": (["--source", "nowhere"], "--source='nowhere'"),
     "no such preset": (["--preset", "huge"], "huge"),
-    "shares beside another policy": (["policy:accumulate"], "original_shares"),
+    "shares beside another policy": (["policy:accumulate"], "--original-shares="),
     "former share": (["--kept", "0.1"], "--kept is not allowed: it is now --original-shares"),
     "former epochs": (["--kept-epochs=3"], "it is now --original-epochs"),
     "no such tokenizer": (["--tokenizer", "nobody/nothing"], "tokenizer"),

@@ -73,7 +73,10 @@ REFUSED = {
     "choice": (["run", "gaussian", "--estimator", "mean"], ["'unbiased', 'mle'"]),
     "function": (["run", "gaussian", "--policy.verifier", "f"], ["option of Python only"]),
     "no preset": (["run", "lm", "--preset", "huge"], ["--preset='huge'", "'micro'"]),
-    "no chains": (["run", "gaussian", "--num-chains", "0"], ["--num-chains=0", "[1, "]),
+    "no chains": (
+        ["run", "gaussian", "--num-chains", "0"],
+        ["--num-chains=0", "[1, ", "pass an int such as --num-chains 1000"],
+    ),
     "too many chains": (["run", "gaussian", "--num-chains", "9" * 20], ["--num-chains="]),
     "negative generations": (["run", "gaussian", "--num-generations", "-1"], ["[0, "]),
     "every 0": (["run", "gaussian", "--every", "0"], ["--every=0", "pass an int such as --every"]),
@@ -89,7 +92,7 @@ REFUSED = {
         ["--num-chains is not allowed", "given twice"],
     ),
     "one row": (["run", "gaussian", "--policy.num-samples", "1"], ["--policy.num-samples=1"]),
-    "no sizes": (["run", "gmm", "--sizes"], ["--sizes=()", "at least one size"]),
+    "no sizes": (["run", "gmm", "--sizes"], ["--sizes=()", "at least one value"]),
     "size 1": (["run", "gmm", "--sizes", "1"], ["--sizes[0]=1", "pass an int such as --sizes 2"]),
     "process": (["run", *ZIPF, "--process", "2/2"], ["--process='2/2'", "INDEX/COUNT"]),
     "scale": (["reproduce", "--scale", "huge"], ["--scale='huge'", "'smoke'"]),
@@ -123,7 +126,7 @@ REFUSED = {
     "labels": (["run", "vae", "--source", "labels.npz"], ["y in labels.npz", "60 images"]),
     "image size": (["run", "vae", "--image-size", "7"], ["--image-size=7", "multiple of 4"]),
     "long folder": (["run", "vae", "--source", LONG], ["--source: ", "a folder of images"]),
-    "long text": (["run", "lm", "--source", LONG], ["--source: ", "a folder of text files"]),
+    "long text": (["run", "lm", "--source", LONG], ["--source=", "a folder of text files"]),
     "no tokenizer": (["run", "lm", "--tokenizer", ""], ["--tokenizer=''", "pass bpe"]),
     # places to write to
     "out is a file": (["run", *ZIPF, "--out", "file"], ["--out=file", "it is a file"]),
@@ -168,6 +171,7 @@ REFUSED = {
     "plot nothing": (["plot"], ["collapse plot RUN"]),
     "plot two": (["plot", "a", "b"], ["collapse plot RUN"]),
     "plot empty": (["plot", ""], ["RUN=''"]),
+    "plot what is not there": (["plot", "none"], ["RUN='none'", "--out of `collapse run`"]),
     "plot no run": (["plot", "foreign"], ["foreign/journal.jsonl", "start a new run"]),
     "report a file": (["report", "file"], ["a run directory"]),
     "report too long": (["report", LONG], ["File name too long"]),
@@ -439,9 +443,16 @@ def test_a_refused_overwrite_leaves_the_earlier_run(run, capsys):
     assert (run / "notes.txt").exists()
 
 
+@pytest.mark.parametrize("option", ["--num-chains=1", "--num-generations=0"])
+def test_a_run_does_not_shrink(option, run, capsys):
+    before = contents(run)
+    refused(["extend", "run", option, "--quiet"], capsys, f"{option} is not", "can only grow")
+    assert contents(run) == before
+
+
 def test_a_refused_extension_leaves_the_command(run, capsys):
     before = (run / "command.json").read_bytes()
-    refused(["extend", "run", "--num-chains", "0", "--quiet"], capsys, "--num-chains=0")
+    refused(["extend", "run", "--num-chains", str(2**40), "--quiet"], capsys, "--num-chains=")
     assert json.loads((run / "command.json").read_bytes())["changes"] == {}
     assert json.loads(before)["arguments"] == ZIPF[1:]
 

@@ -136,7 +136,7 @@ ARRAYS = {
     ),
     "ragged texts": (["a", ["b"]], None, "mixes str and list"),
     "complex": ([1j, 2.0], None, "numbers must be real.*two columns"),
-    "times": (TIMES, None, "times and durations are no numbers.*timedelta64"),
+    "times": (TIMES, None, "times and durations are no numbers.*such as seconds"),
     "durations": (TIMES - TIMES[0], None, "times and durations are no numbers"),
     "date objects": ([datetime.date(2020, 1, 1)], None, "times and durations"),
     "duration objects": ([datetime.timedelta(1)], None, "times and durations"),

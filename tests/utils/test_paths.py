@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import collapse_jax as cj
-from collapse_jax.experiments.sources import make_source
+from collapse_jax.experiments.sources import make_labels, make_rows
 from collapse_jax.plots.style import save_figure
 from collapse_jax.utils.paths import user_path
 
@@ -44,9 +44,9 @@ def test_every_path_may_begin_with_a_tilde(home):
     np.save(home / "rows.npy", np.arange(9.0))
     (home / "text.txt").write_text("a rose is a rose")
     np.savez(home / "grey.npz", x=np.full((30, 8, 8), 0.5))
-    assert make_source("~/rows.npy").num_rows == 9
+    assert make_rows("~/rows.npy", {}, 1).num_rows == 9
     assert cj.Empirical("~/rows.npy").num_rows == 9
-    assert make_source("text:~/text.txt").num_states == 3
+    assert make_labels("text:~/text.txt").num_states == 3
     assert cj.Empirical.words(Path("~/text.txt")).num_states == 3
     assert cj.Images.load("~/grey.npz", side=8).side == 8
     chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(9))

@@ -1,0 +1,121 @@
+"""Messages of the command line name options as typed, and their remedies can be typed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collapse_jax.cli import main
+from collapse_jax.cli.option_names import as_options
+
+# Arguments, and words of the line, by what is wrong. Files are those of `folder`.
+REFUSED = {
+    "schedule": (
+        ["run", "discrete", "--policy.num-samples", "5", "6"],
+        ["--policy.num-samples with 2 values", "--num-generations 200 needs 201 sizes"],
+    ),
+    "schedule where there is one size": (
+        ["run", "gaussian", "--policy.num-samples", "5", "6"],
+        ["--policy.num-samples=(5, 6)", "pass one size for all generations"],
+    ),
+    "rows of a law": (
+        ["run", "discrete", "--source", "zipf:5"],
+        ["--policy.num-samples=None", "pass a number, e.g. --policy.num-samples 100"],
+    ),
+    "sum of shares": (
+        ["run", "gaussian", "policy:mixing", "--policy.alpha", "0.5"],
+        ["--policy.alpha + --policy.beta + --policy.gamma=0.5"],
+    ),
+    "argument of another name": (
+        ["run", "mad", "--biases", "0"],
+        ["--biases=0.0", "pass a factor such as --biases 0.9"],
+    ),
+    "no chains of a sweep": (
+        ["run", "one-shot", "--num-chains", "0", "--quiet"],
+        ["--num-chains=0 is not"],
+    ),
+    "no generations of a sweep": (
+        ["run", "growing", "--num-generations", "-1"],
+        ["--num-generations=-1 is not"],
+    ),
+    "no weights": (["run", "weighting", "--num-weights", "-1"], ["--num-weights=-1"]),
+    "no rows": (["run", "keep-gaussian", "--num-samples", "0", "10"], ["--num-samples=0"]),
+    "share of kept blocks": (
+        ["run", "lm", "--original-shares", "2"],
+        ["--original-shares=2.0", "[0, 1]"],
+    ),
+    "call in a remedy": (
+        ["run", "vae", "policy:accumulate", "--num-images", "300", "--image-size", "8"],
+        ["--corpus='stream'", "use --corpus samples"],
+    ),
+    "words for numbers": (
+        ["run", "gaussian", "--source", "text"],
+        ["--source='text'", "numbers are needed", "pass normal, FILE.npy or FILE:COLUMN"],
+    ),
+    "ranks for numbers": (
+        ["run", "gmm", "--source", "zipf:9"],
+        ["numbers are needed", "pass blob"],
+    ),
+    "numbers for words": (
+        ["run", "discrete", "--source", "rows.npy"],
+        ["--source='rows.npy'", "labels are needed", "text:FILE"],
+    ),
+    "numbers for kept words": (
+        ["run", "keep-words", "--source", "rows.npy"],
+        ["labels are needed"],
+    ),
+    "too long rows": (
+        ["run", "gaussian", "--source", "rows.npy"],
+        ["--source='rows.npy'", "its rows have 2 numbers, and 1 is needed"],
+    ),
+    "too short rows": (
+        ["run", "gmm", "--source", "table.csv:x"],
+        ["--source='table.csv:x'", "its rows have 1 number, and 2 or more are needed"],
+    ),
+    "no column": (
+        ["run", "gaussian", "--source", "table.csv"],
+        ["--source: column=None", "'x', 'day'", "name one as FILE:COLUMN"],
+    ),
+    "times": (
+        ["run", "gaussian", "--source", "table.csv:day"],
+        ["--source: type of column 'day'", "convert them to numbers"],
+    ),
+    "no ranks": (["run", "discrete", "--source", "zipf:1"], ["--source='zipf:1'", "[2, 10000000]"]),
+}
+OF_PYTHON = ("np.", "pandas.", "column=NAME", "Empirical", "_samples", "_chains", "Replace.")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with a table and an array."""
+    monkeypatch.chdir(tmp_path)
+    Path("table.csv").write_text("x,day\n1.5,2020-01-01\n2.5,2020-01-02\n")
+    np.save("rows.npy", np.arange(8.0).reshape(4, 2))
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_message_speaks_of_options(name, capsys):
+    arguments, words = REFUSED[name]
+    assert main([*arguments, "--out", "new"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    for word in words:
+        assert word in error
+    for python in OF_PYTHON:
+        assert python not in error
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("every point of the grid failed; at M=0", ["run", "mad"]),
+        ("Chain.source='Categorical' is not allowed: a; pass b", ["run", "gmm", "--seed", "1"]),
+        ("names=[] is not allowed: it must hold words; pass one", ["plot", "a"]),
+        ("names=[] is not allowed: every word counts, source or not; pass one", ["run", "lm"]),
+    ],
+)
+def test_other_messages_stay(message, arguments):
+    expected = message.replace("Chain.source", "--source")
+    assert as_options(message, arguments) == expected
