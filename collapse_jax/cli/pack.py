@@ -8,6 +8,7 @@ from typing import Any
 
 from collapse_jax.cli.options import parse_plain
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.counted import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ def pack_command(arguments: Sequence[str]) -> int:
     if options.remove:
         remove(root)
     sys.stdout.write(
-        f"archive: {target} ({number:,} files in one)\n"
+        f"archive: {target} ({counted(number, 'file')} in one)\n"
         f'import xarray, zarr; xarray.open_zarr(zarr.storage.ZipStore("{target}", mode="r"))\n'
     )
     return 0

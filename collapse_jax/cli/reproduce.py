@@ -15,6 +15,7 @@ from collapse_jax.cli.run import run_to
 from collapse_jax.cli.show import captions_of, draw
 from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.counted import counted
 
 COSTS = "costs.json"  # seconds per study, summed over all its starts
 _DAY = 24.0  # hours
@@ -207,9 +208,9 @@ def _write_page(out: Path, scale: str) -> Path:
         )
         studies.append(study)
     sentence = (
-        f"{len(studies)} studies at scale {scale}: statements of the literature, results of "
-        'this run, and whether they agree. "not tested" comes with the reason, which is mostly '
-        "that the scale is too small to tell."
+        f"{counted(len(studies), 'study', 'studies')} at scale {scale}: statements of the "
+        'literature, results of this run, and whether they agree. "not tested" comes '
+        "with the reason, which is mostly that the scale is too small to tell."
     )
     with store_errors(out / "report.html"):
         return write_reproduction(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from collapse_jax.cli.options import parse_plain
 from collapse_jax.cli.output import check_environment, check_ours, chosen_directory
 from collapse_jax.store.files import store_errors
+from collapse_jax.utils.counted import counted
 
 if TYPE_CHECKING:
     from collapse_jax.verify.base import Result
@@ -62,7 +63,7 @@ def verify_command(arguments: Sequence[str]) -> int:
         (out / _CHECKS).write_text(json.dumps(content, indent=1) + "\n")
         _write_page(out, results, settings, seconds)
     verdict = f"{len(failed)} failed: {', '.join(failed)}" if failed else "all passed"
-    sys.stdout.write(f"{len(results)} checks in {seconds:.0f} s, {verdict}\n")
+    sys.stdout.write(f"{counted(len(results), 'check')} in {seconds:.0f} s, {verdict}\n")
     sys.stdout.write(f"report: {out / 'report.html'}\n")
     return int(bool(failed))
 
@@ -119,8 +120,8 @@ def _write_page(
     failed = sum(not result.passed for result in results)
     claims = sum(result.check.claims for result in results)
     sentences = [
-        f"{len(results)} checks, {failed} failed, in {seconds:.0f} s (lane {settings['lane']}, "
-        f"seed {settings['seed']}).",
+        f"{counted(len(results), 'check')}, {failed} failed, in {seconds:.0f} s (lane "
+        f"{settings['lane']}, seed {settings['seed']}).",
         f"{claims} statistical claims, each refused by chance with probability {rate:.1g}: a "
         f'correct library fails a run with probability {settings["false_alarm"]:g}. "detects" is '
         "the smallest effect that fails with probability 0.99.",

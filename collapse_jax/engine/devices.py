@@ -9,6 +9,7 @@ import jax
 from collapse_jax.core.chain import Chain
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.jax_settings import default_device
 
 Device = Any  # a jax device; its class has no public name before jax 0.11
@@ -75,7 +76,7 @@ def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ..
         check.choice("devices", devices, ("all",))
         chosen = local
     else:
-        remedy = f"there are {len(local)} local devices"
+        remedy = f"this process has {counted(len(local), 'local device')}"
         chosen = local[: check.integer("devices", devices, 1, len(local), remedy)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     each = max(1, cores // len(chosen)) if platform(chosen[0]) == "cpu" else 1

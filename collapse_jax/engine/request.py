@@ -15,6 +15,7 @@ from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 _DIMS = ("generation", "chain", "quantile", "code")  # of every run, or of every reduced one
 
@@ -139,7 +140,7 @@ def check_values(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, A
             allowed = "real numbers or truth values are recorded, at least one"
             raise check.fail(f"result of {label}", shown, allowed, "return such an array")
         if dims and len(dims) != len(shape):
-            allowed = f"{label} returns an array of {len(shape)} axes"
+            allowed = f"{label} returns an array of {counted(len(shape), 'axis', 'axes')}"
             raise check.fail("Metric.dims", dims, allowed, "name each axis, or none")
         taken = [dim for dim in dims if dim in _DIMS or dim in record or dims.count(dim) > 1]
         if taken:

@@ -28,6 +28,7 @@ from collapse_jax.store.arrays import Array, chunk_name
 from collapse_jax.store.directory import RECORDS, THEORY, Writer, unexpected_file, unlisted_files
 from collapse_jax.store.files import Content, StoreError
 from collapse_jax.utils import instructions
+from collapse_jax.utils.counted import counted
 
 _MACHINE = ("key", "dtype", "matmul_precision", "backend", "versions.jax", "versions.jaxlib")
 _GROWS = ("num_chains", "num_generations")
@@ -136,8 +137,9 @@ def extend(spec: RunSpec, writer: Writer, earlier: dict[str, Any]) -> None:
     if spec.program.horizon and last != spec.num_generations:
         raise StoreError(
             f"num_generations={spec.num_generations} is not allowed: with "
-            f"{type(spec.chain.policy).__name__} a corpus has as many slots as {last} generations "
-            "need, and with more slots sums are rounded differently; use a new directory"
+            f"{type(spec.chain.policy).__name__} a corpus has the slots of "
+            f"{counted(last, 'generation')}, and with more slots sums are rounded differently; "
+            "use a new directory"
         )
     whole = earlier["num_chains"] // spec.layout.chain_batch
     if earlier["num_chains"] == spec.num_chains:

@@ -33,6 +33,7 @@ from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.run_state import RunState
 from collapse_jax.store.store import Store
 from collapse_jax.utils import memory
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.jax_settings import followed_settings, is_jit_disabled, own_settings
 from collapse_jax.utils.progress import Progress
 
@@ -134,7 +135,7 @@ def _run(request: Request) -> Records:
 def _announce_files(path: Path, spec: RunSpec) -> None:
     """Say how many files a run will have, once for all processes that work at the same chains."""
     if not spec.is_joint or is_first():
-        sys.stderr.write(f"{path}: about {count_files(spec):,} files when complete\n")
+        sys.stderr.write(f"{path}: about {counted(count_files(spec), 'file')} when complete\n")
 
 
 def _open_recorder(spec: RunSpec, progress: bool) -> AbstractContextManager[Recorder]:

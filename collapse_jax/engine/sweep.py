@@ -15,6 +15,7 @@ from collapse_jax.results.records import Records, check_complete
 from collapse_jax.store.files import StoreError
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.fork import check_fork
 from collapse_jax.utils.progress import Progress
 
@@ -102,8 +103,9 @@ def _warn_of(failures: Sequence[Mapping[str, Any]]) -> None:
     """Warn the caller of `sweep` of points that failed."""
     if failures:
         message = (
-            f"{len(failures)} points of the grid failed, the first at {failures[0]['label']} "
-            f"({failures[0]['error']}); pass earlier=records to run them again"
+            f"{counted(len(failures), 'point')} of the grid failed, the first at "
+            f"{failures[0]['label']} ({failures[0]['error']}); pass earlier=records to run "
+            "them again"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=3)
 

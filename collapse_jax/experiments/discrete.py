@@ -21,6 +21,7 @@ from collapse_jax.results.policy_words import number, policy_name, policy_senten
 from collapse_jax.results.records import Records, check_complete
 from collapse_jax.results.setting import Setting
 from collapse_jax.store.store import Store
+from collapse_jax.utils.counted import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,7 @@ class DiscreteExperiment(AbstractExperiment):
             table.append([f"{generations[index]:,}", *cells])
         setting = Setting.of(records)
         policy = policy_name(setting.policy)
-        title = f"Discrete chains after {generations[-1]:,} generations, policy {policy}"
+        title = f"Discrete chains after {counted(generations[-1], 'generation')}, policy {policy}"
         return Summary(title, _sentences(setting), table, statements_of(CLAIMS, setting))
 
 
@@ -114,10 +115,10 @@ def _sentences(setting: Setting) -> list[str]:
     records = setting.records
     absorbed = int(np.sum(records["is_absorbed"][-1]))
     states, chains = records["probabilities"].shape[-1], setting.num_chains
-    several, are = ("chain" if chains == 1 else "chains"), ("has" if absorbed == 1 else "have")
+    has = "has" if absorbed == 1 else "have"
     found = [
-        f"{chains:,} {several} over {states:,} states; {absorbed:,} of them {are} a single state "
-        f"after {setting.num_generations:,} generations.",
+        f"{counted(chains, 'chain')} over {counted(states, 'state')}; {absorbed:,} of them {has} a "
+        f"single state after {counted(setting.num_generations, 'generation')}.",
         policy_sentence(setting.policy),
         f"Original rows: {setting.source_name}.",
     ]

@@ -26,6 +26,7 @@ from collapse_jax.results.statements import plus_minus
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.status import Status
 
 PAPER_SIZES = (100, 500, 1000, 10_000)
@@ -176,7 +177,8 @@ class GaussianExperiment(AbstractExperiment):
             table.append(
                 [f"{size:,}", *cells, f"{records['mean_error_quantile'][-1, 1, index]:.4f}"]
             )
-        title = f"Gaussian chains after {last:,} generations, policy {policy_name(setting.policy)}"
+        after, policy = counted(last, "generation"), policy_name(setting.policy)
+        title = f"Gaussian chains after {after}, policy {policy}"
         return Summary(title, _sentences(setting), table, statements_of(CLAIMS, setting))
 
 
@@ -196,8 +198,7 @@ def _sentences(setting: Setting) -> list[str]:
     each = " for each M" if len(records["num_samples"]) > 1 else ""
     divisor = "one less than the rows" if family["estimator"] == "unbiased" else "the rows"
     found = [
-        f"M = {sizes}; {setting.num_chains:,} chains of {setting.num_generations:,} "
-        f"generations{each}. {_ended(frozen)}",
+        f"M = {sizes}; {setting.extent}{each}. {_ended(frozen)}",
         policy_sentence(setting.policy, "M"),
         f"Original rows: {setting.source_name}. The divisor of the variance is {divisor} of the "
         f"corpus ({family['estimator']}).",

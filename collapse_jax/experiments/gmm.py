@@ -25,6 +25,7 @@ from collapse_jax.results.setting import Setting
 from collapse_jax.sources import Normal, NormalMixture
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 BLOB, PAIR = "blob", "pair"
 SNAPSHOTS = (0, 50, 100, 150, 200, 350, 2000)
@@ -191,9 +192,9 @@ class GmmExperiment(AbstractExperiment):
         source, policy = setting.source_name, policy_name(setting.policy)
         start = _STARTS[setting.family["init"]]
         sentences = [
-            f"{last:,} generations; original rows: {source}; mixtures of "
-            f"{setting.family['num_components']} components, fitted by EM from {start}; a "
-            "component that loses its rows is removed.",
+            f"{counted(last, 'generation')}; original rows: {source}; mixtures of "
+            f"{counted(setting.family['num_components'], 'component')}, fitted by EM from {start}; "
+            "a component that loses its rows is removed.",
             policy_sentence(setting.policy, "M"),
             "The L2 distance is that from model 0; std is the geometric mean over components of "
             "sqrt(trace / dim).",

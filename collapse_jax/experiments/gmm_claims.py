@@ -5,6 +5,7 @@ import numpy as np
 from collapse_jax.results.claims import Claim
 from collapse_jax.results.setting import Regime, Setting
 from collapse_jax.results.statements import FEWEST_CHAINS, Finding, exceeds, few_chains, plus_minus
+from collapse_jax.utils.counted import counted
 
 _PAPER = "Shumailov et al. 2024, Gaussian mixtures"
 _ALMOST = 0.05  # share of the variance: less is called almost none
@@ -61,7 +62,7 @@ def _loss(setting: Setting) -> Finding:
         return Finding(words, True)
     if setting.num_generations >= _LONG * size:
         return Finding(words, False)
-    reason = f"{setting.num_generations:,} generations are few for M = {size:,}"
+    reason = f"{counted(setting.num_generations, 'generation')} may be too few for M = {size:,}"
     return Finding(words, None, reason)
 
 

@@ -111,7 +111,6 @@ class GrowingExperiment(AbstractExperiment):
     def summarize(records: Records) -> Summary:
         """Summarise the last generation against theory."""
         setting = Setting.of(records)
-        chains, last = records.config["num_chains"], records["generation"][-1]
         exact = records.theory["wasserstein2_squared"].values[-1]
         table = [["M_i grows as", "mean of W2^2", "standard error", "exact"]]
         for index, name in enumerate(records["num_samples"]):
@@ -120,8 +119,7 @@ class GrowingExperiment(AbstractExperiment):
             table.append([str(name), f"{mean:.5f}", f"{error:.5f}", f"{exact[index]:.5f}"])
         first = records.config["chain"]["policy"]["num_samples"]
         sentences = [
-            f"{chains:,} chains of {last:,} generations for each schedule of sizes, M_1 = "
-            f"{first:,} rows in D_0.",
+            f"{setting.extent} for each schedule of sizes, M_1 = {first:,} rows in D_0.",
             "Every model after model 0 is trained on rows drawn from its predecessor alone; the "
             "truth is N(0, 1), and the divisor of the variance is M_i - 1 (unbiased).",
         ]

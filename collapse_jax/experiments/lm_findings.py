@@ -12,6 +12,7 @@ from collapse_jax.results.policy_words import policy_name, policy_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Regime, Setting
 from collapse_jax.results.statements import Finding, Statement, mean_with_interval
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.interval import mean_over_chains
 
 _PAPER = "Shumailov et al. 2024, OPT-125m"
@@ -185,7 +186,7 @@ def _longer(setting: Setting) -> Finding:
     shift = _shift(setting.records)
     middles, tails = shift.of_runs
     if shift.number < _THOUSAND:
-        return Finding(shift.words, None, f"{shift.number} blocks are too few for a far tail")
+        return Finding(shift.words, None, f"too few blocks ({shift.number}) for a far tail")
     ratios = (tails[-1] / middles[-1]) / (tails[0] / middles[0])
     return _above_one(shift.words, ratios)
 
@@ -241,7 +242,7 @@ class _Shift(NamedTuple):
         tails = self.tails if is_large else self.largest
         initial, last = tails[[0, -1]] / self.middles[[0, -1]]
         tail = "grows" if last > initial else "does not grow"
-        which = f"the largest of {self.number:,} blocks:"
+        which = f"the largest of {counted(self.number, 'block')}:"
         if is_large:
             which = f"one block in {_THOUSAND:,} above"
         return (

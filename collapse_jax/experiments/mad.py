@@ -107,7 +107,6 @@ class MadExperiment(AbstractExperiment):
     def summarize(records: Records) -> Summary:
         """Summarise the last generation."""
         setting = Setting.of(records)
-        chains, last = records.config["num_chains"], records["generation"][-1]
         table = [["loop", "lambda", "mean of ln sigma", "standard error", "mean of W2^2"]]
         for index, loop in enumerate(records["policy"]):
             for k, bias in enumerate(records["sampling_bias"]):
@@ -122,7 +121,7 @@ class MadExperiment(AbstractExperiment):
                 )
         size = int(setting.policy["num_samples"])
         sentences = [
-            f"{chains:,} chains of {last:,} generations for each loop and lambda; {size:,} rows in "
+            f"{setting.extent} for each loop and lambda; {size:,} rows in "
             "each corpus, truth N(0, 1), unbiased estimator; rows are drawn from N(mean, lambda "
             "variance).",
             f"Fully synthetic: {policy_sentence({'type': 'Replace', 'num_samples': size})}",

@@ -21,6 +21,7 @@ from collapse_jax.results.statements import Finding, agreement
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +96,8 @@ class OneShotExperiment(AbstractExperiment):
             last = records["std_error_mean"][0, index]
             table.append([f"{size:,}", *(f"{cell:.3e}" for cell in (*cells, last))])
         sentence = (
-            f"{chains:,} independent fits to M rows of N(0, 1) for each M, with the divisor M - 1 "
-            "of the variance (unbiased); no model is trained on another."
+            f"{counted(chains, 'independent fit')} to M rows of N(0, 1) for each M, with the "
+            "divisor M - 1 of the variance (unbiased); no model is trained on another."
         )
         found = statements_of([CLAIM], setting)
         return Summary("The error of a single fit", [sentence], table, found)

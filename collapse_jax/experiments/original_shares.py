@@ -145,8 +145,7 @@ class _OriginalSharesExperiment(AbstractExperiment):
         originals = _originals(records)
         policy = {**setting.policy, "gamma": VARIED}
         sentences = [
-            f"{setting.num_chains:,} chains of {setting.num_generations:,} generations for each M "
-            f"and gamma. {policy_sentence(policy, 'M')}",
+            f"{setting.extent} for each M and gamma. {policy_sentence(policy, 'M')}",
             f"The table has the {what} left, relative to {cls.reference}.",
         ]
         for size, row in zip(records["num_samples"], final, strict=True):

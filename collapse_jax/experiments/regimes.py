@@ -31,6 +31,7 @@ from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
 from collapse_jax.theory import gaussian_accumulation
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 _LIMIT = np.pi**2 / 6  # sum of 1 / i^2: growth of the squared error if data accumulate
 
@@ -102,7 +103,7 @@ class RegimesExperiment(AbstractExperiment):
                 lines.append(Line(str(policy), middle, band=(low, high)))
             panels.append(Panel(title, "number of fits", fits, lines, "", "log", "log"))
         chains = records.config["num_chains"]
-        note = f"median and 5–95 % of {chains:,} chains"
+        note = f"median and 5–95 % of {counted(chains, 'chain')}"
         caption = "Errors of mean and standard deviation by number of fits and policy."
         return {"errors": (caption, figure_panels(panels, note))}
 
@@ -110,7 +111,6 @@ class RegimesExperiment(AbstractExperiment):
     def summarize(records: Records) -> Summary:
         """Summarise the last generation."""
         setting = Setting.of(records)
-        chains = records.config["num_chains"]
         header = ["policy", "mean of ln sigma", "standard error", "mean squared mu error", "exact"]
         table = [header]
         for index, policy in enumerate(records["policy"]):
@@ -130,7 +130,7 @@ class RegimesExperiment(AbstractExperiment):
             )
         size = setting.policy["num_samples"]
         sentences = [
-            f"{chains:,} chains of {setting.num_generations:,} generations for each policy; M = "
+            f"{setting.extent} for each policy; M = "
             f"{size:,} rows, truth N(0, 1), estimator {setting.family['estimator']}.",
             *(
                 f"{name}: {policy_sentence({'type': name}, 'M')}"

@@ -12,6 +12,7 @@ from collapse_jax.results.grid import axis_names
 from collapse_jax.results.policy_words import VARIED, number, policy_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Setting
+from collapse_jax.utils.counted import counted
 
 _MOST_PARTS = 8  # entries of a further dimension: more panels would not fit a page
 _NO_SETTINGS = ("--out", "--overwrite", "--quiet", "--retry")  # what a repetition may change
@@ -100,7 +101,7 @@ class SweepView:
         experiment = records.config["experiment"]["name"]
         number = int(np.prod(shape))
         sentences = [
-            f"{number} points of the experiment {experiment!r}, {len(failures)} of "
+            f"{counted(number, 'point')} of the experiment {experiment!r}, {len(failures)} of "
             f"which failed; means over chains in generation {records['generation'][-1]:,}.",
             f"Varied: {'; '.join(_axis(records, name) for name in names)}.",
             *_policy(records, experiment),

@@ -23,6 +23,7 @@ from collapse_jax.results.setting import Regime, Setting
 from collapse_jax.results.statements import Finding, mean_with_interval
 from collapse_jax.sources import Images
 from collapse_jax.store.store import Store
+from collapse_jax.utils.counted import counted
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {},
@@ -190,7 +191,7 @@ class VaeExperiment(AbstractExperiment):
         chains, falls = stds.shape[1], int(np.sum(stds[-1] < stds[0]))
         setting = Setting.of(records)
         sentences = [
-            f"{chains} run{'s' * (chains > 1)} of models 0 to {setting.num_generations} on "
+            f"{counted(chains, 'run')} of models 0 to {setting.num_generations} on "
             f"{setting.source_name}.",
             policy_sentence(setting.policy, noun="images"),
         ]

@@ -26,6 +26,7 @@ from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian_accumulation
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 _MOST_WEIGHTS = 1000  # points of a sweep
 _STATIONARY = 1e-4  # share of the initial error that is left: less than chance adds
@@ -162,7 +163,6 @@ class WeightingExperiment(AbstractExperiment):
     def summarize(records: Records) -> Summary:
         """Summarise the errors, with one row per weight."""
         setting = Setting.of(records)
-        chains = records.config["num_chains"]
         mean, exact = records["squared_error_mean"][-1], records.theory["squared_error"].values
         error = setting.standard_errors(records["squared_error_std"][-1])
         table = [["weight", "E (mu - mu_0)^2", "standard error", "exact, stationary"]]
@@ -171,10 +171,10 @@ class WeightingExperiment(AbstractExperiment):
         best = float(records.theory["best_weight"].values)
         made, real = (setting.policy[name] for name in ("num_samples", "num_original"))
         sentences = [
-            f"{chains:,} chains of {setting.num_generations:,} generations for each weight. Every "
-            f"model after model 0 is trained on {made:,} rows drawn from its predecessor and "
-            f"{real:,} real rows, redrawn for each corpus, whose total weight is varied; the truth "
-            "is N(0, 1), estimator mle.",
+            f"{setting.extent} for each weight. Every model after model 0 is trained on "
+            f"{counted(made, 'row')} drawn from its predecessor and {counted(real, 'real row')}, "
+            "redrawn for each corpus, whose total weight is varied; the truth is N(0, 1), "
+            "estimator mle.",
             f"The smallest error was seen at weight {records['weight'][np.argmin(mean)]:.2f}; "
             f"theory with a known variance: {best:.3f}.",
         ]
@@ -206,7 +206,7 @@ def _error(setting: Setting) -> Finding:
         setting.num_chains,
     )
     if len(at) < len(weights):
-        reason = f"{setting.num_generations} generations are too few for small weights"
+        reason = f"too few generations ({setting.num_generations:,}) for small weights"
         return Finding(found.words, None, reason)
     return found
 

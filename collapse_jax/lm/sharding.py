@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 AXIS = "data"
 """Axis of a mesh over which the rows of a batch are divided."""
@@ -37,7 +38,7 @@ def data_mesh(devices: int | Sequence[Any] | None = None) -> Mesh:
     elif isinstance(devices, (list, tuple)):
         chosen = devices
     else:
-        remedy = f"there are {len(known)} devices"
+        remedy = f"this process has {counted(len(known), 'device')}"
         chosen = known[: check.integer("devices", devices, 1, len(known), remedy)]
     return Mesh(np.array(chosen), (AXIS,), axis_types=(AxisType.Auto,))
 

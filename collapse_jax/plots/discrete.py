@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse_jax.plots.style import COLOURS, new_figure, show_range, styled
+from collapse_jax.utils.counted import counted
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -41,7 +42,9 @@ def figure_diversity(data: "Dataset", theory: "Dataset | None" = None) -> Any:
         show_range(axis, 0, generations[-1])
         axis.set_ylim(bottom=0)
     chains = len(data["chain"].values)
-    figure.suptitle(f"median and 5–95 % of {chains:,} chains", fontsize=9, x=0.99, ha="right")
+    figure.suptitle(
+        f"median and 5–95 % of {counted(chains, 'chain')}", fontsize=9, x=0.99, ha="right"
+    )
     return figure
 
 

@@ -12,6 +12,7 @@ from collapse_jax.plots.style import (
     show_range,
     styled,
 )
+from collapse_jax.utils.counted import counted
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -46,7 +47,9 @@ def figure_errors(data: "Dataset") -> Any:
     axes[0, 0].set_ylabel("data units")
     axes[0, 0].legend()
     chains = num_chains_of(data)
-    figure.suptitle(f"median and 5–95 % of {chains:,} chains", fontsize=9, x=0.99, ha="right")
+    figure.suptitle(
+        f"median and 5–95 % of {counted(chains, 'chain')}", fontsize=9, x=0.99, ha="right"
+    )
     return figure
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from collapse_jax.plots.grid import draw_heat_map
 from collapse_jax.plots.style import new_figure, show_range, styled
+from collapse_jax.utils.counted import counted
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -55,7 +56,7 @@ def figure_original_shares(data: "Dataset", what: str, share: str, target: float
             edge = sufficient[0] - 0.5
             left.plot([edge, edge], [row - 0.5, row + 0.5], color="#D55E00", linewidth=3)
     last = data["generation"].values[-1]
-    left.set_title(f"{what} left after {last:,} generations{title}")
+    left.set_title(f"{what} left after {counted(last, 'generation')}{title}")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(shares)))
     for index, colour in enumerate(colours):
         curve = data["surviving"].values[:, -1, index]

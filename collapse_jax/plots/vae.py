@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse_jax.plots.style import COLOURS, config_of, new_figure, styled
+from collapse_jax.utils.counted import counted
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -91,7 +92,7 @@ def figure_latents(data: "Dataset") -> Any:
             )
             axis.plot(generations, values, color=COLOURS[0], linewidth=0.8, alpha=0.6)
             axis.plot(generations, middle, "o-", color=COLOURS[0], markersize=3)
-            axis.set_title(f"{quantity} of latents, {count:,} images")
+            axis.set_title(f"{quantity} of latents, {counted(count, 'image')}")
     for axis in axes[1]:
         axis.set_xlabel("generation")
     return figure

@@ -10,6 +10,7 @@ from collapse_jax.core.corpus import AbstractCorpus, join
 from collapse_jax.core.policy import AbstractPolicy, FreshShare, Step, Verifier, size_at
 from collapse_jax.policies.checks import check_length, check_sizes, check_verifier
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 
 @config
@@ -47,7 +48,7 @@ class Fresh(AbstractPolicy):
         object.__setattr__(self, "num_original", original)
         check_verifier("Fresh.verifier", self.verifier)
         if isinstance(self.num_samples, tuple) and isinstance(original, tuple):
-            allowed = f"num_samples has {len(self.num_samples)} entries"
+            allowed = f"num_samples has {counted(len(self.num_samples), 'entry', 'entries')}"
             if len(original) != len(self.num_samples):
                 remedy = "give both one per generation, or one number"
                 raise check.fail("len(Fresh.num_original)", len(original), allowed, remedy)

@@ -16,6 +16,7 @@ from collapse_jax.policies.checks import check_length, check_sizes, check_verifi
 from collapse_jax.random.binomial import binomial
 from collapse_jax.random.keys import Purpose
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 _NEVER = 1e-12  # probability of a run that is refused late: no study repeats so many
 Shares = tuple[Array, Array, Array]
@@ -151,7 +152,9 @@ class Mixing(AbstractPolicy):
         check_length("Mixing.num_samples", self.num_samples, num_generations)
         for length in self.num_shares:
             if length != num_generations:
-                allowed = f"num_generations={num_generations} needs {num_generations} shares"
+                allowed = (
+                    f"num_generations={num_generations} needs {counted(num_generations, 'share')}"
+                )
                 remedy = "pass one number, or one share for each of D_1 .. D_G"
                 name = "length of Mixing's alpha, beta or gamma"
                 raise check.fail(name, length, allowed, remedy)
@@ -295,8 +298,8 @@ class Mixing(AbstractPolicy):
             if np.any(too_many):
                 entry = int(np.argmax(too_many))
                 allowed = (
-                    f"{sizes[entry]} rows of D_{entry + 1} at this share are more than the "
-                    f"{rows[entry]} rows of {what}, a subset without replacement"
+                    f"{counted(sizes[entry], 'row')} of D_{entry + 1} at this share exceed the "
+                    f"{counted(rows[entry], 'row')} of {what}, a subset without replacement"
                 )
                 remedy = f"lower {name}, or draw from the law with 'distribution'"
                 raise check.fail(f"Mixing.{name}", float(shares[entry, column]), allowed, remedy)

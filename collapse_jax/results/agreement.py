@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from collapse_jax.utils.counted import counted
+
 _SKEWNESS = 50.0  # chains needed at skewness 1; simulated log-normal chains then keep the bound
 _TAIL = math.sqrt(2 * math.log(40))  # 2 exp(-t^2 / 2) = 0.05
 _ROUNDING = float(np.finfo(np.float32).eps)  # relative; differences that are finer say nothing
@@ -122,7 +124,7 @@ def _too_few(found: ChainMean) -> str:
     if found.frozen:
         # What froze the chains may depend on their values, which the expectation does not know.
         frozen, total = found.frozen, found.frozen + found.num_chains
-        return f"{frozen:,} of {total:,} chains are frozen"
+        return f"{frozen:,} of {counted(total, 'chain')} {'is' if frozen == 1 else 'are'} frozen"
     if found.num_chains == 0:
         return "no chain has a value"
     return "a single chain" if found.num_chains == 1 else ""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.results.setting import entries
+from collapse_jax.utils.counted import counted
 
 VARIED = "varied"  # in place of a share that is an axis of a sweep
 _IF_SHARED = {"previous": "beta", "original": "gamma"}  # settings that only matter with a share
@@ -75,7 +76,9 @@ def _is_said(policy: Mapping[str, Any], field: str, value: Any) -> bool:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{value['shape'][0]:,} values" if "shape" in value else str(value.get("type"))
+        return (
+            f"{counted(value['shape'][0], 'value')}" if "shape" in value else str(value.get("type"))
+        )
     if isinstance(value, (list, tuple)):
         shown = [number(one) for one in value]
         return ", ".join(shown) if len(shown) <= 4 else f"{shown[0]}, {shown[1]}, ..., {shown[-1]}"
@@ -120,8 +123,13 @@ def _sizes(sizes: Any) -> str:
     return "M_g" if listed is None else "M"
 
 
+def _many(size: str, noun: str) -> str:
+    """Return a number in words with its noun, whose plural is given."""
+    return f"{size} {noun.removesuffix('s') if size == '1' else noun}"
+
+
 def _replace(policy: Mapping[str, Any], size: str, noun: str) -> str:
-    return f"{size} {noun} drawn from its predecessor"
+    return f"{_many(size, noun)} drawn from its predecessor"
 
 
 def _mixing(policy: Mapping[str, Any], size: str, noun: str) -> str:
@@ -129,13 +137,17 @@ def _mixing(policy: Mapping[str, Any], size: str, noun: str) -> str:
     if entries(beta) == [0] and entries(gamma) == [0]:
         return _replace(policy, size, noun)
     is_kept, is_law = policy.get("original") == "data", policy.get("previous") == "distribution"
+    is_fixed = len(entries(policy.get("num_samples")) or ()) == 1  # corpora are as large as D_0
+    all_kept, all_previous = (is_fixed and entries(share) == [1] for share in (gamma, beta))
+    kept = "all of D_0" if all_kept else "a random subset of D_0"
+    chosen = "all of them" if all_previous else "a random subset"
     kinds = {
-        "gamma": f"kept original {noun}, a random subset of D_0"
+        "gamma": f"kept original {noun}, {kept}"
         if is_kept
         else f"original {noun}, redrawn for each corpus",
         "beta": f"{noun} redrawn from the law of its predecessor's corpus"
         if is_law
-        else f"{noun} of its predecessor's corpus, a random subset",
+        else f"{noun} of its predecessor's corpus, {chosen}",
     }
     given = {"gamma": gamma, "beta": beta}
     parts = [
@@ -146,11 +158,13 @@ def _mixing(policy: Mapping[str, Any], size: str, noun: str) -> str:
     rest = _rest(policy, beta, gamma)
     if rest:
         parts.append(f"{rest} drawn from its predecessor")
+    if len(parts) == 1:  # of 100 %
+        return f"{_many(size, noun)}: {parts[0]}"
     if policy.get("allocation") == "fixed":
         how = "exact numbers, rounded"
     else:
         how = f"on average: the origin of each of the {noun} is drawn"
-    return f"{size} {noun}: {_joined(parts)} ({how})"
+    return f"{_many(size, noun)}: {_joined(parts)} ({how})"
 
 
 def _share(share: Any) -> str:
@@ -177,8 +191,8 @@ def _joined(parts: list[str]) -> str:
 
 def _pool(policy: Mapping[str, Any], size: str, noun: str) -> str:
     original = policy.get("num_original") or 0
-    more = f" and {_value(original)} new original ones" if original else ""
-    return f"each generation adds {size} {noun} of its model{more}"
+    more = f" and {_many(_value(original), 'new original ones')}" if original else ""
+    return f"each generation adds {_many(size, noun)} of its model{more}"
 
 
 def _accumulate(policy: Mapping[str, Any], size: str, noun: str) -> str:
@@ -187,8 +201,8 @@ def _accumulate(policy: Mapping[str, Any], size: str, noun: str) -> str:
 
 def _subsample(policy: Mapping[str, Any], size: str, noun: str) -> str:
     return (
-        f"{size} {noun} chosen at random, without replacement, among the original {noun} and all "
-        f"that earlier models made; {_pool(policy, size, noun)}"
+        f"{_many(size, noun)} chosen at random, without replacement, among the original {noun} and "
+        f"all that earlier models made; {_pool(policy, size, noun)}"
     )
 
 
@@ -196,8 +210,8 @@ def _fresh(policy: Mapping[str, Any], size: str, noun: str) -> str:
     original = policy.get("num_original", 0)
     if entries(original) == [0]:
         return _replace(policy, size, noun)
-    drawn = f"{size} {noun} drawn from its predecessor"
-    words = f"{drawn} and on {_value(original)} original {noun}, redrawn for each corpus"
+    real = _many(_value(original), f"original {noun}")
+    words = f"{_replace(policy, size, noun)} and on {real}, redrawn for each corpus"
     if "weight" in policy:
         words += f", whose total weight is {number(policy['weight'])}"
     return words

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from collapse_jax.results.records import Records
+from collapse_jax.utils.counted import counted
 
 
 class Regime(enum.Enum):
@@ -188,6 +189,12 @@ class Setting:
           regime: the rows that they are trained on.
         """
         return self.is_plain and self.num_generations >= 1 and self.regime is regime
+
+    @property
+    def extent(self) -> str:
+        """Return the number of chains and generations in words."""
+        chains = counted(self.num_chains, "chain")
+        return f"{chains} of {counted(self.num_generations, 'generation')}"
 
     @property
     def source_name(self) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.interval import mean_over_chains
 
 MOST_ERRORS = 4.0  # standard errors: a correct mean is further off once in 16,000 times
@@ -163,8 +164,8 @@ def few_chains(num_chains: int) -> str:
     >>> few_chains(1)
     '1 chain is too few for a standard error'
     """
-    chains = "1 chain is" if num_chains == 1 else f"{num_chains} chains are"
-    return f"{chains} too few for a standard error"
+    verb = "is" if num_chains == 1 else "are"
+    return f"{counted(num_chains, 'chain')} {verb} too few for a standard error"
 
 
 def equals(

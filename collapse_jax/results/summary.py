@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.status import FROZEN, is_frozen
 
 _MOST = 8  # variables that are listed: with more the summary would not fit ten lines
@@ -44,9 +45,9 @@ def _lines(records: Any) -> Iterator[str]:
     yield f"  settings: {_settings(config)}"
     yield f"  sizes: {sizes}"
     if records.missing:
-        yield f"  missing: {sum(high - low + 1 for low, high in records.missing):,} chains"
+        yield f"  missing: {counted(sum(high - low + 1 for low, high in records.missing), 'chain')}"
     if frozen := _num_frozen(records):
-        yield f"  frozen: {frozen:,} chains, which no mean over chains includes"
+        yield f"  frozen: {counted(frozen, 'chain')}, which no mean over chains includes"
     cells = list(_cells(records))
     if not cells:
         return

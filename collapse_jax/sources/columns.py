@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 NAME = "Empirical.data"
 _DROP = "drop these rows, or fill the gaps"
@@ -41,7 +42,8 @@ def refuse_cells(mask: np.ndarray, shown: Any, what: str, column: str | None) ->
       ArgumentError: always.
     """
     index = [int(axis) for axis in np.unravel_index(int(np.argmax(mask)), mask.shape)]
-    allowed = f"{int(np.sum(mask))} of {mask.size} values {what}, the first in row {index[0]}"
+    number = f"{int(np.sum(mask)):,} of {counted(mask.size, 'value')}"
+    allowed = f"{number} {what}, the first in row {index[0]}"
     raise check.fail(_cell(index, column), shown, allowed, _DROP)
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 DARK = 0.25
 """Share of white above which the brightest pixel of integers must be: others, such as masks of 0
@@ -66,7 +67,8 @@ def as_labels(name: str, labels: Any, count: int) -> np.ndarray | None:
         raise check.fail(name, labels, "it must be an array of integers", remedy) from None
     if values.shape != (count,):
         shown = check.Shown(f"array of shape {values.shape}")
-        raise check.fail(name, shown, f"there are {count} images", remedy)
+        allowed = f"there {'is' if count == 1 else 'are'} {counted(count, 'image')}"
+        raise check.fail(name, shown, allowed, remedy)
     if values.dtype.kind not in "iu" or np.ma.is_masked(labels):
         raise check.fail(name, check.Shown(f"{values.dtype} labels"), "they name classes", remedy)
     if values.min() < 0 or values.max() > check.MAX_SIZE:

@@ -15,6 +15,7 @@ import numpy as np
 from collapse_jax.sources.columns import NAME, Columns, check_values, from_arrow
 from collapse_jax.sources.table_files import read_file
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 _MOST_NAMES = 8  # columns that a message lists
 _COLUMN_PROTOCOLS = ("__arrow_c_stream__", "__arrow_c_array__", "__arrow_array__")
@@ -88,7 +89,7 @@ def _stack(arrays: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
             allowed = "several columns must each hold one number per row"
             raise check.fail("Empirical.column", name, allowed, "leave it out")
         if len(array) != len(arrays[0]):
-            allowed = f"it has {len(array)} rows, {names[0]!r} has {len(arrays[0])}"
+            allowed = f"it has {counted(len(array), 'row')}, {names[0]!r} has {len(arrays[0])}"
             raise check.fail("Empirical.column", name, allowed, "leave it out")
     return np.stack([array.astype(np.float64) for array in arrays], axis=1)
 
@@ -211,7 +212,7 @@ def _of_list(data: Sequence[Any]) -> np.ndarray:
         allowed = (
             f"rows have unequal lengths: {lengths[0]} in row 0, {lengths[other]} in row {other}"
         )
-        shown = check.Shown(f"list of {len(data)} rows")
+        shown = check.Shown(f"list of {counted(len(data), 'row')}")
         raise check.fail(
             NAME, shown, allowed if other else "rows must be numbers", _ARRAY
         ) from None

@@ -26,6 +26,7 @@ from collapse_jax.testing.rules import (
     shapes,
     single_key,
 )
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.jax_settings import own_settings
 
 _MANY = 64  # rows of a refit, as a multiple of num_samples
@@ -211,7 +212,8 @@ class _Checker:
                 )
             if not hasattr(value, "ndim") or value.ndim != len(axes):
                 shown = getattr(value, "shape", type(value).__name__)
-                detail = f"{name} is {shown} and `axes` names {len(axes)} axes; name every axis"
+                named = counted(len(axes), "axis", "axes")
+                detail = f"{name} is {shown} and `axes` names {named}; name every axis"
                 raise BrokenRuleError("variables", detail)
 
     def status(self) -> None:

@@ -23,6 +23,7 @@ from collapse_jax.testing.rules import (
 )
 from collapse_jax.testing.statistics import FALSE_FAIL, same_law_evidence
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.jax_settings import own_settings
 
 _MANY = 20_000  # chains: a shift of 0.06 standard deviations is then seen with probability 0.99
@@ -136,7 +137,7 @@ def _check_corpus(chain: Chain, generation: int, corpus: Any, num_generations: i
     sizes = chain.policy.sizes(num_generations)
     found, size, pool = int(corpus.size), int(sizes[generation]), int(sizes[: generation + 1].sum())
     if found not in (size, pool) and not (chain.policy.verifier is not None and found < pool):
-        detail = f"D_{generation} holds {found} rows; size({generation}) is {size}"
+        detail = f"D_{generation} holds {counted(found, 'row')}; size({generation}) is {size}"
         raise BrokenRuleError("sizes", detail)
     if isinstance(corpus, Samples):
         most = chain.policy.capacity(num_generations)

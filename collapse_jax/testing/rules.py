@@ -14,6 +14,7 @@ from collapse_jax.core.samples import Samples
 from collapse_jax.random.keys import Keys, chain_key
 from collapse_jax.random.threefry import as_key
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.counted import counted
 
 
 class BrokenRuleError(AssertionError):
@@ -174,7 +175,9 @@ def require_size(draw: Callable[[Any, int], AbstractCorpus], number: int) -> Non
             ("traced", jax.jit(lambda n: draw(n, number))(jnp.int32(size))),
         ):
             if int(made.size) != size:
-                detail = f"{size} rows were requested (size {name}), {int(made.size)} returned"
+                detail = (
+                    f"{counted(size, 'row')} requested (size {name}), {int(made.size)} returned"
+                )
                 raise BrokenRuleError("size", detail)
             if isinstance(made, Samples) and made.capacity > number:
                 detail = f"capacity {number} was requested, {made.capacity} slots returned"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from collapse_jax.text.files import read_text
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.paths import user_path
 
 _PERIOD = 10  # documents of which one is for validation and one for the test set
@@ -132,7 +133,9 @@ def _folder(path: Path) -> Documents:
         remedy = "name files train*.txt, valid*.txt and test*.txt, or use none of these names"
         raise check.fail("texts", str(path), allowed, remedy)
     if len(files) < _FEWEST:
-        allowed = f"it holds {len(files)} text files (*.txt), at least {_FEWEST} are needed"
+        allowed = (
+            f"it holds {counted(len(files), 'text file')} (*.txt), at least {_FEWEST} are needed"
+        )
         remedy = "add documents, or pass train.txt, valid.txt and test.txt"
         raise check.fail("texts", str(path), allowed, remedy)
     return _split([_read(file) for file in files])

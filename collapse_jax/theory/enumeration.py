@@ -65,7 +65,9 @@ class EnumeratedChain:
         smoothing = check.number("smoothing", smoothing, 0, 1e6, "pass a small count")
         vectors = math.comb(size + len(law) - 1, len(law) - 1)
         if vectors > _MOST_VECTORS:
-            allowed = f"{len(law)} states make {vectors} vectors of counts, {_MOST_VECTORS} fit"
+            allowed = (
+                f"{len(law):,} states give {vectors:,} vectors of counts, {_MOST_VECTORS:,} fit"
+            )
             raise check.fail("num_samples", size, allowed, f"lower it, or {remedy}")
         self.counts = _compositions(size, len(law))
         model = (self.counts + smoothing) / (size + len(law) * smoothing)

@@ -45,7 +45,7 @@ def test_numbers_share_a_compilation():
 @pytest.mark.thorough
 def test_a_failed_point_does_not_stop_the_others_and_runs_again_alone():
     axes = {"policy.beta": [0.0, 0.5], "policy.gamma": [0.1, 0.6]}
-    with pytest.warns(RuntimeWarning, match=r"1 points .* policy.beta=0.5, policy.gamma=0.6"):
+    with pytest.warns(RuntimeWarning, match=r"1 point .* policy.beta=0.5, policy.gamma=0.6"):
         records = cj.sweep(CHAIN, axes, **RUN)
     (failure,) = records.config["failures"]
     assert failure["point"] == [1, 1]
@@ -53,7 +53,7 @@ def test_a_failed_point_does_not_stop_the_others_and_runs_again_alone():
     assert np.all(np.isnan(records["log_std"][..., 1, 1]))
     assert np.all(records["status"][..., 1, 1] == -1)
     assert np.all(np.isfinite(records["log_std"][..., 1, 0]))
-    with pytest.warns(RuntimeWarning, match="1 points"):  # it fails again
+    with pytest.warns(RuntimeWarning, match="1 point"):  # it fails again
         again = cj.sweep(CHAIN, axes, earlier=records, **RUN)
     np.testing.assert_array_equal(again["log_std"], records["log_std"])
 
@@ -139,7 +139,7 @@ def test_points_of_another_shape_fail_with_the_reason():
 
 def test_points_of_another_chain_or_key_are_not_joined():
     axes = {"policy.num_samples": [None, 10]}
-    with pytest.warns(RuntimeWarning, match="1 points of the grid failed"):
+    with pytest.warns(RuntimeWarning, match="1 point of the grid failed"):
         records = cj.sweep(CHAIN, axes, key=0, num_chains=3, num_generations=1)
     other = cj.Chain(cj.Gaussian(1), cj.Normal(5.0, 1.0), cj.Mixing(100))
     with pytest.raises(cj.ArgumentError, match="earlier=records of another chain"):

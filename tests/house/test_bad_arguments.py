@@ -304,7 +304,7 @@ CASES = {
     "start as number": (lambda: mixture(init=3), "GaussianMixture.init=3"),
     "start of another shape": (
         lambda: mixture(init=cj.NormalMixture([1.0], [[0.0, 0.0]], [np.eye(2)])),
-        r"GaussianMixture.init=mixture of 1 components in 2 dimensions.*\(2, 2\)",
+        r"GaussianMixture.init=mixture of 1 component in 2 dimensions.*\(2, 2\)",
     ),
     "start of a singular covariance": (
         lambda: mixture(init=cj.NormalMixture([0.5, 0.5], np.eye(2), [np.eye(2), np.ones((2, 2))])),
@@ -323,7 +323,7 @@ CASES = {
     ),
     "more components than rows in a schedule": (
         lambda: chain(cj.Replace([50, 4]), mixture(3, 4), cj.Normal(np.zeros(4), np.eye(4))),
-        "Replace.num_samples=.*at least 5 rows",
+        "Replace.num_samples=.*5 rows or more",
     ),
     "rows of another dimension": (lambda: chain(cj.Replace(10), mixture()), "Chain.source.*dim=1"),
     "labels for a mixture": (

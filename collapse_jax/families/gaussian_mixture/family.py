@@ -33,6 +33,7 @@ from collapse_jax.random.normal import normal
 from collapse_jax.sources.normal import Normal
 from collapse_jax.sources.normal_mixture import NormalMixture
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.status import Status
 from collapse_jax.utils.vmap import sequential_on_cpu
 
@@ -155,7 +156,9 @@ class GaussianMixture(AbstractFamily):
         shape = given.means.shape
         wanted = (self.num_components, self.dim)
         if shape != wanted:
-            shown = check.Shown(f"mixture of {shape[0]} components in {shape[1]} dimensions")
+            shown = check.Shown(
+                f"mixture of {counted(shape[0], 'component')} in {counted(shape[1], 'dimension')}"
+            )
             allowed = f"num_components={wanted[0]} and dim={wanted[1]} need another"
             remedy = f"pass a NormalMixture with means of shape {wanted}"
             raise check.fail("GaussianMixture.init", shown, allowed, remedy)
@@ -188,9 +191,9 @@ class GaussianMixture(AbstractFamily):
         least = max(self.num_components, self.dim + 1)
         if policy.smallest_size < least:
             name = f"{type(policy).__name__}.num_samples"
+            components = counted(self.num_components, "component")
             allowed = (
-                f"{self.num_components} components in {self.dim} dimensions need "
-                f"at least {least} rows"
+                f"{components} in {counted(self.dim, 'dimension')} fit to {least} rows or more"
             )
             remedy = f"pass {least} or more, or fewer components"
             raise check.fail(name, policy.num_samples, allowed, remedy)

@@ -24,6 +24,7 @@ from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.subset import random_subset
 from collapse_jax.sources.token_blocks import TokenBlocks
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.status import Status
 
 STARTS = ("pretrained", "last", "fresh")
@@ -133,7 +134,7 @@ class LanguageModel(AbstractFamily):
             raise check.fail("Chain.source", type(source).__name__, allowed, remedy)
         network, block = self.network, source.block_size
         if source.vocab_size > network.vocab_size:
-            allowed = f"the model's weights know {network.vocab_size} tokens"
+            allowed = f"the model's weights know {counted(network.vocab_size, 'token')}"
             remedy = "use the tokenizer that belongs to the weights"
             raise check.fail("TokenBlocks.vocab_size", source.vocab_size, allowed, remedy)
         if 2 * block > network.max_position_embeddings:
@@ -145,7 +146,7 @@ class LanguageModel(AbstractFamily):
         for name in ("max_new_tokens", "min_new_tokens"):
             value, remedy = getattr(self.decoding, name), f"pass {name}={block}"
             if value != block:
-                allowed = f"blocks have {block} tokens"
+                allowed = f"blocks have {counted(block, 'token')}"
                 raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
         if policy.verifier is not None:
             allowed = "the model would write blocks that the verifier then refuses"
