@@ -11,7 +11,7 @@ from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.discrete_claims import CLAIMS
-from collapse_jax.experiments.sources import make_labels
+from collapse_jax.experiments.sources import make_labels, noun_of
 from collapse_jax.families import Discrete
 from collapse_jax.plots import discrete as plots
 from collapse_jax.plots.style import drawn_labels
@@ -107,8 +107,7 @@ class DiscreteExperiment(AbstractExperiment):
 
 def _noun(setting: Setting) -> str:
     """Return what a state is called: a word where the original rows are a text."""
-    is_text = setting.source_name.partition(":")[0] in ("text", "docstrings")
-    return "word" if is_text else "state"
+    return noun_of(setting.source_name)
 
 
 def _sentences(setting: Setting) -> list[str]:

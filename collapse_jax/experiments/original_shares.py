@@ -10,7 +10,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
-from collapse_jax.experiments.sources import make_labels
+from collapse_jax.experiments.sources import make_labels, noun_of
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.plots.original_shares import figure_original_shares
 from collapse_jax.policies import Mixing
@@ -31,7 +31,6 @@ ORIGINALS = {"redrawn": "distribution", "kept": "data"}  # values of Mixing.orig
 class _OriginalSharesExperiment(AbstractExperiment):
     """A sweep over shares of original data and corpus sizes, with a measure of survival."""
 
-    reference: ClassVar[str]
     former: ClassVar[Mapping[str, str]] = {"shares": "original_shares"}
 
     original: Literal["redrawn", "kept"] = "redrawn"
@@ -64,6 +63,15 @@ class _OriginalSharesExperiment(AbstractExperiment):
     @staticmethod
     def measured(records: Records) -> str:
         """Return what survives, in words.
+
+        Args:
+          records: records of the sweep.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def reference(cls, records: Records) -> str:
+        """Return what the surviving share is relative to, in words.
 
         Args:
           records: records of the sweep.
@@ -115,7 +123,7 @@ class _OriginalSharesExperiment(AbstractExperiment):
         records.config["study"] = {"target": self.target, **self._study()}
         dims = ("generation", "num_samples", "gamma")
         what = self.measured(records)
-        named = {"long_name": f"{what} left, relative to {self.reference}", "units": "1"}
+        named = {"long_name": f"{what} left, relative to {self.reference(records)}", "units": "1"}
         surviving = (dims, self.surviving(records, chain.source), named)
         return dataclasses.replace(records, source=records.dataset.assign(surviving=surviving))
 
@@ -129,8 +137,9 @@ class _OriginalSharesExperiment(AbstractExperiment):
         what, target = cls.measured(records), records.config["study"]["target"]
         name = f"share of {_originals(records)} originals"
         caption = (
-            f"{what.capitalize()} left, relative to {cls.reference}: after the last generation by "
-            f"{name} and corpus size, and by generation for M = {records['num_samples'][-1]:,}."
+            f"{what.capitalize()} left, relative to {cls.reference(records)}: after the last "
+            f"generation by {name} and corpus size, and by generation for M = "
+            f"{records['num_samples'][-1]:,}."
         )
         figure = figure_original_shares(records.dataset, what, name, target)
         return {"original_shares": (caption, figure)}
@@ -146,7 +155,7 @@ class _OriginalSharesExperiment(AbstractExperiment):
         policy = {**setting.policy, "gamma": VARIED}
         sentences = [
             f"{setting.extent} for each M and gamma. {policy_sentence(policy, 'M')}",
-            f"The table has the {what} left, relative to {cls.reference}.",
+            f"The table has the {what} left, relative to {cls.reference(records)}.",
         ]
         for size, row in zip(records["num_samples"], final, strict=True):
             table.append([f"{size:,}", *(f"{value:.3f}" for value in row)])
@@ -185,7 +194,6 @@ class KeepGaussianExperiment(_OriginalSharesExperiment):
 
     name = "keep-gaussian"
     topic = "gaussian"
-    reference = "model 0, a fit to M original rows"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 200, "num_generations": 20, "num_samples": (30,)},
         "paper": {"num_chains": 10_000, "num_samples": (10, 30, 100, 300, 1000)},
@@ -205,6 +213,11 @@ class KeepGaussianExperiment(_OriginalSharesExperiment):
     def measured(records: Records) -> str:
         """Return what survives, in words."""
         return "typical standard deviation"
+
+    @classmethod
+    def reference(cls, records: Records) -> str:
+        """Return what the surviving share is relative to, in words."""
+        return "model 0, a fit to M original rows"
 
     def surviving(self, records: Records, source: Any) -> np.ndarray:
         """Return exp of the mean of ln sigma, relative to generation 0."""
@@ -229,7 +242,6 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
 
     name = "keep-words"
     topic = "discrete"
-    reference = "their expected number in M independent original words"
     scales: ClassVar[Scales] = {
         "smoke": {"num_chains": 4, "num_generations": 10, "num_samples": (3000,)},
         "paper": {"num_chains": 128, "num_samples": (5000, 15_000, 50_000, 150_000)},
@@ -252,12 +264,12 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
         check.number("rare", self.rare, 0, 1, remedy, open_low=True)
         source = make_labels(self.source)
         if not np.any(self._is_counted(source)):
-            allowed = "no word of the source is that rare"
+            allowed = f"no {noun_of(self.source)} of the source is that rare"
             raise check.fail("rare", self.rare, allowed, "pass a larger share, or 1 for all words")
         return Chain(Discrete(), source, self.policy())
 
     def _study(self) -> dict[str, Any]:
-        return {"rare": self.rare}
+        return {"rare": self.rare, "noun": noun_of(self.source)}
 
     def _is_counted(self, source: Any) -> np.ndarray:
         """Mark the words that are counted, [state]."""
@@ -284,12 +296,15 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
     @staticmethod
     def measured(records: Records) -> str:
         """Return what survives, in words."""
-        rare = records.config["study"]["rare"]
-        return (
-            "distinct words"
-            if rare == 1
-            else f"rare words (the rarest {percent(rare)} of the text)"
-        )
+        rare, noun = records.config["study"]["rare"], _noun(records)
+        if rare == 1:
+            return f"distinct {noun}s"
+        return f"rare {noun}s (the least frequent ones, {percent(rare)} of the rows)"
+
+    @classmethod
+    def reference(cls, records: Records) -> str:
+        """Return what the surviving share is relative to, in words."""
+        return f"their expected number in M independent original {_noun(records)}s"
 
     def surviving(self, records: Records, source: Any) -> np.ndarray:
         """Return the words left, relative to the expected number in M original words."""
@@ -297,6 +312,11 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
         means = np.mean(records[name].astype(np.float64), axis=1)
         law = np.asarray(source.law, np.float64)[self._is_counted(source)]
         return means / _distinct_words(law, np.array(records["num_samples"]))[:, None]
+
+
+def _noun(records: Records) -> str:
+    """Return what a state is called; records of earlier versions do not say."""
+    return str(records.config["study"].get("noun", "word"))
 
 
 def _distinct_words(law: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -65,6 +65,15 @@ def _has(node: ast.AST) -> TypeGuard[ast.Module | ast.ClassDef | ast.FunctionDef
     return isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
 
 
+def noun_of(source: str) -> str:
+    """Return what a state of a source is called: "word" where its rows are a text, or "state".
+
+    Args:
+      source: as typed.
+    """
+    return "word" if source.partition(":")[0] in ("text", "docstrings") else "state"
+
+
 @contextlib.contextmanager
 def option(name: str) -> Iterator[None]:
     """Begin messages about what an option names, such as a file, with the option.

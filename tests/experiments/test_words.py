@@ -7,6 +7,7 @@ the paper made it.
 
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import collapse_jax as cj
 from collapse_jax.experiments import EXPERIMENTS
 from collapse_jax.plots.style import drawn_labels
+from collapse_jax.results.policy_words import policy_sentence
 
 pytestmark = pytest.mark.usefixtures("without_simulation")
 
@@ -297,18 +299,60 @@ def test_studies_of_fixed_policies_render():
 def test_a_single_chain_has_no_error_and_decides_nothing(name):
     kind = EXPERIMENTS[name]
     settings = {"num_chains": 1}
+    if name != "one-shot":
+        settings |= {"num_generations": 1}
     if name in ("gaussian", "discrete"):
         settings |= {"policy": cj.Replace(SIZE)}
     if name == "discrete":
         settings |= {"source": "zipf:12"}
     records = dataclasses.replace(kind.at_scale("smoke"), **settings).run(0, False)
-    summary, *_ = rendered(kind, records)
+    summary, captions, titles = rendered(kind, records)
     assert summary.statements
     for one in summary.statements:
         assert one.verdict == "not tested", one
         assert one.why
         assert "±" not in one.found
     assert "±" not in " ".join(summary.sentences)
+    assert_singular(summary, captions, titles)
+
+
+def assert_singular(summary, captions, titles):
+    texts = [summary.title, *summary.sentences, *captions.values(), *titles]
+    texts += [words for one in summary.statements for words in (one.found, one.why)]
+    assert re.search(r"\b1 (chain|generation)\b", " ".join(texts))
+    for words in texts:
+        assert not re.search(r"(?<![\d,.])1 \w+s\b(?! of)", words), words
+
+
+@pytest.mark.parametrize("policy", ["replace", "redrawn", "accumulate", "fresh", "subsample"])
+def test_a_single_row_is_singular(policy):
+    described = {
+        "replace": {"type": "Replace"},
+        "redrawn": {"type": "Mixing", "gamma": 0.5, "beta": 0.0},
+        "accumulate": {"type": "Accumulate"},
+        "fresh": {"type": "Fresh", "num_original": 1},
+        "subsample": {"type": "AccumulateSubsample"},
+    }[policy]
+    sentence = policy_sentence(described | {"num_samples": 1})
+    assert "1 row" in sentence
+    assert "1 rows" not in sentence
+    assert "1 original rows" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        ({"gamma": 1.0, "original": "data"}, "100 % kept original rows, all of D_0 (gamma = 1)."),
+        ({"gamma": 0.5, "original": "data"}, "50 % kept original rows, a random subset of D_0 "),
+        ({"beta": 1.0}, "100 % rows of its predecessor's corpus, all of them (beta = 1)."),
+        ({"gamma": 1.0}, "100 % original rows, redrawn for each corpus (gamma = 1)."),
+    ],
+)
+def test_a_share_of_100_percent_is_no_random_subset(share, words):
+    policy = {"type": "Mixing", "num_samples": 9, "beta": 0.0, "gamma": 0.0} | share
+    assert words in policy_sentence(policy)
+    schedule = policy_sentence(policy | {"num_samples": [9, 8]})
+    assert "all of" not in schedule
 
 
 @pytest.mark.parametrize("original", ["kept", "redrawn"])
@@ -338,7 +382,19 @@ def test_shares_of_originals_say_whether_they_are_kept_or_redrawn(name, original
     is_made = any(claim.startswith("A constant share of redrawn") for claim in claims)
     assert is_made == (name == "keep-gaussian" and original == "redrawn")
     if name == "keep-words":
-        assert "rarest 30 % of the text" in text
+        assert "rare states (the least frequent ones, 30 % of the rows)" in text
+        assert "word" not in text
+
+
+def test_words_of_a_text_are_words():
+    settings = {"original_shares": (0.5,), "num_samples": (40,), "num_chains": 2}
+    kind = EXPERIMENTS["keep-words"]
+    records = kind(**settings, num_generations=1, source="text").run(0, False)
+    summary, captions, titles = rendered(kind, records)
+    text = " ".join([summary.title, *summary.sentences, *captions.values(), *titles])
+    assert "distinct words left" in text
+    assert "independent original words" in text
+    assert "state" not in text
 
 
 def test_a_sweep_says_what_was_varied_and_which_points_failed(stand_in):
