@@ -1,6 +1,7 @@
 """Check the values of a column or an array, and return them as numbers or texts."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
 import jax.numpy as jnp
@@ -12,6 +13,8 @@ from collapse_jax.utils.counted import counted
 NAME = "Empirical.data"
 _DROP = "drop these rows, or fill the gaps"
 _NUMBERS = "pass integer labels [row], texts [row], or real rows [row] or [row, dim]"
+_EXACT = 2**53  # float64 holds all integers up to it
+_SUBTRACT = "subtract what they have in common"
 _TIMES = "convert them to numbers, such as seconds since the first, or to texts for labels"
 
 
@@ -93,6 +96,30 @@ def check_values(values: np.ndarray, column: str | None = None) -> np.ndarray:
     return _numbers(values, column)
 
 
+def check_digits(values: np.ndarray, texts: Any, column: str | None) -> None:
+    """Refuse numbers that were different as written, and are equal as float64.
+
+    Args:
+      values: the numbers, [row].
+      texts: returns the numbers as they were written, any iterable; called if it may matter.
+      column: the name of the column, for messages.
+
+    Raises:
+      ArgumentError: for integers beyond 2^53 that became equal, or if all values did.
+    """
+    distinct = len(np.unique(values))
+    if distinct == len(values) or (distinct > 1 and np.max(np.abs(values)) <= _EXACT):
+        return
+    written = {Decimal(str(one).strip()) for one in set(texts())}
+    if len(written) > distinct:
+        label = NAME if column is None else f"column {column!r}"
+        shown, allowed = (
+            max(written, key=abs),
+            "such numbers become equal in float64",
+        )
+        raise check.fail(label, check.Shown(str(shown)), allowed, _SUBTRACT)
+
+
 def as_rows(values: np.ndarray) -> np.ndarray:
     """Return numbers as float64, if different ones stay different.
 
@@ -106,10 +133,10 @@ def as_rows(values: np.ndarray) -> np.ndarray:
       ArgumentError: for integers beyond 2^53 that float64 cannot tell from one another.
     """
     rows = values.astype(np.float64)
-    is_large = values.dtype.kind in "iu" and np.max(np.abs(rows)) > 2**53
+    is_large = values.dtype.kind in "iu" and np.max(np.abs(rows)) > _EXACT
     if is_large and len(np.unique(rows)) < len(np.unique(values)):
         shown, allowed = int(values.max()), "integers beyond 2^53 become equal as numbers"
-        raise check.fail(NAME, shown, allowed, "subtract what they have in common")
+        raise check.fail(NAME, shown, allowed, _SUBTRACT)
     return rows
 
 
@@ -213,7 +240,9 @@ def from_arrow(values: Any, column: str | None, gap: str = "are missing") -> np.
     if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
         return check_values(values.to_numpy(zero_copy_only=False), column)
     if types.is_decimal(kind):
-        return check_values(values.cast("float64").to_numpy(), column)
+        numbers = check_values(values.cast("float64").to_numpy(), column)
+        check_digits(numbers, values.to_pylist, column)
+        return numbers
     if _is_text(kind):
         texts = np.empty(len(values), object)
         texts[:] = values.to_pylist()

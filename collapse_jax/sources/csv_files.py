@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from collapse_jax.sources.columns import NAME, Columns, from_arrow, refuse_cells
+from collapse_jax.sources.columns import NAME, Columns, check_digits, from_arrow, refuse_cells
 from collapse_jax.utils import check
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -69,8 +69,9 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
     separator = given[1].decode() if given else _separator(path, text, has_tabs)
     width = _check_quotes(path, text, separator)
     _check_notes(path, notes[0].decode().split("\n"), separator, width)
-    try:
-        table = reader.read_csv(
+
+    def parsed(**options: Any) -> pyarrow.Table:
+        return reader.read_csv(
             pyarrow.BufferReader(text),
             read_options=reader.ReadOptions(block_size=_BLOCK),
             # In a table of one column, an empty line is an empty cell.
@@ -78,9 +79,12 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
                 delimiter=separator, newlines_in_values=True, ignore_empty_lines=width > 1
             ),
             convert_options=reader.ConvertOptions(
-                strings_can_be_null=True, quoted_strings_can_be_null=False
+                strings_can_be_null=True, quoted_strings_can_be_null=False, **options
             ),
         )
+
+    try:
+        table = parsed()
     except pyarrow.ArrowInvalid as error:
         reason = " ".join(str(error).removeprefix("CSV parse error: ").split())[:90]
         allowed = f"it cannot be read with {_words(separator)} ({reason})"
@@ -92,6 +96,10 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
         values = from_arrow(table.column(index), names[index], _GAP)
         if values.dtype.kind == "O":
             _check_texts(path, values, names[index])
+        if values.dtype.kind == "f":
+            raw = table.column_names[index]
+            as_text = {"column_types": {raw: pyarrow.string()}, "include_columns": [raw]}
+            check_digits(values, lambda: parsed(**as_text).column(0).to_pylist(), names[index])
         if column is None:
             _check_only_name(path, values, names[index], notes[0].decode().split())
         return values
@@ -199,13 +207,21 @@ def _check_notes(path: str, lines: Sequence[str], separator: str, width: int) ->
 
 
 def _check_header(path: str, names: Sequence[str], column: Any) -> None:
-    """Refuse a first line of numbers, unless a column of this name is asked for."""
+    """Refuse numbers in the first line, unless columns of these names are asked for.
+
+    Years and other whole numbers may stand next to names; a row of data is more likely to have
+    other numbers.
+    """
     wanted = [column] if isinstance(column, str) else list(column or ())
     asked = bool(wanted) and all(name in names for name in wanted)
     truths = ("true", "false")
     if not asked and all(_NUMBER.fullmatch(name) or name.lower() in truths for name in names):
         allowed = "its first line must name the columns, not be a row of numbers"
         _refuse(path, allowed, "add a header line")
+    odd = [name for name in names if _NUMBER.fullmatch(name) and not name.isdigit()]
+    if odd and not set(odd) & set(wanted):
+        allowed = f"its first line must name the columns, and {odd[0]!r} is a number"
+        _refuse(path, allowed, "add a header line, or rename the column")
 
 
 def _check_texts(path: str, values: np.ndarray, name: str) -> None:

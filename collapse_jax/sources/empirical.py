@@ -30,6 +30,7 @@ from collapse_jax.utils.paths import user_path
 
 _ANY_LAW = Categorical([1.0])  # a template, whose probabilities are replaced without checks
 _MOST_RATIO = 1e15  # of standard deviations: rows of all axes share a unit, and are squared
+_SMALLEST = 1e-150  # difference of two rows: its square is zero below 1e-162 in float64
 _LARGEST = 1e37  # of a row: float32 ends at 3.4e38
 _MAX_LABELS = 2**24  # states have an entry each in every model, at least 64 MiB beyond
 
@@ -84,7 +85,13 @@ class Empirical:
         if rows.size and np.max(np.abs(rows)) > _LARGEST:
             shown, remedy = float(np.max(np.abs(rows))), "divide the rows by a power of ten"
             raise check.fail("Empirical.data", shown, f"rows are at most {_LARGEST:g}", remedy)
-        return EmpiricalRows(rows.reshape(len(rows), -1))
+        rows = rows.reshape(len(rows), -1)
+        spans = np.ptp(rows, axis=0)
+        if np.any((spans > 0) & (spans < _SMALLEST)):
+            shown = check.Shown(f"rows that differ by {np.min(spans[spans > 0]):.3g}")
+            allowed = f"rows must differ by at least {_SMALLEST:g}, or not at all"
+            raise check.fail("Empirical.data", shown, allowed, "multiply them by a power of ten")
+        return EmpiricalRows(rows)
 
     @staticmethod
     def words(text: str | PathLike[str]) -> "EmpiricalLabels":

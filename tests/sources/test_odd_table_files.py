@@ -6,6 +6,7 @@ import gzip
 import pathlib
 import subprocess
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -110,6 +111,22 @@ TEXTS = {
     "odd space before a number": (b"x,y\n2.5,a\n\x0b.5,b\n", "x", r"data\[1\].*no plain number"),
     "no-break space": ("x\n1.5\n\u00a02.5\n".encode(), None, r"data\[1\].*no plain number"),
     "no header": (b"1.5\n2.5\n", None, "first line must name the columns"),
+    "no header, numbers and texts": (b"1.5,a\n2.5,b\n", None, "'1.5' is a number; add a header"),
+    "no header, texts wanted": (b"1.5,a\n2.5,b\n", "a", "'1.5' is a number; add a header"),
+    "years among names": (b"land,2019\na,1.5\nb,2.5\n", "2019", [1.5, 2.5]),
+    "quantiles as names": (b"land,0.5\na,1.5\nb,2.5\n", "0.5", [1.5, 2.5]),
+    "25 digits": (
+        b"x\n1000000000000000000000001\n1000000000000000000000002\n",
+        None,
+        "column 'x'=1000000000000000000000002 .*become equal in float64; subtract",
+    ),
+    "25 digits, one of them different": (
+        b"x,y\n1000000000000000000000001,a\n1000000000000000000000002,b\n5,c\n",
+        "x",
+        "become equal in float64",
+    ),
+    "25 digits, all equal": (b"x\n1e24\n1000000000000000000000000\n", None, [1e24, 1e24]),
+    "fractions that become one": (b"x\n1.00000000000000000001\n1.0\n", None, "become equal"),
     "no header of truth values": (b"true\nfalse\n", None, "first line must name the columns"),
     "no header, column": (b"1.5,2\n2.5,3\n", "x", "first line must name the columns"),
     "years": (b"2019,2020\n1,2\n", "2020", [2]),
@@ -246,7 +263,7 @@ ARCHIVES = {
     "several": ({"x": [1.5, 2.5], "y": [1, 2]}, None, "column=None.*the columns are 'x', 'y'"),
     "named": ({"x": [1.5, 2.5], "y": [1, 2]}, "y", [1, 2]),
     "stacked": ({"x": [1.5, 2.5], "y": [1, 2]}, ("y", "x"), [[1.0, 1.5], [2.0, 2.5]]),
-    "lengths": ({"x": [1.5, 2.5], "y": [1]}, ("x", "y"), "'y'.*it has 1 rows, 'x' has 2"),
+    "lengths": ({"x": [1.5, 2.5], "y": [1]}, ("x", "y"), "'y'.*it has 1 row, 'x' has 2"),
     "unknown": ({"x": [1.5]}, "z", "column='z'.*the columns are 'x'"),
     "empty": ({}, None, "the columns are none"),
     "texts": ({"x": ["b", "a"]}, None, ["b", "a"]),
@@ -328,6 +345,25 @@ def test_a_file_without_permission(tmp_path, monkeypatch, assert_outcome):
     monkeypatch.setattr(pyarrow, "input_stream", refuse)
     (tmp_path / "x.csv").write_text("x\n1\n")
     assert_outcome(tmp_path / "x.csv", None, "Permission denied")
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_lists_of_equal_length_are_rows(length, tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = np.arange(3.0 * length).reshape(3, length)
+    parquet.write_table(pa.table({"x": rows.tolist()}), tmp_path / "x.parquet")
+    assert tables.read(tmp_path / "x.parquet", "x")[0].tolist() == rows.tolist()
+
+
+def test_decimals_do_not_become_equal(tmp_path):
+    import pyarrow as pa
+
+    values = [Decimal(10**24 + k) for k in range(3)]
+    with pytest.raises(cj.ArgumentError, match=r"column 'x'=.*become equal in float64"):
+        tables.read(pa.table({"x": pa.array(values)}), "x")
+    assert len(tables.read(pa.table({"x": pa.array(values[:1])}), "x")[0]) == 1
 
 
 def test_a_long_table_keeps_its_types(tmp_path, assert_outcome):

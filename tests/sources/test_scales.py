@@ -81,6 +81,18 @@ def test_rows_beyond_float32_are_refused():
         cj.Empirical([1.0, -2e37, 0.5])
 
 
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1e-160])
+def test_rows_whose_squares_vanish_are_refused(scale):
+    """Their variance would be zero, and all chains of one state."""
+    rows = np.array([1.0, 2.0, 4.0])
+    with pytest.raises(cj.ArgumentError, match=r"rows that differ by .*1e-150.*power of ten"):
+        cj.Empirical(rows * scale)
+    with pytest.raises(cj.ArgumentError, match=r"rows that differ by"):
+        cj.Empirical(np.stack([rows, rows * scale], axis=1))
+    assert np.isfinite(cj.Empirical(rows * 1e-140).truth.log_scale[0])
+    assert cj.Empirical([scale, scale]).truth.log_scale[0] == -np.inf  # a constant is allowed
+
+
 def test_axes_of_units_too_far_apart_are_refused():
     with pytest.raises(cj.ArgumentError, match=r"1e-20 and 1e\+20.*factor of 1e\+30.*other units"):
         cj.Normal([0.0, 0.0], np.diag([1e-40, 1e40]))
