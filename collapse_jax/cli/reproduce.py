@@ -38,11 +38,11 @@ class ReproduceOptions(RunOptions):
     than an hour on two cores; paper: the paper's sizes, seconds to minutes for Gaussians and words,
     weeks on two cores for networks."""
     images: str = ""
-    """Images of the study vae: digits, mnist, FILE.npz (x, y) or a folder; by default digits, and
-    mnist at scale paper. On two cores, scale laptop takes about 4 minutes for digits and 15 to 30
-    minutes for 10,000 images of MNIST; scale paper takes more than a day for MNIST. The standard
-    deviation of latents is expected to fall, by a tenth or more within five generations of
-    MNIST."""
+    """Images of the study vae: digits, mnist, FILE.npz (x, y, x_test, y_test) or a folder; by
+    default digits, and mnist at scale paper. On two cores, scale laptop takes about 4 minutes for
+    digits and 15 to 30 minutes for 10,000 images of MNIST; scale paper takes more than a day for
+    MNIST. The standard deviation of latents is expected to fall, by a tenth or more within five
+    generations of MNIST."""
 
 
 def reproduce_command(arguments: Sequence[str]) -> int:

@@ -73,7 +73,8 @@ class VaeExperiment(AbstractExperiment):
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """Policy of training data; num_samples None means the number of original images."""
     source: str = "digits"
-    """digits, mnist, FILE.npz (x, y) or a folder of images."""
+    """digits, mnist, FILE.npz (x, y, and x_test, y_test if there are test images) or a folder of
+    images; where there are none, every tenth image becomes a test image."""
     num_images: int | None = None
     """Number of images to load at most, evenly from all classes of a file or folder; None for
     all."""
@@ -194,6 +195,7 @@ class VaeExperiment(AbstractExperiment):
             f"{counted(chains, 'run')} of models 0 to {setting.num_generations} on "
             f"{setting.source_name}.",
             policy_sentence(setting.policy, noun="images"),
+            *_split(setting),
         ]
         if setting.num_generations:
             sentences.append(
@@ -209,6 +211,18 @@ class VaeExperiment(AbstractExperiment):
             )
         title = f"Variational autoencoders, policy {policy_name(setting.policy)}"
         return Summary(title, sentences, table, statements_of(CLAIMS, setting))
+
+
+def _split(setting: Setting) -> list[str]:
+    """Say how many original images are for training and for tests."""
+    described = [setting.source.get(name) for name in ("images", "test")]
+    if not all(isinstance(one, Mapping) and "shape" in one for one in described):
+        return []
+    train, test = (counted(one["shape"][0], "image") for one in described)  # pyright: ignore
+    return [
+        f"Of the original images, D_0 is drawn from {train}, and {test} are for tests: every tenth "
+        "one, unless the source has test images of its own."
+    ]
 
 
 def _is_replacing(setting: Setting) -> bool:

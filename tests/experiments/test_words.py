@@ -243,6 +243,14 @@ def test_the_words_of_networks_and_mixtures(name, policy):
         assert "drawn from its predecessor." not in text
 
 
+def test_images_say_which_are_for_tests():
+    kind = EXPERIMENTS["vae"]
+    summary, *_ = rendered(kind, kind.at_scale("smoke").run(0, False))
+    assert "D_0 is drawn from 270 images, and 30 images are for tests: every tenth" in " ".join(
+        summary.sentences
+    )
+
+
 def test_the_kept_and_penalised_studies_of_language_models():
     kind = EXPERIMENTS["lm"]
     experiment = dataclasses.replace(
