@@ -23,6 +23,7 @@ from collapse_jax.core.samples import Samples
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import ChainState
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.status import Status
 
 _PACKAGE = __name__.partition(".")[0]
@@ -167,7 +168,7 @@ def check_drawn(owner: Any, method: str, corpus: Any, rows: int | None, capacity
         raise check.fail(_result(owner, method), check.Shown(shown), allowed, remedy)
     found = corpus.static_size
     if rows is not None and found is not None and found != rows:
-        shown, allowed = f"corpus of {found:,} rows", f"size={rows} was asked for"
+        shown, allowed = f"corpus of {counted(found, 'row')}", f"size={rows} was asked for"
         remedy = "return so many rows, e.g. Rows.of_rows(rows, size)"
         raise check.fail(_result(owner, method), check.Shown(shown), allowed, remedy)
 
@@ -255,7 +256,7 @@ def check_next(policy: AbstractPolicy, made: Any) -> tuple[AbstractCorpus, Any]:
     sizes = policy.total_sizes
     sizes = {sizes} if isinstance(sizes, int) else set(sizes)
     if rows not in sizes:
-        shown = check.Shown(f"corpus of {rows:,} rows")
+        shown = check.Shown(f"corpus of {counted(rows, 'row')}")
         listed = ", ".join(f"{size:,}" for size in sorted(sizes)[:3])
         allowed = f"the policy's sizes are {listed}{', ...' if len(sizes) > 3 else ''}"
         remedy = "return size(generation) rows, or let `total_sizes` say how many there are"
