@@ -15,6 +15,7 @@ Curves = dict[str, Curve]
 _POSITIVE = (0.0, math.inf)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # inf is beyond float64, NaN is unknown
 def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
     """Return the known expectations of a Gaussian chain, see `collapse_jax.theory.gaussian`.
 
@@ -53,16 +54,16 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
     else:
         curves["trace_covariance"] = Curve(variance * np.trace(covariance), bounds=_POSITIVE)
     is_replacing = fresh is not None and not np.any(fresh.shares > 0)
-    if is_replacing and np.all(np.linalg.eigvalsh(covariance) > 0):
-        curves |= _logarithms(sizes, estimator, covariance, bias)
+    log_scale = np.asarray(source.moments.log_scale, np.float64)
+    if is_replacing and np.all(log_scale > -np.inf):
+        curves |= _logarithms(sizes, estimator, log_scale, bias)
     return curves
 
 
-def _logarithms(sizes: np.ndarray, estimator: str, covariance: np.ndarray, bias: float) -> Curves:
+def _logarithms(sizes: np.ndarray, estimator: str, log_scale: np.ndarray, bias: float) -> Curves:
     """Return expectations of log spreads; in one dimension also of the distance."""
-    dim = len(covariance)
-    _, start = np.linalg.slogdet(covariance)
-    mean = start + gaussian.expected_log_determinant(sizes, estimator, dim, bias)
+    dim = len(log_scale)
+    mean = 2 * np.sum(log_scale) + gaussian.expected_log_determinant(sizes, estimator, dim, bias)
     if dim > 1:
         curves: Curves = {"log_det_covariance": Curve(mean)}
         if np.min(sizes) > dim:
@@ -73,5 +74,5 @@ def _logarithms(sizes: np.ndarray, estimator: str, covariance: np.ndarray, bias:
     return {
         "log_std": Curve(mean / 2),
         "log_std_variance": Curve(gaussian.variance_of_log_variance(sizes) / 4),
-        "wasserstein2_squared": Curve(distance * covariance[0, 0], bounds=_POSITIVE),
+        "wasserstein2_squared": Curve(distance * np.exp(2 * log_scale[0]), bounds=_POSITIVE),
     }

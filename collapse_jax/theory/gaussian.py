@@ -5,6 +5,8 @@ fits. Variances are relative to the truth's, sigma_0 = 1; in several dimensions 
 relative to Sigma_0. With a sampling bias lambda, rows are drawn from N(mu, lambda Sigma). D_0 is
 real, so generation g has had g biased draws.
 
+A moment beyond 1.8e308, as a large sampling bias makes it, is inf.
+
 The formulas hold for every M_i >= 2 (log determinants: M_i > dim) and every length of a run.
 Do not compare E sigma^2 with an average over chains at large n: its relative variance,
 `relative_variance_of_variance`, grows geometrically. Compare log moments instead.
@@ -232,7 +234,8 @@ def expected_standard_deviation(
     >>> gaussian.expected_standard_deviation([2, 2], "mle").round(4).tolist()  # pi ** -0.5, ...
     [0.5642, 0.3183]
     """
-    return np.exp(_log_expected_standard_deviation(sizes, estimator, sampling_bias))
+    with np.errstate(over="ignore"):
+        return np.exp(_log_expected_standard_deviation(sizes, estimator, sampling_bias))
 
 
 def expected_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
@@ -260,7 +263,8 @@ def expected_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) 
     """
     values = sizes_of(sizes, 2)
     factors = np.cumprod((values - 1) / divisor_of(values, estimator))
-    return factors * np.exp(_log_biases(values, sampling_bias))
+    with np.errstate(over="ignore"):
+        return factors * np.exp(_log_biases(values, sampling_bias))
 
 
 def relative_variance_of_variance(sizes: Sizes) -> np.ndarray:
@@ -311,7 +315,8 @@ def mean_squared_error(sizes: Sizes, estimator: str, sampling_bias: float = 1.0)
     """
     values = sizes_of(sizes, 2)
     models = expected_variance(values, estimator, sampling_bias)
-    return np.cumsum(np.concatenate([[1.0], sampling_bias * models[:-1]]) / values)
+    with np.errstate(over="ignore"):
+        return np.cumsum(np.concatenate([[1.0], sampling_bias * models[:-1]]) / values)
 
 
 def variance_of_a_draw(sizes: Sizes, estimator: str) -> np.ndarray:
@@ -369,9 +374,11 @@ def expected_wasserstein2_squared(
     log_variance = np.cumsum(np.log1p((values - 1 - divisor) / divisor))
     log_variance = log_variance + _log_biases(values, sampling_bias)
     # E sigma^2 - 1 and E sigma - 1, which differences of numbers near 1 would round off.
-    gain = np.expm1(log_variance)
-    loss = np.expm1(_log_expected_standard_deviation(values, estimator, sampling_bias))
-    return mean_squared_error(values, estimator, sampling_bias) + gain - 2 * loss
+    with np.errstate(over="ignore"):
+        gain = np.expm1(log_variance)
+        loss = np.expm1(_log_expected_standard_deviation(values, estimator, sampling_bias))
+        rest = np.where(np.isinf(gain), 0.0, 2 * loss)  # E sigma is then negligible
+        return mean_squared_error(values, estimator, sampling_bias) + gain - rest
 
 
 def first_order_wasserstein2_squared(sizes: Sizes) -> np.ndarray:

@@ -128,14 +128,21 @@ def fresh_share_moments(
     corrections = values / divisor_of(values, estimator)
     variances, errors = [(1 - 1 / values[0]) * corrections[0]], [1 / values[0]]
     for size, share, correction in zip(values[1:], shares, corrections[1:], strict=True):
-        rows = share + (1 - share) * sampling_bias * variances[-1]
+        rows = share + _times((1 - share) * sampling_bias, variances[-1])
         squares = (1 - share) ** 2
         if allocation == "multinomial":
             squares += share * (1 - share) / size
-        total = rows + (1 - share) * errors[-1]
-        errors.append(squares * errors[-1] + rows / size)
-        variances.append((total - errors[-1]) * correction)
+        # s + (1 - gamma) V - V', without a difference of two large numbers
+        spread = rows * (1 - 1 / size) + _times((1 - share) - squares, errors[-1])
+        errors.append(_times(squares, errors[-1]) + rows / size)
+        variances.append(_times(correction, spread))
     return MomentErrors(np.array(variances), np.array(errors))
+
+
+def _times(factor: float, moment: float) -> float:
+    """Return a product that may overflow to inf, and is 0 if the factor is."""
+    with np.errstate(over="ignore"):
+        return factor * moment if factor else 0.0
 
 
 def weighted_fresh_error(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from collapse_jax.theory import ancestors, bounds, discrete, gaussian
+from collapse_jax.theory import ancestors, bounds, discrete, gaussian, gaussian_accumulation
 from collapse_jax.theory.enumeration import EnumeratedChain
 from collapse_jax.theory.occupancy import binomial_rows, rows_of
 
@@ -251,3 +251,22 @@ def test_large_corpora_follow_the_expansion(num_samples, estimator):
     divisor = -1 / m if estimator == "mle" else 0.0
     leading = -1 / (m - 1) - 1 / (3 * (m - 1) ** 2) + math.log1p(divisor)
     assert log_variance == pytest.approx(leading, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("estimator", ["unbiased", "mle"])
+def test_moments_beyond_float64_are_infinite(estimator):
+    sizes, bias = np.full(130, 10), 1e6
+    closed = gaussian.expected_variance(sizes, estimator, bias)
+    error = gaussian.mean_squared_error(sizes, estimator, bias)
+    pooled = gaussian_accumulation.fresh_share_moments(sizes, 0.0, estimator, "fixed", bias)
+    distance = gaussian.expected_wasserstein2_squared(sizes, estimator, bias)
+    for values in (closed, error, distance, *pooled):
+        assert np.all(np.isfinite(values[:50]))
+        assert np.all(values[60:] == np.inf)
+    np.testing.assert_allclose(pooled.variance, closed, rtol=1e-12)
+    np.testing.assert_allclose(pooled.squared_error, error, rtol=1e-12)
+    # A corpus of original rows alone ends what has gone before.
+    shares = np.append(np.zeros(128), 1.0)
+    last = gaussian_accumulation.fresh_share_moments(sizes, shares, estimator, "fixed", bias)
+    np.testing.assert_allclose([part[-1] for part in last], [closed[0], error[0]], rtol=1e-12)
