@@ -5,10 +5,14 @@ is right, for any t. Where the chains do not suffice for that, there is none, an
 
 * Values whose law is not too skewed for the number of chains: the self-normalized sum
   z = sum(x - m) / sqrt(sum((x - m)^2)), m being the expectation. It never exceeds the square
-  root of the number of chains; for symmetric laws the bound is exact (Efron 1969).
+  root of the number of chains n; for symmetric laws the bound is exact (Efron 1969).
 * Values in a known interval: Chernoff's bound, z = sqrt(2 n KL(mean || m)), where KL is the
   divergence of Bernoulli laws. It holds for every law in the interval (Hoeffding 1963), is
-  sharp for truth values, and weak for values that hardly vary.
+  sharp for truth values, and weak for values that hardly vary. It never exceeds
+  sqrt(2 n max(-ln m, -ln(1 - m))), m being relative to the interval.
+
+With few chains these limits lie below every threshold, and a comparison could not fail whatever
+the chains are: `chains_needed` returns the number from which on it can.
 """
 
 import math
@@ -22,6 +26,7 @@ _SKEWNESS = 50.0  # chains needed at skewness 1; simulated log-normal chains the
 _TAIL = math.sqrt(2 * math.log(40))  # 2 exp(-t^2 / 2) = 0.05
 _ROUNDING = float(np.finfo(np.float32).eps)  # relative; differences that are finer say nothing
 _LEAST = 1e-9  # of a probability: expectations this close to a bound are not exact enough
+_OVERFLOW = 1e-6  # probability of a single overflow above which infinite values say nothing
 _BISECTIONS = 60  # halvings of an interval, to the precision of float64
 
 
@@ -32,7 +37,7 @@ class ChainMean(NamedTuple):
       num_chains: number of these chains.
       mean: their mean.
       std: their standard deviation, with divisor `num_chains`; NaN if a value is infinite.
-      skewness: third standardized moment; NaN if unknown.
+      skewness: third standardized moment; NaN if unknown, as for two chains, where it is always 0.
       rounding: error of the mean by rounding, in the unit of the mean.
       frozen: number of chains that are frozen.
     """
@@ -45,12 +50,13 @@ class ChainMean(NamedTuple):
     frozen: int = 0
 
     @classmethod
-    def of(cls, values: np.ndarray, frozen: int) -> "ChainMean":
+    def of(cls, values: np.ndarray, frozen: int, rounding: float = 0.0) -> "ChainMean":
         """Return the mean of the values that are not NaN.
 
         Args:
           values: one per chain, [chain].
           frozen: number of chains that are frozen.
+          rounding: error of a value by what it was recorded in, besides float32's.
         """
         found = np.asarray(values, np.float64)
         found = found[~np.isnan(found)]
@@ -59,8 +65,9 @@ class ChainMean(NamedTuple):
         with np.errstate(invalid="ignore"):
             gaps = found - np.mean(found)
             std = float(np.std(found))
-            skewness = float(np.mean((gaps / std) ** 3)) if std > 0 else math.nan
-        rounding = _ROUNDING * float(np.max(np.abs(found)))
+            is_known = std > 0 and found.size > 2
+            skewness = float(np.mean((gaps / std) ** 3)) if is_known else math.nan
+        rounding = max(_ROUNDING * float(np.max(np.abs(found))), rounding)
         return cls(len(found), float(np.mean(found)), std, skewness, rounding, frozen)
 
 
@@ -72,12 +79,14 @@ class Verdict(NamedTuple):
       high: upper end of the interval.
       standardized: z as described above; NaN if the chains do not suffice.
       note: the reason why nothing was tested, or "".
+      most: number that |z| cannot exceed with so many chains, whatever their values.
     """
 
     low: float
     high: float
     standardized: float
     note: str = ""
+    most: float = math.inf
 
 
 def judge(
@@ -85,6 +94,7 @@ def judge(
     exact: float,
     variance: float = math.nan,
     bounds: tuple[float, float] = (-math.inf, math.inf),
+    dtype: str | None = None,
 ) -> Verdict:
     """Compare a mean over chains with its expectation.
 
@@ -93,12 +103,15 @@ def judge(
       exact: the expectation.
       variance: exact variance over chains; NaN if unknown.
       bounds: interval that holds every value.
+      dtype: floating-point type that the values were recorded in; None for no limit.
 
     Returns:
       The verdict.
     """
     if reason := _too_few(found):
         return Verdict(math.nan, math.nan, math.nan, reason)
+    if dtype is not None and _is_beyond(found, exact, float(np.finfo(dtype).max)):
+        return Verdict(found.mean, found.mean, math.nan, f"beyond {dtype}")
     if found.mean == exact and not math.isfinite(exact):
         return Verdict(found.mean, found.mean, 0.0)
     if not math.isfinite(found.mean - exact):
@@ -110,13 +123,15 @@ def judge(
     low, high = _student(found)
     rounding = max(found.rounding, _ROUNDING * abs(exact))
     gap = found.mean - exact
+    most = math.sqrt(found.num_chains)
     if _is_skewed(found, bounds) and abs(gap) > rounding and variance != 0:
-        return Verdict(low, high, math.nan, "too few chains for a law so skewed")
+        return Verdict(low, high, math.nan, "too few chains for a law so skewed", most)
     spread = max(found.std**2 + gap**2, 0.0 if math.isnan(variance) else variance)
     if variance == 0 == found.std:  # every chain has the expectation
         spread = 0.0
     error = max(math.sqrt(spread / found.num_chains), rounding)
-    return Verdict(low, high, gap / error if gap else 0.0)
+    most = math.inf if spread == 0 == variance else most
+    return Verdict(low, high, gap / error if gap else 0.0, most=most)
 
 
 def _too_few(found: ChainMean) -> str:
@@ -128,6 +143,15 @@ def _too_few(found: ChainMean) -> str:
     if found.num_chains == 0:
         return "no chain has a value"
     return "a single chain" if found.num_chains == 1 else ""
+
+
+def _is_beyond(found: ChainMean, exact: float, largest: float) -> bool:
+    """Tell whether overflow explains what was recorded.
+
+    By Markov's inequality a chain overflows with probability at most E|x| / largest.
+    """
+    is_likely = found.num_chains * abs(exact) > _OVERFLOW * largest
+    return exact > largest or (found.mean == math.inf and exact != -math.inf and is_likely)
 
 
 def _is_truth_value(found: ChainMean, bounds: tuple[float, float]) -> bool:
@@ -159,11 +183,12 @@ def _within(found: ChainMean, exact: float, bounds: tuple[float, float]) -> Verd
     mean, law = (min(max((x - low) / width, 0.0), 1.0) for x in (found.mean, exact))
     least, most = _chernoff_interval(mean, found.num_chains)
     ends = (low + width * least, low + width * most)
-    if abs(found.mean - exact) <= max(found.rounding, _ROUNDING * abs(exact)):
-        return Verdict(*ends, 0.0)
     law = min(max(law, _LEAST), 1 - _LEAST)
+    most = math.sqrt(2 * found.num_chains * max(-math.log(law), -math.log1p(-law)))
+    if abs(found.mean - exact) <= max(found.rounding, _ROUNDING * abs(exact)):
+        return Verdict(*ends, 0.0, most=most)
     score = math.sqrt(2 * found.num_chains * _divergence(mean, law))
-    return Verdict(*ends, math.copysign(score, mean - law))
+    return Verdict(*ends, math.copysign(score, mean - law), most=most)
 
 
 def _divergence(one: float, other: float) -> float:
@@ -211,3 +236,17 @@ def threshold(number: int, false_alarm: float) -> float:
     6.18
     """
     return math.sqrt(2 * math.log(2 * max(number, 1) / false_alarm))
+
+
+def chains_needed(num_chains: int, most: float, limit: float) -> int:
+    """Return the smallest number of chains whose z can exceed a limit.
+
+    Args:
+      num_chains: a number of chains.
+      most: what |z| cannot exceed with these, see `Verdict`; it grows with their square root.
+      limit: see `threshold`.
+
+    >>> chains_needed(10, 10**0.5, threshold(1, 1e-6))  # 2 ln(2 / 1e-6) = 29.02
+    30
+    """
+    return math.floor(num_chains * (limit / most) ** 2) + 1

@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collapse_jax.results.agreement import ChainMean, judge, threshold
+from collapse_jax.results.agreement import ChainMean, chains_needed, judge, threshold
 from collapse_jax.results.records import Records
 from collapse_jax.utils import check
 from collapse_jax.utils.status import FROZEN, is_frozen
 
 _FEW = 6  # generations that are compared by default, so that the table stays short
 _ROUNDING = 1e-6  # relative error of the statistics of reduced records
+_FALSE_ALARM = 1e-6  # rate of `threshold`, which the chains must suffice to exceed
+_DIGITS = 6  # significant digits of the table, more far from zero
+_ALL_DIGITS = 17  # tell every two numbers of float64 apart
 
 
 class Row(NamedTuple):
@@ -29,6 +32,7 @@ class Row(NamedTuple):
       standardized: difference from the expectation in standard errors; NaN if not tested.
       num_chains: number of chains that have a value.
       note: the reason why nothing was tested, or "".
+      most: number that the standardized difference cannot exceed with so many chains.
     """
 
     quantity: str
@@ -40,6 +44,20 @@ class Row(NamedTuple):
     standardized: float
     num_chains: int
     note: str
+    most: float = math.inf
+
+    def words(self) -> tuple[str, str, str]:
+        """Return simulated mean, interval and expectation with digits that tell them apart."""
+        gaps = [self.high - self.low, abs(self.simulated - self.exact)]
+        gap = next((gap for gap in gaps if 0 < gap < math.inf), 0.0)
+        size = max(abs(self.simulated), abs(self.exact))
+        digits = _DIGITS
+        if gap and 0 < size < math.inf:
+            digits = max(_DIGITS, min(_ALL_DIGITS, math.ceil(math.log10(size / gap)) + 3))
+        low, simulated, high, exact = (
+            f"{value:.{digits}g}" for value in (self.low, self.simulated, self.high, self.exact)
+        )
+        return simulated, "-" if math.isnan(self.low) else f"{low} .. {high}", exact
 
 
 class TheoryComparison(tuple[Row, ...]):
@@ -60,7 +78,7 @@ class TheoryComparison(tuple[Row, ...]):
         """
         return max((abs(row.standardized) for row in self.tested), default=math.nan)
 
-    def threshold(self, false_alarm: float = 1e-6) -> float:
+    def threshold(self, false_alarm: float = _FALSE_ALARM) -> float:
         """Return the number that `largest` exceeds by chance with a given probability at most.
 
         Args:
@@ -70,11 +88,19 @@ class TheoryComparison(tuple[Row, ...]):
           sqrt(2 ln(2 m / false_alarm)) for m tested rows.
 
         Raises:
-          ArgumentError: for a probability outside (0, 1].
+          ArgumentError: for a probability outside (0, 1], or so small that no tested row has
+            chains enough to exceed the number.
         """
         remedy = "pass a probability such as false_alarm=1e-6"
         rate = check.number("false_alarm", false_alarm, 0, 1, remedy, open_low=True)
-        return threshold(len(self.tested), rate)
+        tested = self.tested
+        limit = threshold(len(tested), rate)
+        best = max(tested, key=lambda row: row.most, default=None)
+        if best is not None and best.most <= limit:
+            allowed = f"{best.num_chains:,} chains cannot differ by {limit:.3g} standard errors"
+            remedy = f"simulate {chains_needed(best.num_chains, best.most, limit):,} chains"
+            raise check.fail("false_alarm", false_alarm, allowed, f"{remedy}, or pass 1e-6")
+        return limit
 
     def __str__(self) -> str:
         titles = (
@@ -91,9 +117,7 @@ class TheoryComparison(tuple[Row, ...]):
                 row.quantity,
                 f"{row.generation:,}",
                 f"{row.num_chains:,}",
-                f"{row.simulated:.6g}",
-                "-" if math.isnan(row.low) else f"{row.low:.6g} .. {row.high:.6g}",
-                f"{row.exact:.6g}",
+                *row.words(),
                 "not tested" if row.note else f"{row.standardized:+.2f}",
             )
             for row in self
@@ -122,9 +146,10 @@ def compare_with_theory(
     If simulation and theory agree, a standardized difference exceeds t in absolute value with
     probability at most 2 exp(-t^2 / 2), see `collapse_jax.results.agreement`; for rare events
     this is Chernoff's bound. Nothing is tested, and `Row.note` says so, where the chains do not
-    suffice: a single chain, frozen chains, and laws that are too skewed for the number of
-    chains, such as variances of very late generations. Reduced records say less of a law than
-    single chains do, so that some of their quantities need more chains.
+    suffice: fewer chains than could ever exceed `threshold()` (2 ln(2 m / 1e-6) for m rows, 35
+    for 20), frozen chains, and laws that are too skewed for the number of chains, such as
+    variances of very late generations. Reduced records say less of a law than single chains do,
+    so that some of their quantities need more chains. If nothing is tested, `largest` is NaN.
 
     Args:
       records: records of `simulate`, reduced or not.
@@ -160,7 +185,17 @@ def compare_with_theory(
         allowed = f"no recorded variable has a known expectation (known: {known})"
         shown = check.Shown(f"Records of {', '.join(map(str, records.variables))}")
         raise check.fail("records", shown, allowed, "record a variable of the family's theory")
-    return TheoryComparison(rows)
+    limit = threshold(len(rows), _FALSE_ALARM)
+    return TheoryComparison(_unless_too_few(row, limit) for row in rows)
+
+
+def _unless_too_few(row: Row, limit: float) -> Row:
+    """Return a row untested if its chains could not exceed the limit, however wrong they were."""
+    if row.most > limit:
+        return row
+    needed = chains_needed(row.num_chains, row.most, limit)
+    note = f"too few chains: {row.num_chains:,}, needs {needed:,}"
+    return row._replace(standardized=math.nan, note=note)
 
 
 def _rows(records: Records, name: str, indices: np.ndarray) -> Iterator[Row]:
@@ -168,6 +203,8 @@ def _rows(records: Records, name: str, indices: np.ndarray) -> Iterator[Row]:
     limits = curve.attrs
     bounds = (float(limits.get("valid_min", -np.inf)), float(limits.get("valid_max", np.inf)))
     variances = records.theory.get(f"{name}_variance")
+    is_derived = name not in records.variables and f"{name}_mean" not in records.variables
+    dtype = "float64" if is_derived else str(records.provenance.get("dtype", "float32"))
     for recorded in map(int, indices):
         sample = _sample(records, name, recorded)
         if sample is None:
@@ -178,8 +215,8 @@ def _rows(records: Records, name: str, indices: np.ndarray) -> Iterator[Row]:
                 continue
             variance = math.nan if variances is None else variances.values[(recorded, *index)]
             origin = _origin(records, name, index)
-            found = sample.at(index, origin)
-            verdict = judge(found, exact - origin, float(variance), bounds)
+            found = sample.at(index, origin, _rounding(records, name, index, exact))
+            verdict = judge(found, exact - origin, float(variance), bounds, dtype)
             yield Row(
                 f"{name}[{', '.join(map(str, index))}]" if index else name,
                 int(records["generation"][recorded]),
@@ -190,6 +227,7 @@ def _rows(records: Records, name: str, indices: np.ndarray) -> Iterator[Row]:
                 verdict.standardized,
                 found.num_chains,
                 verdict.note,
+                verdict.most,
             )
 
 
@@ -205,17 +243,26 @@ def _origin(records: Records, name: str, index: tuple[int, ...]) -> float:
     return float(np.atleast_1d(location)[index[dims.index("dim")]])
 
 
+def _rounding(records: Records, name: str, index: tuple[int, ...], exact: float) -> float:
+    """Return the error of a quantity that float64 makes so far from zero."""
+    base = name.removesuffix("_variance")
+    base = base if base in records.theory else name
+    step = float(np.spacing(abs(_origin(records, base, index))))
+    return step if base == name else step * (2 * math.sqrt(max(exact, 0.0)) + step)
+
+
 class _Values(NamedTuple):
     """A quantity of every chain, and whether the chain is frozen, [chain, ...] each."""
 
     values: np.ndarray
     frozen: np.ndarray
 
-    def at(self, index: tuple[int, ...], origin: float) -> ChainMean:
+    def at(self, index: tuple[int, ...], origin: float, rounding: float) -> ChainMean:
         """Return the mean of an entry over chains, relative to an origin."""
         frozen = self.frozen[(slice(None), *index)]
         values = np.asarray(self.values[(slice(None), *index)], np.float64) - origin
-        return ChainMean.of(np.where(frozen, np.nan, values), int(np.sum(frozen)))
+        values = np.where(frozen, np.nan, values)
+        return ChainMean.of(values, int(np.sum(frozen)), rounding)
 
 
 class _Statistics(NamedTuple):
@@ -226,11 +273,12 @@ class _Statistics(NamedTuple):
     num_chains: np.ndarray
     frozen: np.ndarray
 
-    def at(self, index: tuple[int, ...], origin: float) -> ChainMean:
+    def at(self, index: tuple[int, ...], origin: float, rounding: float) -> ChainMean:
         """Return the mean of an entry over chains, relative to an origin."""
         mean, std = float(self.mean[index]) - origin, float(self.std[index])
         number, frozen = int(self.num_chains[index]), int(self.frozen[index])
-        return ChainMean(number, mean, std, rounding=_ROUNDING * abs(mean), frozen=frozen)
+        rounding = max(_ROUNDING * abs(mean), rounding)
+        return ChainMean(number, mean, std, rounding=rounding, frozen=frozen)
 
 
 def _sample(records: Records, name: str, recorded: int) -> _Values | _Statistics | None:
@@ -283,13 +331,13 @@ def _values(records: Records, name: str, recorded: int) -> tuple[str, np.ndarray
     if name in variables:
         return (name, records[name][recorded]) if "chain" in variables[name].dims else None
     if name == "variance" and "log_std" in variables:
-        return "log_std", np.exp(2 * np.asarray(records["log_std"][recorded], np.float64))
+        with np.errstate(over="ignore"):
+            return "log_std", np.exp(2 * np.asarray(records["log_std"][recorded], np.float64))
     base = name.removesuffix("_variance")
     if base != name and base in variables and base in records.theory:
         if "chain" not in variables[base].dims:
             return None
         gaps = np.asarray(records[base][recorded], np.float64)
-        with np.errstate(invalid="ignore"):
-            gaps = gaps - records.theory[base].values[recorded]
-        return base, gaps**2
+        with np.errstate(invalid="ignore", over="ignore"):
+            return base, (gaps - records.theory[base].values[recorded]) ** 2
     return None

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from collapse_jax.results.agreement import ChainMean, judge, threshold
+from collapse_jax.results.agreement import ChainMean, chains_needed, judge, threshold
 from collapse_jax.results.reduce import quantiles
 from collapse_jax.utils.interval import mean_over_chains
 
@@ -136,3 +136,39 @@ def test_quantiles_of_infinite_values(levels):
         assert quantiles(np.array(values), levels, axis=0).tolist() == pytest.approx(expected)
     finite = np.random.default_rng(3).normal(size=(4, 17))
     assert np.array_equal(quantiles(finite, levels, axis=1), np.quantile(finite, levels, axis=1))
+
+
+@pytest.mark.parametrize("bounds", [ANY, SHARE])
+@pytest.mark.parametrize("num_chains", [2, 5, 33])
+def test_no_difference_exceeds_what_so_few_chains_can_show(num_chains, bounds):
+    rng = np.random.default_rng(4)
+    for spread in (1e-3, 0.1, 1.0):
+        values = rng.random(num_chains) < 0.5 if bounds == SHARE else rng.normal(size=num_chains)
+        for exact in (1e-6, 0.3, 0.999):
+            verdict = judge(ChainMean.of(values * spread, 0), exact, bounds=bounds)
+            assert verdict.note or abs(verdict.standardized) <= verdict.most
+
+
+def test_the_chains_needed_are_the_fewest_that_can_exceed_the_threshold():
+    limit = threshold(20, 1e-6)
+    needed = chains_needed(7, math.sqrt(7), limit)
+    assert (needed - 1) <= limit**2 < needed
+    # A wrong mean of that many values is found, and of one value less it is not.
+    for number, is_found in ((needed, True), (needed - 1, False)):
+        score = judge(ChainMean(number, 1e6, 1.0, skewness=0.0), 0.0).standardized
+        assert (score > limit) == is_found
+
+
+def test_two_chains_tell_nothing_of_the_skewness():
+    assert math.isnan(ChainMean.of(np.array([0.0, 1.0]), 0).skewness)
+    verdict = judge(ChainMean.of(np.array([0.1, 0.3]), 0), 5.0, bounds=POSITIVE)
+    assert verdict.note == "too few chains for a law so skewed"
+
+
+def test_overflow_is_no_difference():
+    infinite = ChainMean(64, math.inf, math.nan)
+    for found, exact in ((infinite, 1e38), (infinite, math.inf), (ChainMean(64, 3e38, 1e37), 4e38)):
+        verdict = judge(found, exact, bounds=POSITIVE, dtype="float32")
+        assert (verdict.note, math.isnan(verdict.standardized)) == ("beyond float32", True)
+    assert judge(infinite, 1.0, bounds=POSITIVE, dtype="float32").standardized == math.inf
+    assert judge(ChainMean(64, 3e38, 1e37), 4e38, dtype="float64").note == ""

@@ -107,3 +107,63 @@ def test_generations_must_be_recorded():
     records = run(CHAINS["fresh"], num_chains=4, every=3)
     with pytest.raises(ValueError, match="generation 2 is not recorded"):
         cj.compare_with_theory(records, [0, 2])
+
+
+@pytest.mark.parametrize("reduce", [None, cj.Reduce()])
+def test_a_comparison_that_cannot_fail_is_not_made(reduce):
+    records = run(CHAINS["replace"], num_chains=10, num_generations=1, reduce=reduce)
+    table = cj.compare_with_theory(records)
+    needed = int(2 * np.log(2 * len(table) / 1e-6)) + 1
+    notes = {row.note for row in table if row.quantity in ("log_std", "mean[0]")}
+    assert notes == {f"too few chains: 10, needs {needed}"}
+    assert table.tested == ()
+    assert not table.largest < table.threshold()
+    assert f"not tested  (too few chains: 10, needs {needed})" in str(table)
+
+
+def test_as_many_chains_as_are_needed_find_a_wrong_mean():
+    records = run(CHAINS["replace"], num_chains=4, num_generations=1)
+    needed = int(cj.compare_with_theory(records)[0].note.split()[-1])
+    records = run(CHAINS["replace"], num_chains=needed, num_generations=1)
+    records.theory["mean"][:] += 1000
+    table = cj.compare_with_theory(records)
+    assert table.largest > table.threshold(1e-6)
+    with pytest.raises(cj.ArgumentError, match=r"false_alarm=1e-12.*simulate \d+ chains"):
+        table.threshold(1e-12)
+
+
+FAR = 1.7e9
+
+
+def test_the_table_tells_means_far_from_zero_apart():
+    records = run(cj.Chain(cj.Gaussian(1), cj.Normal(FAR, 1.0), cj.Replace(20)), num_chains=300)
+    rows = [row for row in cj.compare_with_theory(records) if row.quantity == "mean[0]"]
+    for row in rows:
+        simulated, interval, exact = row.words()
+        low, high = map(float, interval.split(" .. "))
+        assert abs(float(simulated) - row.simulated) < (row.high - row.low) / 100
+        assert low < float(simulated) < high
+        assert (float(exact), exact) == (FAR, "1700000000")
+    assert rows[0]._replace(simulated=0.0, low=0.0, high=0.5).words()[0] == "0"
+
+
+@pytest.mark.parametrize("reduce", [None, cj.Reduce()])
+@pytest.mark.parametrize("location", [1e16, 1e17])
+def test_numbers_that_float64_rounds_are_no_difference(location, reduce):
+    """Neighbouring numbers are 2 and 16 apart, and the chains' means vary by 0.7."""
+    chain = cj.Chain(cj.Gaussian(1), cj.Normal(location, 1.0), cj.Replace(2))
+    table = cj.compare_with_theory(run(chain, num_generations=1, reduce=reduce))
+    means = [row for row in table.tested if row.quantity.startswith("mean")]
+    assert {row.quantity for row in means} >= {"mean[0]"}
+    assert max(abs(row.standardized) for row in means) < 2
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_variances_that_overflow_are_no_difference():
+    chain = cj.Chain(cj.Gaussian(1, sampling_bias=1e6), NORMAL, cj.Replace(100))
+    records = run(chain, num_chains=64, num_generations=60)
+    variance = records.theory["variance"].values
+    assert np.all(np.diff(variance[:50]) > 0)
+    assert variance[-1] == np.inf
+    table = cj.compare_with_theory(records, [0, 5, 60])
+    assert table.largest < table.threshold()
