@@ -166,9 +166,22 @@ class Truth(NamedTuple):
         """Return the same moments as arrays of jax's default float type.
 
         Returns:
-          Moments with a mean of [dim], log scales of [dim] in nats and a factor of [dim, dim].
+          Moments with a mean of [dim], log scales of [dim] in nats and a factor of [dim, dim];
+          what float32 cannot hold is inf.
         """
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self)
+        with np.errstate(over="ignore"):
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self)
+
+    def log_spreads(self) -> np.ndarray:
+        """Return ln of the standard deviation along each axis.
+
+        Returns:
+          [dim], nats, float64 on the host; -inf for an axis without spread.
+        """
+        scales, factor = (np.asarray(one, np.float64) for one in (self.log_scale, self.factor))
+        with np.errstate(divide="ignore"):
+            logs = scales + np.log(np.abs(factor))
+        return np.logaddexp.reduce(2 * logs, axis=1) / 2
 
 
 def _split(values: np.ndarray) -> np.ndarray:

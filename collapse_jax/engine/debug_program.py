@@ -86,13 +86,13 @@ def _recorded(program: Program, values: dict[str, Any], batch: Batch) -> dict[st
     """Return the record of a generation: raw variables, block statistics, or both."""
     record: dict[str, Any] = {"raw": values} if program.raw else {}
     if program.reduced:
-        record["blocks"] = _reduce(values, batch.valid, program.histograms)
+        record["blocks"] = _reduce(values, batch.valid, program.histograms, program.exponents)
     return record
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _reduce(values: dict[str, Array], valid: Array, histograms: Any) -> Any:
-    return reduce_blocks(values, valid, histograms)
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _reduce(values: dict[str, Array], valid: Array, histograms: Any, exponents: Any) -> Any:
+    return reduce_blocks(values, valid, histograms, exponents)
 
 
 def _set(records: dict, index: int, record: dict) -> None:

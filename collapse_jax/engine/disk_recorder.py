@@ -110,8 +110,15 @@ class DiskBatch:
         """
         spec, busy = self._run.spec, None
         if call.is_recorded:
+            exponents = spec.program.exponents
             taken = to_host(
-                records, call.times, self.chains, spec.width, spec.reduce, spec.positions
+                records,
+                call.times,
+                self.chains,
+                spec.width,
+                spec.reduce,
+                spec.positions,
+                exponents,
             )
             self._pieces.append(taken)
         if call.is_recorded and spec.reduce is None:

@@ -27,7 +27,7 @@ from collapse_jax.engine.elementwise import is_elementwise
 from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
-from collapse_jax.results.reduce import Histograms, reduce_blocks
+from collapse_jax.results.reduce import Exponents, Histograms, reduce_blocks
 from collapse_jax.utils import memory
 from collapse_jax.utils.jax_settings import followed_settings
 
@@ -47,6 +47,7 @@ class Program(NamedTuple):
       group: chains of a tile that are computed together in each generation; groups that only
         pad are left out. None for the whole tile.
       histograms: edges by variable, for reduced records.
+      exponents: units of variables, for reduced records of tiny or huge data.
     """
 
     metrics: tuple[Metric, ...]
@@ -58,6 +59,7 @@ class Program(NamedTuple):
     tile: int | None = None
     group: int | None = None
     histograms: Histograms = ()
+    exponents: Exponents = ()
 
 
 class Carry(NamedTuple):
@@ -255,7 +257,7 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
     values = measure(keys, carry.state)
     record: dict[str, Any] = {"raw": values} if program.raw else {}
     if program.reduced:
-        record["blocks"] = reduce_blocks(values, batch.valid, program.histograms)
+        record["blocks"] = reduce_blocks(values, batch.valid, program.histograms, program.exponents)
     return record
 
 

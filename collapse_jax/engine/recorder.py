@@ -206,7 +206,16 @@ class _MemoryBatch:
         if not call.is_recorded:
             return
         spec = self._run.spec
-        taken = to_host(records, call.times, self.chains, spec.width, spec.reduce, spec.positions)
+        exponents = spec.program.exponents
+        taken = to_host(
+            records,
+            call.times,
+            self.chains,
+            spec.width,
+            spec.reduce,
+            spec.positions,
+            exponents,
+        )
         if spec.reduce is not None:
             self._pieces.append(taken)
             return

@@ -16,6 +16,7 @@ from collapse_jax.engine.batches import choose_widths, group_of, layout_of, widt
 from collapse_jax.engine.devices import Device, choose_devices
 from collapse_jax.engine.program import AbstractShapes, Carry, Program, abstract_shapes
 from collapse_jax.engine.request import Request, check_values
+from collapse_jax.engine.scales import check_scales, exponents_of
 from collapse_jax.random.threefry import key_words
 from collapse_jax.results import saved
 from collapse_jax.results.provenance import describe
@@ -290,13 +291,15 @@ def _program(
     else:
         shapes = abstract_shapes(program, chain.centred)
     check_values(chain, metrics, shapes.record)
+    check_scales(chain, metrics, shapes.record)
     group = group_of(chain, shapes.nbytes, workers)
     program = program._replace(reduced=reduce is not None, group=group)
     if reduce is not None:
         for name, _ in reduce.edges:
             check.choice("Reduce.histograms", name, sorted(shapes.record.keys() - {"status"}))
         edges = relative_edges(reduce.edges, positions_of(chain))
-        program = program._replace(histograms=edges)
+        exponents = exponents_of(chain, metrics, shapes.record)
+        program = program._replace(histograms=edges, exponents=exponents)
     return program, shapes
 
 

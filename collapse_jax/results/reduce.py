@@ -3,12 +3,14 @@
 On the device each block of 256 chains is reduced to a count, a mean and a sum of
 squared deviations, so that float32 never adds more than 256 numbers. The host merges
 blocks, batches and devices in float64 (Chan, Golub & LeVeque 1979). Frozen chains and
-NaN are left out of all three. Histograms are counted on the device and added as integers.
+NaN are left out of all three. Squares of tiny or huge values are summed in a
+unit of theirs. Histograms are counted on the device and added as integers.
 """
 
+import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
@@ -24,6 +26,8 @@ from collapse_jax.utils.status import Status, is_frozen
 STATUS_COUNT = "status_count"  # name of the number of chains by code
 BLOCK = 256  # chains of a block: float32 sums of so few numbers are precise
 QUANTILE_CHAINS = 16_384  # chains whose values are stored for quantiles, to bound the memory
+Exponents = tuple[tuple[str, tuple[int, ...]], ...]
+"""Exponents of two by variable, one or one for each position along the last axis."""
 Histograms = tuple[tuple[str, tuple[float, ...]], ...]  # a mapping that can be hashed
 
 
@@ -113,7 +117,10 @@ class Blocks(NamedTuple):
 
 
 def reduce_blocks(
-    values: Mapping[str, Array], valid: Bool[Array, " chain"], histograms: Histograms
+    values: Mapping[str, Array],
+    valid: Bool[Array, " chain"],
+    histograms: Histograms,
+    exponents: Exponents = (),
 ) -> dict[str, Blocks | Array]:
     """Reduce variables to statistics of blocks of 256 chains.
 
@@ -123,6 +130,7 @@ def reduce_blocks(
       values: variables of a generation, [chain, ...]; "status" is among them.
       valid: False for chains that pad the batch, [chain].
       histograms: edges by variable.
+      exponents: of the units in which deviations are squared, 0 for variables without.
 
     Returns:
       By variable `Blocks` of arrays [block, ...]; for "status" the number of chains with each
@@ -143,17 +151,24 @@ def reduce_blocks(
     for total in sums.values():
         clean = clean & ~jnp.any(jnp.isnan(total))
 
+    units = {name: np.exp2(-np.array(of, np.float64)) for name, of in exponents}
+
+    def scaled(name: str, gaps: Array) -> Array:
+        return gaps * units[name].astype(gaps.dtype) if name in units else gaps
+
     def unmasked() -> dict[str, Blocks | Array]:
         result: dict[str, Blocks | Array] = {}
         for name, value in blocks.items():
             mean = sums[name] / BLOCK
-            squares = jnp.sum((value - mean[:, None]) ** 2, axis=1)
+            squares = jnp.sum(scaled(name, value - mean[:, None]) ** 2, axis=1)
             result[name] = Blocks(jnp.full(mean.shape, BLOCK, jnp.int32), mean, squares)
         codes = jnp.array([BLOCK] + [0] * (len(Status) - 1), jnp.int32)
         return result | {"status": jnp.tile(codes, (valid.size // BLOCK, 1))}
 
     def masked() -> dict[str, Blocks | Array]:
-        result = {name: _masked(value, running) for name, value in blocks.items()}
+        result = {}
+        for name, value in blocks.items():
+            result[name] = _masked(value, running, functools.partial(scaled, name))
         codes = jnp.where(valid, values["status"], -1).reshape(-1, BLOCK, 1)
         statuses = jnp.sum(codes == jnp.arange(len(Status)), axis=1, dtype=jnp.int32)
         return result | {"status": statuses}
@@ -182,12 +197,14 @@ def _count(
     return jnp.stack([low - high for low, high in itertools.pairwise(beyond)])
 
 
-def _masked(blocks: Array, valid: Bool[Array, " chain"]) -> Blocks:
+def _masked(
+    blocks: Array, valid: Bool[Array, " chain"], scaled: Callable[[Array], Array]
+) -> Blocks:
     """Reduce blocks over the chains that are valid and have a value."""
     mask = valid.reshape(-1, BLOCK, *[1] * (blocks.ndim - 2)) & ~jnp.isnan(blocks)
     count = jnp.sum(mask, axis=1, dtype=jnp.int32)
     mean = jnp.sum(jnp.where(mask, blocks, 0), axis=1) / jnp.maximum(count, 1)
-    squares = jnp.sum(jnp.where(mask, blocks - mean[:, None], 0) ** 2, axis=1)
+    squares = jnp.sum(scaled(jnp.where(mask, blocks - mean[:, None], 0)) ** 2, axis=1)
     return Blocks(count, mean, squares)
 
 
@@ -213,14 +230,19 @@ def merge_blocks(blocks: Blocks, axis: int) -> Blocks:
     return Blocks(total, merged, squares)
 
 
-def _merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_chunk(blocks: Mapping[str, Any], exponents: Exponents) -> dict[str, Any]:
     """Merge the blocks of each record of a chunk: [record, block, ...] to [record, ...]."""
+    units = dict(exponents)
 
-    def merge(value: Any) -> Any:
-        is_count = not isinstance(value, Blocks)
-        return np.sum(value, axis=1, dtype=np.int64) if is_count else merge_blocks(value, axis=1)
+    def merge(name: str, value: Any) -> Any:
+        if not isinstance(value, Blocks):
+            return np.sum(value, axis=1, dtype=np.int64)
+        if name in units:
+            twice = 2 * np.array(units[name])
+            value = value._replace(squares=np.ldexp(np.float64(value.squares), twice))
+        return merge_blocks(value, axis=1)
 
-    return {name: merge(value) for name, value in blocks.items()}
+    return {name: merge(name, value) for name, value in blocks.items()}
 
 
 Positions = Mapping[str, np.ndarray]
@@ -257,6 +279,7 @@ def to_host(
     width: int,
     reduce: Reduce | None,
     positions: Positions = MappingProxyType({}),
+    exponents: Exponents = (),
 ) -> HostRecords:
     """Copy the records of a call to the host, without padding.
 
@@ -267,6 +290,7 @@ def to_host(
       width: chains of the program.
       reduce: None for all chains, otherwise for statistics and the chains of quantiles.
       positions: what is added to variables of single chains; see `reduced` for statistics.
+      exponents: see `reduce_blocks`.
     """
     size = chains.stop - chains.start
 
@@ -282,7 +306,7 @@ def to_host(
         return {"raw": raw}
     size = min(size, max(0, QUANTILE_CHAINS - chains.start))
     raw = {name: value[:, :size].copy() for name, value in host.get("raw", {}).items()}
-    return {"raw": raw, "blocks": _merge_chunk(host["blocks"])}
+    return {"raw": raw, "blocks": _merge_chunk(host["blocks"], exponents)}
 
 
 def join(pieces: Sequence[HostRecords]) -> HostRecords:

@@ -116,6 +116,18 @@ REFUSED = {
     "home": (["run", "gaussian", "--source", "~/none.npy"], ["~/none.npy", "No such file"]),
     "no home": (["run", "gaussian", "--source", "~nobody-/a.npy"], ["~nobody- is no home"]),
     "folder": (["run", "discrete", "--source", "text:foreign"], ["Is a directory"]),
+    "huge rows": (
+        ["run", "gaussian", "--source", "huge.csv:x", *TINY],
+        [
+            "--source=rows of standard deviation 1e+30",
+            "recorded in float32",
+            "divide the data by 1e30",
+        ],
+    ),
+    "huge rows of a mixture": (
+        ["run", "gmm", "--source", "huge.npy", *TINY],
+        ["--source=rows", "covariances is recorded in float32", "divide the data by 1e30"],
+    ),
     "damaged npy": (["run", "gaussian", "--source", "bad.npy"], ["--source: ", "cannot be read"]),
     "damaged npz": (["run", "vae", "--source", "bad.npz"], ["--source: ", "not a zip file"]),
     "cut npz": (
@@ -195,6 +207,8 @@ def folder(tmp_path, monkeypatch):
     Path("foreign/config.json").write_text("{}\n")
     Path("foreign/records.zarr").mkdir()
     Path("foreign/report.html").write_text("<p>of another program</p>\n")
+    Path("huge.csv").write_text("x\n1e30\n-1e30\n")
+    np.save("huge.npy", 1e30 * np.eye(4)[:, :2])
     Path("bad.npy").write_bytes(b"\x93NUMPY garbage")
     Path("bad.npz").write_bytes(b"PK\x03\x04 garbage")
     np.savez("whole.npz", x=np.full((60, 8, 8), 0.5), y=np.arange(60) % 2)

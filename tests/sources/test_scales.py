@@ -1,5 +1,6 @@
 """Axes of very different scales keep their variance, and laws of one state are exactly one."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -100,3 +101,89 @@ def test_axes_of_units_too_far_apart_are_refused():
     with pytest.raises(cj.ArgumentError, match=r"factor of 1e\+15.*other units"):
         cj.Empirical(rows * [1.0, 1e18])
     assert cj.Empirical(rows * [1.0, 1e14]).row_dim == 2
+
+
+SMALL, LARGE = 2.0**-43, 2.0**43  # about 1e-13 and 1e13: squares of squares leave float32
+ROWS = np.random.default_rng(2).normal(size=(60, 3))
+
+
+def scaled_chains(unit, policy):
+    """A chain of each family and source, of rows in a unit."""
+    yield cj.Chain(cj.Gaussian(1), cj.Normal(0.0, unit**2), policy)
+    yield cj.Chain(cj.Gaussian(3), cj.Empirical(unit * ROWS), policy)
+    yield cj.Chain(cj.GaussianMixture(2, dim=1), cj.Empirical(unit * ROWS[:, 0]), policy)
+
+
+POLICIES = [
+    cj.Replace(60),
+    cj.AccumulateSubsample(60),
+    cj.Accumulate(60),
+    cj.Fresh(40, num_original=20),
+    cj.Mixing(60, beta=0.2, gamma=0.2),
+    cj.Replace(60, verifier=lambda rows: rows[:, 0] > -np.inf),
+]
+
+
+def in_unit(records, unit):
+    """Return the values of variables in units of the data, and of those in squared units."""
+    for name, variable in records.variables.items():
+        if variable.attrs["units"].startswith("data units"):
+            power = 2 if variable.attrs["units"].endswith("squared") else 1
+            yield name, variable.values / unit**power
+
+
+CASES = [  # a chain, a policy, and whether statistics over chains are recorded
+    pytest.param(which, number, reduce, marks=[pytest.mark.thorough] * (which > 0 or number > 0))
+    for which, reduce in ((0, None), (0, cj.Reduce()), (1, cj.Reduce()), (2, cj.Reduce()))
+    for number in range(len(POLICIES))
+]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("which", "number", "reduce"), CASES)
+def test_records_of_tiny_and_huge_data_are_those_of_ordinary_data(which, number, reduce):
+    policy = POLICIES[number]
+    run = {"key": 0, "num_chains": 6, "num_generations": 2, "reduce": reduce}
+    expected, *found = (
+        dict(in_unit(cj.simulate(list(scaled_chains(unit, policy))[which], **run), unit))
+        for unit in (1.0, SMALL, LARGE)
+    )
+    for one in found:
+        assert one.keys() == expected.keys() != set()
+        for name, values in expected.items():
+            size = np.max(np.abs(values[np.isfinite(values)]))
+            # EM stops at the same tolerance, but rounds a little differently.
+            np.testing.assert_allclose(
+                one[name], values, atol=(0.05 if which == 2 else 1e-3) * size
+            )
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-20, 1e20, 1e30])
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_scale_that_cannot_be_recorded_is_refused_before_the_run(unit, which):
+    chain = list(scaled_chains(unit, cj.Replace(60)))[which]
+    verb = "divide" if unit > 1 else "multiply"
+    factor = f"{max(unit, 1 / unit):.0e}".replace("+", "")
+    with pytest.raises(cj.ArgumentError, match=rf"^Chain.source=.* {verb} the data by {factor},"):
+        cj.simulate(chain, key=0, num_chains=2, num_generations=1)
+    if which or unit not in (1e-30, 1e20):
+        return  # each compiles a program
+    with jax.enable_x64(True):
+        records = cj.simulate(chain, key=0, num_chains=2, num_generations=1)
+    for name, values in in_unit(records, unit):
+        assert np.all(np.isfinite(values)), name
+        assert 1e-6 < np.max(np.abs(values)) < 10
+
+
+def test_one_axis_that_cannot_be_recorded_is_named():
+    source = cj.Normal([0.0, 0.0], np.diag([1.0, 1e-58]))
+    with pytest.raises(cj.ArgumentError, match=r"mean is recorded.* multiply this axis by 1e29,"):
+        cj.simulate(
+            cj.Chain(cj.Gaussian(2), source, cj.Replace(9)), key=0, num_chains=2, num_generations=1
+        )
+
+
+def test_labels_have_no_scale():
+    chain = cj.Chain(cj.Discrete(), cj.Empirical([0, 1, 1]), cj.Replace(5))
+    assert cj.simulate(chain, key=0, num_chains=2, num_generations=1)["status"].max() == 0
