@@ -22,6 +22,7 @@ from collapse_jax.results.records import Records, check_complete
 from collapse_jax.results.setting import Setting
 from collapse_jax.store.store import Store
 from collapse_jax.utils.counted import counted
+from collapse_jax.utils.status import is_frozen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +95,9 @@ class DiscreteExperiment(AbstractExperiment):
         table = [["generation", "states left", "entropy (nats)", "tail mass", "heterozygosity"]]
         generations = records["generation"]
         for index in sorted({0, len(generations) // 2, len(generations) - 1}):
+            is_running = ~is_frozen(records["status"][index])
             cells = [
-                _mean_and_error(records[name][index])
+                _mean_and_error(records[name][index][is_running])
                 for name in ("support_size", "entropy", "tail_mass", "heterozygosity")
             ]
             table.append([f"{generations[index]:,}", *cells])
@@ -112,7 +114,8 @@ def _noun(setting: Setting) -> str:
 
 def _sentences(setting: Setting) -> list[str]:
     records = setting.records
-    absorbed = int(np.sum(records["is_absorbed"][-1]))
+    is_running = ~is_frozen(records["status"][-1])
+    absorbed, stopped = int(np.sum(records["is_absorbed"][-1][is_running])), setting.num_stopped
     states, chains = records["probabilities"].shape[-1], setting.num_chains
     has = "has" if absorbed == 1 else "have"
     found = [
@@ -128,6 +131,9 @@ def _sentences(setting: Setting) -> list[str]:
     ]
     if tempered:
         found.append(f"Models are fitted and drawn from with {', '.join(tempered)}.")
+    if stopped:
+        those = "1 chain" if stopped == 1 else f"{stopped:,} chains"
+        found.append(f"{those} stopped early, for want of rows; all numbers leave them out.")
     if chains > 1:
         found.append("The table has means over chains ± standard errors.")
     return found
@@ -138,6 +144,8 @@ _NEUTRAL = {"smoothing": 0.0, "temperature": 1.0, "top_p": 1.0, "min_probability
 
 def _mean_and_error(values: np.ndarray) -> str:
     """Return the mean over chains and, for several chains, its standard error."""
+    if not len(values):
+        return "no chain is left"
     mean = f"{np.mean(values, dtype=np.float64):.4g}"
     if len(values) < 2:
         return mean

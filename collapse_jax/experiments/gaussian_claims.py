@@ -205,8 +205,10 @@ CLAIMS = (
         _bounded,
     ),
     Claim(
-        "New original rows in every corpus bound the error of the mean: its expected square V "
-        "follows V' = c V + s/M with c < 1.",
+        "New original rows in every corpus bound the error of the mean: from its expected square V "
+        "in one model follows that in the next, c V + s/M with c < 1. c is the mean square of the "
+        "share of rows that the model makes, s the expected variance of a row about the mean of "
+        "the law that it is drawn from.",
         "Alemohammad et al. 2023, arXiv 2307.01850; Shumailov et al. 2024, equation (1)",
         _is_redrawing,
         _redrawn,

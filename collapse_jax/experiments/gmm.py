@@ -26,6 +26,7 @@ from collapse_jax.sources import Normal, NormalMixture
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
+from collapse_jax.utils.status import is_frozen
 
 BLOB, PAIR = "blob", "pair"
 SNAPSHOTS = (0, 50, 100, 150, 200, 350, 2000)
@@ -174,7 +175,7 @@ class GmmExperiment(AbstractExperiment):
     def summarize(records: Records) -> Summary:
         """Summarise the last generation."""
         last = records["generation"][-1]
-        header = ["M", "chains", "median ln L2^2", "median ln std", "components", "status not 0"]
+        header = ["M", "chains", "median ln L2^2", "median ln std", "components", "chains stopped"]
         table = [header]
         for index, size in enumerate(records["num_samples"]):
             at = (-1, 1, index)
@@ -197,7 +198,8 @@ class GmmExperiment(AbstractExperiment):
             "a component that loses its rows is removed.",
             policy_sentence(setting.policy, "M"),
             "The L2 distance is that from model 0; std is the geometric mean over components of "
-            "sqrt(trace / dim).",
+            "sqrt(trace / dim). "
+            "A chain stops where a value is not finite, or its rows span fewer dimensions.",
         ]
         title = f"Gaussian mixtures, {source}, policy {policy}"
         return Summary(title, sentences, table, statements_of(CLAIMS, setting))
@@ -256,7 +258,7 @@ def _curves(parts: list[Records]) -> dict[str, Any]:
         )
         for name, quantity in quantities.items()
     }
-    stopped = [int(np.sum(part["status"][-1] > 0)) for part in parts]
+    stopped = [int(np.sum(is_frozen(part["status"][-1]))) for part in parts]
     named = {"long_name": "chains that ended before the last generation", "units": "chains"}
     return variables | {"stopped": (("num_samples",), np.array(stopped), named)}
 

@@ -109,19 +109,25 @@ def _statements_of_variant(studies: Studies, name: str) -> list[Statement]:
         return []
     setting = Setting.of(plain)
     tests, variant = plain["test_perplexity"], studies[name]["test_perplexity"]
+    settings = setting, Setting.of(studies[name])
+    told = max(settings, key=lambda one: one.num_stopped)
     course = f"perplexity {_interval(variant[0])}, then {_interval(variant[-1])}"
     if kind == "kept" and value == _TENTH:
         claim = "A tenth of the original blocks, kept in every corpus, makes the loss much smaller."
         ratios = tests[-1] / variant[-1]
         words = f"{course}: {_interval(ratios)} times less than without"
-        return [Statement(claim, _PAPER, *_above_one(words, ratios))]
+        return statements_of([_above_one_claim(claim, words, ratios)], told)
     if kind == "penalty" and value > 1:
         ratios = variant[-1] / tests[-1]
         words = f"{course}: {_interval(ratios)} times that without a penalty"
         doubles = ": perplexities double" if _is_opt(setting) and value == 2 else ""
         claim = f"A repetition penalty makes models worse{doubles}."
-        return [Statement(claim, _PAPER, *_above_one(words, ratios))]
+        return statements_of([_above_one_claim(claim, words, ratios)], told)
     return []
+
+
+def _above_one_claim(claim: str, words: str, ratios: np.ndarray) -> Claim:
+    return Claim(claim, _PAPER, lambda _: True, lambda _: _above_one(words, ratios))
 
 
 def _is_plain(setting: Setting) -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from collapse_jax.results.setting import Setting
-from collapse_jax.results.statements import Finding, Statement
+from collapse_jax.results.statements import Finding, Statement, stopped_chains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Claim:
       text: the claim, or a function that returns its form for a setting.
       source: paper and section.
       holds_for: tells whether the claim is made for a setting: policy, family, source, sizes.
-      test: compares a run with the claim; called only where `holds_for` is true.
+      test: compares a run with the claim; called only where `holds_for` is true and every chain
+        has reached the last generation.
     """
 
     text: str | Callable[[Setting], str]
@@ -27,6 +28,9 @@ class Claim:
 def statements_of(claims: Sequence[Claim], setting: Setting) -> list[Statement]:
     """Test the claims that are made for a setting, and leave out all others.
 
+    Nothing is tested on a run in which chains stopped early: what stopped them may depend on their
+    values, and the rest is no sample of all chains.
+
     Args:
       claims: the claims of an experiment.
       setting: what was run, with its records.
@@ -34,11 +38,12 @@ def statements_of(claims: Sequence[Claim], setting: Setting) -> list[Statement]:
     Returns:
       A statement for each claim whose condition holds.
     """
+    stopped = setting.num_stopped
     return [
         Statement(
             claim.text if isinstance(claim.text, str) else claim.text(setting),
             claim.source,
-            *claim.test(setting),
+            *(stopped_chains(stopped) if stopped else claim.test(setting)),
         )
         for claim in claims
         if claim.holds_for(setting)

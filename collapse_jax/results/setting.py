@@ -9,6 +9,7 @@ import numpy as np
 
 from collapse_jax.results.records import Records
 from collapse_jax.utils.counted import counted
+from collapse_jax.utils.status import FROZEN, is_frozen
 
 
 class Regime(enum.Enum):
@@ -154,6 +155,17 @@ class Setting:
         if "chain" in self.records:
             return len(self.records["chain"])
         return int(self.records.config["num_chains"])
+
+    @property
+    def num_stopped(self) -> int:
+        """Return the number of chains, of all sizes and policies, that stopped early."""
+        variables: Mapping[str, Any] = self.records.variables
+        if "status" in variables:
+            return int(np.sum(is_frozen(variables["status"].isel(generation=-1).values)))
+        if "status_count" in variables:
+            counts = variables["status_count"].isel(generation=-1, code=list(FROZEN))
+            return int(np.sum(np.maximum(counts.values, 0)))  # -1 at failed points of a grid
+        return int(np.sum(variables["stopped"].values)) if "stopped" in variables else 0
 
     def standard_errors(self, stds: Any) -> np.ndarray:
         """Return the standard errors of means over chains, NaN for a single chain.

@@ -168,6 +168,20 @@ def few_chains(num_chains: int) -> str:
     return f"{counted(num_chains, 'chain')} {verb} too few for a standard error"
 
 
+def stopped_chains(number: int) -> Finding:
+    """Return the finding on chains of which some stopped early.
+
+    Args:
+      number: chains that stopped before the last generation, at least 1.
+
+    >>> stopped_chains(2).why
+    '2 chains stopped early'
+    """
+    chains = "1 chain" if number == 1 else f"{number:,} chains"
+    words = "the chains that are left are no sample of all chains"
+    return Finding(words, None, f"{chains} stopped early")
+
+
 def equals(
     claim: str,
     source: str,

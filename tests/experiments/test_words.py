@@ -363,6 +363,58 @@ def test_a_share_of_100_percent_is_no_random_subset(share, words):
     assert "all of" not in schedule
 
 
+STOPPING = {
+    "gaussian": ({"policy": cj.Replace(SIZE)}, "status_count"),
+    "discrete": ({"policy": cj.Replace(SIZE), "source": "zipf:12"}, "status"),
+    "gmm": ({"sizes": (SIZE,)}, "stopped"),
+    "mad": ({}, "status_count"),
+    "keep-gaussian": ({"original": "redrawn"}, "status"),
+}
+
+
+@pytest.mark.parametrize("name", STOPPING)
+def test_claims_are_not_tested_on_runs_in_which_chains_stopped(name):
+    settings, variable = STOPPING[name]
+    kind = EXPERIMENTS[name]
+    settings = {"num_chains": 10, "num_generations": LAST} | settings
+    records = dataclasses.replace(kind.at_scale("smoke"), **settings).run(0, False)
+    before = [one.claim for one in kind.summarize(records).statements]
+    values = records.variables[variable]
+    if variable == "status":
+        at = dict.fromkeys(values.dims, 0) | {"generation": -1}
+        values[at | {"chain": 0}] = int(cj.Status.DEGENERATE)
+        values[at | {"chain": 1}] = int(cj.Status.NON_FINITE)
+        values[at | {"chain": 2}] = int(cj.Status.FLOORED)  # goes on
+        for one in records.variables.values():  # what is recorded of frozen chains
+            if one.dtype.kind == "f" and "chain" in one.dims:
+                one[{"generation": -1, "chain": slice(0, 2)}] = np.nan
+    elif variable == "status_count":
+        for code in (cj.Status.DEGENERATE, cj.Status.NON_FINITE, cj.Status.FLOORED):
+            at = dict.fromkeys(values.dims, 0) | {"generation": -1, "code": int(code)}
+            values[at] = 1
+    else:
+        values[:] = 2
+    summary = kind.summarize(records)
+    assert [one.claim for one in summary.statements] == before != []
+    assert {one.words for one in summary.statements} == {"not tested (2 chains stopped early)"}
+    assert "nan" not in " ".join(cell for row in summary.table for cell in row)
+    if name == "discrete":
+        assert "2 chains stopped early" in " ".join(summary.sentences)
+
+
+def test_a_report_defines_the_letters_of_its_claims_and_names_its_columns():
+    kind = EXPERIMENTS["gaussian"]
+    records = kind(policy=cj.Mixing(SIZE, gamma=0.2), num_chains=9, num_generations=2).run(0, False)
+    (claim,) = (one.claim for one in kind.summarize(records).statements)
+    for letter in ("square V ", "c is the mean square", "s the expected variance"):
+        assert letter in claim
+    mixtures = EXPERIMENTS["gmm"]
+    experiment = dataclasses.replace(mixtures.at_scale("smoke"), **OTHERS["gmm"])
+    summary = mixtures.summarize(experiment.run(0, False))
+    assert summary.table[0][-1] == "chains stopped"
+    assert "A chain stops where" in " ".join(summary.sentences)
+
+
 @pytest.mark.parametrize("original", ["kept", "redrawn"])
 @pytest.mark.parametrize("name", ["keep-gaussian", "keep-words"])
 def test_shares_of_originals_say_whether_they_are_kept_or_redrawn(name, original):
