@@ -15,7 +15,7 @@ from jaxtyping import Array, UInt32
 
 from collapse_jax.core.chain import Chain
 from collapse_jax.engine import program as compiled
-from collapse_jax.engine.program import AbstractShapes, Batch, Carry, Program
+from collapse_jax.engine.program import ALL, AbstractShapes, Batch, Carry, Program, raw_of
 from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
@@ -67,7 +67,7 @@ def advance(
     Returns:
       The new carry, and records of which the first `count` are set.
     """
-    bare = program._replace(metrics=(), length=1, reduced=False, raw=True)
+    bare = program._replace(metrics=(), length=1, reduced=False, raw=ALL)
     shapes = compiled.abstract_shapes(bare, chain)
     records = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), records)
     for index in range(max(1, int(count))):  # a call for no records compiles the program
@@ -84,7 +84,7 @@ def advance(
 
 def _recorded(program: Program, values: dict[str, Any], batch: Batch) -> dict[str, Any]:
     """Return the record of a generation: raw variables, block statistics, or both."""
-    record: dict[str, Any] = {"raw": values} if program.raw else {}
+    record = raw_of(program, values)
     if program.reduced:
         record["blocks"] = _reduce(values, batch.valid, program.histograms, program.exponents)
     return record

@@ -121,10 +121,10 @@ class DiskBatch:
                 exponents,
             )
             self._pieces.append(taken)
-        if call.is_recorded and spec.reduce is None:
-            if spec.num_records(call.end) % self._length == 0:  # no call crosses a file's end
+            # No call crosses a file's end.
+            if spec.reduce is None and spec.num_records(call.end) % self._length == 0:
                 busy = self._write_records()
-            else:  # the rest of the file is missing, and the next call reuses the memory
+            else:  # the next call reuses the memory
                 self._pieces[-1] = jax.tree.map(np.array, self._pieces[-1])
         is_due = time.monotonic() - self._written >= self._run.seconds
         if is_due and call.end < spec.num_generations:

@@ -31,6 +31,8 @@ from collapse_jax.results.reduce import Exponents, Histograms, reduce_blocks
 from collapse_jax.utils import memory
 from collapse_jax.utils.jax_settings import followed_settings
 
+ALL = 2**32  # chains: more than a run can have
+
 
 class Program(NamedTuple):
     """The settings that are fixed when a run is compiled.
@@ -41,7 +43,7 @@ class Program(NamedTuple):
       horizon: last generation, where capacities depend on it, else 0.
       length: the most records of a call.
       reduced: whether records are statistics of blocks of chains.
-      raw: whether one value per chain is returned.
+      raw: the number of leading chains of a tile whose values are returned.
       tile: chains that go through the generations of a call together; tiles that only pad the
         batch are left out. None for the whole batch.
       group: chains of a tile that are computed together in each generation; groups that only
@@ -55,7 +57,7 @@ class Program(NamedTuple):
     horizon: int
     length: int
     reduced: bool
-    raw: bool
+    raw: int
     tile: int | None = None
     group: int | None = None
     histograms: Histograms = ()
@@ -169,9 +171,16 @@ def record_like(program: Program, record: dict[str, Any], width: int) -> dict[st
     Returns:
       Shapes of "raw" values, of "blocks" of statistics, or of both.
     """
+    return _record_like(program, tuple(record.items()), width)
+
+
+@functools.lru_cache(maxsize=256)
+def _record_like(
+    program: Program, record: tuple[tuple[str, Any], ...], width: int
+) -> dict[str, Any]:
     tile = program.tile or width
-    each = jax.tree.map(lambda leaf: leaf.update(shape=(tile, *leaf.shape[1:])), record)
-    found: dict[str, Any] = {"raw": each} if program.raw else {}
+    each = {name: leaf.update(shape=(tile, *leaf.shape[1:])) for name, leaf in record}
+    found = jax.eval_shape(functools.partial(raw_of, program), each)
     if program.reduced:
         valid = jax.ShapeDtypeStruct((tile,), np.bool_)
         reduce = functools.partial(reduce_blocks, histograms=program.histograms)
@@ -202,6 +211,18 @@ def empty_buffers(
         jax.tree.map(lambda leaf: np.zeros((width, *leaf.shape[1:]), leaf.dtype), carry),
         jax.tree.map(lambda leaf: np.zeros((program.length, *leaf.shape), leaf.dtype), records),
     )
+
+
+def raw_of(program: Program, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of chains that a record holds one by one, as its entry "raw".
+
+    Args:
+      program: the settings of the call.
+      values: variables of a tile, [chain, ...].
+    """
+    if not program.raw:
+        return {}
+    return {"raw": {name: value[: program.raw] for name, value in values.items()}}
 
 
 def _axis_first(shapes: Any, size: int) -> Any:
@@ -255,7 +276,7 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
         lambda chain_key, state: chain.measure(chain_key, generation, state, program.metrics),
     )
     values = measure(keys, carry.state)
-    record: dict[str, Any] = {"raw": values} if program.raw else {}
+    record = raw_of(program, values)
     if program.reduced:
         record["blocks"] = reduce_blocks(values, batch.valid, program.histograms, program.exponents)
     return record

@@ -27,7 +27,7 @@ from collapse_jax.engine.metadata import (
 from collapse_jax.engine.program import Carry
 from collapse_jax.engine.run_spec import Call, RunSpec
 from collapse_jax.results.records import Records, dataset_of
-from collapse_jax.results.reduce import HostRecords, join, to_host
+from collapse_jax.results.reduce import HostRecords, to_host
 from collapse_jax.results.run_state import RunState
 
 
@@ -191,7 +191,7 @@ class _MemoryBatch:
         self.chains = chains
         self._run = run
         self._done = 0
-        self._pieces: list[HostRecords] = []
+        self._reduced: HostRecords | None = None
         state = run.spec.state
         self.generation = -1 if state is None else state.generation
 
@@ -216,20 +216,25 @@ class _MemoryBatch:
             spec.positions,
             exponents,
         )
-        if spec.reduce is not None:
-            self._pieces.append(taken)
-            return
         rows = slice(self._done, self._done + call.times)
-        for name, value in taken["raw"].items():
-            self._run.array(name, value)[rows, self.chains] = value
         self._done += call.times
+        if spec.reduce is None:
+            for name, value in taken["raw"].items():
+                self._run.array(name, value)[rows, self.chains] = value
+            return
+        if self._reduced is None:
+            self._reduced = jax.tree.map(
+                lambda some: np.empty((len(spec.generations), *some.shape[1:]), some.dtype), taken
+            )
+        for all, some in zip(jax.tree.leaves(self._reduced), jax.tree.leaves(taken), strict=True):
+            all[rows] = some
 
     def end(self, carry: Carry) -> None:
         size = self.chains.stop - self.chains.start
         for all, leaf in zip(self._run.leaves, jax.tree.leaves(carry), strict=True):
             all[self.chains] = np.asarray(leaf)[:size]
-        if self._pieces:
-            self._run.reduced[self.chains.start] = join(self._pieces)
+        if self._reduced is not None:
+            self._run.reduced[self.chains.start] = self._reduced
 
     def stop(self, generation: int, carry: Carry) -> None:
         """Do nothing: memory does not outlive the process."""

@@ -240,7 +240,7 @@ def host_records_like(spec: RunSpec, chains: slice) -> HostRecords:
       spec: the run.
       chains: indices of the batch among all chains of the run.
     """
-    program = spec.program._replace(raw=spec.wants_raw(chains.start))
+    program = spec.program._replace(raw=spec.num_raw(chains.start))
     record = record_like(program, spec.record_shape, spec.width)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
     return to_host(zeros, 1, chains, spec.width, spec.reduce, spec.positions)

@@ -14,7 +14,7 @@ from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program
 from collapse_jax.engine.batches import choose_widths, group_of, layout_of, width_of
 from collapse_jax.engine.devices import Device, choose_devices
-from collapse_jax.engine.program import AbstractShapes, Carry, Program, abstract_shapes
+from collapse_jax.engine.program import ALL, AbstractShapes, Carry, Program, abstract_shapes
 from collapse_jax.engine.request import Request, check_values
 from collapse_jax.engine.scales import check_scales, exponents_of
 from collapse_jax.random.threefry import key_words
@@ -163,15 +163,19 @@ class RunSpec:
         """
         return int(np.searchsorted(self.generations, now, side="right"))
 
-    def wants_raw(self, begin: int) -> bool:
-        """Tell whether a batch returns one value per chain, for records or for quantiles.
+    def num_raw(self, begin: int) -> int:
+        """Return how many chains of a batch return their values, for records or for quantiles.
 
         Args:
           begin: index of its first chain.
         """
         if self.reduce is None:
-            return True
-        return bool(self.reduce.quantiles) and begin < QUANTILE_CHAINS
+            return ALL
+        if not self.reduce.quantiles or begin >= QUANTILE_CHAINS:
+            return 0
+        left = QUANTILE_CHAINS - begin
+        # Every other number is a program of its own: only large batches are worth it.
+        return left if self.program.tile is None and self.width >= 2 * left else ALL
 
     def memory_needs(self) -> dict[str, int]:
         """Return the most bytes of memory that the run takes, by purpose."""
@@ -283,7 +287,7 @@ def _program(
         horizon=request.num_generations if chain.policy.is_growing else 0,
         length=1,
         reduced=False,
-        raw=True,
+        raw=ALL,
     )
     key = np.array(words, np.uint32)
     if request.without_jit and metrics and not chain.schedule.on_host:
@@ -305,7 +309,7 @@ def _program(
 
 def _length(spec: RunSpec) -> int:
     """Return the most records of a call: a power of two, so that runs share compilations."""
-    chains = spec.width if spec.wants_raw(0) else spec.width // BLOCK
+    chains = min(spec.width, spec.num_raw(0)) or spec.width // BLOCK
     fitting = _CHUNK_BYTES // max(1, memory.size_of(spec.record_shape) * chains)
     needed = math.ceil((spec.num_generations - spec.first_generation) / spec.every)
     length = min(max(_FEWEST_RECORDS, needed), max(1, fitting), _MOST_RECORDS)

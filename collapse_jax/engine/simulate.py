@@ -208,7 +208,7 @@ class _Execution:
     def _advance(self, batch: BatchRecorder, worker: "_Worker") -> None:
         spec, begin = self._spec, batch.chains.start
         size = batch.chains.stop - begin
-        program = spec.program._replace(raw=spec.wants_raw(begin))
+        program = spec.program._replace(raw=spec.num_raw(begin))
         position = np.arange(spec.width)
         ids = spec.first_chain + begin + np.minimum(position, size - 1)
         chains = worker.put(Batch(ids.astype(np.uint32), position < size))

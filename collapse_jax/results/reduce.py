@@ -11,6 +11,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
@@ -25,6 +26,7 @@ from collapse_jax.utils.status import Status, is_frozen
 
 STATUS_COUNT = "status_count"  # name of the number of chains by code
 BLOCK = 256  # chains of a block: float32 sums of so few numbers are precise
+_PIECE = 2**18  # values sorted by a thread at a time: they fit its cache
 QUANTILE_CHAINS = 16_384  # chains whose values are stored for quantiles, to bound the memory
 Exponents = tuple[tuple[str, tuple[int, ...]], ...]
 """Exponents of two by variable, one or one for each position along the last axis."""
@@ -43,7 +45,8 @@ class Reduce:
       mean: whether to record `<variable>_mean`.
       std: whether to record `<variable>_std` (divisor: the number of chains).
       quantiles: levels in [0, 1] of `<variable>_quantile`, from the first 16,384
-        chains; () for none.
+        chains; () for none. They are exact for these chains; as estimates for all chains, the
+        level q is off by sqrt(q (1 - q) / 16,384), 0.2 % at 5 % and 0.4 % at the median.
       histograms: edges by variable, such as {"log_std": np.linspace(-3, 1, 41)}; finite and
         increasing. `<variable>_histogram` has the number of chains below the first edge,
         between neighbouring edges, and from the last edge on. Its axis `<variable>_bin` has
@@ -281,7 +284,7 @@ def to_host(
     positions: Positions = MappingProxyType({}),
     exponents: Exponents = (),
 ) -> HostRecords:
-    """Copy the records of a call to the host, without padding.
+    """Return the records of a call on the host, without padding; single values as views.
 
     Args:
       records: result of the compiled program, [record, chain or block, ...].
@@ -293,20 +296,21 @@ def to_host(
       exponents: see `reduce_blocks`.
     """
     size = chains.stop - chains.start
-
-    def set_part(leaf: Any) -> np.ndarray:
-        """Leave out tiles that only pad: what is first along the axis of chains or blocks."""
-        return np.asarray(leaf)[:count, : math.ceil(size * leaf.shape[1] / width)]
-
-    host = jax.tree.map(set_part, dict(records))
+    singles = size if reduce is None else min(size, max(0, QUANTILE_CHAINS - chains.start))
+    raw = {
+        name: np.asarray(leaf)[:count, :singles] for name, leaf in records.get("raw", {}).items()
+    }
     if reduce is None:
-        raw = host["raw"]
         for name in positions.keys() & raw.keys():
             raw[name] = positions[name] + raw[name].astype(np.float64)
         return {"raw": raw}
-    size = min(size, max(0, QUANTILE_CHAINS - chains.start))
-    raw = {name: value[:, :size].copy() for name, value in host.get("raw", {}).items()}
-    return {"raw": raw, "blocks": _merge_chunk(host["blocks"], exponents)}
+
+    def set_part(leaf: Any) -> np.ndarray:
+        """Leave out tiles that only pad: what is first along the axis of blocks."""
+        return np.asarray(leaf)[:count, : math.ceil(size * leaf.shape[1] / width)]
+
+    blocks = jax.tree.map(set_part, records["blocks"])
+    return {"raw": raw, "blocks": _merge_chunk(blocks, exponents)}
 
 
 def join(pieces: Sequence[HostRecords]) -> HostRecords:
@@ -362,7 +366,9 @@ def reduced(
     for name, axis in histograms.items():
         total = np.sum([batch[name] for batch in blocks], axis=0)
         result[name] = Statistic(total, "histogram", (axis,))
-    for name in blocks[0].keys() - {"status"} - histograms.keys():
+    names = sorted(blocks[0].keys() - {"status"} - histograms.keys())
+    levels = _quantiles_of(batches, names, reduce.quantiles) if reduce.quantiles else {}
+    for name in names:
         parts = zip(*(batch[name] for batch in blocks), strict=True)
         merged = merge_blocks(Blocks(*(np.stack(part) for part in parts)), axis=0)
         empty, origin = merged.count == 0, positions.get(name, 0.0)
@@ -375,8 +381,7 @@ def reduced(
             std = np.where(empty, np.nan, np.sqrt(variance))
             result[f"{name}_std"] = Statistic(std, "std")
         if reduce.quantiles:
-            values = quantiles(_running(batches, name), reduce.quantiles, axis=1)
-            values = np.moveaxis(values, 0, 1) + origin
+            values = np.moveaxis(levels[name], 0, 1) + origin
             result[f"{name}_quantile"] = Statistic(values, "quantile", ("quantile",))
     codes = np.sum([batch["status"] for batch in blocks], axis=0)
     result[STATUS_COUNT] = Statistic(codes, "count", ("code",))
@@ -397,13 +402,30 @@ def survival(first_event: np.ndarray, generations: np.ndarray) -> np.ndarray:
     return 1 - np.searchsorted(events, generations, side="right") / len(first_event)
 
 
+def _quantiles_of(
+    batches: Sequence[HostRecords], names: Sequence[str], levels: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Return quantiles by variable, [level, record, ...]; threads share the records."""
+    found = {}
+    with ThreadPoolExecutor() as pool:
+        for name in names:
+            values = _running(batches, name)
+            pieces = np.array_split(values, max(1, values.size // _PIECE))
+            found[name] = list(pool.map(lambda piece: quantiles(piece, levels, axis=1), pieces))
+    return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
+
+
 def _running(batches: Sequence[HostRecords], name: str) -> np.ndarray:
     """Return values of single chains, NaN for frozen ones, [record, chain, ...]."""
     raw = [batch["raw"] for batch in batches if batch["raw"]]
-    values, status = (np.concatenate([one[key] for one in raw], 1) for key in (name, "status"))
+    values, status = (
+        raw[0][key] if len(raw) == 1 else np.concatenate([one[key] for one in raw], 1)
+        for key in (name, "status")
+    )
     if not np.issubdtype(values.dtype, np.floating):
         values = values.astype(np.float64)
-    if (frozen := is_frozen(status)).any():
+    if status.any() and (frozen := is_frozen(status)).any():
+        values = values.copy()
         values[frozen] = np.nan
     return values
 

@@ -177,9 +177,8 @@ def stopped_chains(number: int) -> Finding:
     >>> stopped_chains(2).why
     '2 chains stopped early'
     """
-    chains = "1 chain" if number == 1 else f"{number:,} chains"
     words = "the chains that are left are no sample of all chains"
-    return Finding(words, None, f"{chains} stopped early")
+    return Finding(words, None, f"{counted(number, 'chain')} stopped early")
 
 
 def equals(

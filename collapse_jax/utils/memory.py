@@ -70,7 +70,7 @@ def check(needs: Mapping[str, int]) -> None:
 
 
 def is_full_of_programs() -> bool:
-    """Whether compiled programs have taken half of what Linux lets a process map.
+    """Tell whether compiled programs have taken half of what Linux lets a process map.
 
     XLA maps a program into some hundred pieces. A process with more pieces than
     `vm.max_map_count`, 65,530 by default, ends with a segmentation fault: after some 700
