@@ -82,6 +82,16 @@ class AbstractCorpus(abc.ABC):
           TypeError: if the corpus does not hold its rows.
         """
 
+    def of_size(self, size: Size) -> Self:
+        """Return the same corpus, whose number of rows a schedule tells.
+
+        A number that all chains share is cheaper to compute with than one of each chain.
+
+        Args:
+          size: the number of rows.
+        """
+        return self
+
     def framed_for(self, other: Any, start: Int[Array, ""]) -> Self:
         """Return the same rows, written so that `other` can be merged from slot `start` on.
 
@@ -180,6 +190,10 @@ class Moments(AbstractCorpus):
         """Refuse: moments do not say what their rows are."""
         raise TypeError("Moments hold no rows to choose from; use corpus='samples'")
 
+    def of_size(self, size: Size) -> Self:
+        """Return the same moments with this number of rows."""
+        return dataclasses.replace(self, num_rows=size)
+
     def translated(self, shift: Float[Array, " dim"]) -> Self:
         """Return the moments of the rows plus a vector.
 
@@ -189,12 +203,9 @@ class Moments(AbstractCorpus):
         return dataclasses.replace(self, mean=self.mean + shift)
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
-        """Return the moments of the pooled rows, by the formula of Chan, Golub & LeVeque (1979).
-
-        The number of rows of this corpus is `start`: all chains share it where a schedule has it.
-        """
-        total = start + other.num_rows
-        share = start / jnp.maximum(total, 1)
+        """Return the moments of the pooled rows, by the formula of Chan, Golub & LeVeque (1979)."""
+        total = self.num_rows + other.num_rows
+        share = self.num_rows / jnp.maximum(total, 1)
         rest = other.num_rows / jnp.maximum(total, 1)
         shift = other.mean - self.mean
         mean = self.mean + rest * shift

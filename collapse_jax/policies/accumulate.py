@@ -79,7 +79,8 @@ class Accumulate(AbstractPolicy):
     def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
         """Return the pool with M_g more rows."""
         new = step.model(self.size(step.generation), self.largest_size)
-        return step.corpus.merge(new, pool_size(self, step.generation)), step.memory
+        size = pool_size(self, step.generation)
+        return step.corpus.of_size(size).merge(new, size), step.memory
 
 
 def pool_capacity(policy: AbstractPolicy, num_generations: int) -> int:

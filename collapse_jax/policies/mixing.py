@@ -13,6 +13,7 @@ from collapse_jax.core.corpus import AbstractCorpus, Size, join
 from collapse_jax.core.policy import AbstractPolicy, FreshShare, Recall, Step, Verifier
 from collapse_jax.core.state import Needs
 from collapse_jax.policies.checks import check_length, check_sizes, check_verifier
+from collapse_jax.random.alias import AliasTable, binomial_table, draw_from
 from collapse_jax.random.binomial import binomial
 from collapse_jax.random.keys import Purpose
 from collapse_jax.utils import check
@@ -64,6 +65,7 @@ class Mixing(AbstractPolicy):
     allocation: str = static(default="multinomial")
     verifier: Verifier | None = static(default=None)
     fixed_counts: Any = dataclasses.field(init=False, repr=False, default=None)
+    table: Any = dataclasses.field(init=False, repr=False, default=None)  # of original rows
     uses_previous: bool = static(init=False, repr=False, default=False)
     reuses_original: bool = static(init=False, repr=False, default=False)
     num_shares: tuple[int, ...] = static(init=False, repr=False, default=())
@@ -105,6 +107,8 @@ class Mixing(AbstractPolicy):
         if sizes is not None:
             if self.allocation == "fixed":
                 object.__setattr__(self, "fixed_counts", self._fixed_counts())
+            else:
+                object.__setattr__(self, "table", self._table())
             self._check_subsets()
 
     @property
@@ -251,9 +255,11 @@ class Mixing(AbstractPolicy):
         if self.allocation == "fixed":
             return self._fixed_at(step.generation)[1]
         alpha, _, gamma = shares
-        is_none = alpha + gamma <= 0
-        others = jnp.where(is_none, 1, alpha)
-        number = binomial(step.keys, Purpose.POLICY, rest, gamma, others, round=1)
+        if self.table is not None:
+            number = draw_from(step.keys, Purpose.POLICY, self.table, round=1)
+        else:
+            others = jnp.where(alpha + gamma <= 0, 1, alpha)
+            number = binomial(step.keys, Purpose.POLICY, rest, gamma, others, round=1)
         return jnp.minimum(number, self.initial_size) if self.reuses_original else number
 
     def _fixed_at(self, generation: Int[Array, ""]) -> Array:
@@ -281,6 +287,14 @@ class Mixing(AbstractPolicy):
         ranks = np.argsort(order, axis=1, kind="stable")
         counts = (counts + (ranks < missing[:, None])).astype(np.int32)[:, 1:]
         return counts[0] if len(counts) == 1 else counts
+
+    def _table(self) -> AliasTable | None:
+        """Return the law of the number of original rows, if it is that of every generation."""
+        size, gamma = self.size(0), np.asarray(self.gamma)
+        if self.uses_previous or not isinstance(size, int) or gamma.ndim or self.num_shares:
+            return None
+        alpha = 1 - gamma if self.alpha is None else np.asarray(self.alpha)
+        return binomial_table(size, float(gamma), max(0.0, float(alpha)))
 
     def _check_subsets(self) -> None:
         """Refuse subsets without replacement that are larger than what exists."""

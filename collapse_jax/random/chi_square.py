@@ -2,8 +2,8 @@
 
 For X ~ chi2_k and a standard normal score Z, ln(X / k) has the law of f_k(Z),
 f_k = ln(F_k^{-1}(Phi(.)) / k). f_k is smooth, so a polynomial of moderate degree
-is exact to rounding: no rejection, no branch, one normal score for each draw. k = 1 and k = 2,
-where f_k bends most, have closed forms instead.
+is exact to rounding: no rejection, no branch, one normal score for each draw. f_k bends most for
+k = 1 and k = 2, which have closed forms, and in float32 k = 2 a polynomial of its own.
 
 The degrees of freedom may be an int, known when the program is traced (the
 shortest sufficient polynomial is used), or an array with one value per lane
@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int
 from collapse_jax.random.normal import horner
 
 _TABLE_END = 64  # below: one row of coefficients per k; from here on: a series in k^-1/2
+_DEGREE_OF_TWO = 30  # of the polynomial in the score for k = 2: within 2e-7, like float32
 _SERIES_DEGREE = 11  # of the polynomial in k^-1/2
 
 
@@ -133,11 +134,25 @@ def _clenshaw(coefficients, x: Array) -> Array:
     return coefficients[0] + x * later - latest
 
 
+@functools.cache
+def _quantile_of_two() -> np.ndarray:
+    """Return f_2 as a polynomial in score / reach for float32, highest power first."""
+    from scipy import special
+
+    nodes = _nodes(_DEGREE_OF_TWO + 1)
+    values = np.log(-special.log_ndtr(_SINGLE.reach * nodes))
+    series = np.polynomial.chebyshev.chebfit(nodes, values, _DEGREE_OF_TWO)
+    return np.polynomial.chebyshev.cheb2poly(series)[::-1].astype(np.float32)
+
+
 def _log_small(score: Array, dof: Array | np.ndarray) -> Array:
-    """Return f_1 and f_2 in closed form: Z^2 is chi2_1, and -2 ln Phi(Z) is chi2_2."""
+    """Return f_1 and f_2: Z^2 is chi2_1, and -2 ln Phi(Z) is chi2_2."""
     from jax.scipy.special import log_ndtr
 
     one = 2 * jnp.log(jnp.abs(score))
+    if score.dtype == jnp.float32:
+        two = horner(_quantile_of_two(), score * np.float32(1 / _SINGLE.reach))
+        return jnp.where(jnp.asarray(dof) == 1, one, two)
     log_tail = log_ndtr(-jnp.abs(score))
     log_upper = jnp.where(score > 0, log_tail, jnp.log1p(-jnp.exp(log_tail)))
     return jnp.where(jnp.asarray(dof) == 1, one, jnp.log(-log_upper))

@@ -37,8 +37,16 @@ def _next(limbs: list[Array], bound: int) -> tuple[Array, list[Array]]:
     return jnp.asarray(carry), rest
 
 
-def _multiply_high(x: Array, y: Array) -> tuple[Array, Array]:
-    """Return the 64-bit product of two uint32 arrays, as two words."""
+def multiply_high(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return the 64-bit product of two uint32 arrays, as two words.
+
+    Args:
+      x: [...] uint32.
+      y: [...] uint32, broadcasts against `x`.
+
+    Returns:
+      The upper and the lower word, [...] uint32.
+    """
     x_low, x_high, y_low, y_high = x & _HALF, x >> np.uint32(16), y & _HALF, y >> np.uint32(16)
     cross = x_high * y_low + (x_low * y_low >> np.uint32(16))
     middle = x_low * y_high + (cross & _HALF)
@@ -61,8 +69,8 @@ def integer_from_block(
       int32 draws of the broadcast shape, 0 .. bound - 1.
     """
     bound = jnp.asarray(bound).astype(jnp.uint32)
-    upper, lower = _multiply_high(high, bound)
-    carry, _ = _multiply_high(low, bound)
+    upper, lower = multiply_high(high, bound)
+    carry, _ = multiply_high(low, bound)
     return (upper + (lower + carry < lower)).astype(jnp.int32)
 
 

@@ -1,5 +1,6 @@
 """Define laws on finitely many states."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,9 +11,12 @@ from collapse_jax.config import config
 from collapse_jax.core.corpus import Counts, Size
 from collapse_jax.core.samples import Labels, expand, prefix_weights
 from collapse_jax.core.source import CountsSource
+from collapse_jax.random.alias import alias_table, draw_from
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.utils import check
+
+_MOST_CELLS = 2**20  # states of a table: a larger one would not stay in the caches
 
 
 @config
@@ -33,6 +37,7 @@ class Categorical(CountsSource):
     """
 
     probabilities: Any
+    table: Any = dataclasses.field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         remedy = "pass non-negative probabilities that sum to 1, e.g. weights / weights.sum()"
@@ -45,6 +50,8 @@ class Categorical(CountsSource):
             name = "sum(Categorical.probabilities)"
             raise check.fail(name, float(np.sum(values)), "it must be 1 to within 1e-6", remedy)
         object.__setattr__(self, "probabilities", values / np.sum(values))
+        if len(values) <= _MOST_CELLS:
+            object.__setattr__(self, "table", alias_table(values))
 
     @property
     def num_states(self) -> int:
@@ -61,6 +68,12 @@ class Categorical(CountsSource):
         return Counts(multinomial(keys, Purpose.SOURCE, size, self.law))
 
     def draw(self, keys: Keys, size: Size, capacity: int) -> Labels:
-        """Draw labels; they are sorted, which loses nothing because rows are exchangeable."""
-        labels = expand(self.draw_counts(keys, size).counts, capacity)
+        """Draw labels one by one, from a table if there is one.
+
+        Without a table they are sorted, which loses nothing because rows are exchangeable.
+        """
+        if self.table is None:
+            labels = expand(self.draw_counts(keys, size).counts, capacity)
+        else:
+            labels = draw_from(keys, Purpose.SOURCE, self.table, (capacity,))
         return Labels(labels, prefix_weights(size, capacity))

@@ -207,7 +207,7 @@ class EmpiricalLabels(CountsSource):
     @property
     def independent(self) -> CountsSource:
         """Return a source of independent labels with these relative frequencies."""
-        return replace_fields(_ANY_LAW, probabilities=self.law)
+        return replace_fields(_ANY_LAW, probabilities=self.law, table=None)
 
     def draw_counts(self, keys: Keys, size: Size) -> Counts:
         """Draw hypergeometric counts up to size n, multinomial counts beyond."""

@@ -83,3 +83,17 @@ def test_chains_last_is_the_function_of_each_chain(in_axes):
     ]
     alone = chains_last(function)(*single)
     np.testing.assert_allclose(alone["product"], expected["product"][4], atol=1e-5)
+
+
+@pytest.mark.parametrize("left", [-np.inf, -5000.0, -3.0, 0.5, 40.0])
+@pytest.mark.parametrize("right", [-np.inf, -5000.5, -4.0, 0.25, 41.0])
+@pytest.mark.parametrize("gap", [0.0, 1e-37, -1e-9, 0.75, -1e12, 1e30])
+def test_variances_of_any_size_are_added(left, right, gap):
+    one = jnp.ones((1, 1))
+    found, _ = log_cholesky.add_covariances(
+        (jnp.array([left]), one), (jnp.array([right]), one), jnp.array([gap])
+    )
+    with np.errstate(divide="ignore"):
+        parts = [left, right, np.log(np.abs(np.float64(np.float32(gap))))]
+    exact = 0.5 * np.logaddexp.reduce(2 * np.array(parts))
+    np.testing.assert_allclose(found, [exact], rtol=1e-6, atol=3e-7)
