@@ -90,6 +90,24 @@ def gaussian_mixing(
     return reduced
 
 
+def gaussian_mixing_drawn(
+    generations: int, chains: int, size: int, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Pool moments of new and of original rows, whose numbers are drawn."""
+    mean, variance = np.zeros(chains, np.float32), np.ones(chains, np.float32)
+    for _ in range(generations):
+        original = rng.binomial(size, share, chains).astype(np.float32)
+        new = size - original
+        z = rng.standard_normal((2, chains), dtype=np.float32)
+        new_mean = mean + np.sqrt(variance / np.maximum(new, 1)) * z[0]
+        gap = z[1] / np.sqrt(np.maximum(original, 1)) - new_mean
+        both = rng.standard_gamma(np.maximum((new - 1) / 2, 0), dtype=np.float32) * variance
+        both += rng.standard_gamma(np.maximum((original - 1) / 2, 0), dtype=np.float32)
+        mean = new_mean + original / np.float32(size) * gap
+        variance = (2 * both + new * original / np.float32(size) * gap**2) / np.float32(size - 1)
+    return variance
+
+
 def gaussian_pool(generations: int, chains: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """Simulate `AccumulateSubsample` with a stored pool, of which a subset is fitted."""
     pool = np.empty((chains, (generations + 1) * size))

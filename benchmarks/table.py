@@ -33,6 +33,7 @@ RETAINED = {
 LARGER = {**RETAINED, "MALLOC_MMAP_MAX_": "0"}  # for blocks above any threshold
 PARTS: dict[str, Mapping[str, str]] = {
     "engine": RETAINED,
+    "typed": RETAINED,
     "studies": RETAINED,
     "mixture": RETAINED,
     "store": RETAINED,
