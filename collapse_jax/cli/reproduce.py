@@ -30,9 +30,8 @@ class ReproduceOptions(RunOptions):
     directory and page.
     """
 
-    only: str = ""
-    """Topics (gaussian, discrete, gmm, vae, lm) or experiments, separated by commas; all by
-    default."""
+    only: str = "all"
+    """all, or topics (gaussian, discrete, gmm, vae, lm) and experiments, separated by commas."""
     scale: Literal["smoke", "laptop", "paper"] = "laptop"
     """Size of the studies. smoke: a few minutes in total, a test of the installation; laptop: less
     than an hour on two cores; paper: the paper's sizes, seconds to minutes for Gaussians and words,
@@ -90,7 +89,7 @@ def _chosen(only: str) -> list[str]:
     """
     from collapse_jax.experiments import EXPERIMENTS
 
-    if not only:
+    if only == "all":
         return list(EXPERIMENTS)
     wanted = set(filter(None, only.split(","))) or {only}
     topics = {experiment.topic for experiment in EXPERIMENTS.values()}

@@ -136,13 +136,13 @@ def _clenshaw(coefficients, x: Array) -> Array:
 
 @functools.cache
 def _quantile_of_two() -> np.ndarray:
-    """Return f_2 as a polynomial in score / reach for float32, highest power first."""
+    """Return f_2 as a Chebyshev series in score / reach for float32, lowest degree first."""
     from scipy import special
 
     nodes = _nodes(_DEGREE_OF_TWO + 1)
-    values = np.log(-special.log_ndtr(_SINGLE.reach * nodes))
+    values = np.log(-special.log_ndtr(-_SINGLE.reach * nodes))
     series = np.polynomial.chebyshev.chebfit(nodes, values, _DEGREE_OF_TWO)
-    return np.polynomial.chebyshev.cheb2poly(series)[::-1].astype(np.float32)
+    return series.astype(np.float32)
 
 
 def _log_small(score: Array, dof: Array | np.ndarray) -> Array:
@@ -151,7 +151,7 @@ def _log_small(score: Array, dof: Array | np.ndarray) -> Array:
 
     one = 2 * jnp.log(jnp.abs(score))
     if score.dtype == jnp.float32:
-        two = horner(_quantile_of_two(), score * np.float32(1 / _SINGLE.reach))
+        two = _clenshaw(_quantile_of_two(), score * np.float32(1 / _SINGLE.reach))
         return jnp.where(jnp.asarray(dof) == 1, one, two)
     log_tail = log_ndtr(-jnp.abs(score))
     log_upper = jnp.where(score > 0, log_tail, jnp.log1p(-jnp.exp(log_tail)))

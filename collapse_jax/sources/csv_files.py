@@ -96,10 +96,16 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
         values = from_arrow(table.column(index), names[index], _GAP)
         if values.dtype.kind == "O":
             _check_texts(path, values, names[index])
-        if values.dtype.kind == "f":
-            raw = table.column_names[index]
+        raw = table.column_names[index]
+
+        def texts() -> list[str]:
             as_text = {"column_types": {raw: pyarrow.string()}, "include_columns": [raw]}
-            check_digits(values, lambda: parsed(**as_text).column(0).to_pylist(), names[index])
+            return parsed(**as_text).column(0).to_pylist()
+
+        if values.dtype.kind == "f":
+            check_digits(values, texts, names[index])
+        elif values.dtype.kind in "iub":
+            _check_spelling(path, values, texts(), names[index])
         if column is None:
             _check_only_name(path, values, names[index], notes[0].decode().split())
         return values
@@ -222,6 +228,22 @@ def _check_header(path: str, names: Sequence[str], column: Any) -> None:
     if odd and not set(odd) & set(wanted):
         allowed = f"its first line must name the columns, and {odd[0]!r} is a number"
         _refuse(path, allowed, "add a header line, or rename the column")
+
+
+def _check_spelling(path: str, values: np.ndarray, texts: Sequence[str], name: str) -> None:
+    """Refuse cells that PyArrow reads as one integer or truth value although they differ."""
+    spelled: dict[Any, str] = {}
+    for text, value in dict.fromkeys(zip(texts, values.tolist(), strict=True)):
+        bare = text.strip().lower()
+        common = spelled.setdefault(value, bare)
+        is_hexadecimal = "0x" in bare
+        if bare == common and not is_hexadecimal:
+            continue
+        row = next(row for row, one in enumerate(texts) if one == text)
+        same = f"it would be the same value as {common!r}"
+        allowed = "it is hexadecimal" if is_hexadecimal else same
+        remedy = f"write one form, or pass pandas.read_csv({path!r}, dtype=str) to keep texts"
+        raise check.fail(f"{NAME}[{row}] in column {name!r}", text, allowed, remedy)
 
 
 def _check_texts(path: str, values: np.ndarray, name: str) -> None:

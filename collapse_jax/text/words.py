@@ -19,9 +19,10 @@ def find_words(text: str) -> list[str]:
     """Return the words of a text in their order, in lower case and in Unicode's form NFC.
 
     A word is a run of letters with their combining marks. Joiners of zero width within a word
-    and apostrophes between letters belong to it; soft hyphens are left out; digits, underscores
-    and all other characters separate words. In a script without spaces, such as Chinese or
-    Thai, whatever stands between two such characters is one word.
+    and apostrophes between letters belong to it; soft hyphens are left out. Digits and other
+    numbers (superscripts, fractions, Roman numerals), underscores and all other characters
+    separate words. In a script without spaces, such as Chinese or Thai, whatever stands between
+    two such characters is one word.
 
     Args:
       text: any characters.
@@ -30,11 +31,17 @@ def find_words(text: str) -> list[str]:
     ['the', 'naïve', "cat's", 'nd', 'try']
     """
     text = unicodedata.normalize("NFC", text.lower()).replace(_SOFT_HYPHEN, "")
+    numbers = [ord(one) for one in set(text) if unicodedata.category(one) in ("No", "Nl")]
+    text = text.translate(dict.fromkeys(numbers, " "))
     return _pattern(text).findall(text)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern of a word; `re` has no class of marks, so those of the text are listed."""
+    """Return the pattern of a word.
+
+    `re` has no class of marks, so those of the text are listed. Its class of letters has numbers
+    that are no digits, such as superscripts and fractions: `find_words` replaces them by spaces.
+    """
     marks = sorted(one for one in set(text) if unicodedata.category(one).startswith("M"))
     listed = re.escape("".join(marks)) or "\u0301"  # a class must not be empty
     # A joiner follows a mark (Malayalam ends words so), or has a letter or mark after it.

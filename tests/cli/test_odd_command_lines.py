@@ -97,6 +97,7 @@ REFUSED = {
     "process": (["run", *ZIPF, "--process", "2/2"], ["--process='2/2'", "INDEX/COUNT"]),
     "scale": (["reproduce", "--scale", "huge"], ["--scale='huge'", "'smoke'"]),
     "no study": (["reproduce", "--only", "cubes"], ["--only='cubes'", "gaussian"]),
+    "only nothing": (["reproduce", "--only", ""], ["--only=''"]),
     "only a comma": (["reproduce", "--only", ","], ["--only=','"]),
     "lane": (["verify", "--lane", "fast"], ["--lane='fast'", "'quick', 'full'"]),
     "seed of verify": (["verify", "--seed", "x"], ["--seed='x'", "collapse verify --help"]),

@@ -263,3 +263,15 @@ def no_chance_in_the_number_of_fresh_rows(patch):
         return jnp.asarray(n * success / (success + failure) + 0.5).astype(jnp.int32)
 
     patch.setattr(mixing, "binomial", wrong)
+    patch.setattr(mixing, "binomial_table", lambda *given: None)  # else the number is looked up
+
+
+@fault("rows of the first corpus")
+def cells_of_a_table_that_hold_one_number(patch):
+    right = mixing.binomial_table
+
+    def wrong(n, success, failure):
+        table = right(n, success, failure)
+        return table._replace(threshold=np.full_like(table.threshold, 2**32 - 1))
+
+    patch.setattr(mixing, "binomial_table", wrong)

@@ -25,7 +25,8 @@ FOUND = {
     "apostrophe after a mark": ("Zoe\u0301's", "zoé's"),
     "digits": ("2nd h2o 42", "nd h o"),
     "digits of another script": ("क२ख ٣ب", "क ख ب"),
-    "superscript": ("x² y", "x² y"),
+    "superscript": ("house¹ house², x² y", "house house x y"),
+    "numbers that are no digits": ("½cup CO₂ ①a Ⅷ b", "cup co a b"),
     "underscores": ("snake_case __init__", "snake case init"),
     "hyphen": ("well-known", "well known"),
     "soft hyphen": ("co\xadop\xaderate", "cooperate"),
@@ -246,7 +247,7 @@ def reference(text):
         "m" if unicodedata.category(one).startswith("M") else
         "j" if one in "\u200c\u200d" else
         "'" if one in "'’" else
-        "l" if one.isalnum() and not one.isdecimal() else " "
+        "l" if one.isalpha() and not unicodedata.category(one).startswith("N") else " "
         for one in text
     ]  # fmt: skip
     words, word = [], ""
