@@ -202,8 +202,12 @@ class Metric:
         pairs = zip(ARGUMENTS, given, strict=True)
         try:
             value = self.function(*(one if name in self.reads else None for name, one in pairs))
-        except (AttributeError, TypeError) as error:
-            if "NoneType" not in str(error):
+        except Exception as error:
+            if "NoneType" not in str(error) or not isinstance(error, (AttributeError, TypeError)):
+                error.add_note(
+                    f"in the metric {self.name!r}; with jax.disable_jit() it runs as plain Python, "
+                    "on arrays with values"
+                )
                 raise
             unread = ", ".join(name for name in ARGUMENTS if name not in self.reads)
             allowed = f"the metric {self.name!r} uses what it does not read ({error})"

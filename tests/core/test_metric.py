@@ -201,3 +201,13 @@ def test_a_value_that_is_no_array_is_refused(value):
     metric = cj.Metric(lambda *_: value, name="q")
     with pytest.raises(cj.ArgumentError, match=r"result of the metric 'q'=.* it must be a number"):
         run([metric])
+
+
+def test_an_error_in_a_metric_names_it():
+    def slope(key, family, params, corpus, source, generation0):
+        return params.slope
+
+    chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
+    with pytest.raises(AttributeError) as error:
+        cj.simulate(chain, key=0, num_chains=2, num_generations=1, metrics=[slope])
+    assert "in the metric 'slope'" in error.value.__notes__[0]
