@@ -10,6 +10,7 @@ from collapse_jax.results.statements import (
     FEWEST_CHAINS,
     Finding,
     agreement,
+    cannot_tell,
     exceeds,
     few_chains,
     most_errors,
@@ -115,7 +116,10 @@ def _bounded(setting: Setting) -> Finding:
     if setting.num_chains < FEWEST_CHAINS:
         return Finding(words, None, few_chains(setting.num_chains))
     allowed = bounds + most_errors(setting.num_chains) * errors
-    return Finding(words, bool(np.all(squares <= allowed)))
+    if not np.all(squares <= allowed):
+        return Finding(words, False)
+    reason = cannot_tell(errors, bounds, setting.num_chains)
+    return Finding(words, None if reason else True, reason)
 
 
 def _redrawn(setting: Setting) -> Finding:
@@ -143,13 +147,16 @@ def _spread_text(setting: Setting) -> str:
 
 
 def _spread(setting: Setting) -> Finding:
-    records = setting.records
+    """Compare losses with their expectations; that of the smallest size must exceed chance."""
+    records, sizes = setting.records, setting.records["num_samples"]
+    exact = records.theory["log_std"].values[-1]
     return agreement(
         names_of(setting),
         records["log_std_mean"][-1],
         _standard_errors(setting, "log_std")[-1],
-        records.theory["log_std"].values[-1],
+        exact,
         setting.num_chains,
+        np.where(sizes == np.min(sizes), np.abs(exact) / 2, np.inf),
     )
 
 

@@ -1,6 +1,7 @@
 """Find which share of original data preserves a model, by share gamma and corpus size M."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +19,7 @@ from collapse_jax.results.claims import Claim, statements_of
 from collapse_jax.results.policy_words import VARIED, number, percent, policy_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Setting
-from collapse_jax.results.statements import Finding, agreement
+from collapse_jax.results.statements import FEWEST_CHAINS, Finding, agreement, few_chains
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
@@ -157,15 +158,21 @@ class _OriginalSharesExperiment(AbstractExperiment):
             f"{setting.extent} for each M and gamma. {policy_sentence(policy, 'M')}",
             f"The table has the {what} left, relative to {cls.reference(records)}.",
         ]
+        is_few = setting.num_chains < FEWEST_CHAINS
+        if is_few:
+            sentences.append(
+                f"Which share of {originals} originals preserves {percent(target)} of the {what} "
+                f"is not known: {few_chains(setting.num_chains)}."
+            )
         for size, row in zip(records["num_samples"], final, strict=True):
             table.append([f"{size:,}", *(f"{value:.3f}" for value in row)])
-            enough = [share for share, value in zip(shares, row, strict=True) if value >= target]
+            least = _smallest_sufficient(shares, row, target)
             words = f"no tried share of {originals} originals preserves"
-            if enough:
-                least = number(float(min(enough)))
-                words = f"gamma = {least} is the smallest tried share of {originals} originals "
-                words += "that preserves"
-            sentences.append(f"M = {size:,}: {words} {percent(target)} of the {what}.")
+            if least is not None:
+                words = f"gamma = {number(least)} is the smallest tried share of {originals} "
+                words += "originals that, like all larger ones, preserves"
+            if not is_few:
+                sentences.append(f"M = {size:,}: {words} {percent(target)} of the {what}.")
         question = "must be kept" if originals == "kept" else "must be redrawn in every generation"
         title = f"How much original data {question}? ({what})"
         return Summary(title, sentences, table, statements_of(cls.claims(), setting))
@@ -174,6 +181,19 @@ class _OriginalSharesExperiment(AbstractExperiment):
     def claims(cls) -> Sequence[Claim]:
         """Return the claims of the study."""
         return ()
+
+
+def _smallest_sufficient(shares: np.ndarray, row: np.ndarray, target: float) -> float | None:
+    """Return the smallest share from which on all preserve enough; None if the largest does not.
+
+    A smaller share that preserves more than a larger one does so by chance.
+    """
+    least = None
+    for k in np.argsort(shares)[::-1]:
+        if not row[k] >= target:
+            break
+        least = float(shares[k])
+    return least
 
 
 def _originals(records: Records) -> str:
@@ -330,10 +350,19 @@ _ENOUGH = 0.05  # share of redrawn rows from which variances over chains are wel
 
 
 def _spread(setting: Setting) -> Finding:
-    """Compare E sigma^2 of the last model with its expectation, for the largest corpus."""
+    """Compare E sigma^2 of the last model with its expectation, for the largest corpus.
+
+    Shares that have replaced less than a corpus in all generations are left out: their variance
+    may still be that of model 0 and says nothing about a limit.
+    """
     records = setting.records
     shares, size = records["gamma"], records["num_samples"][-1]
-    at = np.flatnonzero(shares >= _ENOUGH)
+    at = np.flatnonzero((shares >= _ENOUGH) & (shares * setting.num_generations >= 1))
+    if not at.size:
+        words = f"M = {size:,}: every share is below 1/{setting.num_generations:,}"
+        needed = math.ceil(1 / float(np.max(shares)))
+        reason = f"too few generations: {setting.num_generations:,}, needs {needed:,}"
+        return Finding(words, None, reason)
     squares = np.exp(2 * records["log_std"][-1, :, -1][:, at].astype(np.float64))
     exact = records.theory["variance"].values[-1, -1, at]
     return agreement(

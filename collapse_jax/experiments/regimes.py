@@ -21,6 +21,7 @@ from collapse_jax.results.setting import Setting
 from collapse_jax.results.statements import (
     FEWEST_CHAINS,
     Finding,
+    cannot_tell,
     exceeds,
     few_chains,
     most_errors,
@@ -168,6 +169,8 @@ def _bounded(setting: Setting) -> Finding:
     most = most_errors(setting.num_chains)
     if squares[1, 1] > bound + most * errors[1, 1]:
         return Finding(words, False)
+    if reason := cannot_tell(errors[1, 1:2], np.array([bound]), setting.num_chains):
+        return Finding(words, None, reason)
     grows = squares[1, 0] > bound + most * errors[1, 0]
     return Finding(words, True if grows else None, "replacement has not exceeded the bound")
 

@@ -193,7 +193,11 @@ def _text(setting: Setting) -> str:
 
 
 def _error(setting: Setting) -> Finding:
-    """Compare errors with those of a fitted variance, where the run is long enough for them."""
+    """Compare errors with those of a fitted variance, where the run is long enough for them.
+
+    The claim is about a minimum. Chance must therefore be smaller than what separates the least
+    expected error from those at the smallest and the largest weight.
+    """
     records = setting.records
     weights, exact = records["weight"], records.theory["squared_error"].values
     is_stationary = (1 - weights) ** (2 * setting.num_generations) < _STATIONARY
@@ -204,11 +208,25 @@ def _error(setting: Setting) -> Finding:
         setting.standard_errors(records["squared_error_std"][-1][at]),
         exact[at],
         setting.num_chains,
+        _gaps(exact[at]),
     )
     if len(at) < len(weights):
         reason = f"too few generations ({setting.num_generations:,}) for small weights"
         return Finding(found.words, None, reason)
+    if found.holds and int(np.argmin(exact)) in (0, len(exact) - 1):
+        return Finding(found.words, None, "the tried weights are not on both sides of the minimum")
     return found
+
+
+def _gaps(exact: np.ndarray) -> np.ndarray:
+    """Return half of what separates the least error from those at both ends, where it counts."""
+    gaps = np.full(len(exact), np.inf)
+    best = int(np.argmin(exact)) if len(exact) else 0
+    ends = [k for k in (0, len(exact) - 1) if k != best and len(exact) > 1]
+    gaps[ends] = (exact[ends] - exact[best]) / 2
+    if ends:
+        gaps[best] = np.min(gaps[ends])
+    return gaps
 
 
 CLAIMS = (

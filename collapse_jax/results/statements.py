@@ -1,6 +1,7 @@
 """Compare statements of the literature with the findings of a run."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -112,8 +113,11 @@ def agreement(
     errors: Float[np.ndarray, " case"],
     exact: Float[np.ndarray, " case"],
     num_chains: int | None = None,
+    gaps: Float[np.ndarray, " case"] | None = None,
 ) -> Finding:
     """Compare means with exact expectations, within what chance allows.
+
+    Means that agree only because chance allows nearly anything are no evidence: see `gaps`.
 
     Args:
       names: names of the cases.
@@ -121,9 +125,13 @@ def agreement(
       errors: standard errors of the means, [case].
       exact: expectations, [case].
       num_chains: chains of each mean, None for very many.
+      gaps: least differences from the expectations that chance must not hide, [case]; infinite
+        for a case in which any difference may be hidden. None for half the expectations: then
+        a mean of none or twice the expectation is found.
 
     Returns:
-      The finding, which holds if all cases agree; None for fewer than 8 chains.
+      The finding, which holds if all cases agree; None for fewer than 8 chains, and for means
+      that agree within an allowed difference that is not below `gaps`.
 
     >>> zero = np.zeros(1)
     >>> agreement(["x"], zero + 0.1, zero + 0.1, zero).words
@@ -139,7 +147,46 @@ def agreement(
         return Finding(words, None, few_chains(num_chains))
     rounding = 1e-5 * np.abs(exact)  # float32 rounds sums by about as much
     allowed = most_errors(num_chains) * errors + rounding
-    return Finding(words, bool(np.all(np.abs(means - exact) <= allowed)))
+    if not np.all(np.abs(means - exact) <= allowed):
+        return Finding(words, False)
+    if num_chains is not None:
+        if gaps is None:
+            gaps = np.where(exact == 0, np.inf, np.abs(exact) / 2)
+        if reason := cannot_tell(errors, gaps, num_chains):
+            return Finding(words, None, reason)
+    return Finding(words, True)
+
+
+def cannot_tell(
+    errors: Float[np.ndarray, " case"], gaps: Float[np.ndarray, " case"], num_chains: int
+) -> str:
+    """Return the reason why so few chains could not find an error of the given size, or "".
+
+    Args:
+      errors: standard errors of means over chains, [case].
+      gaps: positive differences from an expectation that have to be found, [case].
+      num_chains: chains of each mean.
+
+    >>> cannot_tell(np.array([0.5]), np.array([1.0]), 8)
+    'too few chains: 8, needs about 41'
+    >>> cannot_tell(np.array([0.1]), np.array([1.0]), 8)
+    ''
+    """
+    errors, gaps = np.asarray(errors, np.float64), np.asarray(gaps, np.float64)
+    if not np.any(most_errors(num_chains) * errors >= gaps):
+        return ""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = float(np.max(errors / gaps)) * math.sqrt(num_chains)
+    if not math.isfinite(ratio):
+        return f"too few chains: {num_chains:,}"
+    low, high = num_chains, 2 * num_chains
+    while most_errors(high) * ratio >= math.sqrt(high):
+        low, high = high, 2 * high
+    while high - low > max(1, low // 100):  # the standard errors are not known better
+        middle = (low + high) // 2
+        is_enough = most_errors(middle) * ratio < math.sqrt(middle)
+        low, high = (low, middle) if is_enough else (middle, high)
+    return f"too few chains: {num_chains:,}, needs about {high:,}"
 
 
 def plus_minus(error: float, digits: int = 1) -> str:

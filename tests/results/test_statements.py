@@ -8,8 +8,10 @@ import xarray
 
 from collapse_jax.experiments import EXPERIMENTS, SCALES
 from collapse_jax.experiments.lm_findings import summarize
+from collapse_jax.experiments.weighting import CLAIMS as WEIGHTING_CLAIMS
 from collapse_jax.report import Study, write_report, write_reproduction
 from collapse_jax.results.records import Records
+from collapse_jax.results.setting import Setting
 from collapse_jax.results.statements import (
     Statement,
     agreement,
@@ -17,6 +19,7 @@ from collapse_jax.results.statements import (
     exceeds,
     mean_with_interval,
 )
+from collapse_jax.theory.gaussian_accumulation import weighted_fresh_error
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (320).to_bytes(4, "big")
 
@@ -51,9 +54,56 @@ def test_one_run_has_no_interval():
 def test_the_fewer_the_chains_the_more_chance_is_allowed(num_chains, holds):
     """Six standard errors are no contradiction for 8 chains, and a clear one for 1,000."""
     one = np.ones(1)
-    found = agreement(["x"], one * 1.6, one * 0.1, one, num_chains)
+    found = agreement(["x"], one * 1.06, one * 0.01, one, num_chains)
     assert found.holds is holds
     assert bool(found.why) == (holds is None)
+
+
+@pytest.mark.parametrize(("spread", "num_chains"), [(0.755, 8), (0.755, 40), (2**0.5, 100)])
+def test_chains_that_could_not_refute_a_claim_do_not_confirm_it(spread, num_chains):
+    """The number that is named suffices, and three in a hundred fewer do not."""
+    one = np.ones(1)
+
+    def test(number, mean=1.0):
+        return agreement(["x"], one * mean, one * spread / number**0.5, one, number)
+
+    found = test(num_chains)
+    assert found.holds is None
+    assert found.why.startswith(f"too few chains: {num_chains}, needs about ")
+    needed = int(found.why.split()[-1].replace(",", ""))
+    assert test(int(needed * 0.97)).holds is None
+    assert test(needed).holds is True
+    assert test(needed, 0.0).holds is False  # what the chains have to tell
+    assert test(needed, 2.0).holds is False
+    assert test(num_chains, 100.0).holds is False  # beyond what chance allows to so few
+
+
+@pytest.mark.parametrize(
+    ("num_chains", "num_weights", "holds"),
+    [(8, 17, None), (40, 17, None), (2000, 7, True), (50_000, 17, True), (50_000, 2, None)],
+)
+def test_a_minimum_is_confirmed_by_errors_below_the_depth_of_the_curve(
+    num_chains, num_weights, holds
+):
+    weights = np.linspace(0.2, 1.0, num_weights)
+    exact = weighted_fresh_error(weights, 200, 200, refit=True)
+    coordinates = {"weight": ("weight", weights), "generation": ("generation", [60])}
+    stated = {"squared_error": ("weight", exact)}
+    dims = ("generation", "weight")
+    values = {
+        "squared_error_mean": (dims, exact[None]),
+        "squared_error_std": (dims, np.sqrt(2) * exact[None]),
+    }
+    policy = {"type": "WeightedFresh", "num_samples": 200, "num_original": 200}
+    config = {"num_chains": num_chains, "num_generations": 60}
+    config["chain"] = {"family": {"type": "Gaussian"}, "source": {}, "policy": policy}
+    theory = xarray.Dataset(stated, coordinates)
+    records = Records(xarray.Dataset(values, coordinates), config, {}, None, theory)
+    (claim,) = WEIGHTING_CLAIMS
+    found = claim.test(Setting.of(records))
+    assert found.holds is holds
+    if num_chains < 100:
+        assert found.why.startswith(f"too few chains: {num_chains}, needs about ")
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
