@@ -156,7 +156,7 @@ def _spread(setting: Setting) -> Finding:
         _standard_errors(setting, "log_std")[-1],
         exact,
         setting.num_chains,
-        np.where(sizes == np.min(sizes), np.abs(exact) / 2, np.inf),
+        np.where(sizes == np.min(sizes), np.abs(exact), np.inf),
     )
 
 
