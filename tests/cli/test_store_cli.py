@@ -153,7 +153,7 @@ def test_extend_and_resume_of_a_study(tmp_path, capsys):
     assert_same(cj.Records.load(out), cj.Records.load(longer))
     capsys.readouterr()
     assert main(["extend", str(out), "--num-generations", "5", "--quiet"]) == 2
-    assert "num_generations is 15 there and 5 now" in capsys.readouterr().err
+    assert "is a run of 15 generations, and can only grow" in capsys.readouterr().err
     assert main(["resume", str(out), "--quiet"]) == 0, "a refused extension changes nothing"
 
 
