@@ -12,6 +12,7 @@ import collapse_jax as cj
 
 FALSE_ALARM = 1e-4  # for all configurations of a test together
 SIZES = (2, 3, 4, 6, 10, 30, 100, 1000, 10**5, 10**6)
+ENOUGH = 64  # chains: fewer than some 35 could never differ from theory, and are not tested
 CHAINS = (1, 2, 3, 17, 64, 300, 1000, 4096)
 LAW = np.array([0.4, 0.3, 0.2, 0.0999, 1e-4])
 
@@ -71,6 +72,7 @@ def _comparison(seed):
 
 
 def check(seeds):
+    """Return how many rows were tested, and how many there are, where chains are enough."""
     found = comparisons(seeds)
     for seed, comparison in found:
         limit = comparison.threshold(FALSE_ALARM / len(seeds))
@@ -78,19 +80,20 @@ def check(seeds):
         for row in comparison:
             assert bool(row.note) == bool(np.isnan(row.standardized))
             assert row.note or row.low <= row.simulated <= row.high
-    return sum(len(one.tested) for _, one in found), sum(len(one) for _, one in found)
+    enough = [one for seed, one in found if configuration(seed)[1]["num_chains"] >= ENOUGH]
+    return sum(len(one.tested) for one in enough), sum(len(one) for one in enough)
 
 
 def test_a_few_configurations():
     tested, all_rows = check(range(8, 12))
-    assert tested > all_rows / 4
+    assert tested > all_rows / 2
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("begin", range(0, 60, 10))
 def test_sixty_configurations(begin):
     tested, all_rows = check(range(begin, begin + 10))
-    assert tested > all_rows / 4
+    assert tested > all_rows / 2
 
 
 @pytest.mark.parametrize("reduce", [None, cj.Reduce(quantiles=())])
