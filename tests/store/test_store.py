@@ -119,9 +119,9 @@ def test_an_extended_run_has_the_bits_of_a_longer_one(name, tmp_path):
     extended = run(name, store=store, **arguments)
     assert_same(extended, run(name, **arguments))
     assert_same(extended, cj.Records.load(tmp_path / "run"))
-    many = {"num_chains": 1000, "num_generations": 91, "chain_batch": 512}
+    many = {"num_chains": 1600, "num_generations": 91, "chain_batch": 1024}
     assert_same(run(name, store=store, **many), run(name, **many))
-    with pytest.raises(ValueError, match="num_chains is 1000 there and 400 now"):
+    with pytest.raises(ValueError, match="num_chains is 1600 there and 400 now"):
         run(name, store=store, **arguments)
 
 
@@ -148,7 +148,7 @@ def test_corpora_with_room_for_the_last_generation_are_not_extended(tmp_path):
     arguments = {"key": 0, "num_chains": 8}
     cj.simulate(chain, num_generations=4, store=tmp_path / "run", **arguments)
     store = cj.Store(tmp_path / "run", extend=True)
-    with pytest.raises(ValueError, match="AccumulateSubsample a corpus has as many slots as 4"):
+    with pytest.raises(ValueError, match="AccumulateSubsample a corpus has the slots of 4 generations"):
         cj.simulate(chain, num_generations=5, store=store, **arguments)
 
 
