@@ -148,7 +148,9 @@ def test_corpora_with_room_for_the_last_generation_are_not_extended(tmp_path):
     arguments = {"key": 0, "num_chains": 8}
     cj.simulate(chain, num_generations=4, store=tmp_path / "run", **arguments)
     store = cj.Store(tmp_path / "run", extend=True)
-    with pytest.raises(ValueError, match="AccumulateSubsample a corpus has the slots of 4 generations"):
+    with pytest.raises(
+        ValueError, match="AccumulateSubsample a corpus has the slots of 4 generations"
+    ):
         cj.simulate(chain, num_generations=5, store=store, **arguments)
 
 
