@@ -34,7 +34,7 @@ from collapse_jax.engine.run_directory import (
 from collapse_jax.engine.run_spec import Call, RunSpec
 from collapse_jax.results import saved
 from collapse_jax.results.records import Records, Table
-from collapse_jax.results.reduce import HostRecords, join, to_host
+from collapse_jax.results.reduce import HostRecords, join
 from collapse_jax.results.run_state import RunState, StateFile, read_pending
 from collapse_jax.store.arrays import chunk, chunk_name, read_chunk
 from collapse_jax.store.directory import RECORDS, Contents, Writer, begin, writing
@@ -110,17 +110,7 @@ class DiskBatch:
         """
         spec, busy = self._run.spec, None
         if call.is_recorded:
-            exponents = spec.program.exponents
-            taken = to_host(
-                records,
-                call.times,
-                self.chains,
-                spec.width,
-                spec.reduce,
-                spec.positions,
-                exponents,
-            )
-            self._pieces.append(taken)
+            self._pieces.append(spec.to_host(records, call.times, self.chains))
             # No call crosses a file's end.
             if spec.reduce is None and spec.num_records(call.end) % self._length == 0:
                 busy = self._write_records()

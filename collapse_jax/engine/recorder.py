@@ -27,7 +27,7 @@ from collapse_jax.engine.metadata import (
 from collapse_jax.engine.program import Carry
 from collapse_jax.engine.run_spec import Call, RunSpec
 from collapse_jax.results.records import Records, dataset_of
-from collapse_jax.results.reduce import HostRecords, to_host
+from collapse_jax.results.reduce import HostRecords
 from collapse_jax.results.run_state import RunState
 
 
@@ -206,16 +206,7 @@ class _MemoryBatch:
         if not call.is_recorded:
             return
         spec = self._run.spec
-        exponents = spec.program.exponents
-        taken = to_host(
-            records,
-            call.times,
-            self.chains,
-            spec.width,
-            spec.reduce,
-            spec.positions,
-            exponents,
-        )
+        taken = spec.to_host(records, call.times, self.chains)
         rows = slice(self._done, self._done + call.times)
         self._done += call.times
         if spec.reduce is None:

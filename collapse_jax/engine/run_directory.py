@@ -22,7 +22,7 @@ from collapse_jax.engine.metadata import (
 from collapse_jax.engine.program import record_like
 from collapse_jax.engine.run_spec import RunSpec
 from collapse_jax.results import saved
-from collapse_jax.results.reduce import HostRecords, to_host
+from collapse_jax.results.reduce import HostRecords
 from collapse_jax.results.run_state import RunState, StateFile
 from collapse_jax.store.arrays import Array, chunk_name
 from collapse_jax.store.directory import RECORDS, THEORY, Writer, unexpected_file, unlisted_files
@@ -243,7 +243,7 @@ def host_records_like(spec: RunSpec, chains: slice) -> HostRecords:
     program = spec.program._replace(raw=spec.num_raw(chains.start))
     record = record_like(program, spec.record_shape, spec.width)
     zeros = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), record)
-    return to_host(zeros, 1, chains, spec.width, spec.reduce, spec.positions)
+    return spec.to_host(zeros, 1, chains)
 
 
 def check_same(

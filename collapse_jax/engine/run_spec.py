@@ -20,7 +20,15 @@ from collapse_jax.engine.scales import check_scales, exponents_of
 from collapse_jax.random.threefry import key_words
 from collapse_jax.results import saved
 from collapse_jax.results.provenance import describe
-from collapse_jax.results.reduce import BLOCK, QUANTILE_CHAINS, Positions, Reduce, relative_edges
+from collapse_jax.results.reduce import (
+    BLOCK,
+    QUANTILE_CHAINS,
+    HostRecords,
+    Positions,
+    Reduce,
+    relative_edges,
+    to_host,
+)
 from collapse_jax.results.run_state import RunState
 from collapse_jax.results.saved import Layout
 from collapse_jax.store.store import Store
@@ -176,6 +184,17 @@ class RunSpec:
         left = QUANTILE_CHAINS - begin
         # Every other number is a program of its own: only large batches are worth it.
         return left if self.program.tile is None and self.width >= 2 * left else ALL
+
+    def to_host(self, records: Mapping[str, Any], count: int, chains: slice) -> HostRecords:
+        """Return the records of a call of a batch on the host, see `reduce.to_host`.
+
+        Args:
+          records: result of the compiled program.
+          count: number of leading records that are set.
+          chains: indices of the batch among all chains of the run.
+        """
+        exponents = self.program.exponents
+        return to_host(records, count, chains, self.width, self.reduce, self.positions, exponents)
 
     def memory_needs(self) -> dict[str, int]:
         """Return the most bytes of memory that the run takes, by purpose."""

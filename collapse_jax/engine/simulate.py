@@ -40,7 +40,7 @@ from collapse_jax.utils.progress import Progress
 _CALLS = 50  # first guess of the calls of a watched run, until the pace is known
 _SHORT, _LONG = 0.5, 2.0  # seconds of a call: short enough for interrupts, long enough for speed
 _COMPILED = 0.05  # seconds to the first call that tell a new program from one made before
-_compiled: set[Any] = set()  # programs, widths, devices and signatures of earlier calls
+_compiled: set[Any] = set()  # loops, programs, widths, devices and signatures of earlier calls
 _GROWTH = 16  # largest factor from call to call: the first calls may be unusually fast
 
 
@@ -225,8 +225,8 @@ class _Execution:
             carry = resume(spec, leaves)
         carry = worker.put(carry)
         records = worker.records.pop(program, None) or worker.put(records)
-        signature = (program, spec.width, worker.device, worker.signature)
-        if advance is not advance_batch or signature not in _compiled:
+        signature = (advance, program, spec.width, worker.device, worker.signature)
+        if signature not in _compiled:
             with self._compiling, self._progress.compiling():
                 # A call for no generation compiles the program, and nothing else.
                 carry, records = advance(*arguments, carry, records, *_numbers(0, 1, 0))

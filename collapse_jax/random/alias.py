@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from collapse_jax.random.integers import multiply_high
+from collapse_jax.random.integers import integer_and_rest
 from collapse_jax.random.keys import Keys
 
 _MOST_CELLS = 2**20  # of a table: more would leave the caches, and take long to fill
@@ -112,11 +112,8 @@ def draw_from(
     Returns:
       int32 numbers of `shape`.
     """
-    high, low = keys.bits(purpose, shape, round=round)
-    cells = jnp.uint32(len(table.other))
-    (cell, upper), (carried, _) = multiply_high(high, cells), multiply_high(low, cells)
-    rest = upper + carried
-    cell = (cell + (rest < carried)).astype(jnp.int32)
+    block = keys.bits(purpose, shape, round=round)
+    cell, rest = integer_and_rest(*block, len(table.other))
     threshold, other = (
         jnp.asarray(one).at[cell].get(mode="promise_in_bounds") for one in table[1:]
     )

@@ -37,16 +37,8 @@ def _next(limbs: list[Array], bound: int) -> tuple[Array, list[Array]]:
     return jnp.asarray(carry), rest
 
 
-def multiply_high(x: Array, y: Array) -> tuple[Array, Array]:
-    """Return the 64-bit product of two uint32 arrays, as two words.
-
-    Args:
-      x: [...] uint32.
-      y: [...] uint32, broadcasts against `x`.
-
-    Returns:
-      The upper and the lower word, [...] uint32.
-    """
+def _multiply_high(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return the 64-bit product of two uint32 arrays, as two words."""
     x_low, x_high, y_low, y_high = x & _HALF, x >> np.uint32(16), y & _HALF, y >> np.uint32(16)
     cross = x_high * y_low + (x_low * y_low >> np.uint32(16))
     middle = x_low * y_high + (cross & _HALF)
@@ -68,10 +60,27 @@ def integer_from_block(
     Returns:
       int32 draws of the broadcast shape, 0 .. bound - 1.
     """
+    return integer_and_rest(high, low, bound)[0]
+
+
+def integer_and_rest(
+    high: UInt32[Array, "..."], low: UInt32[Array, "..."], bound: Int[Array, "..."] | int
+) -> tuple[Int[Array, "..."], UInt32[Array, "..."]]:
+    """Return `integer_from_block`, and the upper word of the fraction that it leaves.
+
+    Args:
+      high: [...] uint32, upper words of the blocks.
+      low: [...] uint32, lower words of the blocks.
+      bound: [...], number of values, 1 <= bound < 2^31; broadcasts against the words.
+
+    Returns:
+      int32 draws and uint32 words of the broadcast shape.
+    """
     bound = jnp.asarray(bound).astype(jnp.uint32)
-    upper, lower = multiply_high(high, bound)
-    carry, _ = multiply_high(low, bound)
-    return (upper + (lower + carry < lower)).astype(jnp.int32)
+    upper, lower = _multiply_high(high, bound)
+    carry, _ = _multiply_high(low, bound)
+    rest = lower + carry
+    return (upper + (rest < lower)).astype(jnp.int32), rest
 
 
 def _draws_per_block(bound: int) -> int:
