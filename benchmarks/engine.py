@@ -140,7 +140,7 @@ def regimes() -> Iterator[timing.Row]:
         65_536 * 100,
         lambda: peers.gaussian_mixing(10, 65_536, 100, 0.1, rng),
         65_536 * 10,
-        bar=1,
+        bar=3,
     )
     yield timing.compare(
         "Discrete with `Mixing`, gamma = 0.1, 8,192 chains, M = 1,000, K = 100",
@@ -149,7 +149,7 @@ def regimes() -> Iterator[timing.Row]:
         8192 * 100,
         lambda: peers.discrete(3, 8192, 1000, law, rng),  # draws from the mixed law cost as much
         8192 * 4,
-        bar=1,
+        bar=3,
     )
     yield timing.compare(
         "Gaussian with `AccumulateSubsample`, 256 chains, M = 1,000, 100 generations",
@@ -158,7 +158,7 @@ def regimes() -> Iterator[timing.Row]:
         256 * 100,
         lambda: peers.gaussian_pool(100, 256, 1000, rng),
         256 * 100,
-        bar=1,
+        bar=3,
         repeats=3,
     )
 

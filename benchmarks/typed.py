@@ -80,38 +80,10 @@ def policies() -> Iterator[timing.Row]:
     yield _against_bare("Accumulate(100), every=G", _line(pooled, every=GENERATIONS), 2.0)
     fresh = cj.Chain(cj.Gaussian(1), normal(1), cj.Fresh(size))
     yield _against_bare("Fresh(100), every=G", _line(fresh, every=GENERATIONS), 2.0)
-    for text, allocation in (("", "multinomial"), (', allocation="fixed"', "fixed")):
-        mixing = cj.Mixing(size, gamma=0.1, allocation=allocation)
-        ours = _line(cj.Chain(cj.Gaussian(1), normal(1), mixing), every=GENERATIONS)
-        peer = peers.gaussian_mixing if text else peers.gaussian_mixing_drawn
-        step = lambda number, peer=peer: peer(number, CHAINS, size, 0.1, rng)  # noqa: E731
-        yield _against_numpy(f"Mixing(100, gamma=0.1{text}), every=G", ours, step, 3)
-
-
-def rows_reused() -> Iterator[timing.Row]:
-    """Measure policies that draw from a pool or from a mixed law."""
-    rng, law = np.random.default_rng(0), np.full(100, 0.01)
-    pool = cj.Chain(cj.Gaussian(1), normal(1), cj.AccumulateSubsample(1000))
-    yield timing.compare(
-        "AccumulateSubsample(1000), 256 chains",
-        "NumPy with the pool stored",
-        runner(pool, 256, 100, every=100),
-        256 * 100,
-        lambda: peers.gaussian_pool(100, 256, 1000, rng),
-        256 * 100,
-        bar=3,
-        repeats=3,
-    )
-    words = cj.Chain(cj.Discrete(), cj.Categorical(law), cj.Mixing(1000, gamma=0.1))
-    yield timing.compare(
-        "Discrete, Mixing(1000, gamma=0.1), K = 100, 8,192 chains",
-        MULTINOMIAL,
-        runner(words, 8192, 100, every=100),
-        8192 * 100,
-        lambda: peers.discrete(3, 8192, 1000, law, rng),  # draws from the mixed law cost as much
-        8192 * 4,
-        bar=3,
-    )
+    mixed = cj.Chain(cj.Gaussian(1), normal(1), cj.Mixing(size, gamma=0.1))
+    ours = _line(mixed, every=GENERATIONS)
+    step = lambda number: peers.gaussian_mixing_drawn(number, CHAINS, size, 0.1, rng)  # noqa: E731
+    yield _against_numpy("Mixing(100, gamma=0.1), every=G", ours, step, 3)
 
 
 def short() -> Iterator[timing.Row]:
@@ -164,7 +136,6 @@ CASES = {
     "reductions": reductions,
     "metrics": metrics,
     "policies": policies,
-    "rows": rows_reused,
     "short": short,
     "command": command_line,
 }
