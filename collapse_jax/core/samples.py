@@ -13,6 +13,7 @@ from collapse_jax.core.corpus import AbstractCorpus, Moments, Size
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.subset import random_subset
 from collapse_jax.utils import check, log_cholesky
+from collapse_jax.utils.row_sums import row_sums
 
 
 class Samples(AbstractCorpus):
@@ -243,18 +244,25 @@ def moments_of(samples: Rows) -> Moments:
     Args:
       samples: rows with weights, [slot, dim].
     """
-    weights = samples.full_weights()
-    total = jnp.sum(weights)
-    share = weights / jnp.where(total > 0, total, 1)
-    reference = samples.rows[0 if samples.weights is None else jnp.argmax(weights > 0)]
-    rows = samples.rows - reference
-    mean = jnp.sum(share[:, None] * rows, axis=0)
-    centred = (rows - mean) * jnp.sqrt(share)[:, None]
-    if centred.shape[1] == 1:
-        log_scale = 0.5 * jnp.log(jnp.sum(centred**2, axis=0))
+    weights = samples.weights
+    if weights is None:
+        total, first = jnp.asarray(samples.capacity, samples.rows.dtype), 0
+        weigh = lambda values: values  # noqa: E731
+    else:
+        total, first = row_sums([weights])[0], jnp.argmax(weights > 0)
+        total = jnp.where(total > 0, total, 1)
+        weigh = lambda values: values * weights  # noqa: E731
+    reference = samples.rows[first]
+    columns = (samples.rows - reference).T
+    mean = row_sums([weigh(columns)])[0] / total
+    centred = columns - mean[:, None]
+    if len(centred) == 1:
+        log_scale = 0.5 * jnp.log(row_sums([weigh(centred**2)])[0] / total)
         factor = jnp.ones((1, 1), centred.dtype)
     else:
-        log_scale, factor = log_cholesky.factorize(centred.T)
+        roots = centred if weights is None else centred * jnp.sqrt(weights)
+        log_scale, factor = log_cholesky.factorize(roots)
+        log_scale = log_scale - 0.5 * jnp.log(total)
     location = samples.location + jnp.exp(samples.log_scale) * (reference + mean)
     return Moments(samples.size, location, log_scale + samples.log_scale, factor)
 

@@ -171,11 +171,11 @@ def test_integers_are_below_their_bound(seed, bound):
 
 
 @given(strategies.seeds(), st.integers(1, 60), st.integers(0, 16))
-def test_a_subset_of_slots_rises_and_repeats_nothing(seed, total, sixteenths):
+def test_a_subset_of_slots_repeats_nothing(seed, total, sixteenths):
     size = min(total * sixteenths // 16, 30)
     chosen = np.asarray(SUBSET(keys_of(seed, 0), jnp.int32(total), jnp.int32(size)))
     used = chosen[:size]
-    assert np.all(np.diff(used) > 0)
+    assert len(np.unique(used)) == size
     assert np.all((chosen >= 0) & (chosen < total))
 
 

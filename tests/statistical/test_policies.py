@@ -160,7 +160,7 @@ def test_other_regimes_are_told_apart():
     anew = logs(numpy_mixing(np.random.default_rng(3), CHAINS, M, G, original=4))
     with pytest.raises(AssertionError, match="distribution functions"):
         assert_one_law(reused, anew)
-    shifted = logs(numpy_mixing(np.random.default_rng(3), CHAINS, M, G, previous=3))
+    shifted = logs(numpy_mixing(np.random.default_rng(3), 4 * CHAINS, M, G, previous=3))
     with pytest.raises(AssertionError, match="distribution functions"):
         assert_one_law(reused, shifted)
 

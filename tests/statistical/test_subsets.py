@@ -29,9 +29,13 @@ def subsets(total, size, capacity, draws=DRAWS):
     return np.asarray(draw(jnp.int32(total), jnp.int32(size)))
 
 
-@pytest.mark.parametrize(("total", "size"), [(7, 2), (7, 3), (7, 4), (7, 6), (6, 3)])
-def test_every_subset_is_equally_likely(total, size):
-    chosen = subsets(total, size, 6)[:, :size]
+@pytest.mark.parametrize(
+    ("total", "size", "capacity"),
+    [(7, 2, 6), (7, 3, 6), (7, 4, 6), (7, 6, 6), (6, 3, 6), (4, 2, 2), (6, 3, 3), (7, 3, 3)],
+)
+def test_every_subset_is_equally_likely(total, size, capacity):
+    """With few cells for the slots, candidates are often refused and rounds often repeated."""
+    chosen = subsets(total, size, capacity)[:, :size]
     code = np.sum(1 << chosen, axis=1)
     expected = [sum(1 << k for k in one) for one in itertools.combinations(range(total), size)]
     values, counts = np.unique(code, return_counts=True)
@@ -48,9 +52,9 @@ def test_no_slot_and_all_slots(total):
 
 
 @pytest.mark.parametrize(("total", "size"), [(2**31 - 2, 300), (601, 300), (599, 300), (301, 300)])
-def test_slots_are_in_increasing_order_and_differ(total, size):
+def test_slots_differ(total, size):
     chosen = subsets(total, size, 320, 2000)
-    assert np.all(np.diff(chosen[:, :size].astype(np.int64), axis=1) > 0)
+    assert np.all(np.diff(np.sort(chosen[:, :size], axis=1).astype(np.int64), axis=1) > 0)
     assert np.all((chosen >= 0) & (chosen < total))
     places = chosen[:, :size].astype(np.float64)
     variance = (total**2 - 1) / 12 * (total - size) / (total - 1) / size

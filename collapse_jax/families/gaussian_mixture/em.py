@@ -19,11 +19,11 @@ from collapse_jax.families.gaussian_mixture.linalg import (
     log_sum_exp,
     moments,
     product,
-    row_sums,
     squared_norms,
     times_vectors,
     whiten,
 )
+from collapse_jax.utils.row_sums import row_sums
 
 RESOLUTION = 8  # least standard deviation, in rounding errors of a row: below, it is noise
 

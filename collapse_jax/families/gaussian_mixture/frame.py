@@ -11,11 +11,11 @@ from collapse_jax.families.gaussian_mixture.linalg import (
     WRITTEN_OUT,
     inverse,
     product,
-    row_sums,
     times_rows,
     times_vectors,
 )
 from collapse_jax.utils.log_cholesky import factorize, scaled_factor
+from collapse_jax.utils.row_sums import row_sums
 
 
 class Frame(NamedTuple):

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from collapse_jax.families.gaussian_mixture.em import Points
-from collapse_jax.families.gaussian_mixture.linalg import fold, row_sums, squared_distances
+from collapse_jax.families.gaussian_mixture.linalg import fold, squared_distances
+from collapse_jax.utils.row_sums import row_sums
 
 _TOLERANCE = 1e-4  # squared shift of all centres, relative to the mean variance of a coordinate
 _MAX_ITERATIONS = 300  # iterations; both are the defaults of scikit-learn
