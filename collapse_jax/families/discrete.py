@@ -134,7 +134,8 @@ class Discrete(AbstractFamily):
         if corpus == "auto":
             few_rows = policy.largest_size <= _ROWS_PER_STATE * states
             plain = not (self.is_smoothed or self.is_tempered)
-            simple = policy.uses_model_only and policy.has_fixed_size
+            new = not (policy.reuses_rows or policy.is_growing or policy.reads_values)
+            simple = new and policy.has_fixed_size
             corpus = "samples" if few_rows and plain and simple else "counts"
         is_verified = policy.verifier is not None
         return replace_fields(self, num_states=states, corpus=corpus, is_verified=is_verified)

@@ -68,6 +68,7 @@ class Mixing(AbstractPolicy):
     table: Any = dataclasses.field(init=False, repr=False, default=None)  # of original rows
     uses_previous: bool = static(init=False, repr=False, default=False)
     reuses_original: bool = static(init=False, repr=False, default=False)
+    most_original: int | None = static(init=False, repr=False, default=None)  # rows, if bounded
     num_shares: tuple[int, ...] = static(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
@@ -106,9 +107,12 @@ class Mixing(AbstractPolicy):
             object.__setattr__(self, name, value)
         if sizes is not None:
             if self.allocation == "fixed":
-                object.__setattr__(self, "fixed_counts", self._fixed_counts())
-            else:
-                object.__setattr__(self, "table", self._table())
+                counts = self._fixed_counts()
+                object.__setattr__(self, "fixed_counts", counts)
+                object.__setattr__(self, "most_original", int(np.max(counts[..., 1])))
+            elif (table := self._table()) is not None:
+                object.__setattr__(self, "table", table)
+                object.__setattr__(self, "most_original", table.largest)
             self._check_subsets()
 
     @property
@@ -221,13 +225,12 @@ class Mixing(AbstractPolicy):
 
     def _original_rows(self, step: Step, number: Array) -> AbstractCorpus:
         """Return rows of D_0, or new ones from p_0."""
+        most = self.largest_size if self.most_original is None else self.most_original
         if not self.reuses_original:
-            return step.original.independent(number, self.largest_size)
+            return step.original.independent(number, most)
         assert step.generation0 is not None
         original, existing = step.generation0.corpus, self.initial_size
-        return original.subsample(
-            step.keys, Purpose.REUSE_ORIGINAL, number, self.largest_size, existing
-        )
+        return original.subsample(step.keys, Purpose.REUSE_ORIGINAL, number, most, existing)
 
     @property
     def _is_independent(self) -> bool:

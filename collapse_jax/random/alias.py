@@ -33,6 +33,11 @@ class AliasTable(NamedTuple):
     threshold: Int[Array, " cell"] | np.ndarray
     other: Int[Array, " cell"] | np.ndarray
 
+    @property
+    def largest(self) -> int:
+        """Return the largest number that can be drawn, from a table of NumPy arrays."""
+        return int(self.first) + len(self.other) - 1
+
 
 def alias_table(weights: np.ndarray, first: int = 0) -> AliasTable:
     """Return the table of a law.
