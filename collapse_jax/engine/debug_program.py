@@ -86,13 +86,13 @@ def _recorded(program: Program, values: dict[str, Any], batch: Batch) -> dict[st
     """Return the record of a generation: raw variables, block statistics, or both."""
     record = raw_of(program, values)
     if program.reduced:
-        record["blocks"] = _reduce(values, batch.valid, program.histograms, program.exponents)
+        record["blocks"] = _reduce(values, batch.valid, program.histograms)
     return record
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _reduce(values: dict[str, Array], valid: Array, histograms: Any, exponents: Any) -> Any:
-    return reduce_blocks(values, valid, histograms, exponents)
+@functools.partial(jax.jit, static_argnums=2)
+def _reduce(values: dict[str, Array], valid: Array, histograms: Any) -> Any:
+    return reduce_blocks(values, valid, histograms)
 
 
 def _set(records: dict, index: int, record: dict) -> None:

@@ -27,7 +27,7 @@ from collapse_jax.engine.elementwise import is_elementwise
 from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
-from collapse_jax.results.reduce import Exponents, Histograms, reduce_blocks
+from collapse_jax.results.reduce import Histograms, reduce_blocks
 from collapse_jax.utils import memory
 from collapse_jax.utils.jax_settings import followed_settings
 
@@ -49,7 +49,6 @@ class Program(NamedTuple):
       group: chains of a tile that are computed together in each generation; groups that only
         pad are left out. None for the whole tile.
       histograms: edges by variable, for reduced records.
-      exponents: units of variables, for reduced records of tiny or huge data.
     """
 
     metrics: tuple[Metric, ...]
@@ -61,7 +60,6 @@ class Program(NamedTuple):
     tile: int | None = None
     group: int | None = None
     histograms: Histograms = ()
-    exponents: Exponents = ()
 
 
 class Carry(NamedTuple):
@@ -278,7 +276,7 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
     values = measure(keys, carry.state)
     record = raw_of(program, values)
     if program.reduced:
-        record["blocks"] = reduce_blocks(values, batch.valid, program.histograms, program.exponents)
+        record["blocks"] = reduce_blocks(values, batch.valid, program.histograms)
     return record
 
 

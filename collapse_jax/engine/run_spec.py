@@ -16,7 +16,7 @@ from collapse_jax.engine.batches import choose_widths, group_of, layout_of, widt
 from collapse_jax.engine.devices import Device, choose_devices
 from collapse_jax.engine.program import ALL, AbstractShapes, Carry, Program, abstract_shapes
 from collapse_jax.engine.request import Request, check_values
-from collapse_jax.engine.scales import check_scales, exponents_of
+from collapse_jax.engine.scales import check_scales
 from collapse_jax.random.threefry import key_words
 from collapse_jax.results import saved
 from collapse_jax.results.provenance import describe
@@ -193,8 +193,7 @@ class RunSpec:
           count: number of leading records that are set.
           chains: indices of the batch among all chains of the run.
         """
-        exponents = self.program.exponents
-        return to_host(records, count, chains, self.width, self.reduce, self.positions, exponents)
+        return to_host(records, count, chains, self.width, self.reduce, self.positions)
 
     def memory_needs(self) -> dict[str, int]:
         """Return the most bytes of memory that the run takes, by purpose."""
@@ -320,9 +319,7 @@ def _program(
     if reduce is not None:
         for name, _ in reduce.edges:
             check.choice("Reduce.histograms", name, sorted(shapes.record.keys() - {"status"}))
-        edges = relative_edges(reduce.edges, positions_of(chain))
-        exponents = exponents_of(chain, metrics, shapes.record)
-        program = program._replace(histograms=edges, exponents=exponents)
+        program = program._replace(histograms=relative_edges(reduce.edges, positions_of(chain)))
     return program, shapes
 
 

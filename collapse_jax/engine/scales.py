@@ -1,4 +1,4 @@
-"""Find the scale of the original data, refuse one that cannot be recorded, and choose units.
+"""Find the scale of the original data, and refuse one that cannot be recorded.
 
 Spreads are carried as logarithms and know no limits. Variables in the units of the data, or in
 their squares, do: float32 ends at 1e-38 and 3e38.
@@ -13,12 +13,10 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.core.source import MomentsSource
-from collapse_jax.results.reduce import Exponents
 from collapse_jax.utils import check
 
 _POWERS = {"data units": 1, "data units squared": 2}
 _ROOM = (1e10, 1e6)  # below and above p_0: many rows come close to it, and chains drift
-_ORDINARY = 40  # binary digits before or after the point, up to which squares are safe
 
 
 def check_scales(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, Any]) -> None:
@@ -32,7 +30,7 @@ def check_scales(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, A
     Raises:
       ArgumentError: naming the standard deviation, what can be held, and the factor to rescale by.
     """
-    for name, (power, spreads, _) in _scales(chain, metrics, record).items():
+    for name, (power, spreads) in _scales(chain, metrics, record).items():
         dtype = np.result_type(record[name].dtype, np.float32)
         limits = np.finfo(dtype)
         low = (math.log(limits.tiny) + math.log(_ROOM[0])) / power
@@ -50,30 +48,10 @@ def check_scales(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, A
         raise check.fail("Chain.source", check.Shown(shown), allowed, remedy)
 
 
-def exponents_of(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, Any]) -> Exponents:
-    """Return units in which deviations from means over chains are squared, where they need one.
-
-    Args:
-      chain: the process.
-      metrics: of the run.
-      record: shapes of its variables by name, [chain, ...].
-
-    Returns:
-      Pairs of a name and exponents of two; one for each position along a last axis "dim".
-    """
-    found = []
-    for name, (power, spreads, by_axis) in _scales(chain, metrics, record).items():
-        spreads = spreads if by_axis else np.max(spreads, keepdims=True)
-        exponents = np.round(power * spreads / math.log(2)).astype(int)
-        if np.max(np.abs(exponents)) > _ORDINARY:
-            found.append((name, tuple(exponents.tolist())))
-    return tuple(found)
-
-
 def _scales(
     chain: Chain, metrics: Sequence[Metric], record: Mapping[str, Any]
-) -> dict[str, tuple[int, np.ndarray, bool]]:
-    """Return powers of the data's unit, ln of spreads, and whether these have the last axis.
+) -> dict[str, tuple[int, np.ndarray]]:
+    """Return powers of the data's unit and ln of spreads.
 
     Arrays with the axis "dim" have a spread for each of its positions; of a total, the largest
     decides.
@@ -90,7 +68,6 @@ def _scales(
         name: (
             _POWERS[quantity.unit],
             spreads if "dim" in quantity.dims else np.max(spreads, keepdims=True),
-            quantity.dims[-1:] == ("dim",),
         )
         for name, quantity in named.items()
         if quantity.unit in _POWERS

@@ -1,16 +1,17 @@
 """Reduce chains to means, deviations, quantiles, histograms and survival.
 
-On the device each block of 256 chains is reduced to a count, a mean and a sum of
-squared deviations, so that float32 never adds more than 256 numbers. The host merges
+On the device each block of 256 chains is reduced to a count, a mean and a standard
+deviation, so that float32 never adds more than 256 numbers. The host merges
 blocks, batches and devices in float64 (Chan, Golub & LeVeque 1979). Frozen chains and
-NaN are left out of all three. Squares of tiny or huge values are summed in a
-unit of theirs. Histograms are counted on the device and added as integers.
+NaN are left out of all three. Tiny and huge values are summed in units of their
+block. Histograms are counted on the device and added as integers.
 """
 
 import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
@@ -28,8 +29,6 @@ STATUS_COUNT = "status_count"  # name of the number of chains by code
 BLOCK = 256  # chains of a block: float32 sums of so few numbers are precise
 _PIECE = 2**18  # values sorted by a thread at a time: they fit its cache
 QUANTILE_CHAINS = 16_384  # chains whose values are stored for quantiles, to bound the memory
-Exponents = tuple[tuple[str, tuple[int, ...]], ...]
-"""Exponents of two by variable, one or one for each position along the last axis."""
 Histograms = tuple[tuple[str, tuple[float, ...]], ...]  # a mapping that can be hashed
 
 
@@ -112,18 +111,15 @@ def _check_histograms(given: Any) -> Histograms:
 
 
 class Blocks(NamedTuple):
-    """The count, mean and sum of squared deviations of each block; NaN for empty blocks."""
+    """The count of each block, its mean, and its standard deviation with the count as divisor."""
 
     count: Any
     mean: Any
-    squares: Any
+    std: Any
 
 
 def reduce_blocks(
-    values: Mapping[str, Array],
-    valid: Bool[Array, " chain"],
-    histograms: Histograms,
-    exponents: Exponents = (),
+    values: Mapping[str, Array], valid: Bool[Array, " chain"], histograms: Histograms
 ) -> dict[str, Blocks | Array]:
     """Reduce variables to statistics of blocks of 256 chains.
 
@@ -133,7 +129,6 @@ def reduce_blocks(
       values: variables of a generation, [chain, ...]; "status" is among them.
       valid: False for chains that pad the batch, [chain].
       histograms: edges by variable.
-      exponents: of the units in which deviations are squared, 0 for variables without.
 
     Returns:
       By variable `Blocks` of arrays [block, ...]; for "status" the number of chains with each
@@ -154,29 +149,39 @@ def reduce_blocks(
     for total in sums.values():
         clean = clean & ~jnp.any(jnp.isnan(total))
 
-    units = {name: np.exp2(-np.array(of, np.float64)) for name, of in exponents}
-
-    def scaled(name: str, gaps: Array) -> Array:
-        return gaps * units[name].astype(gaps.dtype) if name in units else gaps
-
-    def unmasked() -> dict[str, Blocks | Array]:
-        result: dict[str, Blocks | Array] = {}
-        for name, value in blocks.items():
-            mean = sums[name] / BLOCK
-            squares = jnp.sum(scaled(name, value - mean[:, None]) ** 2, axis=1)
-            result[name] = Blocks(jnp.full(mean.shape, BLOCK, jnp.int32), mean, squares)
-        codes = jnp.array([BLOCK] + [0] * (len(Status) - 1), jnp.int32)
-        return result | {"status": jnp.tile(codes, (valid.size // BLOCK, 1))}
-
-    def masked() -> dict[str, Blocks | Array]:
+    def unmasked() -> dict[str, Blocks]:
         result = {}
         for name, value in blocks.items():
-            result[name] = _masked(value, running, functools.partial(scaled, name))
-        codes = jnp.where(valid, values["status"], -1).reshape(-1, BLOCK, 1)
-        statuses = jnp.sum(codes == jnp.arange(len(Status)), axis=1, dtype=jnp.int32)
-        return result | {"status": statuses}
+            mean = sums[name] / BLOCK
+            variance = jnp.sum((value - mean[:, None]) ** 2, axis=1) / BLOCK
+            result[name] = Blocks(jnp.full(mean.shape, BLOCK, jnp.int32), mean, jnp.sqrt(variance))
+        return result
 
-    return counts | jax.lax.cond(clean, unmasked, masked)
+    def masked() -> dict[str, Blocks]:
+        return {name: _masked(value, running) for name, value in blocks.items()}
+
+    def scaled() -> dict[str, Blocks]:
+        return {name: _scaled(value, running) for name, value in blocks.items()}
+
+    ordinary = jax.lax.cond(clean, unmasked, masked)
+    real = [name for name, value in values.items() if jnp.issubdtype(value.dtype, jnp.floating)]
+    lost = [_is_lost(ordinary[name]) for name in real]
+    found = jax.lax.cond(functools.reduce(operator.or_, lost, False), scaled, lambda: ordinary)
+    return {**counts, **found, "status": _statuses(values["status"], valid, clean)}
+
+
+def _statuses(status: Array, valid: Bool[Array, " chain"], clean: Array) -> Array:
+    """Return the number of chains of each block with each code, [block, code]."""
+
+    def all_ok() -> Array:
+        codes = jnp.array([BLOCK] + [0] * (len(Status) - 1), jnp.int32)
+        return jnp.tile(codes, (valid.size // BLOCK, 1))
+
+    def counted() -> Array:
+        codes = jnp.where(valid, status, -1).reshape(-1, BLOCK, 1)
+        return jnp.sum(codes == jnp.arange(len(Status)), axis=1, dtype=jnp.int32)
+
+    return jax.lax.cond(clean, all_ok, counted)
 
 
 def histogram_name(name: str) -> str:
@@ -200,15 +205,56 @@ def _count(
     return jnp.stack([low - high for low, high in itertools.pairwise(beyond)])
 
 
-def _masked(
-    blocks: Array, valid: Bool[Array, " chain"], scaled: Callable[[Array], Array]
-) -> Blocks:
+def _with_value(blocks: Array, valid: Bool[Array, " chain"]) -> Array:
+    """Tell which chains are valid and have a value, [block, chain, ...]."""
+    return valid.reshape(-1, BLOCK, *[1] * (blocks.ndim - 2)) & ~jnp.isnan(blocks)
+
+
+def _masked(blocks: Array, valid: Bool[Array, " chain"]) -> Blocks:
     """Reduce blocks over the chains that are valid and have a value."""
-    mask = valid.reshape(-1, BLOCK, *[1] * (blocks.ndim - 2)) & ~jnp.isnan(blocks)
+    mask = _with_value(blocks, valid)
     count = jnp.sum(mask, axis=1, dtype=jnp.int32)
-    mean = jnp.sum(jnp.where(mask, blocks, 0), axis=1) / jnp.maximum(count, 1)
-    squares = jnp.sum(scaled(jnp.where(mask, blocks - mean[:, None], 0)) ** 2, axis=1)
-    return Blocks(count, mean, squares)
+    number = jnp.maximum(count, 1)
+    mean = jnp.sum(jnp.where(mask, blocks, 0), axis=1) / number
+    squares = jnp.where(mask, blocks - mean[:, None], 0) ** 2
+    return Blocks(count, mean, jnp.sqrt(jnp.sum(squares, axis=1) / number))
+
+
+def _is_lost(blocks: Blocks) -> Bool[Array, ""]:
+    """Tell whether a deviation drowns in the rounding of the mean, or squares leave their range."""
+    limits = jnp.finfo(blocks.std.dtype)
+    lowest = np.sqrt(limits.tiny / limits.eps)  # below, squares of deviations are lost
+    rounding = BLOCK * limits.eps * jnp.abs(blocks.mean)
+    is_kept = (jnp.maximum(lowest, rounding) < blocks.std) & (blocks.std < jnp.inf)
+    return jnp.any(~is_kept & (blocks.count > 1))
+
+
+def _scaled(blocks: Array, valid: Bool[Array, " chain"]) -> Blocks:
+    """Reduce blocks of any scale: sums are of order one, in units that are powers of two.
+
+    Deviations are from a mean that is rounded. Their own mean corrects mean and deviation.
+    """
+
+    limits = jnp.finfo(blocks.dtype)
+    powers = np.exp2(np.arange(limits.minexp, limits.maxexp - 1)).astype(limits.dtype)  # exact
+
+    def relative(values: Array) -> tuple[Array, Array]:
+        """Return values of a size below 2, and their unit."""
+        sizes = jnp.where(mask & jnp.isfinite(values), jnp.abs(values), 0)
+        exponent = jnp.frexp(jnp.max(sizes, axis=1))[1] - 1 - limits.minexp
+        exponent = jnp.clip(exponent, 0, len(powers) - 1)
+        inverse = jnp.asarray(powers[::-1])[exponent]
+        return jnp.where(mask, values * inverse[:, None], 0), jnp.asarray(powers)[exponent]
+
+    mask = _with_value(blocks, valid)
+    count = jnp.sum(mask, axis=1, dtype=jnp.int32)
+    number = jnp.maximum(count, 1)
+    values, unit = relative(blocks)
+    mean = jnp.sum(values, axis=1) / number
+    gaps, finer = relative(values - mean[:, None])
+    rest = jnp.sum(gaps, axis=1) / number
+    variance = jnp.sum(jnp.where(mask, gaps - rest[:, None], 0) ** 2, axis=1) / number
+    return Blocks(count, (mean + rest * finer) * unit, jnp.sqrt(variance) * finer * unit)
 
 
 def merge_blocks(blocks: Blocks, axis: int) -> Blocks:
@@ -229,23 +275,19 @@ def merge_blocks(blocks: Blocks, axis: int) -> Blocks:
         weighted = np.where(count > 0, share * mean, 0)
         merged = np.sum(weighted, axis=axis)
         gap = np.where(count > 0, mean - np.expand_dims(merged, axis), 0)
-        squares = np.sum(np.asarray(blocks.squares, np.float64) + count * gap**2, axis=axis)
-    return Blocks(total, merged, squares)
+        within = np.where(count > 0, np.asarray(blocks.std, np.float64), 0)
+        variance = np.sum(share * (within**2 + gap**2), axis=axis)
+    return Blocks(total, merged, np.sqrt(variance))
 
 
-def _merge_chunk(blocks: Mapping[str, Any], exponents: Exponents) -> dict[str, Any]:
+def _merge_chunk(blocks: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the blocks of each record of a chunk: [record, block, ...] to [record, ...]."""
-    units = dict(exponents)
-
-    def merge(name: str, value: Any) -> Any:
-        if not isinstance(value, Blocks):
-            return np.sum(value, axis=1, dtype=np.int64)
-        if name in units:
-            twice = 2 * np.array(units[name])
-            value = value._replace(squares=np.ldexp(np.float64(value.squares), twice))
-        return merge_blocks(value, axis=1)
-
-    return {name: merge(name, value) for name, value in blocks.items()}
+    return {
+        name: merge_blocks(value, axis=1)
+        if isinstance(value, Blocks)
+        else np.sum(value, axis=1, dtype=np.int64)
+        for name, value in blocks.items()
+    }
 
 
 Positions = Mapping[str, np.ndarray]
@@ -282,7 +324,6 @@ def to_host(
     width: int,
     reduce: Reduce | None,
     positions: Positions = MappingProxyType({}),
-    exponents: Exponents = (),
 ) -> HostRecords:
     """Return the records of a call on the host, without padding; single values as views.
 
@@ -293,7 +334,6 @@ def to_host(
       width: chains of the program.
       reduce: None for all chains, otherwise for statistics and the chains of quantiles.
       positions: what is added to variables of single chains; see `reduced` for statistics.
-      exponents: see `reduce_blocks`.
     """
     size = chains.stop - chains.start
     singles = size if reduce is None else min(size, max(0, QUANTILE_CHAINS - chains.start))
@@ -310,7 +350,7 @@ def to_host(
         return np.asarray(leaf)[:count, : math.ceil(size * leaf.shape[1] / width)]
 
     blocks = jax.tree.map(set_part, records["blocks"])
-    return {"raw": raw, "blocks": _merge_chunk(blocks, exponents)}
+    return {"raw": raw, "blocks": _merge_chunk(blocks)}
 
 
 def join(pieces: Sequence[HostRecords]) -> HostRecords:
@@ -377,9 +417,7 @@ def reduced(
             means = np.where(empty, np.nan, merged.mean) + origin
             result[f"{name}_mean"] = Statistic(means, "mean")
         if reduce.std:
-            variance = merged.squares / np.maximum(merged.count, 1)
-            std = np.where(empty, np.nan, np.sqrt(variance))
-            result[f"{name}_std"] = Statistic(std, "std")
+            result[f"{name}_std"] = Statistic(np.where(empty, np.nan, merged.std), "std")
         if reduce.quantiles:
             values = np.moveaxis(levels[name], 0, 1) + origin
             result[f"{name}_quantile"] = Statistic(values, "quantile", ("quantile",))
