@@ -165,7 +165,11 @@ def make_rows(
         raise check.fail("source", name, f"it must be {names}", f"pass {next(iter(known))}")
     values, _ = tables.read(*parts)
     if values.dtype.kind == "O":
-        allowed = f"rows must be numbers; this column holds texts such as {values[0]!r}"
+        shown = next((text for text in values if not text.strip().isdigit()), None)
+        if shown is None:
+            allowed = "rows must be numbers; whole numbers that begin with 0 are labels"
+            raise check.fail("source", name, allowed, "write them without zeros in front")
+        allowed = f"rows must be numbers; this column holds texts such as {shown!r}"
         raise check.fail("source", name, allowed, "name a column of numbers as FILE:COLUMN")
     source = Empirical(rows_of(values))
     length = source.row_dim or 0

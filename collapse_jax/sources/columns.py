@@ -1,5 +1,6 @@
 """Check the values of a column or an array, and return them as numbers or texts."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
@@ -12,6 +13,8 @@ from collapse_jax.utils.counted import counted
 
 NAME = "Empirical.data"
 _DROP = "drop these rows, or fill the gaps"
+_LONGEST = 40  # characters of a number in a message
+_SMALLER = "divide all of them by a power of ten"
 _NUMBERS = "pass integer labels [row], texts [row], or real rows [row] or [row, dim]"
 _EXACT = 2**53  # float64 holds all integers up to it
 _SUBTRACT = "subtract what they have in common"
@@ -32,14 +35,59 @@ class Columns(NamedTuple):
     states: Callable[[int], tuple[str, ...]] = lambda index: ()
 
 
-def refuse_cells(mask: np.ndarray, shown: Any, what: str, column: str | None) -> NoReturn:
-    """Refuse data with gaps: count the bad cells, and name the first.
+def of_fields(data: np.ndarray) -> Columns | None:
+    """Return the fields of a NumPy array as columns, or None for an array without fields.
+
+    Args:
+      data: an array of any type.
+    """
+    fields = data.dtype.names
+    if fields is None:
+        return None
+    return Columns(list(fields), lambda index: check_values(data[fields[index]], fields[index]))
+
+
+def composed(text: str) -> str:
+    """Return a text in Unicode's form NFC, in which equal names are equal texts.
+
+    Args:
+      text: in any form; an e with a combining accent may be one character or two.
+
+    >>> composed("cafe\u0301") == "caf\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def composed_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of states in Unicode's form NFC.
+
+    Args:
+      name: of the argument, for messages.
+      names: one per state.
+
+    Raises:
+      ArgumentError: if names of two states differ only in how Unicode writes a letter.
+    """
+    found: dict[str, str] = {}
+    for given in names:
+        if found.setdefault(composed(given), given) != given:
+            allowed = "two states have this name, its letters written in two ways in Unicode"
+            raise check.fail(name, composed(given), allowed, "give each state another name")
+    return tuple(composed(str(given)) for given in names)  # a text of NumPy becomes one of Python
+
+
+def refuse_cells(
+    mask: np.ndarray, shown: Any, what: str, column: str | None, remedy: str = _DROP
+) -> NoReturn:
+    """Refuse data with bad cells, such as gaps: count them, and name the first.
 
     Args:
       mask: which cells are bad, in the shape of the data; at least one is.
       shown: the value of the first bad cell.
       what: a clause that ends "3 of 10 values ...".
       column: the name of the column, None for data without columns.
+      remedy: a clause that says what to do.
 
     Raises:
       ArgumentError: always.
@@ -47,7 +95,23 @@ def refuse_cells(mask: np.ndarray, shown: Any, what: str, column: str | None) ->
     index = [int(axis) for axis in np.unravel_index(int(np.argmax(mask)), mask.shape)]
     number = f"{int(np.sum(mask)):,} of {counted(mask.size, 'value')}"
     allowed = f"{number} {what}, the first in row {index[0]}"
-    raise check.fail(_cell(index, column), shown, allowed, _DROP)
+    raise check.fail(_cell(index, column), shown, allowed, remedy)
+
+
+def refuse_huge(mask: np.ndarray, shown: str, column: str | None) -> NoReturn:
+    """Refuse finite numbers that float64 cannot hold.
+
+    Args:
+      mask: which numbers they are, in the shape of the data; at least one is.
+      shown: the first of them, as given.
+      column: the name of the column, None for data without columns.
+
+    Raises:
+      ArgumentError: always.
+    """
+    what = "are beyond the range of float64, which ends at 1.8e308"
+    shown = check.Shown(shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}...")
+    refuse_cells(mask, shown, what, column, _SMALLER)
 
 
 def _cell(index: Sequence[int], column: str | None) -> str:
@@ -68,7 +132,7 @@ def check_values(values: np.ndarray, column: str | None = None) -> np.ndarray:
 
     Returns:
       Integers (truth values become 0 and 1) or floats, [row] or [row, dim], or texts [row] with
-      dtype object.
+      dtype object, in Unicode's form NFC.
 
     Raises:
       ArgumentError: for other types and shapes, and if values are masked, missing, empty or
@@ -147,9 +211,13 @@ def _numbers(values: np.ndarray, column: str | None) -> np.ndarray:
         return values.astype(np.int8)
     if jnp.issubdtype(values.dtype, jnp.integer):
         return values if values.dtype.kind in "iu" else values.astype(np.int64)
+    given = values
     with np.errstate(over="ignore"):
-        values = values.astype(np.float64, copy=False)
+        values = given.astype(np.float64, copy=False)
     mask = ~np.isfinite(values)
+    huge = mask & np.isfinite(given)  # of extended precision
+    if huge.any():
+        refuse_huge(huge, str(given.flat[int(np.argmax(huge))]), column)
     if mask.any():
         shown = float(values.flat[int(np.argmax(mask))])
         refuse_cells(mask, shown, "are NaN or infinite", column)
@@ -170,12 +238,13 @@ def _texts(values: np.ndarray, column: str | None) -> np.ndarray:
     mask = np.array([not text.strip() for text in texts])
     if mask.any():
         refuse_cells(mask, texts[int(np.argmax(mask))], "are empty texts", column)
+    forms = {text: composed(text) for text in set(texts)}
     try:
-        "".join(set(texts)).encode()
+        "".join(forms).encode()
     except UnicodeEncodeError:
         _refuse_type(column, "text", "texts must be valid Unicode", "replace broken characters")
     checked = np.empty(len(texts), object)
-    checked[:] = texts
+    checked[:] = [forms[text] for text in texts]
     return checked
 
 

@@ -8,12 +8,21 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from collapse_jax.sources.columns import NAME, Columns, check_digits, from_arrow, refuse_cells
+from collapse_jax.sources.columns import (
+    NAME,
+    Columns,
+    check_digits,
+    check_values,
+    composed,
+    from_arrow,
+    refuse_cells,
+    refuse_huge,
+)
 from collapse_jax.utils import check
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -31,9 +40,12 @@ _SEPARATOR_LINE = re.compile(rb"sep=([,;\t|])\r?\n", re.IGNORECASE)  # written b
 _NOTES = re.compile(rb"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf(?:inity)?", re.I | re.A)
 _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
+_ZEROS = re.compile(r"[-+]?0\d+", re.ASCII)  # a code, such as that of a place: no number
+_INFINITE = re.compile(r"[-+]?inf(?:inity)?", re.IGNORECASE)
 _GROUPED = re.compile(  # a decimal comma, or thousands in groups
     r"[-+]?(?:\d+,\d+(?:e[-+]?\d+)?|\d{1,3}(?:[ ,.'’\u00a0\u202f]\d{3})+(?:[.,]\d+)?)", re.I | re.A
 )
+_LONG = 2**63  # from here on, PyArrow reads whole numbers as float64
 _MISSING = {"", "#n/a", "n/a", "na", "<na>", "nan", "-nan", "null", "none"}
 _GAP = "are missing (empty, or NA without quotation marks)"
 _EXPORT = "save the file as CSV in UTF-8, with commas between cells and points in numbers"
@@ -89,26 +101,27 @@ def read_csv(path: str, raw: bytes, has_tabs: bool, column: Any) -> Columns:
         reason = " ".join(str(error).removeprefix("CSV parse error: ").split())[:90]
         allowed = f"it cannot be read with {_words(separator)} ({reason})"
         _refuse(path, allowed, "give each line as many cells as the header")
-    names = [name.strip() for name in table.column_names]
+    names = [composed(name.strip()) for name in table.column_names]
     _check_header(path, names, column)
 
     def get(index: int) -> np.ndarray:
-        values = from_arrow(table.column(index), names[index], _GAP)
-        if values.dtype.kind == "O":
-            _check_texts(path, values, names[index])
-        raw = table.column_names[index]
+        name, raw, cells = names[index], table.column_names[index], table.column(index)
 
         def texts() -> list[str]:
             as_text = {"column_types": {raw: pyarrow.string()}, "include_columns": [raw]}
             return parsed(**as_text).column(0).to_pylist()
 
-        if values.dtype.kind == "f":
-            check_digits(values, texts, names[index])
-        elif values.dtype.kind in "iub":
-            _check_spelling(path, values, texts(), names[index])
+        if pyarrow.types.is_floating(cells.type) and not cells.null_count:
+            _check_range(cells.to_numpy(), texts, name)
+        values = from_arrow(cells, name, _GAP)
+        codes = None
+        if values.dtype.kind == "O":
+            _check_texts(path, values, name)
+        else:
+            codes = _check_numbers(path, values, texts, name)
         if column is None:
-            _check_only_name(path, values, names[index], notes[0].decode().split())
-        return values
+            _check_only_name(path, values, name, notes[0].decode().split())
+        return values if codes is None else codes
 
     return Columns(names, get)
 
@@ -230,10 +243,50 @@ def _check_header(path: str, names: Sequence[str], column: Any) -> None:
         _refuse(path, allowed, "add a header line, or rename the column")
 
 
-def _check_spelling(path: str, values: np.ndarray, texts: Sequence[str], name: str) -> None:
+def _check_range(values: np.ndarray, texts: Callable[[], list[str]], name: str) -> None:
+    """Refuse numbers that became infinite, and were finite as written."""
+    if not np.isinf(values).any():
+        return
+    written = texts()
+    is_finite = np.array([not _INFINITE.fullmatch(text.strip()) for text in written])
+    huge = np.isinf(values) & is_finite
+    if huge.any():
+        refuse_huge(huge, written[int(np.argmax(huge))].strip(), name)
+
+
+def _check_numbers(
+    path: str, values: np.ndarray, texts: Callable[[], list[str]], name: str
+) -> np.ndarray | None:
+    """Refuse numbers whose cells say more; return the cells if they are codes, else None.
+
+    Codes are whole numbers of which one begins with zero, such as those of places.
+    """
+    numbers: list[Any] = values.tolist()
+    if values.dtype.kind == "f":
+        is_long = np.max(np.abs(values)) >= _LONG and np.all(values == np.floor(values))
+        written = texts() if is_long else []
+        if not written or not all(_INTEGER.fullmatch(text.strip()) for text in written):
+            check_digits(values, texts, name)
+            return None
+        numbers = [int(text) for text in written]
+    else:
+        written = texts()
+    is_code = any(_ZEROS.fullmatch(text.strip()) for text in written)
+    if is_code or values.dtype.kind != "f":
+        _check_spelling(path, numbers, written, name)
+    else:
+        check_digits(values, texts, name)
+    if not is_code:
+        return None
+    codes = check_values(np.array(written, object), name)
+    _check_spaces(codes, name)
+    return codes
+
+
+def _check_spelling(path: str, values: Sequence[Any], texts: Sequence[str], name: str) -> None:
     """Refuse cells that PyArrow reads as one integer or truth value although they differ."""
     spelled: dict[Any, str] = {}
-    for text, value in dict.fromkeys(zip(texts, values.tolist(), strict=True)):
+    for text, value in dict.fromkeys(zip(texts, values, strict=True)):
         bare = text.strip().lower()
         common = spelled.setdefault(value, bare)
         is_hexadecimal = "0x" in bare
@@ -277,11 +330,19 @@ def _check_texts(path: str, values: np.ndarray, name: str) -> None:
     if numbers and not words and not grouped:  # PyArrow could not read some of them
         odd = {text for text in numbers if not text[:1].isdigit() or text != distinct[text]}
         refuse(odd or numbers, "it is no plain number", "write digits without white space")
+    _check_spaces(values, name)
+
+
+def _check_spaces(values: np.ndarray, name: str) -> None:
+    """Refuse texts that differ by spaces."""
+    distinct = {text: text.strip() for text in set(values)}
     spaced = {text for text, bare in distinct.items() if text != bare}
     clash = {text for text in spaced if distinct[text] in distinct or '"' in distinct[text]}
     if clash:
+        row = next(row for row, text in enumerate(values) if text in clash)
+        allowed = "it differs from another label by white space or quotation marks"
         remedy = "remove the spaces between separators and cells"
-        refuse(clash, "it differs from another label by white space or quotation marks", remedy)
+        raise check.fail(f"{NAME}[{row}] in column {name!r}", values[row], allowed, remedy)
 
 
 def _check_only_name(path: str, values: np.ndarray, name: str, notes: Sequence[str]) -> None:

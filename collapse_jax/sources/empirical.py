@@ -21,7 +21,7 @@ from collapse_jax.random.multinomial import multinomial
 from collapse_jax.sources import tables
 from collapse_jax.sources.categorical import Categorical
 from collapse_jax.sources.choice import draw_rows, is_all
-from collapse_jax.sources.columns import as_rows
+from collapse_jax.sources.columns import as_rows, composed_names
 from collapse_jax.sources.normal import check_units
 from collapse_jax.text.files import read_text
 from collapse_jax.text.words import check_text, find_words
@@ -39,7 +39,8 @@ class Empirical:
     """n rows of data; their empirical law is the truth p_0.
 
     A corpus of size < n is a subset without replacement, of size n the data in order,
-    of size > n a sample with replacement.
+    of size > n a sample with replacement. Names of states are in Unicode's form NFC, whatever form
+    they are given in.
 
     Args:
       data: integers or truth values [row] that label states 0, 1, ... < 2^24, texts [row],
@@ -135,7 +136,7 @@ def _check_names(names: Any) -> tuple[str, ...]:
     for index, name in enumerate(listed):
         remedy = "pass texts, e.g. [str(name) for name in names]"
         check.instance(f"Empirical.names[{index}]", name, str, allowed, remedy)
-    return tuple(str(name) for name in listed)  # a text of NumPy becomes one of Python
+    return composed_names("Empirical.names", listed)
 
 
 @config

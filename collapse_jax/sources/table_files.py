@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.sources.columns import NAME, Columns, check_values, from_arrow
+from collapse_jax.sources.columns import NAME, Columns, check_values, from_arrow, of_fields
 from collapse_jax.sources.csv_files import read_csv
 from collapse_jax.utils import check
 from collapse_jax.utils.paths import user_path
@@ -23,7 +23,7 @@ _LONGEST_REASON = 120  # characters of a library's message
 
 
 def read_file(data: str | os.PathLike, column: Any) -> np.ndarray | Columns:
-    """Read a file: an array of an .npy file, or the columns of another file.
+    """Read a file: an array of an .npy file, or the columns of it or of another file.
 
     Args:
       data: path of a file that ends in .npy, .npz, .csv, .tsv or .parquet, or in .csv or .tsv
@@ -53,7 +53,8 @@ def read_file(data: str | os.PathLike, column: Any) -> np.ndarray | Columns:
             )
             raise check.fail(NAME, shown, "a file's name must show its format", remedy)
         if ending == ".npy":
-            return check_values(_read_npy(path))
+            array = _read_npy(path)
+            return of_fields(array) or check_values(array)
         if ending == ".npz":
             return _read_npz(path, shown)
         if ending == ".parquet":

@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.sources.columns import NAME, Columns, check_values, from_arrow
+from collapse_jax.sources.columns import (
+    NAME,
+    Columns,
+    check_values,
+    composed,
+    composed_names,
+    from_arrow,
+    of_fields,
+)
 from collapse_jax.sources.table_files import read_file
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
@@ -49,7 +57,7 @@ def read(data: Any, column: str | Sequence[str] | None) -> tuple[np.ndarray, tup
     if columns is not None:
         return _choose(columns, column)
     if column is not None:
-        allowed = "only tables, .npz, .csv, .tsv and .parquet files have columns"
+        allowed = "only tables, arrays with fields, .npz, .csv, .tsv and .parquet have columns"
         raise check.fail("Empirical.column", column, allowed, _remedy(data, "leave column out"))
     if any(hasattr(data, protocol) for protocol in _COLUMN_PROTOCOLS):
         return _of_series(data, None), ()
@@ -58,14 +66,14 @@ def read(data: Any, column: str | Sequence[str] | None) -> tuple[np.ndarray, tup
 
 def _choose(columns: Columns, column: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return one column, or several columns as rows [row, dim], and the names of states."""
-    names = columns.names
+    names = [composed(name) for name in columns.names]
     if column is None:
         wanted = names if len(names) == 1 else []
     elif isinstance(column, str) or not isinstance(column, Iterable):
         wanted = [column]
     else:
         wanted = list(column)
-    wanted = [str(name) for name in wanted]
+    wanted = [composed(str(name)) for name in wanted]
     unknown = [name for name in wanted if name not in names]
     if unknown or not wanted:
         shown = ", ".join(map(repr, names[:_MOST_NAMES])) or "none"
@@ -79,7 +87,8 @@ def _choose(columns: Columns, column: Any) -> tuple[np.ndarray, tuple[str, ...]]
             raise check.fail("Empirical.column", name, allowed, "rename the columns")
     indices = [names.index(name) for name in wanted]
     if len(indices) == 1:
-        return columns.get(indices[0]), columns.states(indices[0])
+        states = columns.states(indices[0])
+        return columns.get(indices[0]), composed_names(f"classes of {wanted[0]!r}", states)
     return _stack([columns.get(index) for index in indices], wanted), ()
 
 
@@ -97,10 +106,7 @@ def _stack(arrays: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
 def _columns(data: Any) -> Columns | None:
     """Return the columns of a table, or None for data without columns."""
     if isinstance(data, np.ndarray):
-        fields = data.dtype.names
-        if fields is None:
-            return None
-        return Columns(list(fields), lambda index: check_values(data[fields[index]], fields[index]))
+        return of_fields(data)
     module = sys.modules.get("datasets")
     if module is not None and isinstance(data, module.Dataset):
         return _of_data_set(data)

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 import collapse_jax as cj
-from collapse_jax.cli import main
-from collapse_jax.experiments.sources import make_labels, make_rows
+from collapse_jax.experiments.sources import make_labels
 from collapse_jax.sources import tables
 
 # name of the file: (its bytes, column, values or the message)
@@ -33,6 +32,20 @@ NAMED = {
     "table.xls.gz": (b"", None, "name must show its format"),
     "truths.csv": (b"x\ntrue\n1\nfalse\n0\n", "x", "the same value as 'true'"),
     "zeros.csv": (b"x\n01\n1\n001\n", "x", "the same value as '01'; write one form.*dtype=str"),
+    "codes.csv": (b"zip\n01001\n90210\n01001\n", "zip", ["01001", "90210", "01001"]),
+    "codes.tsv": (b"x\tcode\n1\t01\n2\t02\n", "code", ["01", "02"]),
+    "quoted codes.csv": (b'"code"\n"007"\n"008"\n', None, ["007", "008"]),
+    "codes after notes.csv": (b"# made in 2024\ncode\n01\n10\n", None, ["01", "10"]),
+    "long codes.csv": (
+        b"x\n00000000000000000000012\n98765432109876543210\n",
+        None,
+        ["00000000000000000000012", "98765432109876543210"],
+    ),
+    "negative codes.csv": (b"x\n-01\n12\n", None, ["-01", "12"]),
+    "spaces before codes.csv": (b"x,y\n1, 01\n2,01\n", "y", "remove the spaces"),
+    "no codes.csv": (b"x\n0\n1\n10\n", None, [0, 1, 10]),
+    "zeros before points.csv": (b"x\n0.5\n00.25\n", None, [0.5, 0.25]),
+    "zero times.csv": (b"x\n0\n-0\n", None, "the same value as '0'"),
     "hex.csv": (b"x\n0x10\n16\n", "x", "it is hexadecimal"),
     "capital truths.csv": (b"x\nTrue\ntrue\nFALSE\n", "x", [1, 1, 0]),
     "empty.csv": (b"", None, "it is empty"),
@@ -170,7 +183,13 @@ TEXTS = {
     "quoted NA in texts": (b'x,y\n1,"NA"\n2,b\n', "y", ["NA", "b"]),
     "nan": (b"x\n1.5\nnan\n", None, r"\[1\].*1 of 2 values are missing"),
     "inf": (b"x\n1.5\ninf\n-inf\n", None, r"\[1\].*=inf.*2 of 3 values are NaN or infinite"),
-    "overflow": (b"x\n1.5\n1e999\n", None, r"\[1\].*=inf.*1 of 2"),
+    "overflow": (
+        b"x\n1.5\n1e400\n",
+        None,
+        r"\[1\] in column 'x'=1e400 .*1 of 2 values are beyond the range of float64.*divide all",
+    ),
+    "overflow next to infinity": (b"x\ninf\n-1E999\n", None, r"\[1\].*=-1E999.*1 of 2"),
+    "400 digits": (b"x\n1\n" + b"9" * 400, None, r"\[1\].*=999.*1 of 2.*beyond the range"),
     "all empty": (b"x,y\n1,\n2,\n", "y", "2 of 2 values are missing"),
     "text among numbers": (
         b"x\n1.5\n-\n2.5\n",
@@ -292,6 +311,8 @@ SAVED = {
     "number": (np.array(1.5), r"array of shape \(\)"),
     "pickled": (np.array([{}], object), "cannot be read.*Python objects"),
     "times": (np.array(["2020-01-01"], "datetime64[D]"), "times and durations"),
+    "fields": (np.zeros(2, [("x", float), ("y", int)]), "column=None.*the columns are 'x', 'y'"),
+    "one field": (np.array([(2,), (3,)], [("x", int)]), [2, 3]),
 }
 
 
@@ -300,6 +321,23 @@ def test_saved_arrays(name, tmp_path, assert_outcome):
     values, expected = SAVED[name]
     np.save(tmp_path / "array.npy", values)
     assert_outcome(tmp_path / "array.npy", None, expected)
+
+
+FIELDS = {
+    "x": [1.5, 2.5],
+    "word": ["b", "a"],
+    "row": [[1.0, 2.0], [3.0, 4.0]],
+    "day": "type of column 'day'.*times and durations",
+    "z": "column='z'.*the columns are 'x', 'word', 'row', 'day'",
+}
+
+
+@pytest.mark.parametrize("column", FIELDS)
+def test_fields_of_a_saved_array_are_columns(column, tmp_path, assert_outcome):
+    kinds = [("x", float), ("word", "U3"), ("row", float, 2), ("day", "datetime64[D]")]
+    rows = [(1.5, "b", (1, 2), "2020-01-01"), (2.5, "a", (3, 4), "2020-01-02")]
+    np.save(tmp_path / "t.npy", np.array(rows, kinds))
+    assert_outcome(tmp_path / "t.npy", column, FIELDS[column])
 
 
 PATHS = {
@@ -387,75 +425,6 @@ def test_the_head_of_a_long_table_may_end_within_a_row(end, tmp_path):
 def test_a_cell_may_be_long(tmp_path):
     (tmp_path / "long.csv").write_text("x,y\n" + "a" * 10**6 + ",1\nb,2\n")
     assert tables.read(tmp_path / "long.csv", "y")[0].tolist() == [1, 2]
-
-
-KNOWN = {"normal": cj.Normal(0.0, 1.0)}
-SOURCES = {
-    "t.csv:x": [1, 2],
-    "T.CSV.GZ:x": [1, 2],
-    "t.csv:time:utc": [3, 4],
-    "t.npz:x": [1, 2],
-    "one.csv": [5],
-    "odd:name.csv": [6],
-    "t.csv": "source: column=None.*the columns are 'x', 'time:utc', 'word'",
-    "t.csv:": "source: column=''.*the columns are",
-    "t.csv:z": "source: column='z'.*the columns are",
-    "none.csv:x": "No such file",
-    "https://example.org/t.csv:x": "addresses are not read",
-    "t.txt": "source='t.txt'.*it must be",
-    "zipf:²": "source='zipf:²'.*(it must be|numbers are needed)",
-    f"zipf:{'9' * 5000}": "(K, the number of states|numbers are needed)",
-    "zipf:1": "source='zipf:1'.*(K, the number of states|numbers are needed)",
-    "": "source=''.*it must be",
-}
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    content = b"x,time:utc,word\n1,3,a\n2,4,b\n"
-    (tmp_path / "t.csv").write_bytes(content)
-    (tmp_path / "T.CSV.GZ").write_bytes(gzip.compress(content))
-    (tmp_path / "one.csv").write_text("x\n5\n")
-    (tmp_path / "odd:name.csv").write_text("x\n6\n")
-    (tmp_path / "large.csv").write_text("stamp\n1700000000\n1700000003\n")
-    np.savez(tmp_path / "t.npz", x=[1, 2])
-
-
-@pytest.mark.parametrize("name", SOURCES, ids=lambda name: name[:20])
-def test_sources_by_name(name, folder):
-    expected = SOURCES[name]
-    if isinstance(expected, list):
-        labels = make_labels(name)
-        np.testing.assert_array_equal(np.flatnonzero(labels.counts), expected)
-        assert make_rows(name, KNOWN, 1).row_dim == 1
-        return
-    for make in (make_labels, lambda name: make_rows(name, KNOWN, 1)):
-        with pytest.raises(cj.ArgumentError, match=expected) as caught:
-            make(name)
-        assert "\n" not in str(caught.value)
-
-
-def test_texts_are_no_rows(folder):
-    assert make_labels("t.csv:word").names == ("a", "b")
-    with pytest.raises(cj.ArgumentError, match=r"'t.csv:word'.*texts such as 'a'; name a column"):
-        make_rows("t.csv:word", KNOWN, 1)
-
-
-def test_large_integers_are_rows_but_no_labels(folder):
-    assert make_rows("large.csv:stamp", KNOWN, 1).num_rows == 2
-    with pytest.raises(cj.ArgumentError, match=r"data=1700000003.*2\^24.*, or texts"):
-        make_labels("large.csv:stamp")
-
-
-@pytest.mark.parametrize("source", ["t.csv:z", "t.csv", "none.csv", "t.csv:", "large.csv:stamp"])
-def test_the_command_line_prints_one_line(source, folder, capsys, tmp_path):
-    before = sorted(tmp_path.iterdir())
-    assert main(["run", "discrete", "--source", source, "--out", "run"]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    assert "is not allowed" in error
-    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_files_need_no_data_frames(tmp_path):
