@@ -15,7 +15,7 @@ import numpy as np
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.sources import Categorical, Empirical, tables
 from collapse_jax.sources.columns import as_rows as rows_of
-from collapse_jax.sources.table_files import split_column
+from collapse_jax.sources.table_files import refuse_file, split_column
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
 from collapse_jax.utils.paths import user_path
@@ -119,6 +119,8 @@ def make_labels(name: str) -> CountsSource:
         return _zipf(name, rest)
     parts = split_column(name)
     if parts is None:
+        if kind not in ("text", "zipf"):
+            refuse_file(name, "text:")
         allowed = f"it must be {', '.join(_LABELS)}, {_FILES}"
         raise check.fail("source", name, allowed, "pass text:book.txt, for example")
     source = Empirical(*tables.read(*parts))
@@ -162,6 +164,7 @@ def make_rows(
         raise check.fail("source", name, "its rows are labels, and numbers are needed", remedy)
     parts = split_column(name)
     if parts is None:
+        refuse_file(name)
         raise check.fail("source", name, f"it must be {names}", f"pass {next(iter(known))}")
     values, _ = tables.read(*parts)
     if values.dtype.kind == "O":

@@ -17,6 +17,8 @@ from collapse_jax.utils.paths import user_path
 _FORMATS = (".npy", ".npz", ".csv", ".tsv", ".parquet")
 _TEXTS = (".csv", ".tsv")
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+_READ = ".npy, .npz, .csv, .tsv (also with .gz, .bz2, .zst) and .parquet files"
+_KIND = re.compile(r"(?:\.[a-z]\w*)?\.[a-z]\w*$", re.IGNORECASE)  # with that of a compression
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path("https://a") has one slash
 _LONGEST_PATH = 50  # characters of a path in a message, its end
 _LONGEST_REASON = 120  # characters of a library's message
@@ -44,6 +46,8 @@ def read_file(data: str | os.PathLike, column: Any) -> np.ndarray | Columns:
     remedy = f"pass the path of a {ending or '.csv'} file with a row of data"
     with _reading(shown, remedy):
         path = user_path(given, NAME)
+        if ending:
+            path.stat()  # says why there is no such file, in the words of the system
         if path.is_dir():
             allowed = "it is a folder, not a file"
             raise check.fail(NAME, shown, allowed, f"pass one file, e.g. {path / 'data.csv'}")
@@ -77,6 +81,33 @@ def split_column(name: str) -> tuple[str, str | None] | None:
         if letter == ":" and _format(name[:index])[0]:
             return name[:index], name[index + 1 :]
     return (name, None) if _format(name)[0] else None
+
+
+def refuse_file(name: str, as_text: str = "") -> None:
+    """Refuse what `split_column` does not split, if it names a file or a folder.
+
+    Args:
+      name: as typed after --source.
+      as_text: what reads a file as a text, such as "text:", or "".
+
+    Raises:
+      ArgumentError: for an address, a folder, and a file of a kind that is not read.
+    """
+    if _ADDRESS.match(name):
+        raise check.fail("source", name, "addresses are not read", "download it, and name the file")
+    ends = [index for index, letter in enumerate(name) if letter == ":"]
+    for path in (name, *(name[:end] for end in reversed(ends))):
+        known = os.path.expanduser(path)
+        if os.path.isdir(known):
+            allowed = f"{path} is a folder, not a file"
+            remedy = f"name a file in it, such as {os.path.join(path, 'data.csv')}:COLUMN"
+            raise check.fail("source", name, allowed, remedy)
+        kind = _KIND.search(path)
+        if kind or os.path.isfile(known):
+            what = f"{kind[0]} files are not read" if kind else "its name shows no format"
+            remedy = "save the table as .csv"
+            remedy += f", or pass {as_text}{path} for the words of a text" if as_text else ""
+            raise check.fail("source", name, f"{what}, only {_READ}", remedy)
 
 
 def _format(name: str) -> tuple[str, str | None]:

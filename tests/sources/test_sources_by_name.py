@@ -22,7 +22,21 @@ SOURCES = {
     "t.csv:z": "source: column='z'.*the columns are",
     "none.csv:x": "No such file",
     "https://example.org/t.csv:x": "addresses are not read",
-    "t.txt": "source='t.txt'.*it must be",
+    "none.csv": r"data='none.csv' is not allowed: No such file or directory; pass the path",
+    "t.txt": r"source='t.txt'.*: \.txt files are not read, only \.npy,.*; save the table as \.csv",
+    "t.txt:x": r"source='t.txt:x'.*: \.txt files are not read, only \.npy",
+    "none.xlsx:x": r"source='none.xlsx:x'.*: \.xlsx files are not read, only.*\.parquet files",
+    "odd:name.xlsx:x:y": r"\.xlsx files are not read",
+    "t.parquet.gz:x": r"\.parquet\.gz files are not read.*also with \.gz",
+    "plain:x": "its name shows no format, only",
+    "folder": "source='folder'.*: folder is a folder, not a file; name a file in it, such as folder/",
+    "folder:x": "source='folder:x'.*: folder is a folder, not a file",
+    "folder.csv:x": "data='folder.csv'.*it is a folder, not a file",
+    "~:x": "is a folder, not a file",
+    "hf://datasets/x.json:x": "addresses are not read; download",
+    "none": "source='none'.*it must be",
+    "none:x": "source='none:x'.*it must be",
+    "zipf:1.5": "source='zipf:1.5'.*(it must be|numbers are needed)",
     "zipf:²": "source='zipf:²'.*(it must be|numbers are needed)",
     f"zipf:{'9' * 5000}": "(K, the number of states|numbers are needed)",
     "zipf:1": "source='zipf:1'.*(K, the number of states|numbers are needed)",
@@ -36,6 +50,10 @@ def folder(tmp_path, monkeypatch):
     content = b"x,time:utc,word\n1,3,a\n2,4,b\n"
     (tmp_path / "t.csv").write_bytes(content)
     (tmp_path / "T.CSV.GZ").write_bytes(gzip.compress(content))
+    (tmp_path / "t.txt").write_bytes(content)
+    (tmp_path / "plain").write_bytes(content)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.csv").mkdir()
     (tmp_path / "one.csv").write_text("x\n5\n")
     (tmp_path / "odd:name.csv").write_text("x\n6\n")
     (tmp_path / "large.csv").write_text("stamp\n1700000000\n1700000003\n")
@@ -54,6 +72,13 @@ def test_sources_by_name(name, folder):
         with pytest.raises(cj.ArgumentError, match=expected) as caught:
             make(name)
         assert "\n" not in str(caught.value)
+
+
+def test_a_text_is_named_where_labels_are_needed(folder):
+    with pytest.raises(cj.ArgumentError, match=r"pass text:t\.txt for the words of a text"):
+        make_labels("t.txt:x")
+    with pytest.raises(cj.ArgumentError, match=r"save the table as \.csv$"):
+        make_rows("t.txt:x", KNOWN, 1)
 
 
 def test_texts_are_no_rows(folder):
