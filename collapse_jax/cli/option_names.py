@@ -11,6 +11,10 @@ _CALL = re.compile(r"[A-Z]\w*\((\w+)=[\"']?([\w.]+)[\"']?\)")  # VAE(corpus="sam
 _WORD = re.compile(
     r"(?<![\w.'\"/(`-])(?:([A-Z]\w*)\.)?([a-z][a-z_-]*)(?:((?:\[\d+\])?=)|(?![\w(-]))"
 )
+_SCHEDULE = re.compile(  # several values of a policy, at the end of a message
+    r", or (?:one per generation(?:, num_generations \+ 1 in all)?"
+    r"|one (?:share )?for each of D_1 \.\. D_G|num_generations \+ 1 \w+)$"
+)
 _EVERYWHERE = {"key": "seed"}  # options of every command, by arguments of another name
 
 
@@ -49,7 +53,9 @@ def as_options(message: str, arguments: Sequence[str]) -> str:
             )
             words = names + equals + value
         start = f"--{option}{words}"
-    return start + separator + _translated(rest, options)
+    takes_one = options.takes_one_size and option == "policy.num-samples"
+    several = "" if takes_one else r"\g<0>, separated by spaces"
+    return start + separator + _translated(_SCHEDULE.sub(several, rest), options)
 
 
 class _Options:
@@ -66,6 +72,11 @@ class _Options:
             for item in arguments
             if item.startswith("--")
         }
+
+    @property
+    def takes_one_size(self) -> bool:
+        """Tell whether a policy has the same size in all generations."""
+        return bool(getattr(self._experiment, "size_meaning", ""))
 
     def find(self, owner: str, name: str) -> str:
         """Return the option that gives an argument its value, without dashes.

@@ -3,9 +3,11 @@
 import contextlib
 import dataclasses
 import functools
+import inspect
 import io
 import operator
 import re
+import typing
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -87,7 +89,7 @@ def parse(base: type[RunOptions], experiment: Any, program: str, arguments: Sequ
     field = ("experiment", kind, dataclasses.field(default_factory=_start(chosen, arguments)))
     options = dataclasses.make_dataclass("Options", [field], bases=(base,), frozen=True)
     options.__doc__ = experiment.__doc__
-    return parse_plain(options, program, arguments)
+    return parse_plain(options, program, arguments, _rules(experiment))
 
 
 def _refuse_former(experiment: Any, arguments: Sequence[str]) -> None:
@@ -119,6 +121,49 @@ def _with_policies(experiment: Any) -> Any:
     return experiment
 
 
+def _rules(experiment: Any) -> Any:
+    """Return rules of tyro that show one size where a policy could take one per generation."""
+    if not experiment.size_meaning:
+        return None
+    import tyro
+
+    from collapse_jax.core.policy import POLICIES
+
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.struct_rule
+    def _(info: Any) -> Any:
+        if info.type not in POLICIES.values():
+            return None
+        types: dict[str, Any] = typing.get_type_hints(info.type)
+        shown = tyro.conf.arg(metavar="{None}|INT", help=experiment.size_meaning)
+        sizes: Any = types["num_samples"]
+        types["num_samples"] = Annotated[sizes, shown]
+        meanings = _meanings(info.type)
+        fields = []
+        for field in dataclasses.fields(info.type):
+            default = field.default
+            if field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            if isinstance(info.default, info.type):
+                default = getattr(info.default, field.name)
+            if default is dataclasses.MISSING:
+                default = tyro.MISSING
+            if field.init:
+                meaning = meanings.get(field.name)
+                fields.append((field.name, types[field.name], default, meaning))
+        specs = tuple(tyro.constructors.StructFieldSpec(*one) for one in fields)
+        return tyro.constructors.StructConstructorSpec(info.type, specs)
+
+    return registry
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """Return what the docstring of a class says of its arguments, by name."""
+    found = re.findall(r"^  (\w+): (.*(?:\n {4}.*)*)", inspect.getdoc(kind) or "", re.MULTILINE)
+    return {name: " ".join(meaning.split()) for name, meaning in found}
+
+
 def _start(experiment: Any, arguments: Sequence[str]) -> Callable[[], Any]:
     """Return a function that makes the default settings: those of --preset if it is given."""
     for index, argument in enumerate(arguments):
@@ -129,13 +174,14 @@ def _start(experiment: Any, arguments: Sequence[str]) -> Callable[[], Any]:
     return experiment
 
 
-def parse_plain(options: Any, program: str, arguments: Sequence[str]) -> Any:
+def parse_plain(options: Any, program: str, arguments: Sequence[str], rules: Any = None) -> Any:
     """Parse the options of a command.
 
     Args:
       options: dataclass of the options.
       program: name of the command in the help text.
       arguments: of the command line, after the command's name.
+      rules: further rules of tyro, a registry of constructors, or None.
 
     Returns:
       An instance of `options`.
@@ -156,6 +202,7 @@ def parse_plain(options: Any, program: str, arguments: Sequence[str]) -> Any:
                 args=arguments,
                 config=(tyro.conf.CascadeSubcommandArgs,),
                 return_unknown_args=True,
+                registry=rules,
             )
     except SystemExit as stop:
         if stop.code in (0, None):

@@ -49,6 +49,8 @@ class AbstractExperiment(abc.ABC):
       former: names of settings in earlier versions, with their successors; they are refused.
       arguments: settings by the names that the library gives them where it has another one, for
         messages.
+      size_meaning: meaning of the policy's `num_samples` where it is one number for all
+        generations; "" where it may be one for each.
     """
 
     name: ClassVar[str]
@@ -58,6 +60,7 @@ class AbstractExperiment(abc.ABC):
     presets: ClassVar[Scales] = {}
     former: ClassVar[Mapping[str, str]] = {}
     arguments: ClassVar[Mapping[str, str]] = {}
+    size_meaning: ClassVar[str] = ""
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Refuse former names of settings.

@@ -87,6 +87,8 @@ class GaussianExperiment(AbstractExperiment):
     }
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.011, "laptop": 0.012, "paper": 0.02}
 
+    size_meaning: ClassVar[str] = "M, in all generations; None for 100, 500, 1000 and 10000."
+
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """Policy of training data, with one num_samples for all generations; None means 100, 500, 1000
     and 10000."""

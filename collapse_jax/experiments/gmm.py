@@ -69,6 +69,8 @@ class GmmExperiment(AbstractExperiment):
     }
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.018, "laptop": 0.06, "paper": 0.8}
 
+    size_meaning: ClassVar[str] = "M, in all generations; None for those of --sizes."
+
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """Policy of training data, with one num_samples for all generations; None means `sizes`."""
     sizes: tuple[int, ...] = (500, 1000, 10_000, 50_000, 200_000)

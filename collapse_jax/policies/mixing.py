@@ -69,7 +69,7 @@ class Mixing(AbstractPolicy):
     uses_previous: bool = static(init=False, repr=False, default=False)
     reuses_original: bool = static(init=False, repr=False, default=False)
     most_original: int | None = static(init=False, repr=False, default=None)  # rows, if bounded
-    num_shares: tuple[int, ...] = static(init=False, repr=False, default=())
+    num_shares: tuple[tuple[str, int], ...] = static(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
         sizes = check_sizes("Mixing.num_samples", self.num_samples)
@@ -100,7 +100,7 @@ class Mixing(AbstractPolicy):
             "num_samples": sizes,
             "uses_previous": bool(np.any(given["beta"] > 0)),
             "reuses_original": self.original == "data" and bool(np.any(given["gamma"] > 0)),
-            "num_shares": tuple(share.size for share in given.values() if share.ndim),
+            "num_shares": tuple((name, one.size) for name, one in given.items() if one.ndim),
             **{name: _constant(share) for name, share in given.items()},
         }
         for name, value in values.items():
@@ -158,14 +158,13 @@ class Mixing(AbstractPolicy):
     def validate(self, num_generations: int) -> None:
         """Refuse schedules without G + 1 sizes or G shares."""
         check_length("Mixing.num_samples", self.num_samples, num_generations)
-        for length in self.num_shares:
+        for name, length in self.num_shares:
             if length != num_generations:
                 allowed = (
                     f"num_generations={num_generations} needs {counted(num_generations, 'share')}"
                 )
                 remedy = "pass one number, or one share for each of D_1 .. D_G"
-                name = "length of Mixing's alpha, beta or gamma"
-                raise check.fail(name, length, allowed, remedy)
+                raise check.fail(f"len(Mixing.{name})", length, allowed, remedy)
 
     @property
     def reads_values(self) -> bool:

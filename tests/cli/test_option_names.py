@@ -12,7 +12,39 @@ from collapse_jax.cli.option_names import as_options
 REFUSED = {
     "schedule": (
         ["run", "discrete", "--policy.num-samples", "5", "6"],
-        ["--policy.num-samples with 2 values", "--num-generations 200 needs 201 sizes"],
+        [
+            "--policy.num-samples with 2 values",
+            "--num-generations 200 needs 201 sizes",
+            "--num-generations + 1 sizes, separated by spaces",
+        ],
+    ),
+    "schedule of shares": (
+        ["run", "gaussian", "policy:mixing", "--policy.gamma", "0.1", "0.2"],
+        ["--policy.gamma with 2 values", "1,000 shares", "D_1 .. D_G, separated by spaces"],
+    ),
+    "share": (
+        ["run", "gaussian", "policy:mixing", "--policy.beta", "2"],
+        ["--policy.beta=2.0", "or one for each of D_1 .. D_G, separated by spaces"],
+    ),
+    "size of a schedule": (
+        ["run", "discrete", "--policy.num-samples", "5", "0"],
+        ["--policy.num-samples[1]=0", "+ 1 in all, separated by spaces"],
+    ),
+    "original rows": (
+        ["run", "gaussian", "policy:fresh", "--policy.num-original", "-1"],
+        ["--policy.num-original=-1", "or one per generation", "in all, separated by spaces"],
+    ),
+    "no size": (
+        ["run", "gaussian", "--policy.num-samples", "0"],
+        ["--policy.num-samples=0", "pass one int >= 1\n"],
+    ),
+    "no size of a mixture": (
+        ["run", "gmm-pair", "policy:mixing", "--policy.num-samples", "0"],
+        ["--policy.num-samples=0", "pass one int >= 1\n"],
+    ),
+    "word for one size": (
+        ["run", "gaussian", "--policy.num-samples", "x"],
+        ["it must be None or an integer; see"],
     ),
     "schedule where there is one size": (
         ["run", "gaussian", "--policy.num-samples", "5", "6"],
@@ -105,6 +137,24 @@ def test_a_message_speaks_of_options(name, capsys):
     for python in OF_PYTHON:
         assert python not in error
     assert not Path("new").exists()
+
+
+LISTS = {"gaussian": False, "gmm": False, "gmm-pair": False} | dict.fromkeys(
+    ("discrete", "vae", "lm"), True
+)
+
+
+@pytest.mark.parametrize("policy", ["policy:replace", "policy:mixing", "policy:fresh"])
+@pytest.mark.parametrize("name", LISTS)
+def test_help_shows_several_sizes_where_they_can_be_typed(name, policy, capsys):
+    assert main(["run", name, policy, "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    sizes = words.split("--policy.num-samples ")[1].split(" --policy.")[0]
+    assert sizes.startswith("{None}|INT")
+    assert ("[INT [INT ...]]" in sizes) == LISTS[name]
+    assert ("in all generations; None for" in sizes) != LISTS[name]
+    if policy == "policy:mixing":
+        assert "--policy.gamma FLOAT|{[FLOAT [FLOAT ...]]} share of original data" in words
 
 
 @pytest.mark.parametrize(

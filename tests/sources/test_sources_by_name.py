@@ -29,7 +29,7 @@ SOURCES = {
     "odd:name.xlsx:x:y": r"\.xlsx files are not read",
     "t.parquet.gz:x": r"\.parquet\.gz files are not read.*also with \.gz",
     "plain:x": "its name shows no format, only",
-    "folder": "source='folder'.*: folder is a folder, not a file; name a file in it, such as folder/",
+    "folder": "source='folder'.*: folder is a folder, not a file; name a file in it",
     "folder:x": "source='folder:x'.*: folder is a folder, not a file",
     "folder.csv:x": "data='folder.csv'.*it is a folder, not a file",
     "~:x": "is a folder, not a file",
