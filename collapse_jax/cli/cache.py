@@ -10,15 +10,19 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 
-from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.check import ArgumentError, fail
 from collapse_jax.utils.jax_settings import compilation_cache
 from collapse_jax.utils.paths import cache_folder
 
+VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+"""The variable of the environment that names a folder of the user's own."""
+_REMEDY = f"name a folder that you may write, or unset {VARIABLE}"
 _SETTINGS = {
     # Programs that compile in a moment are many; together they take seconds.
     "jax_persistent_cache_min_compile_time_secs": 0.0,
@@ -33,7 +37,10 @@ the next run compiles again. JAX_ENABLE_COMPILATION_CACHE=false keeps none.
 
 def use_program_cache() -> None:
     """Let jax keep the compiled programs of this process."""
-    if compilation_cache():
+    if given := compilation_cache():
+        if reason := _why_unusable(given):
+            jax.config.update("jax_compilation_cache_dir", None)
+            warnings.warn(f"{VARIABLE}={given!r} is not used: {reason}", stacklevel=1)
         return
     try:
         folder = cache_folder("programs") / _machine()
@@ -43,6 +50,21 @@ def use_program_cache() -> None:
     if os.access(folder, os.W_OK):
         for name, value in {**_SETTINGS, "jax_compilation_cache_dir": str(folder)}.items():
             jax.config.update(name, value)
+
+
+def _why_unusable(given: str) -> str:
+    """Say why jax cannot keep programs in a folder, and what to do; "" if it can."""
+    if "://" in given:  # of a cloud
+        return ""
+    reason = "it is a file, not a folder"
+    if not os.path.isfile(given):
+        try:
+            Path(given).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"it cannot be made ({error.strerror})"
+        else:
+            return ""
+    return f"{reason}, so compiled programs are not kept; {_REMEDY}"
 
 
 def _machine() -> str:
@@ -73,6 +95,8 @@ def cache_command(arguments: Sequence[str]) -> int:
     if arguments and list(arguments) != ["--clear"]:
         raise ArgumentError(f"{arguments[0]!r} is not allowed: `collapse cache` takes --clear only")
     given = compilation_cache()
+    if given and os.path.isfile(given):
+        raise fail(VARIABLE, given, "it is a file, not a folder", _REMEDY)
     folder = Path(given) if given else cache_folder("programs")
     sizes = [one.stat().st_size for one in folder.rglob("*") if one.is_file()]
     described = f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, in {folder}"
@@ -81,9 +105,7 @@ def cache_command(arguments: Sequence[str]) -> int:
         return 0
     if given:
         allowed = "the folder may hold programs of others"
-        raise ArgumentError(
-            f"--clear is not allowed: JAX_COMPILATION_CACHE_DIR={given}, {allowed}; delete it"
-        )
+        raise ArgumentError(f"--clear is not allowed: {VARIABLE}={given}, {allowed}; delete it")
     shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.write(f"deleted: {described}\n")
     return 0

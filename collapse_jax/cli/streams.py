@@ -48,7 +48,10 @@ def writable_streams() -> Iterator[None]:
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> str:
     """Format a warning without the line of code that a user of a command does not know."""
-    return f"collapse: warning: {' '.join(str(message).split())}\n"
+    words = " ".join(str(message).split())
+    if "persistent compilation cache" in words and ";" not in words:  # jax names no remedy
+        words += "; set JAX_COMPILATION_CACHE_DIR to a folder that you may write, or unset it"
+    return f"collapse: warning: {words}\n"
 
 
 def _restore(stream: Any, errors: str) -> None:

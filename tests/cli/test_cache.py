@@ -68,3 +68,27 @@ def test_a_cache_of_the_users_own_is_left_alone(collapse, tmp_path):
     done = collapse("cache", "--all")
     assert done.returncode == 2
     assert "--clear" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("file", "it is a file"), ("file/a", "it cannot be made (Not a directory)")],
+)
+def test_a_cache_that_cannot_be_used_is_named_once(name, reason, collapse, tmp_path):
+    (tmp_path / "file").touch()
+    place = str(tmp_path / name)
+    options = ["--policy.num-samples", "5", "--quiet", "--out", "a"]
+    done = collapse(*_RUN, *options, JAX_COMPILATION_CACHE_DIR=place)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    for words in (place, reason, "name a folder that you may write", "unset JAX_COMPILATION"):
+        assert words in done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_file_is_no_cache_to_show(collapse, tmp_path):
+    (tmp_path / "file").touch()
+    done = collapse("cache", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "it is a file, not a folder; name a folder" in done.stderr
