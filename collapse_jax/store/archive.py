@@ -71,20 +71,20 @@ def pack(root: Path, target: Path) -> int:
         written.
     """
     if target.exists():
-        raise files.StoreError(f"{target} is not allowed: it exists; pass another path as --out")
+        raise files.StoreError(f"--out={target} is not allowed: it exists; pass another path")
     if not directory.is_run(root):
         if (root / "command.json").exists():
             raise files.StoreError(
-                f"{root} is not allowed: it is not complete; "
+                f"RUN={str(root)!r} is not allowed: it is not complete; "
                 f"resume it with `collapse resume {root}`"
             )
         raise files.StoreError(
-            f"{root} is not allowed: it is no run directory with records; pass one"
+            f"RUN={str(root)!r} is not allowed: it is no run directory with records; pass one"
         )
     with locked(root, (0, 1)):
         if not directory.verify(root).is_finished:
             raise files.StoreError(
-                f"{root} is not allowed: the run is not complete; end it with "
+                f"RUN={str(root)!r} is not allowed: the run is not complete; end it with "
                 f"`collapse resume {root}`, or by the same call again"
             )
         for journal in sorted((root / "parts").rglob(FIRST)):
