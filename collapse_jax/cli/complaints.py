@@ -52,15 +52,32 @@ def unknown_words(words: Sequence[str], options: Any, program: str, given: Seque
         hint = closest(option, known)
         return f"{shown} is not allowed: there is no such option; {hint}see `{program} --help`"
     if word.startswith("policy:"):
+        if word in known:
+            return _several_policies([item for item in given if item in known], program)
         names = ", ".join(name for name in known if name.startswith("policy:"))
-        allowed = f"it must be one of {names}" if names else "there is no choice of a policy"
+        if not names:
+            return f"{shown} is not allowed: there is no choice of a policy; leave it out"
         hint = closest(word, known)
-        return f"{shown} is not allowed: {allowed}; {hint}pass at most one"
+        return f"{shown} is not allowed: it must be one of {names}; {hint}pass at most one"
     place = next((k for k, item in enumerate(given) if item == word), 0)
     before = given[place - 1] if place else ""
     allowed = f"{before} takes no value" if before.startswith("--") else "it belongs to no option"
     hint = closest(f"--{word}", known) if known else ""
     return f"{shown} is not allowed: {allowed}; {hint}see `{program} --help`"
+
+
+def _several_policies(chosen: Sequence[str], program: str) -> str:
+    """Describe a choice of more than one policy."""
+    policies = [word for word in chosen if word.startswith("policy:")]
+    different = list(dict.fromkeys(policies))
+    shown = " ".join(policies)
+    if len(different) == 1:
+        return f"{shown} is not allowed: the policy is chosen twice; pass {different[0]} once"
+    remedy = f"pass {' or '.join(different)}"
+    if program.startswith("collapse sweep"):
+        names = [word.removeprefix("policy:") for word in different]
+        remedy += f", or policy:{','.join(names)} for one after the other"
+    return f"{shown} is not allowed: one policy is chosen, not {len(policies)}; {remedy}"
 
 
 def known_words(options: Any) -> dict[str, str]:

@@ -15,6 +15,7 @@ _SCHEDULE = re.compile(  # several values of a policy, at the end of a message
     r", or (?:one per generation(?:, num_generations \+ 1 in all)?"
     r"|one (?:share )?for each of D_1 \.\. D_G|num_generations \+ 1 \w+)$"
 )
+_GRID = re.compile(r"(every point of the grid failed; at .*?: )ArgumentError: ")
 _EVERYWHERE = {"key": "seed"}  # options of every command, by arguments of another name
 
 
@@ -35,6 +36,8 @@ def as_options(message: str, arguments: Sequence[str]) -> str:
     >>> as_options(refused, ["run", "discrete", "--source", "zipf:9"])
     '--policy.num-samples=None is not allowed: pass a number, e.g. --policy.num-samples 100'
     """
+    if grid := _GRID.match(message):
+        return grid[1] + as_options(message[grid.end() :], arguments)
     options = _Options(arguments)
     named = re.match(r"(\w+): ", message)
     if named and options.find("", named[1]):

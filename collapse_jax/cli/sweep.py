@@ -51,7 +51,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
     grid = Grid(
         {path: [_number(value) for value in values] for path, values in axes.items()}, earlier
     )
-    points = grid.points
+    points, lines = grid.points, ""
     for index, point in enumerate(points):
         begin = time.perf_counter()
         chosen = [values[k] for values, k in zip(axes.values(), point, strict=True)]
@@ -66,8 +66,10 @@ def sweep_command(arguments: Sequence[str]) -> int:
             grid.fail(point, error)
         if not options.quiet:
             seconds = time.perf_counter() - begin
-            line = f"[{index + 1}/{len(points)}] {grid.label(point)}  {seconds:.1f} s\n"
-            sys.stderr.write(line)
+            lines += f"[{index + 1}/{len(points)}] {grid.label(point)}  {seconds:.1f} s\n"
+            if grid.has_records:  # a sweep of which every point is refused shows nothing else
+                sys.stderr.write(lines)
+                lines = ""
     records = grid.records()
     records.config["experiment"] = {"name": name, "arguments": list(arguments), "is_sweep": True}
     records.config["seed"] = options.seed
@@ -94,7 +96,7 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]
       the values by path of the option.
 
     Raises:
-      ValueError: if no option has several values.
+      ArgumentError: if no option has several values, or one of them is empty or given twice.
     """
     template: list[str] = []
     axes: dict[str, list[str]] = {}
@@ -111,7 +113,8 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]
                 path = head.rpartition(".")[2]
         values = value.split(",")
         plain = (head or option) in _PLAIN
-        if path and len(values) > 1 and all(values) and not plain:
+        if path and len(values) > 1 and not plain:
+            _check_values(f"{head}:" if separator == ":" else f"{head or option}=", values)
             template.append(f"{_escaped(head)}{separator}{{{len(axes)}}}")
             axes[path] = values
         else:
@@ -122,6 +125,26 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]
             "pass --policy.num-samples 10,100,1000, for example"
         )
     return template, axes
+
+
+def _check_values(option: str, values: Sequence[str]) -> None:
+    """Refuse a value that is empty, and a point that would run twice.
+
+    Raises:
+      ArgumentError: naming the option.
+    """
+    shown = f"{option}{','.join(values)}"
+    if not all(values):
+        reason = "a value before or after a comma is missing"
+        raise ArgumentError(f"{shown} is not allowed: {reason}; type it, or remove the comma")
+    seen: dict[Any, str] = {}
+    for value in values:
+        number = _number(value)
+        if number in seen:
+            first = seen[number]
+            same = f"{value} is given twice" if value == first else f"{value} equals {first}"
+            raise ArgumentError(f"{shown} is not allowed: {same}; pass each value once")
+        seen[number] = value
 
 
 def _escaped(text: str) -> str:

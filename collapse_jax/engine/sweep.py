@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.engine.request import Request
+from collapse_jax.engine.run_spec import make_run_spec
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.random.threefry import key_words
 from collapse_jax.results.grid import Grid
@@ -17,6 +19,7 @@ from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
 from collapse_jax.utils.fork import check_fork
+from collapse_jax.utils.jax_settings import own_settings
 from collapse_jax.utils.progress import Progress
 
 
@@ -78,7 +81,10 @@ def sweep(
     for path in grid.axes:
         _check_path(chain, path)
     incomplete: Records | None = None
-    with Progress(len(grid.points), progress, "points") as bar:
+    is_shown = progress and any(
+        _is_accepted(chain, grid.values(point), arguments) for point in grid.points
+    )
+    with Progress(len(grid.points), is_shown, "points") as bar:
         for point in grid.points:
             try:
                 here = with_settings(chain, grid.values(point))
@@ -97,6 +103,16 @@ def sweep(
     records.config["chain"] = described  # of the first point it has the axes' values
     _warn_of(records.config["failures"])
     return records
+
+
+@own_settings()
+def _is_accepted(chain: Chain, values: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
+    """Tell whether `simulate` would begin at a point; nothing is compiled."""
+    try:
+        make_run_spec(Request(chain=with_settings(chain, values), **arguments))
+    except Exception:  # that of the point, which is reported when the point is run
+        return False
+    return True
 
 
 def _warn_of(failures: Sequence[Mapping[str, Any]]) -> None:

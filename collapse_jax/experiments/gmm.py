@@ -96,6 +96,7 @@ class GmmExperiment(AbstractExperiment):
         check.not_empty("sizes", sizes)
         for index, size in enumerate(sizes):
             check.integer(f"sizes[{index}]", size, 2)
+        check.distinct("sizes", sizes)
         check.integer("most-rows", self.most_rows, 1)
         chains = [min(self.num_chains, max(_FEWEST, self.most_rows // size)) for size in sizes]
         parts = [

@@ -214,6 +214,7 @@ class LmExperiment(AbstractExperiment):
             raise check.fail("original_shares", self.original_shares, allowed, remedy)
         for share in self.original_shares:
             check.number("original_shares", share, 0, 1, "pass shares such as 0.1")
+        check.distinct("original_shares", self.original_shares)
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
         sizes = self.policy.num_samples
         epochs = self.num_epochs if self.original_epochs is None else self.original_epochs

@@ -66,6 +66,7 @@ class MadExperiment(AbstractExperiment):
         check.not_empty("biases", self.biases)
         for bias in self.biases:
             Gaussian(1, sampling_bias=bias)  # refuses a bad one before the sweep
+        check.distinct("biases", self.biases)
         size = self.num_samples
         loops = {
             "fully synthetic": Replace(size),

@@ -105,6 +105,8 @@ class _OriginalSharesExperiment(AbstractExperiment):
             check.integer("num_samples", size, 2)
         for share in self.original_shares:
             check.number("original_shares", share, 0, 1, "pass shares such as 0.1")
+        check.distinct("num_samples", self.num_samples)
+        check.distinct("original_shares", self.original_shares)
         axes: dict[str, Sequence[Any]] = {
             "policy.num_samples": self.num_samples,
             "policy.gamma": self.original_shares,

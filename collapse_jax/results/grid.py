@@ -31,7 +31,8 @@ class Grid:
       earlier: records of an earlier run of the same grid; `points` are then its failures.
 
     Raises:
-      ArgumentError: for an axis without values, or records of another grid.
+      ArgumentError: for an axis without values or with a number or text twice, or records of
+        another grid.
     """
 
     def __init__(self, axes: Mapping[str, Sequence[Any]], earlier: Records | None = None) -> None:
@@ -44,6 +45,7 @@ class Grid:
             if not is_sequence or len(values) == 0:
                 allowed = "an axis is a sequence of at least one value"
                 raise check.fail(f"axes[{path!r}]", values, allowed, "pass a list of values")
+            check.distinct(f"axes[{path!r}]", values)
         self.axes = {path: list(values) for path, values in axes.items()}
         self.shape = tuple(len(values) for values in self.axes.values())
         self.names = axis_names(self.axes, taken=())
@@ -58,6 +60,11 @@ class Grid:
     def points(self) -> list[Point]:
         """Return the points to run: all, or the failures of an earlier run."""
         return list(self.failures) or self._all_points
+
+    @property
+    def has_records(self) -> bool:
+        """Tell whether any point has records."""
+        return self._settings is not None
 
     @property
     def _all_points(self) -> list[Point]:

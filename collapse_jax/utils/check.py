@@ -93,6 +93,18 @@ def not_empty(name: str, values: Sequence[Any]) -> None:
         raise fail(name, values, "it needs at least one value", "pass one or more")
 
 
+def distinct(name: str, values: Sequence[Any]) -> None:
+    """Refuse a number or a text that is given twice: its run would be made twice."""
+    seen = set()
+    for value in values:
+        if isinstance(value, (int, float, str, np.number)):
+            if value in seen:
+                allowed = f"{value} is given twice"
+                shown = values if isinstance(values, tuple) else list(values)
+                raise fail(name, shown, allowed, "pass each value once")
+            seen.add(value)
+
+
 def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np.ndarray:
     """Return `value` as a finite float64 array with `ndim` axes and at least one element."""
     axes = (ndim,) if isinstance(ndim, int) else ndim

@@ -52,7 +52,7 @@ REFUSED = {
     "near a policy": (["run", "gaussian", "policy:mix"], ["'policy:mix'", "policy:mixing"]),
     "two policies": (
         ["run", "gaussian", "policy:mixing", "policy:fresh"],
-        ["'policy:fresh'", "at most one"],
+        ["policy:mixing policy:fresh is", "one policy is chosen", "policy:mixing or policy:fresh"],
     ),
     "policy without a choice": (["run", "growing", "policy:mixing"], ["no choice of a policy"]),
     "word without option": (["run", "gaussian", "extra"], ["'extra'", "collapse run gaussian"]),
@@ -102,7 +102,7 @@ REFUSED = {
     "lane": (["verify", "--lane", "fast"], ["--lane='fast'", "'quick', 'full'"]),
     "seed of verify": (["verify", "--seed", "x"], ["--seed='x'", "collapse verify --help"]),
     "sweep of nothing": (["sweep", "gaussian"], ["option with several values"]),
-    "sweep of a gap": (["sweep", "gaussian", "--every", "1,,2"], ["option with several values"]),
+    "sweep of a gap": (["sweep", "gaussian", "--every", "1,,2"], ["--every=1,,2 is", "missing"]),
     "bad value in a sweep": (["sweep", "gaussian", "--num-chains", "1,x"], ["--num-chains='x'"]),
     "bad share in a sweep": (
         ["sweep", "gaussian", "policy:mixing", "--policy.gamma", "0,0.1,2"],
