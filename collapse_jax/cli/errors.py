@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from collapse_jax.cli.option_names import as_options
+from collapse_jax.cli.option_names import LESS_MEMORY, as_options
 from collapse_jax.cli.streams import discard_output, write_line
 from collapse_jax.store.files import explain
 from collapse_jax.utils.check import ArgumentError
@@ -45,8 +45,7 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
             discard_output()
         return BAD_INPUT
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-        remedy = "pass fewer chains or generations, a larger --every, or smaller corpora"
-        write_line(f"collapse: the memory is too small for this command; {remedy}")
+        write_line(f"collapse: the memory is too small for this command; {LESS_MEMORY}")
         return BAD_INPUT
     if os.environ.get(_DEBUG):
         raise error

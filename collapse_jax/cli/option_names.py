@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+LESS_MEMORY = "pass fewer chains or generations, a larger --every, or smaller corpora"
+"""Remedy of a command for which the memory is too small."""
 _REFUSAL = " is not allowed: "
 _START = re.compile(r"(len\()?(?:(\w+)\.)?([\w-]+)(?=[=\[) ])")
 _CALL = re.compile(r"[A-Z]\w*\((\w+)=[\"']?([\w.]+)[\"']?\)")  # VAE(corpus="samples")
@@ -38,6 +40,8 @@ def as_options(message: str, arguments: Sequence[str]) -> str:
     """
     if grid := _GRID.match(message):
         return grid[1] + as_options(message[grid.end() :], arguments)
+    if message.startswith("the run needs "):
+        return f"{message.partition('; ')[0]}; {LESS_MEMORY}"
     options = _Options(arguments)
     named = re.match(r"(\w+): ", message)
     if named and options.find("", named[1]):

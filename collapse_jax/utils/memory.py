@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from collapse_jax.utils.check import ArgumentError
+
 
 def size_of(shapes: Any) -> int:
     """Return the bytes of a pytree of shapes.
@@ -58,12 +60,12 @@ def check(needs: Mapping[str, int]) -> None:
       needs: bytes by purpose.
 
     Raises:
-      ValueError: if their sum exceeds the available memory.
+      ArgumentError: if their sum exceeds the available memory.
     """
     total, limit = sum(needs.values()), available()
     if total > limit:
         parts = ", ".join(f"{name} {_gib(size)}" for name, size in needs.items())
-        raise ValueError(
+        raise ArgumentError(
             f"the run needs {_gib(total)} ({parts}) but {_gib(limit)} are available; "
             "lower num_chains, num_generations or chain_batch, raise every, or pass reduce="
         )

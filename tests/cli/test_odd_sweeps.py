@@ -94,7 +94,11 @@ REFUSED = {
     "too many chains": (["run", "regimes", "--num-chains", "9" * 12], ["--num-chains=9"]),
     "large corpora": (
         [*KEPT, "--num-samples", str(2**31 - 1), "--original-shares", "0.5"],
-        ["the run needs", "GiB"],
+        ["the run needs", "GiB are available; pass fewer chains"],
+    ),
+    "very many chains": (
+        ["run", "discrete", "--source", "zipf:5", *TINY[2:], "--num-chains", str(2**32 - 1)],
+        ["the run needs", "GiB are available; pass fewer chains", "larger --every"],
     ),
 }
 

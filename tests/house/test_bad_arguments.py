@@ -150,7 +150,7 @@ CASES = {
     ),
     "shares for another length of run": (
         lambda: simulate(chain=chain(cj.Mixing(10, gamma=[0.1, 0.2]))),
-        "alpha, beta or gamma=2.*needs 3",
+        r"len\(Mixing.gamma\)=2.*needs 3",
     ),
     "mixing sizes for another length of run": (
         lambda: simulate(chain=chain(cj.Mixing([10, 11, 12], gamma=0.2))),
