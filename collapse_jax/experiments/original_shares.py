@@ -19,7 +19,13 @@ from collapse_jax.results.claims import Claim, statements_of
 from collapse_jax.results.policy_words import VARIED, number, percent, policy_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Setting
-from collapse_jax.results.statements import FEWEST_CHAINS, Finding, agreement, few_chains
+from collapse_jax.results.statements import (
+    FEWEST_CHAINS,
+    Finding,
+    agreement,
+    few_chains,
+    plus_minus,
+)
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
@@ -88,6 +94,18 @@ class _OriginalSharesExperiment(AbstractExperiment):
 
         Returns:
           Shares, [generation, num_samples, gamma].
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def log_values(cls, records: Records) -> np.ndarray:
+        """Return a value of each chain: to first order, the log of what is left is their mean.
+
+        Args:
+          records: records of the sweep.
+
+        Returns:
+          Values of the last generation, up to a constant, [chain, num_samples, gamma].
         """
         raise NotImplementedError
 
@@ -160,21 +178,22 @@ class _OriginalSharesExperiment(AbstractExperiment):
             f"{setting.extent} for each M and gamma. {policy_sentence(policy, 'M')}",
             f"The table has the {what} left, relative to {cls.reference(records)}.",
         ]
+        spreads = np.nanstd(cls.log_values(records), axis=0)
+        errors = final * setting.standard_errors(spreads)  # of exp of a mean
+        enough = f"{percent(target)} of the {what}"
         is_few = setting.num_chains < FEWEST_CHAINS
         if is_few:
+            reason = few_chains(setting.num_chains)
             sentences.append(
-                f"Which share of {originals} originals preserves {percent(target)} of the {what} "
-                f"is not known: {few_chains(setting.num_chains)}."
+                f"Which share of {originals} originals preserves {enough} is not known: {reason}."
             )
-        for size, row in zip(records["num_samples"], final, strict=True):
+        else:
+            sentences.append("Values after ± are standard errors over chains.")
+        for size, row, error in zip(records["num_samples"], final, errors, strict=True):
             table.append([f"{size:,}", *(f"{value:.3f}" for value in row)])
-            least = _smallest_sufficient(shares, row, target)
-            words = f"no tried share of {originals} originals preserves"
-            if least is not None:
-                words = f"gamma = {number(least)} is the smallest tried share of {originals} "
-                words += "originals that, like all larger ones, preserves"
             if not is_few:
-                sentences.append(f"M = {size:,}: {words} {percent(target)} of the {what}.")
+                words = _sufficient_words(shares, row, error, target, f"{originals} originals")
+                sentences.append(f"M = {size:,}: {words.format(enough)}.")
         question = "must be kept" if originals == "kept" else "must be redrawn in every generation"
         title = f"How much original data {question}? ({what})"
         return Summary(title, sentences, table, statements_of(cls.claims(), setting))
@@ -196,6 +215,37 @@ def _smallest_sufficient(shares: np.ndarray, row: np.ndarray, target: float) -> 
             break
         least = float(shares[k])
     return least
+
+
+def _sufficient_words(
+    shares: np.ndarray, row: np.ndarray, error: np.ndarray, target: float, what: str
+) -> str:
+    """Say which share suffices, with what chance allows; {} stands for what is preserved.
+
+    Args:
+      shares: shares of original rows.
+      row: what is left at each share.
+      error: standard errors of `row`.
+      target: what has to be left.
+      what: the rows whose share it is.
+    """
+    least = _smallest_sufficient(shares, row, target)
+    at = int(np.argmax(shares) if least is None else np.flatnonzero(shares == least)[0])
+    left = f"{row[at]:.3f}{plus_minus(error[at])}"
+    if least is None:
+        words = f"no tried share of {what} preserves {{}}"
+        words += f"; gamma = {number(float(shares[at]))} leaves {left}"
+    else:
+        words = f"gamma = {number(least)} is the smallest tried share of {what} that, like all "
+        words += f"larger ones, preserves {{}}; it leaves {left}"
+    low, high = (
+        _smallest_sufficient(shares, row + sign * _WITHIN * error, target) for sign in (1, -1)
+    )
+    if low == high:
+        return words
+    assert low is not None  # more is left than at `high`
+    first = f"; within {_WITHIN} standard errors it may be gamma = {number(low)}"
+    return f"{words}{first}, or none" if high is None else f"{words}{first} to {number(high)}"
 
 
 def _originals(records: Records) -> str:
@@ -245,6 +295,12 @@ class KeepGaussianExperiment(_OriginalSharesExperiment):
         """Return exp of the mean of ln sigma, relative to generation 0."""
         means = np.nanmean(records["log_std"].astype(np.float64), axis=1)
         return np.exp(means - means[0])
+
+    @classmethod
+    def log_values(cls, records: Records) -> np.ndarray:
+        """Return the fall of ln sigma from generation 0 to the last one."""
+        values = records["log_std"].astype(np.float64)
+        return values[-1] - values[0]
 
     @classmethod
     def claims(cls) -> Sequence[Claim]:
@@ -328,12 +384,23 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
         """Return what the surviving share is relative to, in words."""
         return f"their expected number in M independent original {_noun(records)}s"
 
+    @classmethod
+    def log_values(cls, records: Records) -> np.ndarray:
+        """Return the words left in the last generation, relative to their mean."""
+        words = _counted_words(records)[-1]
+        return words / np.maximum(np.mean(words, axis=0), np.finfo(float).tiny)
+
     def surviving(self, records: Records, source: Any) -> np.ndarray:
         """Return the words left, relative to the expected number in M original words."""
-        name = "support_size" if self.rare == 1 else "rare_words"
-        means = np.mean(records[name].astype(np.float64), axis=1)
+        means = np.mean(_counted_words(records), axis=1)
         law = np.asarray(source.law, np.float64)[self._is_counted(source)]
         return means / _distinct_words(law, np.array(records["num_samples"]))[:, None]
+
+
+def _counted_words(records: Records) -> np.ndarray:
+    """Return the words left that are counted, [generation, chain, num_samples, gamma]."""
+    name = "support_size" if records.config["study"]["rare"] == 1 else "rare_words"
+    return records[name].astype(np.float64)
 
 
 def _noun(records: Records) -> str:
@@ -348,6 +415,7 @@ def _distinct_words(law: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.sum(-np.expm1(sizes[:, None] * left_out), axis=1)
 
 
+_WITHIN = 2  # standard errors of a mean: about a 95 % interval
 _ENOUGH = 0.05  # share of redrawn rows from which variances over chains are well estimated
 
 

@@ -1,5 +1,7 @@
 """How much original data is needed: what a run says, and when it cannot say."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -22,12 +24,54 @@ def test_every_larger_share_preserves_enough_too(surviving, words):
     settings = {"original_shares": shares, "num_samples": (30,), "num_generations": 10}
     records = kind(**settings, num_chains=10).run(0, False)
     records.variables["surviving"][-1, 0] = np.array(surviving)
+    records.variables["log_std"].values[:] = 0.0
     assert f"M = 30: {words} of redrawn originals" in kind.summarize(records).sentences[-1]
     records = kind(**settings, num_chains=7).run(0, False)
     records.variables["surviving"][-1, 0] = np.array(surviving)
     text = " ".join(kind.summarize(records).sentences)
     assert "is not known: 7 chains are too few for a standard error." in text
     assert "tried share" not in text
+
+
+CHANCE = {  # what is left at gamma = 0.1 and 1, and words about chance; the error is 2 % of it
+    "none in doubt": ([0.80, 0.95], "smallest .*; it leaves 0.950 ± 0.02\\.$"),
+    "the larger in doubt": ([0.80, 0.91], "0.910 ± 0.02; within 2 .* gamma = 1, or none\\.$"),
+    "the smaller in doubt": ([0.91, 0.99], "0.910 ± 0.02; within 2 .* gamma = 0.1 to 1\\.$"),
+    "all in doubt": ([0.91, 0.92], "0.910 ± 0.02; within 2 .* gamma = 0.1, or none\\.$"),
+    "none suffices": ([0.60, 0.70], "no tried share .*; gamma = 1 leaves 0.700 ± 0.01\\.$"),
+    "one may suffice": ([0.60, 0.89], "no tried .* 0.890 ± 0.02; within 2 .* = 1, or none\\.$"),
+}
+
+
+@pytest.mark.parametrize("name", ["keep-gaussian", "keep-words"])
+@pytest.mark.parametrize("case", CHANCE)
+def test_a_share_is_named_with_what_chance_allows(case, name):
+    left, words = CHANCE[case]
+    kind = EXPERIMENTS[name]
+    settings = {"original_shares": (0.1, 1.0), "num_samples": (30,), "num_generations": 10}
+    if name == "keep-words":
+        settings["source"] = "zipf:9"
+    records = kind(**settings, num_chains=16).run(0, False)
+    records.variables["surviving"][-1, 0] = np.array(left)
+    # Standard errors of 2 %: half of 16 chains lie above, half below.
+    chains = 0.02 * np.sqrt(15) * np.tile([1.0, -1.0], 8)[:, None, None]
+    if name == "keep-gaussian":
+        records.variables["log_std"].values[0] = 0.0
+        records.variables["log_std"].values[-1] = chains
+    else:
+        records.variables["support_size"].values[-1] = 7 * (1 + chains)
+    sentence = kind.summarize(records).sentences[-1]
+    assert re.search(words, sentence), sentence
+
+
+def test_errors_of_rare_words_are_those_of_what_is_counted():
+    kind = EXPERIMENTS["keep-words"]
+    settings = {"original_shares": (1.0,), "num_samples": (30,), "num_generations": 10}
+    records = kind(**settings, source="zipf:9", rare=0.3, num_chains=16).run(0, False)
+    records.variables["surviving"][-1, 0] = 1.0
+    records.variables["rare_words"].values[-1] = np.tile([2.0, 4.0], 8)[:, None, None]
+    (sentence,) = kind.summarize(records).sentences[-1:]
+    assert f"it leaves 1.000 ± {1 / 3 / np.sqrt(15):.1g}" in sentence
 
 
 def test_no_limit_is_claimed_of_shares_that_had_no_time():
