@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from collapse_jax.config import config, static
+from collapse_jax.results.quantiles import quantiles
 from collapse_jax.utils import check
 from collapse_jax.utils.status import Status, is_frozen
 
@@ -460,42 +461,8 @@ def _running(batches: Sequence[HostRecords], name: str) -> np.ndarray:
         raw[0][key] if len(raw) == 1 else np.concatenate([one[key] for one in raw], 1)
         for key in (name, "status")
     )
-    if not np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float64)
     if status.any() and (frozen := is_frozen(status)).any():
-        values = values.copy()
+        is_real = np.issubdtype(values.dtype, np.floating)
+        values = values.copy() if is_real else values.astype(np.float64)
         values[frozen] = np.nan
     return values
-
-
-def quantiles(values: np.ndarray, levels: Sequence[float], axis: int) -> np.ndarray:
-    """Return quantiles of the values that are not NaN, interpolated linearly in float64.
-
-    Between a finite and an infinite value lies the infinite one; between -inf and inf, -inf.
-
-    Args:
-      values: floats.
-      levels: in [0, 1].
-      axis: the axis of the values that belong together.
-
-    Returns:
-      Quantiles, [level, ...], float64; NaN only where all values are.
-
-    >>> quantiles(np.array([-np.inf, -np.inf, 1.0, 2.0, np.nan]), (0.2, 0.5, 1), axis=0).tolist()
-    [-inf, -inf, 2.0]
-    """
-    # NumPy sorts contiguous floats with vector instructions: faster than any selection.
-    ordered = np.array(np.moveaxis(values, axis, -1), order="C")
-    ordered.sort(axis=-1)  # NaN last
-    last = np.full(ordered.shape[:-1], ordered.shape[-1] - 1)
-    if np.isnan(ordered[..., -1]).any():
-        last = np.maximum(np.count_nonzero(~np.isnan(ordered), axis=-1) - 1, 0)
-    position = np.multiply.outer(last, np.asarray(levels, np.float64))
-    low, high = (
-        np.take_along_axis(ordered, round(position).astype(np.intp), -1).astype(np.float64)
-        for round in (np.floor, np.ceil)
-    )
-    with np.errstate(invalid="ignore"):
-        found = low + (position - np.floor(position)) * (high - low)
-    found = np.where(np.isinf(low), low, np.where(np.isinf(high), high, found))
-    return np.moveaxis(np.where(low == high, low, found), -1, 0)

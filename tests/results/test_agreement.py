@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from collapse_jax.results.agreement import ChainMean, chains_needed, judge, threshold
-from collapse_jax.results.reduce import quantiles
+from collapse_jax.results.quantiles import quantiles
 from collapse_jax.utils.interval import mean_over_chains
 
 ANY, SHARE, POSITIVE = (-math.inf, math.inf), (0.0, 1.0), (0.0, math.inf)
