@@ -28,7 +28,7 @@ from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.results.reduce import Histograms, reduce_blocks
-from collapse_jax.utils import memory
+from collapse_jax.utils import instructions, memory
 from collapse_jax.utils.jax_settings import followed_settings
 
 ALL = 2**32  # chains: more than a run can have
@@ -347,6 +347,32 @@ def advance(
 
     tiles = (jnp.sum(batch.valid, dtype=jnp.int32) + size - 1) // size
     return jax.lax.fori_loop(0, tiles, advance_one, (carry, records))
+
+
+_on_cpu: Any = jax.jit(
+    advance.__wrapped__,  # pyright: ignore[reportAttributeAccessIssue]
+    static_argnums=0,
+    donate_argnames=("carry", "records"),
+    compiler_options=instructions.vector_options(),
+)
+
+
+def advance_on(platform: str) -> Callable[..., tuple[Carry, dict]]:
+    """Return `advance` as it is compiled for a platform.
+
+    Args:
+      platform: cpu, gpu or tpu.
+    """
+    return _on_cpu if platform == "cpu" else advance
+
+
+def drop_programs() -> int:
+    """Forget all compiled programs, and return how many they were."""
+    programs: list[Any] = [advance, _on_cpu]
+    number = sum(one._cache_size() for one in programs)
+    for one in programs:
+        one.clear_cache()
+    return number
 
 
 def _advance_tile(

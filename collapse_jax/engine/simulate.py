@@ -19,10 +19,17 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.host_context import Stopped
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program, host_program
+from collapse_jax.engine.devices import platform
 from collapse_jax.engine.disk_recorder import DiskRecorder
 from collapse_jax.engine.multiprocess import SharedRecorder, is_first
-from collapse_jax.engine.program import Batch, Program, empty_buffers, signature_of
-from collapse_jax.engine.program import advance as advance_batch
+from collapse_jax.engine.program import (
+    Batch,
+    Program,
+    advance_on,
+    drop_programs,
+    empty_buffers,
+    signature_of,
+)
 from collapse_jax.engine.recorder import BatchRecorder, MemoryRecorder, Recorder
 from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_directory import count_files
@@ -179,7 +186,7 @@ class _Execution:
             raise KeyboardInterrupt("another process was interrupted")
         if self._progress.compile_seconds > _COMPILED and memory.is_full_of_programs():
             _compiled.clear()
-            advance_batch.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
+            drop_programs()
         return self._recorder.records(self._progress.compile_seconds, self._progress.run_seconds)
 
     def _run_in_threads(self) -> None:
@@ -212,7 +219,7 @@ class _Execution:
         position = np.arange(spec.width)
         ids = spec.first_chain + begin + np.minimum(position, size - 1)
         chains = worker.put(Batch(ids.astype(np.uint32), position < size))
-        chain, advance = worker.chain, advance_batch
+        chain, advance = worker.chain, advance_on(platform(worker.device))
         if chain.schedule.on_host:
             context = batch.host_context(self._stop)
             chain, advance = host_program.with_context(chain, context), host_program.advance
