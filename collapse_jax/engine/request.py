@@ -89,6 +89,8 @@ class Request:
 
 def _check_metrics(chain: Chain, metrics: Any) -> tuple[Metric, ...]:
     """Return the metrics, with names replaced by the family's metrics."""
+    if metrics == ():
+        return ()
     known = chain.family.optional_metrics
     remedy = f"pass functions, Metric objects or names among {sorted(known)}"
     if isinstance(metrics, (str, bytes)) or not np.iterable(metrics):
