@@ -28,10 +28,13 @@ from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.results.reduce import Histograms, reduce_blocks
-from collapse_jax.utils import instructions, memory
+from collapse_jax.utils import memory
 from collapse_jax.utils.jax_settings import followed_settings
 
 ALL = 2**32  # chains: more than a run can have
+# XLA prefers 256 bits by itself. Where a CPU has 512, they take 10 to 20 % off a generation on AMD
+# and on Intel; where it has not, the preference has no effect.
+_WIDE_VECTORS = {"xla_cpu_prefer_vector_width": "512"}
 
 
 class Program(NamedTuple):
@@ -353,7 +356,7 @@ _on_cpu: Any = jax.jit(
     advance.__wrapped__,  # pyright: ignore[reportAttributeAccessIssue]
     static_argnums=0,
     donate_argnames=("carry", "records"),
-    compiler_options=instructions.vector_options(),
+    compiler_options=_WIDE_VECTORS,
 )
 
 

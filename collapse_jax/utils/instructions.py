@@ -85,16 +85,6 @@ def used() -> list[str] | None:
     return [one for one in found if one in LIMITS[name].sets]
 
 
-def vector_options() -> dict[str, str] | None:
-    """Return options of jax's compiler for CPUs: vectors as wide as the CPU and the limit have.
-
-    XLA prefers vectors of 256 bits by itself. Wider ones take 10 to 20 % off a generation on AMD
-    and Intel CPUs that have them, with the same bits. A preference in XLA_FLAGS comes first.
-    """
-    flag = "xla_cpu_prefer_vector_width"
-    return None if flag in os.environ.get("XLA_FLAGS", "") else {flag: "512"}
-
-
 def check_limit(label: str, name: str) -> None:
     """Refuse a limit that is unknown, or that this CPU does not reach.
 
