@@ -12,7 +12,7 @@ from collapse_jax.cli.command import Command
 from collapse_jax.cli.options import RunOptions, SharedRunOptions, parse_plain
 from collapse_jax.cli.output import check_environment, check_ours, chosen_directory
 from collapse_jax.cli.run import run_to
-from collapse_jax.cli.show import captions_of, draw
+from collapse_jax.cli.show import captions_of, draw, summary_of
 from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
 from collapse_jax.utils.counted import counted
@@ -51,7 +51,7 @@ def reproduce_command(arguments: Sequence[str]) -> int:
       arguments: of the command line, after `reproduce`.
 
     Returns:
-      Exit code 0.
+      Exit code: 0, or 1 if points of a study failed.
 
     Raises:
       ValueError: if an option is not allowed, or --out has studies of other settings.
@@ -67,10 +67,9 @@ def reproduce_command(arguments: Sequence[str]) -> int:
         if name not in to_run:
             sys.stderr.write(f"{name}: already complete\n")
     _announce(to_run, options.scale)
-    for name in to_run:
-        _run(out, commands[name], options)
+    codes = [_run(out, commands[name], options) for name in to_run]
     sys.stdout.write(f"report: {_write_page(out, options.scale)}\n")
-    return 0
+    return max(codes, default=0)
 
 
 def _is_ours(out: Path) -> bool:
@@ -152,15 +151,17 @@ def _duration(hours: float) -> str:
     return f"{60 * hours:.0f} min" if hours >= 1 / 40 else f"{3600 * hours:.0f} s"
 
 
-def _run(out: Path, command: Command, options: ReproduceOptions) -> None:
-    """Run or resume a study, and add its time to `COSTS`."""
+def _run(out: Path, command: Command, options: ReproduceOptions) -> int:
+    """Run or resume a study, add its time to `COSTS`, and return its exit code."""
     name, path = command.experiment, out / command.experiment
     costs = _costs(out)
     if options.overwrite:
         costs.pop(name, None)
     begin = time.perf_counter()
     try:
-        run_to(path, command, SharedRunOptions(quiet=options.quiet, overwrite=options.overwrite))
+        code = run_to(
+            path, command, SharedRunOptions(quiet=options.quiet, overwrite=options.overwrite)
+        )
     finally:
         seconds = time.perf_counter() - begin
         costs[name] = costs.get(name, 0.0) + seconds
@@ -168,6 +169,7 @@ def _run(out: Path, command: Command, options: ReproduceOptions) -> None:
             with store_errors(out / COSTS):
                 (out / COSTS).write_text(json.dumps(costs, indent=1) + "\n")
     sys.stderr.write(f"{name}: {seconds:.0f} s\n")
+    return code
 
 
 def _costs(out: Path) -> dict[str, float]:
@@ -186,12 +188,12 @@ def _write_page(out: Path, scale: str) -> Path:
     from collapse_jax.results.records import Records
 
     costs, studies = _costs(out), []
-    for name, experiment in EXPERIMENTS.items():
+    for name in EXPERIMENTS:
         path = out / name
         if not (path / "report.html").exists():
             continue
         records = Records.load(path)
-        summary = experiment.summarize(records)
+        summary = summary_of(records)
         if captions_of(path) is None:
             draw(records, path)
         study = Study(

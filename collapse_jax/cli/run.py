@@ -26,9 +26,10 @@ from collapse_jax.cli.output import (
     chosen_directory,
     fresh_directory,
 )
-from collapse_jax.cli.show import draw, write_page
+from collapse_jax.cli.show import draw, report_failures, write_page
 from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.interval import no_values_allowed
 from collapse_jax.utils.paths import user_path
 
 # A study of several runs is saved into a directory that already holds its command and parts.
@@ -74,7 +75,7 @@ def run_command(arguments: Sequence[str]) -> int:
       arguments: of the command line, after `run`.
 
     Returns:
-      Exit code 0.
+      Exit code: 0, or 1 if points of the study failed.
 
     Raises:
       ValueError: if an argument is not allowed, or the directory exists.
@@ -97,7 +98,7 @@ def resume_command(arguments: Sequence[str]) -> int:
       arguments: of the command line, after `resume`.
 
     Returns:
-      Exit code 0.
+      Exit code: 0, or 1 if points of the study failed.
 
     Raises:
       ValueError: if an argument is not allowed, or the directory is no run.
@@ -113,7 +114,7 @@ def extend_command(arguments: Sequence[str]) -> int:
       arguments: of the command line, after `extend`.
 
     Returns:
-      Exit code 0.
+      Exit code: 0, or 1 if points of the study failed.
 
     Raises:
       ValueError: if an argument is not allowed, or the run cannot be extended.
@@ -178,7 +179,7 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
         `RunOptions`, whether to replace an earlier run in `out`.
 
     Returns:
-      Exit code 0.
+      Exit code: 0, or 1 if points of the study failed.
 
     Raises:
       ValueError: if the settings are not allowed, or `out` is damaged or holds another run.
@@ -204,8 +205,9 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
             with fresh_directory(out, overwrite=overwrite and not is_silent):
                 if not is_silent:
                     command.save(out)
-                with warnings.catch_warnings():
+                with no_values_allowed():
                     warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
+                    warnings.filterwarnings("ignore", ".* of the grid failed", RuntimeWarning)
                     records = experiment.run(command.seed, not options.quiet, store)
         except IncompleteError as error:
             sys.stdout.write(
@@ -221,7 +223,8 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
             draw(records, out)
             page = write_page(records, out)
     sys.stdout.write(f"report: {page}\n")
-    return 0
+    given = ["run", command.experiment, *command.arguments]
+    return report_failures(records, given, f"run `collapse resume {out}`")
 
 
 @contextlib.contextmanager

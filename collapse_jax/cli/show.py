@@ -1,5 +1,6 @@
 """Implement `collapse plot` and `collapse report`: draw figures and pages of saved runs."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -8,10 +9,12 @@ from typing import Any
 
 from collapse_jax.cli.command import NAME as COMMAND
 from collapse_jax.cli.command import Command
+from collapse_jax.cli.option_names import as_options
 from collapse_jax.cli.options import expect
 from collapse_jax.cli.output import check_environment
 from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.interval import no_values_allowed
 from collapse_jax.utils.paths import user_path
 
 _CAPTIONS = "figures/captions.json"
@@ -64,7 +67,9 @@ def draw(records: Any, path: Path) -> None:
     from collapse_jax.plots.style import save_figure
 
     captions = {}
-    for name, (caption, figure) in _presenter(records).figures(records).items():
+    with no_values_allowed():
+        figures = _presenter(records).figures(records)
+    for name, (caption, figure) in figures.items():
         with store_errors(path / "figures" / name):
             save_figure(figure, path / "figures", name)
         captions[name] = caption
@@ -103,7 +108,7 @@ def write_page(records: Any, path: Path) -> Path:
     """
     from collapse_jax.report import write_report
 
-    summary = _presenter(records).summarize(records)
+    summary = summary_of(records)
     with store_errors(path / "report.html"):
         return write_report(
             path / "report.html",
@@ -115,6 +120,44 @@ def write_page(records: Any, path: Path) -> Path:
             config=records.config,
             provenance=records.provenance,
         )
+
+
+def summary_of(records: Any) -> Any:
+    """Return the findings of a run, and the reason for every point that failed.
+
+    Args:
+      records: of the run.
+
+    Returns:
+      A `Summary`.
+    """
+    from collapse_jax.results.grid import failure_sentences
+
+    with no_values_allowed():
+        summary = _presenter(records).summarize(records)
+    sentences = [*summary.sentences, *failure_sentences(records.config)]
+    return dataclasses.replace(summary, sentences=sentences)
+
+
+def report_failures(records: Any, arguments: Sequence[str], remedy: str) -> int:
+    """Write a line to stderr for every point that failed, and what to do.
+
+    Args:
+      records: of the run.
+      arguments: of the command line.
+      remedy: a clause that says how to run these points again.
+
+    Returns:
+      Exit code: 0, or 1 if a point failed.
+    """
+    failures = records.config.get("failures", ())
+    for failure in failures:
+        kind, separator, message = failure["error"].partition(": ")
+        message = as_options(message, arguments)
+        sys.stderr.write(f"failed: {failure['label']}: {kind}{separator}{message}\n")
+    if failures:
+        sys.stderr.write(f"collapse: {remedy} to run only these points\n")
+    return 1 if failures else 0
 
 
 def _command(path: Path) -> list[str]:

@@ -7,10 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from collapse_jax.cli.option_names import as_options
 from collapse_jax.cli.options import SweepOptions, chosen_experiment, parse
 from collapse_jax.cli.output import check_environment, check_free, chosen_directory
-from collapse_jax.cli.show import draw, write_page
+from collapse_jax.cli.show import draw, report_failures, write_page
 from collapse_jax.utils.check import ArgumentError
 
 _PLAIN = ("--out",)  # options whose value may hold a comma
@@ -76,13 +75,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
     records.save(out, overwrite=options.overwrite or options.retry)
     draw(records, out)
     sys.stdout.write(f"report: {write_page(records, out)}\n")
-    for failure in records.config["failures"]:
-        kind, separator, message = failure["error"].partition(": ")
-        message = as_options(message, ["sweep", *arguments])
-        sys.stderr.write(f"failed: {failure['label']}: {kind}{separator}{message}\n")
-    if records.config["failures"]:
-        sys.stderr.write("collapse: repeat the command with --retry to run only these points\n")
-    return 1 if records.config["failures"] else 0
+    return report_failures(records, ["sweep", *arguments], "repeat the command with --retry")
 
 
 def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:

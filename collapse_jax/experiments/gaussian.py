@@ -173,11 +173,11 @@ class GaussianExperiment(AbstractExperiment):
         table = [header]
         for index, size in enumerate(records["num_samples"]):
             error = setting.standard_errors(records["log_std_std"][-1, index])
-            cells = [f"{records['log_std_mean'][-1, index]:.4f}", f"{error:.4f}"]
+            cells = [f"{records['log_std_mean'][-1, index]:.4g}", f"{error:.2g}"]
             if exact is not None:
-                cells.append(f"{exact.values[-1, index]:.4f}")
+                cells.append(f"{exact.values[-1, index]:.4g}")
             table.append(
-                [f"{size:,}", *cells, f"{records['mean_error_quantile'][-1, 1, index]:.4f}"]
+                [f"{size:,}", *cells, f"{records['mean_error_quantile'][-1, 1, index]:.4g}"]
             )
         after, policy = counted(last, "generation"), policy_name(setting.policy)
         title = f"Gaussian chains after {after}, policy {policy}"

@@ -186,9 +186,9 @@ class GmmExperiment(AbstractExperiment):
                 [
                     f"{size:,}",
                     f"{records['num_chains'][index]}",
-                    f"{records['log_l2_squared_quantile'][at]:.2f}",
-                    f"{records['log_spread_quantile'][at]:.3f}",
-                    f"{records['effective_components_quantile'][at]:.2f}",
+                    f"{records['log_l2_squared_quantile'][at]:.3g}",
+                    f"{records['log_spread_quantile'][at]:.3g}",
+                    f"{records['effective_components_quantile'][at]:.3g}",
                     f"{records['stopped'][index]}",
                 ]
             )

@@ -53,8 +53,8 @@ def _loss(setting: Setting) -> Finding:
     low, middle, high = records["log_spread_quantile"][:, :, k].T
     words = (
         f"M = {size:,}: ln std of a component, median and 5 to 95 % of chains, from "
-        f"{middle[0]:.3f} ({low[0]:.3f} to {high[0]:.3f}) "
-        f"to {middle[-1]:.3f} ({low[-1]:.3f} to {high[-1]:.3f})"
+        f"{middle[0]:.3g} ({low[0]:.3g} to {high[0]:.3g}) "
+        f"to {middle[-1]:.3g} ({low[-1]:.3g} to {high[-1]:.3g})"
     )
     if chains < FEWEST_CHAINS:
         return Finding(words, None, few_chains(chains))

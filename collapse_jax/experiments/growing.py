@@ -37,18 +37,19 @@ _FEW_FITS = 100  # fits up to which the mean over chains has a useful standard e
 GROWTH = {
     "constant": lambda i: np.ones_like(i),
     "linear, i": lambda i: i,
-    "i ln i": lambda i: i * np.log(np.maximum(i, np.e)),
+    "max(i, i ln i)": lambda i: i * np.log(np.maximum(i, np.e)),
     "i^1.5": lambda i: i**1.5,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class GrowingExperiment(AbstractExperiment):
-    """E W2^2 of Gaussian chains whose corpora grow: constant, i, i ln i, i^1.5.
+    """E W2^2 of Gaussian chains whose corpora grow: constant, i, max(i, i ln i), i^1.5.
 
     Each corpus replaces its predecessor, the estimator is unbiased; about 20 seconds on two
     cores. By Shumailov et al. 2024, supplement, E W2^2 stays finite if and only if the sum of
-    the 1 / M_i is finite: i^1.5 is enough, i ln i is not, which shows only after long runs.
+    the 1 / M_i is finite: i^1.5 is enough, i ln i is not, which shows only after long runs. i ln i
+    begins at 0; here it is at least i, which is larger for i = 1 and 2 only.
     """
 
     name = "growing"
@@ -60,7 +61,7 @@ class GrowingExperiment(AbstractExperiment):
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.012, "laptop": 0.014, "paper": 0.02}
 
     first_size: int = 100
-    """Rows M_0 of the first corpus; M_i is M_0 times the growth at i + 1."""
+    """Rows M_1 of D_0, the corpus of the first fit; fit i has M_1 times the growth at i."""
     num_chains: int = 10_000
     """Independent chains per schedule."""
     num_generations: int = 300
@@ -68,10 +69,7 @@ class GrowingExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over schedules of sizes."""
-        check.integer("first_size", self.first_size, 2)
-        check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
-        fits = np.arange(1.0, self.num_generations + 2)
-        schedules = [np.rint(self.first_size * grow(fits)).astype(int) for grow in GROWTH.values()]
+        schedules = self._schedules()
         chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(self.first_size))
         records = sweep(
             chain,
@@ -89,6 +87,28 @@ class GrowingExperiment(AbstractExperiment):
         values = (("generation", "num_samples"), np.stack(curves, axis=-1), named)
         exact = dataset_of({"wasserstein2_squared": values}, {})
         return dataclasses.replace(records, source=dataset, expected=exact)
+
+    def _schedules(self) -> list[np.ndarray]:
+        """Return the sizes of every schedule.
+
+        Raises:
+          ArgumentError: if one of them exceeds the largest corpus.
+        """
+        check.integer("first_size", self.first_size, 2)
+        check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
+        fits = np.arange(1.0, self.num_generations + 2)
+        largest = max(float(grow(fits[-1:])[0]) for grow in GROWTH.values())
+        if self.first_size * largest > check.MAX_SIZE:
+            most = int(check.MAX_SIZE / largest)
+            allowed = (
+                f"with num_generations={self.num_generations} the last corpus would have "
+                f"{self.first_size * largest:,.0f} rows, more than {check.MAX_SIZE:,}"
+            )
+            remedy = "pass a smaller num_generations"
+            if most >= 2:
+                remedy = f"pass first_size={most} at most, or a smaller num_generations"
+            raise check.fail("first_size", self.first_size, allowed, remedy)
+        return [np.rint(self.first_size * grow(fits)).astype(int) for grow in GROWTH.values()]
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
@@ -116,7 +136,7 @@ class GrowingExperiment(AbstractExperiment):
         for index, name in enumerate(records["num_samples"]):
             error = setting.standard_errors(records["wasserstein2_squared_std"][-1, index])
             mean = records["wasserstein2_squared_mean"][-1, index]
-            table.append([str(name), f"{mean:.5f}", f"{error:.5f}", f"{exact[index]:.5f}"])
+            table.append([str(name), f"{mean:.4g}", f"{error:.2g}", f"{exact[index]:.4g}"])
         first = records.config["chain"]["policy"]["num_samples"]
         sentences = [
             f"{setting.extent} for each schedule of sizes, M_1 = {first:,} rows in D_0.",

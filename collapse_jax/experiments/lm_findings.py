@@ -44,9 +44,9 @@ def summarize(studies: Studies) -> Summary:
                     study,
                     f"{generation}",
                     _interval(tests[index]),
-                    f"{shift.middles[index]:.2f}",
-                    f"{tails[index]:.1f}",
-                    f"{np.mean(part['distinct_2'][index]):.3f}",
+                    f"{_shown(shift.middles[index])}",
+                    f"{_shown(tails[index])}",
+                    f"{np.mean(part['distinct_2'][index]):.3g}",
                 ]
             )
         sentences.append(f"{study}: {_policy(study, part)}{_results(part, shift)}")
@@ -243,6 +243,8 @@ class _Shift(NamedTuple):
     @property
     def words(self) -> str:
         """Return the shift of middle and tail as a sentence."""
+        if not np.all(np.isfinite(self.middles[[0, -1]])):
+            return "Perplexities under model 0 are not known: no run has blocks of the last model."
         level = "shifts lower" if self.middles[-1] < self.middles[0] else "does not shift lower"
         is_large = self.number >= _THOUSAND
         tails = self.tails if is_large else self.largest
@@ -252,8 +254,8 @@ class _Shift(NamedTuple):
         if is_large:
             which = f"one block in {_THOUSAND:,} above"
         return (
-            f"Under model 0 the median block {level} ({self.middles[0]:.1f} to "
-            f"{self.middles[-1]:.1f}) and the far tail {tail} ({which} "
+            f"Under model 0 the median block {level} ({_shown(self.middles[0])} to "
+            f"{_shown(self.middles[-1])}) and the far tail {tail} ({which} "
             f"{initial:.1f}, then {last:.1f} times the median)."
         )
 

@@ -115,9 +115,9 @@ class MadExperiment(AbstractExperiment):
                     [
                         str(loop),
                         f"{bias:g}",
-                        f"{records['log_std_mean'][-1, index, k]:.4f}",
-                        f"{setting.standard_errors(records['log_std_std'][-1, index, k]):.4f}",
-                        f"{records['wasserstein2_squared_mean'][-1, index, k]:.4f}",
+                        f"{records['log_std_mean'][-1, index, k]:.4g}",
+                        f"{setting.standard_errors(records['log_std_std'][-1, index, k]):.2g}",
+                        f"{records['wasserstein2_squared_mean'][-1, index, k]:.4g}",
                     ]
                 )
         size = int(setting.policy["num_samples"])

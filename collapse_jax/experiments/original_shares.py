@@ -29,6 +29,7 @@ from collapse_jax.results.statements import (
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
+from collapse_jax.utils.interval import no_values_allowed
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 ORIGINALS = {"redrawn": "distribution", "kept": "data"}  # values of Mixing.original
@@ -178,7 +179,8 @@ class _OriginalSharesExperiment(AbstractExperiment):
             f"{setting.extent} for each M and gamma. {policy_sentence(policy, 'M')}",
             f"The table has the {what} left, relative to {cls.reference(records)}.",
         ]
-        spreads = np.nanstd(cls.log_values(records), axis=0)
+        with no_values_allowed():
+            spreads = np.nanstd(cls.log_values(records), axis=0)
         errors = final * setting.standard_errors(spreads)  # of exp of a mean
         enough = f"{percent(target)} of the {what}"
         is_few = setting.num_chains < FEWEST_CHAINS
@@ -190,12 +192,12 @@ class _OriginalSharesExperiment(AbstractExperiment):
         else:
             sentences.append("Values after ± are standard errors over chains.")
         for size, row, error in zip(records["num_samples"], final, errors, strict=True):
-            table.append([f"{size:,}", *(f"{value:.3f}" for value in row)])
+            table.append([f"{size:,}", *(f"{value:#.3g}" for value in row)])
             if not is_few:
                 words = _sufficient_words(shares, row, error, target, f"{originals} originals")
                 sentences.append(f"M = {size:,}: {words.format(enough)}.")
         question = "must be kept" if originals == "kept" else "must be redrawn in every generation"
-        title = f"How much original data {question}? ({what})"
+        title = f"How much original data {question}? Measure: {what}"
         return Summary(title, sentences, table, statements_of(cls.claims(), setting))
 
     @classmethod
@@ -229,9 +231,15 @@ def _sufficient_words(
       target: what has to be left.
       what: the rows whose share it is.
     """
+    unknown = [number(float(share)) for share in shares[~np.isfinite(row)]]
+    if unknown:
+        return (
+            f"the share of {what} that preserves {{}} is not known: there is no value for gamma = "
+            f"{', '.join(unknown)}"
+        )
     least = _smallest_sufficient(shares, row, target)
     at = int(np.argmax(shares) if least is None else np.flatnonzero(shares == least)[0])
-    left = f"{row[at]:.3f}{plus_minus(error[at])}"
+    left = f"{row[at]:#.3g}{plus_minus(error[at])}"
     if least is None:
         words = f"no tried share of {what} preserves {{}}"
         words += f"; gamma = {number(float(shares[at]))} leaves {left}"
@@ -293,7 +301,8 @@ class KeepGaussianExperiment(_OriginalSharesExperiment):
 
     def surviving(self, records: Records, source: Any) -> np.ndarray:
         """Return exp of the mean of ln sigma, relative to generation 0."""
-        means = np.nanmean(records["log_std"].astype(np.float64), axis=1)
+        with no_values_allowed():
+            means = np.nanmean(records["log_std"].astype(np.float64), axis=1)
         return np.exp(means - means[0])
 
     @classmethod
@@ -400,7 +409,8 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
 def _counted_words(records: Records) -> np.ndarray:
     """Return the words left that are counted, [generation, chain, num_samples, gamma]."""
     name = "support_size" if records.config["study"]["rare"] == 1 else "rare_words"
-    return records[name].astype(np.float64)
+    values = records[name].astype(np.float64)
+    return np.where(values < 0, np.nan, values)  # -1 at points that failed
 
 
 def _noun(records: Records) -> str:

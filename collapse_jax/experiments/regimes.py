@@ -123,10 +123,10 @@ class RegimesExperiment(AbstractExperiment):
             table.append(
                 [
                     str(policy),
-                    f"{records['log_std_mean'][-1, index]:.4f}",
-                    f"{setting.standard_errors(records['log_std_std'][-1, index]):.4f}",
-                    f"{square:.5f}",
-                    "" if exact is None else f"{exact.values[-1]:.5f}",
+                    f"{records['log_std_mean'][-1, index]:.4g}",
+                    f"{setting.standard_errors(records['log_std_std'][-1, index]):.2g}",
+                    f"{square:.4g}",
+                    "" if exact is None else f"{exact.values[-1]:.4g}",
                 ]
             )
         size = setting.policy["num_samples"]

@@ -106,7 +106,6 @@ class SweepView:
             f"Varied: {'; '.join(_axis(records, name) for name in names)}.",
             *_policy(records, experiment),
             f"Command: collapse sweep {shlex.join(_settings(records))}",
-            *(f"Failed: {failure['label']}: {failure['error']}" for failure in failures),
         ]
         if number > _MOST_ROWS:
             sentences.insert(1, f"The table has the first {_MOST_ROWS} points.")

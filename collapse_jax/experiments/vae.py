@@ -186,13 +186,14 @@ class VaeExperiment(AbstractExperiment):
         for index, generation in enumerate(records["generation"]):
             means = [np.nanmean(records[name][index]) for name in names]
             table.append(
-                [f"{generation}", f"{means[0]:.2f}", *(f"{mean:.4f}" for mean in means[1:])]
+                [f"{generation}", f"{means[0]:.4g}", *(f"{mean:.4g}" for mean in means[1:])]
             )
         stds = records["latent_std"]
-        chains, falls = stds.shape[1], int(np.sum(stds[-1] < stds[0]))
+        is_left = np.isfinite(stds[-1])
+        chains, falls = int(np.sum(is_left)), int(np.sum(stds[-1, is_left] < stds[0, is_left]))
         setting = Setting.of(records)
         sentences = [
-            f"{counted(chains, 'run')} of models 0 to {setting.num_generations} on "
+            f"{counted(stds.shape[1], 'run')} of models 0 to {setting.num_generations} on "
             f"{setting.source_name}.",
             policy_sentence(setting.policy, noun="images"),
             *_split(setting),
@@ -201,13 +202,17 @@ class VaeExperiment(AbstractExperiment):
             sentences.append(
                 "The std of latents is smaller for the last model than for model 0 in "
                 f"{falls} of {chains}."
+                if chains
+                else "No run reached the last model."
             )
         if "class_shares" in records.variables:
             shares = np.nanmean(records["class_shares"][-1], axis=0)
-            rarest = int(np.argmin(shares))
+            rarest = int(np.argmin(shares))  # all are NaN where no run is left
             sentences.append(
-                f"The rarest class at the end is {rarest}: {shares[rarest]:.1%} of the images, "
-                f"{records['original_shares'][rarest]:.1%} of the originals."
+                "The rarest class at the end is not known: no run is left."
+                if np.isnan(shares[rarest])
+                else f"The rarest class at the end is {rarest}: {shares[rarest]:.1%} of the "
+                f"images, {records['original_shares'][rarest]:.1%} of the originals."
             )
         title = f"Variational autoencoders, policy {policy_name(setting.policy)}"
         return Summary(title, sentences, table, statements_of(CLAIMS, setting))
@@ -232,7 +237,7 @@ def _is_replacing(setting: Setting) -> bool:
 def _narrower(setting: Setting) -> Finding:
     stds = setting.records["latent_std"]
     words = "std of latents, model 0 to the last: " + "; ".join(
-        f"{initial:.3f} to {last:.3f}" for initial, last in stds[[0, -1]].T
+        f"{initial:.3g} to {last:.3g}" for initial, last in stds[[0, -1]].T
     )
     return _in_all_runs(words, stds[-1] - stds[0])
 
@@ -241,7 +246,7 @@ def _worse(setting: Setting) -> Finding:
     elbo, recall = (setting.records[name] for name in ("elbo", "recall"))
     words = (
         f"original test images lose {mean_with_interval(elbo[0] - elbo[-1])} nats per image; "
-        f"recall, model 0 to the last: {np.nanmean(recall[0]):.3f} to {np.nanmean(recall[-1]):.3f}"
+        f"recall, model 0 to the last: {np.nanmean(recall[0]):.3g} to {np.nanmean(recall[-1]):.3g}"
     )
     return _in_all_runs(words, elbo[-1] - elbo[0], recall[-1] - recall[0])
 

@@ -167,7 +167,7 @@ class WeightingExperiment(AbstractExperiment):
         error = setting.standard_errors(records["squared_error_std"][-1])
         table = [["weight", "E (mu - mu_0)^2", "standard error", "exact, stationary"]]
         for row in zip(records["weight"], mean, error, exact, strict=True):
-            table.append([f"{row[0]:.2f}", *(f"{value:.3e}" for value in row[1:])])
+            table.append([f"{row[0]:.4g}", *(f"{value:.3e}" for value in row[1:])])
         best = float(records.theory["best_weight"].values)
         made, real = (setting.policy[name] for name in ("num_samples", "num_original"))
         sentences = [
@@ -175,11 +175,19 @@ class WeightingExperiment(AbstractExperiment):
             f"{counted(made, 'row')} drawn from its predecessor and {counted(real, 'real row')}, "
             "redrawn for each corpus, whose total weight is varied; the truth is N(0, 1), "
             "estimator mle.",
-            f"The smallest error was seen at weight {records['weight'][np.argmin(mean)]:.2f}; "
-            f"theory with a known variance: {best:.3f}.",
+            f"{_smallest(records['weight'], mean)}; theory with a known variance: {best:.3f}.",
         ]
         found = statements_of(CLAIMS, setting)
         return Summary("The weight of redrawn real rows", sentences, table, found)
+
+
+def _smallest(weights: np.ndarray, means: np.ndarray) -> str:
+    """Say at which weight the error is smallest, among those at which a chain is left."""
+    known = np.flatnonzero(np.isfinite(means))
+    if not known.size:
+        return "No error was seen, for no chain is left"
+    least = known[np.argmin(means[known])]
+    return f"The smallest error was seen at weight {weights[least]:.4g}"
 
 
 def _text(setting: Setting) -> str:
@@ -205,7 +213,7 @@ def _error(setting: Setting) -> Finding:
     at = np.flatnonzero(is_stationary)
     stds = np.maximum(records["squared_error_std"][-1], np.sqrt(2) * exact)
     found = agreement(
-        [f"weight {weights[k]:.2f}" for k in at],
+        [f"weight {weights[k]:.4g}" for k in at],
         records["squared_error_mean"][-1][at],
         setting.standard_errors(stds[at]),
         exact[at],

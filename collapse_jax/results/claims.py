@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from collapse_jax.results.setting import Setting
-from collapse_jax.results.statements import Finding, Statement, stopped_chains
+from collapse_jax.results.statements import Finding, Statement, failed_points, stopped_chains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Claim:
       source: paper and section.
       holds_for: tells whether the claim is made for a setting: policy, family, source, sizes.
       test: compares a run with the claim; called only where `holds_for` is true and every chain
-        has reached the last generation.
+        has reached the last generation, at every point of a grid.
     """
 
     text: str | Callable[[Setting], str]
@@ -28,8 +28,9 @@ class Claim:
 def statements_of(claims: Sequence[Claim], setting: Setting) -> list[Statement]:
     """Test the claims that are made for a setting, and leave out all others.
 
-    Nothing is tested on a run in which chains stopped early: what stopped them may depend on their
-    values, and the rest is no sample of all chains.
+    Nothing is tested on a run in which points of a grid failed, which have no values, or chains
+    stopped early: what stopped them may depend on their values, and the rest is no sample of all
+    chains.
 
     Args:
       claims: the claims of an experiment.
@@ -38,12 +39,15 @@ def statements_of(claims: Sequence[Claim], setting: Setting) -> list[Statement]:
     Returns:
       A statement for each claim whose condition holds.
     """
-    stopped = setting.num_stopped
+    failed, stopped = setting.num_failed, setting.num_stopped
+    untested = stopped_chains(stopped) if stopped else None
+    if failed:
+        untested = failed_points(failed, setting.num_points)
     return [
         Statement(
             claim.text if isinstance(claim.text, str) else claim.text(setting),
             claim.source,
-            *(stopped_chains(stopped) if stopped else claim.test(setting)),
+            *(claim.test(setting) if untested is None else untested),
         )
         for claim in claims
         if claim.holds_for(setting)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Point = tuple[int, ...]
 _FILL = {"f": np.nan, "i": -1}  # value of a failed point, by kind of dtype; 0 for other kinds
+_MOST_SHOWN = 8  # values of a schedule that a label has
 
 
 class Grid:
@@ -85,7 +86,7 @@ class Grid:
         Args:
           point: an index along every axis.
         """
-        return ", ".join(f"{path}={value}" for path, value in self.values(point).items())
+        return ", ".join(f"{path}={_shown(value)}" for path, value in self.values(point).items())
 
     def add(self, point: Point, records: Records) -> None:
         """Take the records of a point.
@@ -220,6 +221,17 @@ class Grid:
         return self._without_axes(dataset.isel(indices, drop=True))
 
 
+def failure_sentences(config: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for every point of a grid that failed.
+
+    Args:
+      config: of records; there is no sentence for a run that is no grid.
+    """
+    return [
+        f"Failed: {failure['label']}: {failure['error']}" for failure in config.get("failures", ())
+    ]
+
+
 def axis_names(axes: Mapping[str, Any], taken: Collection[Any]) -> list[str]:
     """Return the name of the dimension of each axis of a grid.
 
@@ -233,6 +245,13 @@ def axis_names(axes: Mapping[str, Any], taken: Collection[Any]) -> list[str]:
     short = [path.rsplit(".", maxsplit=1)[-1] for path in axes]
     pairs = zip(short, axes, strict=True)
     return [name if short.count(name) == 1 and name not in taken else path for name, path in pairs]
+
+
+def _shown(value: Any) -> str:
+    """Return a value as text; of a schedule its ends."""
+    if isinstance(value, (list, tuple, np.ndarray)) and len(value) > _MOST_SHOWN:
+        return f"[{value[0]}, {value[1]}, ..., {value[-1]}]"
+    return str(value)
 
 
 def _filled(dataset: Any) -> Any:

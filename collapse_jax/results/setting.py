@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -166,6 +167,17 @@ class Setting:
             counts = variables["status_count"].isel(generation=-1, code=list(FROZEN))
             return int(np.sum(np.maximum(counts.values, 0)))  # -1 at failed points of a grid
         return int(np.sum(variables["stopped"].values)) if "stopped" in variables else 0
+
+    @property
+    def num_failed(self) -> int:
+        """Return the number of points of a grid that failed; 0 for a run that is no grid."""
+        return len(self.records.config.get("failures", ()))
+
+    @property
+    def num_points(self) -> int:
+        """Return the number of points of a grid; 1 for a run that is no grid."""
+        axes = self.records.config.get("axes", {}).values()  # of a long one there is a digest
+        return math.prod(one["shape"][0] if isinstance(one, Mapping) else len(one) for one in axes)
 
     def standard_errors(self, stds: Any) -> np.ndarray:
         """Return the standard errors of means over chains, NaN for a single chain.

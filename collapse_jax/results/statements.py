@@ -228,6 +228,21 @@ def stopped_chains(number: int) -> Finding:
     return Finding(words, None, f"{counted(number, 'chain')} stopped early")
 
 
+def failed_points(number: int, total: int) -> Finding:
+    """Return the finding on a grid of which some points failed.
+
+    Args:
+      number: points that failed, at least 1.
+      total: all points.
+
+    >>> failed_points(1, 4).why
+    '1 of 4 points failed'
+    """
+    return Finding(
+        "points that failed have no values", None, f"{number:,} of {total:,} points failed"
+    )
+
+
 def equals(
     claim: str,
     source: str,

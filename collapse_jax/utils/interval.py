@@ -1,5 +1,8 @@
 """Estimate means over chains and their confidence intervals."""
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -40,3 +43,12 @@ def mean_over_chains(values: Float[np.ndarray, "... chain"]) -> Interval:
     squares = np.where(is_there, values - mean[..., None], 0) ** 2
     error = np.sqrt(squares.sum(axis=-1) / dof / number)
     return Interval(mean, stdtrit(dof, 0.975) * error)
+
+
+@contextlib.contextmanager
+def no_values_allowed() -> Iterator[None]:
+    """Silence NumPy where no chain has a value: pages say "none" there."""
+    with warnings.catch_warnings():
+        for words in ("Mean of empty slice", "Degrees of freedom", "All-NaN slice"):
+            warnings.filterwarnings("ignore", words, RuntimeWarning)
+        yield

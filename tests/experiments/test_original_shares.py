@@ -71,7 +71,7 @@ def test_errors_of_rare_words_are_those_of_what_is_counted():
     records.variables["surviving"][-1, 0] = 1.0
     records.variables["rare_words"].values[-1] = np.tile([2.0, 4.0], 8)[:, None, None]
     (sentence,) = kind.summarize(records).sentences[-1:]
-    assert f"it leaves 1.000 ± {1 / 3 / np.sqrt(15):.1g}" in sentence
+    assert f"it leaves 1.00 ± {1 / 3 / np.sqrt(15):.1g}" in sentence
 
 
 def test_no_limit_is_claimed_of_shares_that_had_no_time():
@@ -82,3 +82,31 @@ def test_no_limit_is_claimed_of_shares_that_had_no_time():
     (found,) = kind.summarize(kind(**settings, num_generations=10).run(0, False)).statements
     assert "gamma = 0.1" in found.found
     assert "gamma = 0.05" not in found.found
+
+
+def test_no_share_is_named_where_a_value_is_unknown():
+    """NaN is no share that was lost: a point failed, or no chain is left."""
+    kind = EXPERIMENTS["keep-gaussian"]
+    settings = {"original_shares": (0.1, 1.0), "num_samples": (30,), "num_generations": 10}
+    records = kind(**settings, num_chains=16).run(0, False)
+    records.variables["surviving"][-1, 0] = np.array([0.95, np.nan])
+    (sentence,) = kind.summarize(records).sentences[-1:]
+    assert sentence.startswith("M = 30: the share of redrawn originals that preserves 90 % of the")
+    assert sentence.endswith(" is not known: there is no value for gamma = 1.")
+
+
+def test_small_shares_keep_their_digits():
+    kind = EXPERIMENTS["keep-gaussian"]
+    settings = {"original_shares": (0.0,), "num_samples": (30,), "num_generations": 10}
+    records = kind(**settings, num_chains=16).run(0, False)
+    records.variables["surviving"][-1, 0] = 1.234e-5
+    assert kind.summarize(records).table[1] == ["30", "1.23e-05"]
+
+
+def test_a_title_has_one_pair_of_brackets():
+    kind = EXPERIMENTS["keep-words"]
+    settings = {"original_shares": (1.0,), "num_samples": (30,), "num_generations": 2}
+    records = kind(**settings, source="zipf:9", rare=0.3, num_chains=8).run(0, False)
+    title = kind.summarize(records).title
+    assert title.count("(") == title.count(")") == 1
+    assert "((" not in title
