@@ -27,6 +27,7 @@ from collapse_jax.utils.counted import counted
 from collapse_jax.utils.status import Status
 
 _PACKAGE = __name__.partition(".")[0]
+_RECORDABLE = "it must be an array of real numbers or truth values"
 _LONGEST = 80  # characters of a described pytree
 
 
@@ -227,7 +228,9 @@ def check_state(family: Any, policy: AbstractPolicy, before: ChainState, now: Ch
     """
     fit, made = f"{type(family).__name__}.fit", f"{type(policy).__name__}.next"
     _check_unchanged("params", fit, before.params, now.params)
+    check_arrays("params", fit, now.params)
     _check_unchanged("memory", made, before.memory, now.memory)
+    check_arrays("memory", made, now.memory)
     _check_unchanged("corpus", made, before.corpus, now.corpus)
     _check_unchanged("info", fit, before.info, now.info)
 
@@ -315,15 +318,10 @@ def check_variables(owner: Any, method: str, values: Any, label: str = "") -> di
         if name in RESERVED:
             allowed = "a variable or coordinate of every run has this name"
             raise check.fail(f"variable in {result}", name, allowed, "choose another name")
-        dtype = getattr(value, "dtype", None)
-        try:
-            array = jnp.asarray(value) if dtype is None else value
-        except (TypeError, ValueError):
-            array = None
-        if array is None or not _is_recordable(array.dtype):
-            shown = value if value is None else check.Shown(describe(value))
-            allowed = "it must be an array of real numbers or truth values"
-            raise check.fail(f"variable {name!r} in {result}", shown, allowed, "return one")
+        label = f"variable {name!r} in {result}"
+        array = check.convertible(label, value, _RECORDABLE)
+        if not _is_recordable(array.dtype):
+            raise check.fail(label, check.Shown(describe(value)), _RECORDABLE, "return one")
         found[name] = array
     return found
 
@@ -345,6 +343,7 @@ def check_arrays(part: str, method: str, tree: Any) -> None:
             name, shown = f"{part}{jax.tree_util.keystr(path)} of {method}", type(leaf).__name__
             remedy = "return a pytree of arrays, and keep settings in fields of the class"
             raise check.fail(name, check.Shown(shown), "it must be an array", remedy)
+        check.in_range(f"{part}{jax.tree_util.keystr(path)} of {method}", leaf)
 
 
 def _check_unchanged(part: str, method: str, before: Any, now: Any) -> None:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -25,7 +24,7 @@ RESERVED = frozenset(
 RENAME = "pass Metric(function, name=...) with another name"
 
 _LONGEST = 100  # characters of a name: variables are folders of a run directory
-_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]+")
+_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]+")
 _FILES = ("zarr.json",)  # the folder of the records has a file of this name
 
 _ALIASES = {"first": "generation0"}  # the argument's name in version 0.1
@@ -45,7 +44,11 @@ def check_name(label: str, name: Any, remedy: str) -> None:
     if not isinstance(name, str) or not name:
         allowed = "a variable needs a name, a string that is not empty"
         raise check.fail(label, name, allowed, remedy)
-    if len(name) > _LONGEST or name in _FILES or not _NAME.fullmatch(name):
+    if name in _FILES:
+        raise check.fail(label, name, "every run has a file of this name", remedy)
+    if name.startswith("."):
+        raise check.fail(label, name, "a name does not begin with a dot", remedy)
+    if len(name) > _LONGEST or not _NAME.fullmatch(name):
         allowed = f"a name has at most {_LONGEST} characters, no slash and no control character"
         raise check.fail(label, name, allowed, remedy)
 
@@ -213,12 +216,5 @@ class Metric:
             allowed = f"the metric {self.name!r} uses what it does not read ({error})"
             remedy = f"add what it uses of {unread} to reads"
             raise check.fail("Metric.reads", tuple(self.reads), allowed, remedy) from error
-        try:
-            return jnp.asarray(value)
-        except (TypeError, ValueError) as error:
-            shown = value if value is None else check.Shown(type(value).__name__)
-            label, allowed = (
-                f"result of the metric {self.name!r}",
-                "it must be a number or an array",
-            )
-            raise check.fail(label, shown, allowed, "return one") from error
+        label = f"result of the metric {self.name!r}"
+        return check.convertible(label, value, "it must be a number or an array of numbers")

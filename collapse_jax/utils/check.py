@@ -150,3 +150,64 @@ def one_chain(name: str, value: Any) -> None:
             "this method handles one chain",
             "use simulate(chain, num_chains=...) for many",
         )
+
+
+def convertible(name: str, value: Any, allowed: str) -> jax.Array:
+    """Return what a user's code made as an array of jax; refuse what jax has no array for.
+
+    Args:
+      name: of the value.
+      value: a number or an array, traced or not.
+      allowed: a clause that says what is allowed.
+
+    Raises:
+      ArgumentError: for keys and other values that are no numbers, and for a number that the
+        type of its array cannot hold; jax would record infinity, or cut integers.
+    """
+    in_range(name, value)
+    try:
+        found = jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        shown = value if value is None else Shown(type(value).__name__)
+        raise fail(name, shown, allowed, "return one") from error
+    if jnp.issubdtype(found.dtype, jax.dtypes.extended):
+        raise fail(name, Shown(f"array of type {found.dtype}"), allowed, "return one")
+    return found
+
+
+def in_range(name: str, value: Any) -> None:
+    """Refuse a number of Python or NumPy that the type of jax's array for it cannot hold.
+
+    Args:
+      name: of the value.
+      value: any value; what is no number, or no number yet, passes.
+
+    Raises:
+      ArgumentError: naming the first such number.
+    """
+    leaves = jax.tree.leaves(value)
+    if isinstance(value, jax.Array) or any(isinstance(leaf, jax.Array) for leaf in leaves):
+        return  # it has its type, or is traced
+    try:
+        numbers = np.asarray(value)
+    except (TypeError, ValueError):
+        return
+    if numbers.dtype == object and all(isinstance(one, (int, float)) for one in numbers.flat):
+        kind, is_beyond = jnp.int64, np.abs(numbers) >= 2**63  # integers beyond 64 bits
+    elif numbers.dtype.kind in "iuf":
+        kind = numbers.dtype
+    else:
+        return
+    dtype = jax.dtypes.canonicalize_dtype(kind)
+    if numbers.dtype.kind == "f":
+        largest = float(jnp.finfo(dtype).max)
+        is_beyond = np.isfinite(numbers) & (np.abs(numbers) > largest)
+    elif numbers.dtype.kind in "iu":
+        limits = jnp.iinfo(dtype)
+        is_beyond = (numbers < limits.min) | (numbers > limits.max)
+    if not np.any(is_beyond):
+        return
+    remedy = "rescale the value"
+    if dtype != numbers.dtype and numbers.dtype != object:
+        remedy = "set JAX_ENABLE_X64=1, or rescale the value"
+    raise fail(name, numbers[is_beyond].tolist()[0], f"it exceeds the range of {dtype}", remedy)

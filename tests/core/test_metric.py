@@ -103,11 +103,21 @@ def test_bad_settings_are_refused(make, reason):
         make()
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil", "KL/model", "a\\b", "two\nlines", ".", "..", "zarr.json", "x" * 300]
-)
-def test_names_that_cannot_be_files_are_refused(name):
-    with pytest.raises(ValueError, match=r"Metric\.name="):
+NAMES = {
+    "../evil": "begin with a dot",
+    "KL/model": "no slash",
+    "a\\b": "no slash",
+    "two\nlines": "no control character",
+    ".": "begin with a dot",
+    "..": "begin with a dot",
+    "zarr.json": "every run has a file of this name",
+    "x" * 300: "at most 100 characters",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_cannot_be_files_are_refused_with_the_rule_that_they_break(name):
+    with pytest.raises(cj.ArgumentError, match=rf"Metric\.name=.*{NAMES[name]}"):
         cj.Metric(LAMBDAS[0], name=name)
 
 
@@ -211,3 +221,28 @@ def test_an_error_in_a_metric_names_it():
     with pytest.raises(AttributeError) as error:
         cj.simulate(chain, key=0, num_chains=2, num_generations=1, metrics=[slope])
     assert "in the metric 'slope'" in error.value.__notes__[0]
+
+
+BEYOND = {
+    "an int": (2**40, "q'=1099511627776 is not allowed: it exceeds the range of int32; set JAX_"),
+    "an int of NumPy": (np.int64(-(2**40)), "q'=-1099511627776 .* the range of int32; set JAX_"),
+    "an int beyond 64 bits": (2**70, "exceeds the range of int32; rescale the value"),
+    "a float": (1e300, r"q'=1e\+300 is not allowed: it exceeds the range of float32; set JAX_"),
+    "a float of NumPy": (np.float64(1e300), "range of float32; set JAX_ENABLE_X64=1, or rescale"),
+    "a list": ([1.0, -1e300], r"q'=-1e\+300 is not allowed"),
+    "a key": (jax.random.key(0), "q'=array of type key<fry> is not allowed: it must be a number"),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_a_number_that_its_type_cannot_hold_is_refused(case):
+    """Otherwise jax would record infinity, or cut an integer, without a word."""
+    value, reason = BEYOND[case]
+    with pytest.raises(cj.ArgumentError, match=reason):
+        run([cj.Metric(lambda *_: value, name="q")])
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, -(2**31), True, np.uint32(7)])
+def test_numbers_within_the_range_are_recorded(value):
+    found = run([cj.Metric(lambda *_: value, name="q")])["q"]
+    np.testing.assert_array_equal(found, np.full(found.shape, value, found.dtype))

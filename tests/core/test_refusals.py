@@ -30,6 +30,7 @@ class Means(cj.AbstractFamily):
         params = params[None] if later(self, previous, "shape") else params
         params = params.astype(jnp.float16) if later(self, previous, "dtype") else params
         params = "mean" if self.broken == "text" else params
+        params = np.float64(1e300) if self.broken == "beyond" else params
         status = jnp.int32(0) if later(self, previous, "status") else cj.Status.OK
         facts = {"more": mean} if later(self, previous, "facts") else {}
         return cj.Fit(params, status, None if self.broken == "no facts" else facts)
@@ -44,7 +45,7 @@ class Means(cj.AbstractFamily):
         if self.broken == "measure":
             return params
         name = {"name": "a/b", "taken": "status"}.get(self.broken, "mean")
-        value = {"words": "high", "none": None}.get(self.broken, params)
+        value = {"words": "high", "none": None, "large": 2**40}.get(self.broken, params)
         return {name: value, "one": 1.0 if self.broken == "number" else params}
 
 
@@ -198,6 +199,18 @@ CASES = {
     "a value instead of variables": (
         lambda: run(Means("measure"), Some()),
         "result of Means.measure=.* is not allowed: it must be an instance of Mapping",
+    ),
+    "params beyond float32": (
+        lambda: run(Means("beyond"), Some()),
+        r"params of Means.fit=1e\+300 is not allowed: it exceeds the range of float32; set JAX_",
+    ),
+    "a variable beyond int32": (
+        lambda: run(Means("large"), Some()),
+        "variable 'mean' in result of Means.measure=1099511627776 .* exceeds the range of int32",
+    ),
+    "memory beyond int32": (
+        lambda: run(cj.Gaussian(1), Some(begin=lambda: np.int64(1), memory=lambda: 2**40)),
+        "memory of Some.next=1099511627776 is not allowed: it exceeds the range of int32; set JAX",
     ),
     "a policy without a field": (
         lambda: run(cj.Gaussian(1), WithoutVerifier()),
