@@ -9,11 +9,12 @@ from collapse_jax.lm.config import OPTConfig
 from collapse_jax.lm.loss import IGNORED
 from collapse_jax.random.threefry import as_key
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 from collapse_jax.utils.fork import check_fork
 
 
 def check_tokens(
-    config: OPTConfig, input_ids: Any, attention_mask: Any
+    config: OPTConfig, input_ids: Any, attention_mask: Any, fewest: int = 0
 ) -> tuple[Int[np.ndarray, "batch length"], Bool[np.ndarray, "batch length"]]:
     """Check tokens and their mask, and convert them.
 
@@ -21,13 +22,14 @@ def check_tokens(
       config: config of the model.
       input_ids: tokens, integers [batch, length].
       attention_mask: [batch, length], 1 for tokens and 0 for padding; None for no padding.
+      fewest: tokens that every text needs.
 
     Returns:
       Tokens as int32 and the mask as truth values, both [batch, length].
 
     Raises:
       ValueError: if an array has the wrong shape or type, an id lies outside the vocabulary,
-        or a text is longer than the model's positions.
+        or a text is longer than the model's positions or has too few tokens.
       RuntimeError: in a process that was forked after jax had started.
     """
     check_fork()
@@ -48,13 +50,17 @@ def check_tokens(
         allowed = f"the model has tokens 0 to {config.vocab_size - 1}"
         remedy = "use the model's own tokenizer"
         raise check.fail(f"input_ids[{index[0]}, {index[1]}]", int(ids[index]), allowed, remedy)
-    if attention_mask is None:
-        return ids.astype(np.int32), np.ones(ids.shape, bool)
-    mask = np.asarray(attention_mask)
+    mask = np.ones(ids.shape, bool) if attention_mask is None else np.asarray(attention_mask)
     if mask.shape != ids.shape or not np.all((mask == 0) | (mask == 1)):
         shown = check.Shown(f"array of shape {mask.shape}")
         allowed = f"it must have zeros and ones in the shape of input_ids, {ids.shape}"
         raise check.fail("attention_mask", shown, allowed, "pass None for no padding")
+    short = np.flatnonzero(np.sum(mask, axis=1) < fewest)
+    if short.size:
+        number = int(np.sum(mask[short[0]]))
+        allowed = f"a text needs {counted(fewest, 'token')} or more, beside padding"
+        shown = check.Shown(f"text of {counted(number, 'token')}")
+        raise check.fail(f"input_ids[{short[0]}]", shown, allowed, "leave such texts out")
     return ids.astype(np.int32), mask.astype(bool)
 
 
@@ -100,12 +106,10 @@ def check_labels(
       Labels as integers [batch, length]: tokens, or -100.
 
     Raises:
-      ValueError: if labels have another shape, are not integers, or lie outside the
-        vocabulary.
+      ValueError: if labels have another shape, are not integers, lie outside the vocabulary, or
+        exclude every position after the first.
     """
-    if labels is None:
-        return np.where(mask, input_ids, IGNORED)
-    labels = np.asarray(labels)
+    labels = np.where(mask, input_ids, IGNORED) if labels is None else np.asarray(labels)
     is_integer = np.issubdtype(labels.dtype, np.integer)
     if labels.shape != input_ids.shape or not is_integer:
         shown = check.Shown(f"array of {labels.dtype} {labels.shape}")
@@ -115,6 +119,9 @@ def check_labels(
     if np.any(bad):
         allowed = f"it must be -100 or a token 0 to {config.vocab_size - 1}"
         raise check.fail("labels", int(labels[bad][0]), allowed, "use the model's own tokenizer")
+    if not np.any(labels[:, 1:] != IGNORED):
+        shown, remedy = check.Shown("no label after a first token"), "pass longer texts"
+        raise check.fail("labels", shown, "a mean needs one", remedy)
     return labels.astype(np.int32)
 
 

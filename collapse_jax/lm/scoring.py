@@ -33,7 +33,7 @@ def logits(
 
     Raises:
       ValueError: for ids outside the vocabulary, more tokens than the model has positions, or
-        a mask of another shape.
+        a mask of another shape or without a token of some text.
 
     >>> import jax
     >>> from collapse_jax import lm
@@ -42,7 +42,7 @@ def logits(
     >>> lm.logits(lm.OPT(config, key=jax.random.key(0)), [[2, 5, 6]]).shape
     (1, 3, 64)
     """
-    input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
+    input_ids, mask = check_tokens(model.config, input_ids, attention_mask, 1)
     structure, params = nnx.split(model)
     return _logits(structure, params, input_ids, mask)
 
@@ -65,7 +65,7 @@ def loss(
 
     Raises:
       ValueError: for ids or labels outside the vocabulary, more tokens than the model has
-        positions, or arrays of other shapes.
+        positions, arrays of other shapes, or no label after a first token.
 
     >>> import jax
     >>> from collapse_jax import lm
@@ -106,7 +106,7 @@ def losses(
 
     Raises:
       ValueError: for ids outside the vocabulary, more tokens than the model has positions, or
-        a mask of another shape.
+        a mask of another shape, or a text of a single token.
 
     >>> import jax
     >>> from collapse_jax import lm
@@ -116,7 +116,7 @@ def losses(
     >>> [round(float(loss), 4) for loss in lm.losses(model, [[2, 5, 6], [2, 7, 7]])]  # ln 64
     [4.1589, 4.1589]
     """
-    input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
+    input_ids, mask = check_tokens(model.config, input_ids, attention_mask, 2)
     number = len(input_ids)
     size = number if batch_size is None else check.integer("batch_size", batch_size, 1)
     size = size if mesh is None else -(-size // mesh.shape[AXIS]) * mesh.shape[AXIS]

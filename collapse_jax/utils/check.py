@@ -193,18 +193,17 @@ def in_range(name: str, value: Any) -> None:
     except (TypeError, ValueError):
         return
     if numbers.dtype == object and all(isinstance(one, (int, float)) for one in numbers.flat):
-        kind, is_beyond = jnp.int64, np.abs(numbers) >= 2**63  # integers beyond 64 bits
+        kind = jnp.int64  # NumPy has no type for integers beyond 64 bits
     elif numbers.dtype.kind in "iuf":
         kind = numbers.dtype
     else:
         return
     dtype = jax.dtypes.canonicalize_dtype(kind)
+    limits = jnp.finfo(dtype) if numbers.dtype.kind == "f" else jnp.iinfo(dtype)
+    low, high = (np.array(end).item() for end in (limits.min, limits.max))
+    is_beyond = (numbers < low) | (numbers > high)
     if numbers.dtype.kind == "f":
-        largest = float(jnp.finfo(dtype).max)
-        is_beyond = np.isfinite(numbers) & (np.abs(numbers) > largest)
-    elif numbers.dtype.kind in "iu":
-        limits = jnp.iinfo(dtype)
-        is_beyond = (numbers < limits.min) | (numbers > limits.max)
+        is_beyond &= np.isfinite(numbers)
     if not np.any(is_beyond):
         return
     remedy = "rescale the value"

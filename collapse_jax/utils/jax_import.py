@@ -20,13 +20,20 @@ def import_jax() -> None:
     try:
         import jax  # noqa: F401
     except ValueError as error:
-        if Path(sys.argv[0]).stem != _COMMAND:
+        if not _is_command():
             raise
         reason = " ".join(str(error).split())
         sys.stderr.write(
             f"collapse: jax cannot be imported: {reason}; correct or unset the variable JAX_...\n"
         )
         raise SystemExit(_BAD_INPUT) from None
+
+
+def _is_command() -> bool:
+    """Tell whether the process is `collapse`, or `python -m collapse_jax`."""
+    pairs = zip(sys.orig_argv[:-1], sys.orig_argv[1:], strict=True)
+    is_module = sys.argv[0] == "-m" and ("-m", __name__.partition(".")[0]) in pairs
+    return is_module or Path(sys.argv[0]).stem == _COMMAND
 
 
 import_jax()

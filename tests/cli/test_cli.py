@@ -238,13 +238,26 @@ def test_a_missing_file_is_one_line(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("program", ["collapse", "other"])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["list"], 0), (["--version"], 0), (["run", "nothing"], 2)]
+)
+def test_the_package_runs_as_the_command(arguments, code):
+    command = [sys.executable, "-m", "collapse_jax", *arguments]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert found.returncode == code
+    assert (found.stdout if code == 0 else found.stderr).startswith(("gaussian ", "collapse"))
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("program", ["collapse", "other", "-m"])
 def test_a_bad_variable_of_jax_is_one_line_of_the_command(program, tmp_path):
     script = tmp_path / program
     script.write_text("from collapse_jax.cli import main\nraise SystemExit(main(['list']))\n")
     environment = os.environ | {"JAX_ENABLE_X64": "banana"}
     command = [sys.executable, str(script)]
+    if program == "-m":
+        command = [sys.executable, "-m", "collapse_jax", "list"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == (2 if program == "collapse" else 1)
+    assert done.returncode == (1 if program == "other" else 2)
     assert "JAX_ENABLE_X64" in done.stderr
-    assert (done.stderr.count("\n") == 1) == (program == "collapse")
+    assert (done.stderr.count("\n") == 1) == (program != "other")

@@ -13,6 +13,7 @@ from flax import serialization
 from flax.traverse_util import unflatten_dict
 from safetensors.numpy import load_file, save_file
 
+import collapse_jax as cj
 from collapse_jax import lm
 from collapse_jax.lm.loss import cross_entropy
 from collapse_jax.lm.weights import parameters
@@ -184,6 +185,32 @@ BREAKS = {
         lambda arrays: arrays.update({"lm_head.weight": np.ones((96, 32), "f4")}),
     ),
 }
+
+
+def test_texts_without_the_tokens_that_a_number_needs_are_refused():
+    """A text of padding has no logits, and a mean loss needs a token after another."""
+    config = lm.OPTConfig(
+        vocab_size=64,
+        hidden_size=16,
+        num_hidden_layers=1,
+        ffn_dim=32,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+    )
+    model = lm.OPT(config, key=jax.random.key(0))
+    ids, mask = [[2, 5, 6], [2, 7, 7]], np.array([[1, 1, 1], [0, 0, 0]])
+    none = "input_ids\\[1\\]=text of 0 tokens is not allowed: a text needs 1 token or more"
+    with pytest.raises(cj.ArgumentError, match=none):
+        lm.logits(model, ids, mask)
+    with pytest.raises(cj.ArgumentError, match="a text needs 2 tokens or more"):
+        lm.losses(model, ids, np.array([[1, 1, 1], [1, 0, 0]]))
+    for given in ([[2]], None), (ids, np.zeros((2, 3), int)):
+        with pytest.raises(cj.ArgumentError, match="labels=no label after a first token"):
+            lm.loss(model, *given)
+    with pytest.raises(cj.ArgumentError, match="labels=no label after a first token"):
+        lm.loss(model, ids, labels=np.full((2, 3), -100))
+    assert lm.logits(model, ids, [[1, 1, 1], [1, 0, 0]]).shape == (2, 3, 64)
+    assert lm.loss(model, ids, mask) > 0  # the other text has labels
 
 
 @pytest.mark.parametrize("kind", BREAKS)
