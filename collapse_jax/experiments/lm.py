@@ -15,7 +15,7 @@ from collapse_jax.experiments.lm_findings import split, summarize
 from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
 from collapse_jax.policies import Mixing, Replace
-from collapse_jax.results.policy_words import policy_name
+from collapse_jax.results.policy_words import number, policy_name
 from collapse_jax.results.records import Records, concat_datasets
 from collapse_jax.results.setting import Setting
 from collapse_jax.sources import TokenBlocks
@@ -215,11 +215,12 @@ class LmExperiment(AbstractExperiment):
         for share in self.original_shares:
             check.number("original_shares", share, 0, 1, "pass shares such as 0.1")
         check.distinct("original_shares", self.original_shares)
+        check.distinct("penalties", self.penalties)
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
         sizes = self.policy.num_samples
         epochs = self.num_epochs if self.original_epochs is None else self.original_epochs
         original = {
-            f"kept-{share:g}": dataclasses.replace(
+            f"kept-{number(share)}": dataclasses.replace(
                 self,
                 policy=Mixing(sizes, gamma=share, original="data", allocation="fixed"),
                 num_epochs=epochs,
@@ -227,7 +228,7 @@ class LmExperiment(AbstractExperiment):
             for share in self.original_shares
         }
         penalised = {
-            f"penalty-{penalty:g}": dataclasses.replace(self, repetition_penalty=penalty)
+            f"penalty-{number(penalty)}": dataclasses.replace(self, repetition_penalty=penalty)
             for penalty in self.penalties
         }
         return {name: self, **original, **penalised}

@@ -277,12 +277,14 @@ def invert(law: TableLaw, uniform: Float[Array, "..."]) -> Int[Array, "..."]:
     """
     terms = _TERMS[uniform.dtype.name]
     ratios = [jnp.maximum(law.ratio(j), 0) for j in range(1, terms + 1)]
-    tail = jnp.zeros_like(uniform)
+    # Lanes that share their law have ratios of size 1. Sums of these stay so: XLA would move the
+    # broadcasts out of the sums one by one, and take so many steps for a circle.
+    tail = jnp.zeros_like(ratios[0])
     for ratio in ratios[::-1]:
         tail = ratio * (1 + tail)
     level = uniform * (1 + tail)
     count = jnp.zeros(uniform.shape, jnp.int32)
-    weight = jnp.ones_like(uniform)
+    weight = jnp.ones_like(ratios[0])
     for j, ratio in enumerate(ratios):
         weight = weight * ratio
         # The remaining tail carries rounding errors of the terms before it; while the ratios

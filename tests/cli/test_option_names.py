@@ -1,5 +1,6 @@
 """Messages of the command line name options as typed, and their remedies can be typed."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from collapse_jax.cli import main
 from collapse_jax.cli.option_names import as_options
+from collapse_jax.experiments import EXPERIMENTS
 
 # Arguments, and words of the line, by what is wrong. Files are those of `folder`.
 REFUSED = {
@@ -137,6 +139,46 @@ def test_a_message_speaks_of_options(name, capsys):
     for python in OF_PYTHON:
         assert python not in error
     assert not Path("new").exists()
+
+
+def lists_of_studies():
+    """Yield the options of all studies that take several values."""
+    for name, kind in EXPERIMENTS.items():
+        for field in dataclasses.fields(kind):
+            if str(field.type).startswith("tuple"):
+                value = "100" if "int" in str(field.type) else "0.5"
+                yield name, f"--{field.name.replace('_', '-')}", value
+
+
+@pytest.mark.parametrize(("name", "option", "value"), list(lists_of_studies()))
+def test_no_study_makes_a_run_twice(name, option, value, capsys):
+    out = ["--quiet", "--out", "never"]
+    assert main(["run", name, option, value, value, *out]) == 2
+    error = capsys.readouterr().err
+    assert f"{option}=({value}, {value}) is not allowed: {value} is given twice" in error
+    assert not Path("never").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["run", "keep-gaussian", "--target", "1e400"], "--target=1e400"),
+        (["run", "mad", "--biases", "0.5", "-1E+400"], "--biases=-1E+400"),
+        (["run", "discrete", "policy:mixing", "--policy.gamma=1e400"], "--policy.gamma=1e400"),
+        (["sweep", "gaussian", "policy:mixing", "--policy.gamma", "0,1e400"], "gamma=1e400"),
+    ],
+)
+def test_a_number_beyond_the_range_is_shown_as_typed(arguments, shown, capsys):
+    sizes = ["--policy.num-samples", "10"] if "policy:mixing" in arguments else []
+    assert main([*arguments, *sizes, "--out", "never"]) == 2
+    error = capsys.readouterr().err
+    assert f"{shown} is not allowed: it exceeds the range of numbers, 1.8e+308" in error
+    assert "inf" not in error
+
+
+def test_infinity_is_shown_as_typed(capsys):
+    assert main(["run", "mad", "--biases", "inf", "--out", "never"]) == 2
+    assert "--biases=inf is not allowed: it must be a finite number" in capsys.readouterr().err
 
 
 LISTS = {"gaussian": False, "gmm": False, "gmm-pair": False} | dict.fromkeys(

@@ -1,6 +1,9 @@
 """Edges, sums and batches of the integer, binomial, multinomial and hypergeometric samplers."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -232,3 +235,17 @@ def test_stirling_ratio_is_the_factorial():
             found = np.asarray(rounded_normal.stirling_ratio(jnp.asarray(counts, dtype)))
         np.testing.assert_allclose(found[:60], exact, rtol=tolerance)
         np.testing.assert_allclose(found[60:], counts[60:] + 1 / 6, rtol=max(tolerance, 1e-7))
+
+
+def test_the_compiler_has_nothing_to_say():
+    """Chains that share the law of a small draw: 30 broadcast terms took XLA for a circle."""
+    code = (
+        "import collapse_jax as cj; policy = cj.Mixing(10, gamma=0.2, beta=0.1); "
+        "chain = cj.Chain(cj.Discrete(), cj.Categorical([0.1, 0.2, 0.3, 0.2, 0.2]), policy); "
+        "cj.simulate(chain, key=0, num_chains=16, num_generations=1)"
+    )
+    environment = os.environ | {"JAX_ENABLE_X64": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0
+    assert "simplifier" not in done.stderr
