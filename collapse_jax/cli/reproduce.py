@@ -55,6 +55,7 @@ def reproduce_command(arguments: Sequence[str]) -> int:
 
     Raises:
       ValueError: if an option is not allowed, or --out has studies of other settings.
+      KeyboardInterrupt: after an interrupt or SIGTERM; the command can be repeated.
     """
     options: Any = parse_plain(ReproduceOptions, "collapse reproduce", arguments)
     names = _chosen(options.only)
@@ -67,7 +68,12 @@ def reproduce_command(arguments: Sequence[str]) -> int:
         if name not in to_run:
             sys.stderr.write(f"{name}: already complete\n")
     _announce(to_run, options.scale)
-    codes = [_run(out, commands[name], options) for name in to_run]
+    try:
+        codes = [_run(out, commands[name], options) for name in to_run]
+    except KeyboardInterrupt:
+        without = " without --overwrite" if options.overwrite else ""
+        reason = f"interrupted; repeat the command{without} to resume the study and run the others"
+        raise KeyboardInterrupt(reason) from None
     sys.stdout.write(f"report: {_write_page(out, options.scale)}\n")
     return max(codes, default=0)
 

@@ -1,5 +1,6 @@
 """The commands as their user types them."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -157,6 +158,23 @@ def test_a_sweep_reports_what_failed_and_runs_it_again(tmp_path, capsys):
 def test_policies_are_an_axis(tmp_path):
     command = ["sweep", "gaussian", "policy:replace,accumulate", "--policy.num-samples", "20"]
     assert main([*command, *FEW, "--out", str(tmp_path / "sweep")]) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_an_interrupted_reproduction_says_to_repeat_the_command(
+    more, tmp_path, capsys, monkeypatch
+):
+    def interrupted(*given):
+        raise KeyboardInterrupt("interrupted; resume it with `collapse resume growing`")
+
+    monkeypatch.setattr(
+        importlib.import_module("collapse_jax.cli.reproduce"), "run_to", interrupted
+    )
+    command = ["reproduce", "--only", "growing", "--scale", "smoke", *more]
+    assert main([*command, "--out", str(tmp_path / "all")]) == 130
+    without = " without --overwrite" if more else ""
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"collapse: interrupted; repeat the command{without} to resume")
 
 
 def test_reproduce_goes_on_where_it_was(tmp_path, capsys):
