@@ -6,7 +6,7 @@ import math
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TypeGuard
 
@@ -75,11 +75,12 @@ def noun_of(source: str) -> str:
 
 
 @contextlib.contextmanager
-def option(name: str) -> Iterator[None]:
+def option(name: str, others: Collection[str] = ()) -> Iterator[None]:
     """Begin messages about what an option names, such as a file, with the option.
 
     Args:
       name: of the setting.
+      others: settings that the block checks as well, whose messages stay.
 
     Yields:
       Nothing.
@@ -93,7 +94,7 @@ def option(name: str) -> Iterator[None]:
         message = str(error)
         for in_python, typed in _TYPED:
             message = re.sub(in_python, typed, message)
-        if not message.startswith(f"{name}="):
+        if message.partition("=")[0] not in (name, *others):
             message = f"{name}: {message}"
         raise check.ArgumentError(message) from None
 

@@ -99,10 +99,14 @@ def _archive(path: Path, num_images: int | None) -> ImageData:
     remedy = "pass an .npz file with images x [row, side, side] and labels y [row]"
     names = (("x", "images", "x_train"), ("y", "labels", "y_train"), ("x_test",), ("y_test",))
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":  # NumPy would take the file for a pickle
+                raise ValueError("it is no archive of arrays, see numpy.savez")
+            file.seek(0)
+            archive = np.load(file, allow_pickle=False)
             listed = sorted(archive.files)
             found = [next((name for name in group if name in listed), None) for group in names]
-            arrays = [None if name is None else archive[name] for name in found]
+            arrays = [None if name is None else _array(archive, name) for name in found]
     except Exception as error:  # NumPy, zip and zlib raise unrelated types for damaged files
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         reason = f"it cannot be read ({reason.splitlines()[0][:100]})"
@@ -119,6 +123,16 @@ def _archive(path: Path, num_images: int | None) -> ImageData:
         return _split(images, labels)
     test = _squared(scale(f"{found[2]} in {path.name}", test))
     return ImageData(images, labels, test, test_labels)
+
+
+def _array(archive: Any, name: str) -> np.ndarray:
+    """Read an array of numbers from an .npz file."""
+    try:
+        return archive[name]
+    except ValueError as error:
+        if "pickle" in str(error).lower():
+            raise ValueError(f"{name} has Python objects, not numbers") from None
+        raise
 
 
 def _squared(images: np.ndarray) -> np.ndarray:

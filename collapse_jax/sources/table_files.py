@@ -147,6 +147,9 @@ def _reading(shown: str, remedy: str) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
+    """Return the first line of a message; NumPy's advice about pickled objects is unsafe."""
+    if isinstance(error, ValueError) and "object" in str(error).lower():
+        return "it has Python objects, not numbers or texts"
     lines = str(error).splitlines() or [type(error).__name__]
     shown = "".join(letter if letter.isprintable() else "?" for letter in lines[0])
     return shown.rstrip(".")[:_LONGEST_REASON]

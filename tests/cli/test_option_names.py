@@ -76,7 +76,36 @@ REFUSED = {
     "no rows": (["run", "keep-gaussian", "--num-samples", "0", "10"], ["--num-samples=0"]),
     "share of kept blocks": (
         ["run", "lm", "--original-shares", "2"],
-        ["--original-shares=2.0", "[0, 1]"],
+        ["--original-shares=2.0", "(0, 1]"],
+    ),
+    "share of no block": (
+        ["run", "lm", "--original-shares", "0"],
+        ["--original-shares=0.0", "the study replace has no original blocks"],
+    ),
+    "no penalty": (["run", "lm", "--penalties", "0"], ["--penalties=0.0", "(0, 1e+06]"]),
+    "penalty that is no number": (["run", "lm", "--penalties", "nan"], ["--penalties=nan"]),
+    "penalty that changes nothing": (
+        ["run", "lm", "--penalties", "1"],
+        ["--penalties=1.0", "the penalty of the study replace"],
+    ),
+    "penalty twice": (["run", "lm", "--penalties", "2", "2"], ["--penalties=", "given twice"]),
+    "no original epoch": (["run", "lm", "--original-epochs", "0"], ["--original-epochs=0"]),
+    "no image": (
+        ["run", "vae", "--num-images", "0", "--source", "nowhere"],
+        ["--num-images=0", "pass an int such as --num-images 20"],
+    ),
+    "no side": (["run", "vae", "--image-size", "0"], ["--image-size=0", "--image-size 4"]),
+    "few images of a class": (
+        ["run", "vae", "--num-images", "60", "--image-size", "8"],
+        ["--num-images=60", "2 training images or more", "pass a larger number, or leave it out"],
+    ),
+    "class of test images": (
+        ["run", "vae", "--source", "few.npz", "--image-size", "8"],
+        ["--source: labels=", "all images of class 9 are for tests", "every tenth image is"],
+    ),
+    "text for images": (
+        ["run", "vae", "--source", "text.npz"],
+        ["--source: images='text.npz'", "it is no archive of arrays", "pass an .npz file"],
     ),
     "call in a remedy": (
         ["run", "vae", "policy:accumulate", "--num-images", "300", "--image-size", "8"],
@@ -116,7 +145,17 @@ REFUSED = {
     ),
     "no ranks": (["run", "discrete", "--source", "zipf:1"], ["--source='zipf:1'", "[2, 10000000]"]),
 }
-OF_PYTHON = ("np.", "pandas.", "column=NAME", "Empirical", "_samples", "_chains", "Replace.")
+OF_PYTHON = (
+    "np.",
+    "pickle",
+    "Images",
+    "pandas.",
+    "column=NAME",
+    "Empirical",
+    "_samples",
+    "_chains",
+    "Replace.",
+)
 
 
 @pytest.fixture
@@ -124,6 +163,8 @@ def folder(tmp_path, monkeypatch):
     """A working directory with a table and an array."""
     monkeypatch.chdir(tmp_path)
     Path("table.csv").write_text("x,day\n1.5,2020-01-01\n2.5,2020-01-02\n")
+    Path("text.npz").write_text("some text")
+    np.savez("few.npz", x=np.full((11, 8, 8), 0.5), y=np.arange(11))
     np.save("rows.npy", np.arange(8.0).reshape(4, 2))
 
 

@@ -291,7 +291,7 @@ ARCHIVES = {
     "empty": ({}, None, "the columns are none"),
     "texts": ({"x": ["b", "a"]}, None, ["b", "a"]),
     "three axes": ({"x": np.zeros((2, 2, 2))}, None, r"column 'x'=array of shape \(2, 2, 2\)"),
-    "pickled": ({"x": np.array([{}], object)}, None, "cannot be read.*allow_pickle=False"),
+    "pickled": ({"x": np.array([{}], object)}, None, "cannot be read.*Python objects"),
 }
 
 

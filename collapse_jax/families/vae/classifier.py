@@ -44,20 +44,13 @@ class Classifier:
         """
         from sklearn.neural_network import MLPClassifier
 
-        classes, counts = np.unique(labels, return_counts=True)
-        if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
-            allowed = "there must be two classes or more, 0 .. K-1, and an image of each"
-            raise check.fail("labels", classes.tolist(), allowed, "pass more images, or none")
-        if counts.min() < 2 or counts.sum() <= _STOPPING * (len(classes) - 1):
-            shown = check.Shown(f"classes of {', '.join(map(str, counts))} images")
-            needed = _STOPPING * (len(classes) - 1) + 1
-            allowed = f"each must have 2 training images or more, and all together {needed}"
-            raise check.fail("labels", shown, allowed, "pass more images, or no labels")
+        if refusal := refusal_of(labels):
+            raise check.fail("labels", *refusal, "pass more images, or no labels")
         model: Any = MLPClassifier(
             (num_units,), max_iter=50, early_stopping=True, random_state=seed
         ).fit(images, labels)
         kernels, biases = list(model.coefs_), list(model.intercepts_)
-        if len(classes) == 2:  # one logit, of the second class
+        if len(biases[1]) == 1:  # one logit, of the second class
             kernels[1] = np.hstack([-kernels[1] / 2, kernels[1] / 2])
             biases[1] = np.concatenate([-biases[1] / 2, biases[1] / 2])
         narrow = [tuple(part.astype(np.float32) for part in parts) for parts in (kernels, biases)]
@@ -86,3 +79,23 @@ class Classifier:
         """
         counts = jnp.bincount(self.predict(images), length=len(self.biases[1]))
         return counts.astype(jnp.float32) / len(images)
+
+
+def refusal_of(labels: Any) -> tuple[Any, str] | None:
+    """Say why no classifier can be trained on images of these classes.
+
+    Args:
+      labels: classes of the training images, [image].
+
+    Returns:
+      The labels in a message and a clause that says what is needed, or None.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
+        needed = "there must be two or more, 0 .. K-1, with a training image of each"
+        return check.Shown(f"classes {classes.tolist()}"), needed
+    if counts.min() < 2 or counts.sum() <= _STOPPING * (len(classes) - 1):
+        shown = check.Shown(f"classes of {', '.join(map(str, counts))} images")
+        least = _STOPPING * (len(classes) - 1) + 1
+        return shown, f"each must have 2 training images or more, and all together {least}"
+    return None

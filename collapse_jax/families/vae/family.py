@@ -107,7 +107,7 @@ class VAE(AbstractFamily):
         check.integer("VAE.num_evaluated", self.num_evaluated, _OF_THE_PAPER)
         check.integer("VAE.image_size", self.image_size, 4, 4096)
         if self.image_size % 4:
-            remedy = "pass 28, and bring the images to it: Images.load(..., side=28)"
+            remedy = "pass 28, for example, and images of this side"
             raise check.fail(
                 "VAE.image_size", self.image_size, "it must be a multiple of 4", remedy
             )
