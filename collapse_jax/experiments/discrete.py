@@ -17,7 +17,7 @@ from collapse_jax.plots import discrete as plots
 from collapse_jax.plots.style import drawn_labels
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
-from collapse_jax.results.policy_words import number, policy_name, policy_sentence
+from collapse_jax.results.policy_words import number, policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete
 from collapse_jax.results.setting import Setting
 from collapse_jax.store.store import Store
@@ -121,7 +121,7 @@ def _sentences(setting: Setting) -> list[str]:
     found = [
         f"{counted(chains, 'chain')} over {counted(states, 'state')}; {absorbed:,} of them {has} a "
         f"single state after {counted(setting.num_generations, 'generation')}.",
-        policy_sentence(setting.policy),
+        training_sentence(setting),
         f"Original rows: {setting.source_name}.",
     ]
     tempered = [

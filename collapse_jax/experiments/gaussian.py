@@ -18,7 +18,7 @@ from collapse_jax.plots import gaussian as plots
 from collapse_jax.plots.style import drawn_labels
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
-from collapse_jax.results.policy_words import policy_name, policy_sentence
+from collapse_jax.results.policy_words import policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete, concat_datasets
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Regime, Setting
@@ -201,7 +201,7 @@ def _sentences(setting: Setting) -> list[str]:
     divisor = "one less than the rows" if family["estimator"] == "unbiased" else "the rows"
     found = [
         f"M = {sizes}; {setting.extent}{each}. {_ended(frozen)}",
-        policy_sentence(setting.policy, "M"),
+        training_sentence(setting, size="M"),
         f"Original rows: {setting.source_name}. The divisor of the variance is {divisor} of the "
         f"corpus ({family['estimator']}).",
     ]

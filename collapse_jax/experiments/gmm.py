@@ -19,7 +19,7 @@ from collapse_jax.families import GaussianMixture
 from collapse_jax.plots import gaussian_mixture as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
-from collapse_jax.results.policy_words import policy_name, policy_sentence
+from collapse_jax.results.policy_words import policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete, dataset_of
 from collapse_jax.results.setting import Setting
 from collapse_jax.sources import Normal, NormalMixture
@@ -199,7 +199,7 @@ class GmmExperiment(AbstractExperiment):
             f"{counted(last, 'generation')}; original rows: {source}; mixtures of "
             f"{counted(setting.family['num_components'], 'component')}, fitted by EM from {start}; "
             "a component that loses its rows is removed.",
-            policy_sentence(setting.policy, "M"),
+            training_sentence(setting, size="M"),
             "The L2 distance is that from model 0; std is the geometric mean over components of "
             "sqrt(trace / dim). "
             "A chain stops where a value is not finite, or its rows span fewer dimensions.",

@@ -14,6 +14,7 @@ from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.policy_words import training_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Setting
@@ -140,8 +141,8 @@ class GrowingExperiment(AbstractExperiment):
         first = records.config["chain"]["policy"]["num_samples"]
         sentences = [
             f"{setting.extent} for each schedule of sizes, M_1 = {first:,} rows in D_0.",
-            "Every model after model 0 is trained on rows drawn from its predecessor alone; the "
-            "truth is N(0, 1), and the divisor of the variance is M_i - 1 (unbiased).",
+            f"{training_sentence(setting, {'type': 'Replace'}, 'M_i')} The truth is N(0, 1), and "
+            "the divisor of the variance is M_i - 1 (unbiased).",
         ]
         title = "How fast must the corpus grow? Policy replace"
         return Summary(title, sentences, table, statements_of(CLAIMS, setting))

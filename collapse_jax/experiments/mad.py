@@ -13,7 +13,7 @@ from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh, Mixing, Replace
 from collapse_jax.results.claims import Claim, statements_of
-from collapse_jax.results.policy_words import policy_sentence
+from collapse_jax.results.policy_words import training_sentence
 from collapse_jax.results.provenance import describe
 from collapse_jax.results.records import Records
 from collapse_jax.results.reduce import Reduce
@@ -125,9 +125,9 @@ class MadExperiment(AbstractExperiment):
             f"{setting.extent} for each loop and lambda; {size:,} rows in "
             "each corpus, truth N(0, 1), unbiased estimator; rows are drawn from N(mean, lambda "
             "variance).",
-            f"Fully synthetic: {policy_sentence({'type': 'Replace', 'num_samples': size})}",
-            f"Augmentation: {policy_sentence(describe(augmentation(size)))}",
-            f"Fresh data: {policy_sentence(describe(fresh_data(size)))}",
+            f"Fully synthetic: {training_sentence(setting, describe(Replace(size)))}",
+            f"Augmentation: {training_sentence(setting, describe(augmentation(size)))}",
+            f"Fresh data: {training_sentence(setting, describe(fresh_data(size)))}",
         ]
         return Summary("MAD's loops", sentences, table, statements_of(CLAIMS, setting))
 

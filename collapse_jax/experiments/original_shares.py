@@ -16,7 +16,7 @@ from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.plots.original_shares import figure_original_shares
 from collapse_jax.policies import Mixing
 from collapse_jax.results.claims import Claim, statements_of
-from collapse_jax.results.policy_words import VARIED, number, percent, policy_sentence
+from collapse_jax.results.policy_words import VARIED, number, percent, training_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Setting
 from collapse_jax.results.statements import (
@@ -176,7 +176,7 @@ class _OriginalSharesExperiment(AbstractExperiment):
         originals = _originals(records)
         policy = {**setting.policy, "gamma": VARIED}
         sentences = [
-            f"{setting.extent} for each M and gamma. {policy_sentence(policy, 'M')}",
+            f"{setting.extent} for each M and gamma. {training_sentence(setting, policy, 'M')}",
             f"The table has the {what} left, relative to {cls.reference(records)}.",
         ]
         with no_values_allowed():

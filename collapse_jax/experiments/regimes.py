@@ -14,7 +14,7 @@ from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
 from collapse_jax.results.claims import Claim, statements_of
-from collapse_jax.results.policy_words import policy_sentence
+from collapse_jax.results.policy_words import training_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Setting
@@ -134,7 +134,7 @@ class RegimesExperiment(AbstractExperiment):
             f"{setting.extent} for each policy; M = "
             f"{size:,} rows, truth N(0, 1), estimator {setting.family['estimator']}.",
             *(
-                f"{name}: {policy_sentence({'type': name}, 'M')}"
+                f"{name}: {training_sentence(setting, {'type': name}, 'M')}"
                 for name in map(str, records["policy"])
             ),
         ]

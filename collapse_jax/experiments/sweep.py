@@ -9,7 +9,7 @@ import numpy as np
 from collapse_jax.experiments.base import EXPERIMENTS, Summary
 from collapse_jax.plots.grid import MOST_PANELS, figure_grid
 from collapse_jax.results.grid import axis_names
-from collapse_jax.results.policy_words import VARIED, number, policy_sentence
+from collapse_jax.results.policy_words import VARIED, number, training_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Setting
 from collapse_jax.utils.counted import counted
@@ -128,7 +128,7 @@ def _policy(records: Records, experiment: str) -> list[str]:
         return []
     size = "M" if "num_samples" in dims else ""
     policy |= {name: VARIED for name in ("beta", "gamma") if f"policy.{name}" in axes}
-    return [policy_sentence(policy, size)]
+    return [training_sentence(Setting.of(records), policy, size)]
 
 
 def _settings(records: Records) -> list[str]:

@@ -18,6 +18,7 @@ from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.policy_words import VARIED, training_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Setting
@@ -26,7 +27,6 @@ from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian_accumulation
 from collapse_jax.utils import check
-from collapse_jax.utils.counted import counted
 
 _MOST_WEIGHTS = 1000  # points of a sweep
 _STATIONARY = 1e-4  # share of the initial error that is left: less than chance adds
@@ -169,12 +169,10 @@ class WeightingExperiment(AbstractExperiment):
         for row in zip(records["weight"], mean, error, exact, strict=True):
             table.append([f"{row[0]:.4g}", *(f"{value:.3e}" for value in row[1:])])
         best = float(records.theory["best_weight"].values)
-        made, real = (setting.policy[name] for name in ("num_samples", "num_original"))
+        policy = {**setting.policy, "weight": VARIED}
         sentences = [
-            f"{setting.extent} for each weight. Every model after model 0 is trained on "
-            f"{counted(made, 'row')} drawn from its predecessor and {counted(real, 'real row')}, "
-            "redrawn for each corpus, whose total weight is varied; the truth is N(0, 1), "
-            "estimator mle.",
+            f"{setting.extent} for each weight. {training_sentence(setting, policy)} The truth is "
+            "N(0, 1), estimator mle.",
             f"{_smallest(records['weight'], mean)}; theory with a known variance: {best:.3f}.",
         ]
         found = statements_of(CLAIMS, setting)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.results.setting import entries
+from collapse_jax.results.setting import Setting, entries
 from collapse_jax.utils.counted import counted
 
 VARIED = "varied"  # in place of a share that is an axis of a sweep
@@ -85,6 +85,21 @@ def _value(value: Any) -> str:
     return number(value) if isinstance(value, int | float) else str(value)
 
 
+def training_sentence(
+    setting: Setting, policy: Mapping[str, Any] | None = None, size: str = ""
+) -> str:
+    """Return the sentence that says what the models of a run are trained on.
+
+    Args:
+      setting: what was run.
+      policy: a described policy in place of that of the run.
+      size: see `policy_sentence`.
+    """
+    if setting.num_generations == 0:
+        return "No model is trained on another: the run ends with model 0."
+    return policy_sentence(setting.policy if policy is None else policy, size, setting.noun)
+
+
 def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows") -> str:
     """Return the sentence that says what models after model 0 are trained on.
 
@@ -95,8 +110,12 @@ def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows
 
     >>> policy_sentence({"type": "Replace", "num_samples": 100, "verifier": None})
     'Every model after model 0 is trained on 100 rows drawn from its predecessor.'
+    >>> print(policy_sentence({"type": "Replace", "num_samples": [60, 30]}))
+    Every model g after model 0 is trained on M_g rows drawn from its predecessor. D_0 has 60
+    original rows, and M_1 = 30.
     """
-    makes = size or _sizes(policy.get("num_samples"))
+    policy = {name: _one_if_constant(value) for name, value in policy.items()}
+    sizes = size or _sizes(policy.get("num_samples"))
     say = {
         "Replace": _replace,
         "Mixing": _mixing,
@@ -107,20 +126,53 @@ def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows
     }.get(str(policy.get("type")))
     if say is None:
         return f"Corpora are made by the policy {policy_name(policy)}."
-    sentence = f"Every model after model 0 is trained on {say(policy, makes, noun)}."
+    schedule = _schedule(policy, size, noun)
+    model = "model g" if schedule else "model"
+    sentence = f"Every {model} after model 0 is trained on {say(policy, sizes, noun)}.{schedule}"
     chosen = [name for name in ("verifier", "selection", "detector") if policy.get(name)]
     if chosen:
         sentence += f" Rows of the newest model pass the {chosen[0]} {_value(policy[chosen[0]])}."
     return sentence
 
 
+def _one_if_constant(value: Any) -> Any:
+    """Return the number that all entries of a schedule are, and any other value unchanged."""
+    listed = list(value) if isinstance(value, (list, tuple)) else []
+    return listed[0] if listed and all(one == listed[0] for one in listed) else value
+
+
+def _is_schedule(value: Any) -> bool:
+    """Tell whether a setting differs from generation to generation."""
+    return isinstance(value, (list, tuple, Mapping))
+
+
 def _sizes(sizes: Any) -> str:
-    if isinstance(sizes, int):
-        return f"{sizes:,}"
-    listed = entries(sizes)
-    if listed and listed[0] is not None:
-        return f"M_g = {_value(listed)}"
-    return "M_g" if listed is None else "M"
+    if _is_schedule(sizes):
+        return "M_g"
+    return "M" if sizes is None else f"{sizes:,}"
+
+
+def _schedule(policy: Mapping[str, Any], size: str, noun: str) -> str:
+    """Return the sentence about sizes that differ from generation to generation, or nothing.
+
+    The first entry of a schedule belongs to D_0, which `Fresh` makes of both schedules.
+    """
+    schedules = {"M": size or policy.get("num_samples"), "N": policy.get("num_original") or 0}
+    if not any(map(_is_schedule, schedules.values())):
+        return ""
+    initial: list[Any] = []
+    later = []
+    for letter, sizes in schedules.items():
+        listed = entries(sizes) or [f"{letter}_0"]  # the config may have only a digest
+        initial.append("M" if listed[0] is None else listed[0])
+        if len(listed) > 1:
+            last = len(listed) - 1
+            shown = f"{letter}_1{', ...' * (last > 2)}{f', {letter}_{last}' * (last > 1)}"
+            later.append(f"{shown} = {_value(listed[1:])}")
+    numbers = [one for one in initial if isinstance(one, int)]
+    terms = [*(one for one in initial if isinstance(one, str)), f"{sum(numbers):,}"]
+    terms = terms[:-1] if len(terms) > 1 and not sum(numbers) else terms
+    return f" D_0 has {_joined([_many(' + '.join(terms), f'original {noun}'), *later])}."
 
 
 def _many(size: str, noun: str) -> str:
@@ -137,7 +189,7 @@ def _mixing(policy: Mapping[str, Any], size: str, noun: str) -> str:
     if entries(beta) == [0] and entries(gamma) == [0]:
         return _replace(policy, size, noun)
     is_kept, is_law = policy.get("original") == "data", policy.get("previous") == "distribution"
-    is_fixed = len(entries(policy.get("num_samples")) or ()) == 1  # corpora are as large as D_0
+    is_fixed = not _is_schedule(policy.get("num_samples"))  # corpora are as large as D_0
     all_kept, all_previous = (is_fixed and entries(share) == [1] for share in (gamma, beta))
     kept = "all of D_0" if all_kept else "a random subset of D_0"
     chosen = "all of them" if all_previous else "a random subset"
@@ -189,28 +241,34 @@ def _joined(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _pool(policy: Mapping[str, Any], size: str, noun: str) -> str:
-    original = policy.get("num_original") or 0
-    more = f" and {_many(_value(original), 'new original ones')}" if original else ""
-    return f"each generation adds {_many(size, noun)} of its model{more}"
-
-
 def _accumulate(policy: Mapping[str, Any], size: str, noun: str) -> str:
-    return f"the original {noun} and all that earlier models made: {_pool(policy, size, noun)}"
+    which = "D_g" if size == "M_g" else "corpus"
+    return (
+        f"the original {noun} in D_0 and all that earlier models made: each {which} after D_0 adds "
+        f"{_many(size, noun)} of the newest model{_more_original(policy)}"
+    )
 
 
 def _subsample(policy: Mapping[str, Any], size: str, noun: str) -> str:
     return (
-        f"{_many(size, noun)} chosen at random, without replacement, among the original {noun} and "
-        f"all that earlier models made; {_pool(policy, size, noun)}"
+        f"{_many(size, noun)} chosen at random, without replacement, among the original {noun} in "
+        f"D_0 and all that earlier models made; before that the newest model adds "
+        f"{_many(size, noun)}{_more_original(policy)}"
     )
+
+
+def _more_original(policy: Mapping[str, Any]) -> str:
+    """Return what a run of an earlier version adds to the pool, or nothing."""
+    original = policy.get("num_original") or 0
+    return f" and {_many(_value(original), 'new original ones')}" if original else ""
 
 
 def _fresh(policy: Mapping[str, Any], size: str, noun: str) -> str:
     original = policy.get("num_original", 0)
     if entries(original) == [0]:
         return _replace(policy, size, noun)
-    real = _many(_value(original), f"original {noun}")
+    shown = "N_g" if _is_schedule(original) else _value(original)
+    real = _many(shown, f"original {noun}")
     words = f"{_replace(policy, size, noun)} and on {real}, redrawn for each corpus"
     if "weight" in policy:
         words += f", whose total weight is {number(policy['weight'])}"

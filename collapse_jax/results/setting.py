@@ -10,7 +10,7 @@ import numpy as np
 
 from collapse_jax.results.records import Records
 from collapse_jax.utils.counted import counted
-from collapse_jax.utils.status import FROZEN, is_frozen
+from collapse_jax.utils.status import FROZEN, Status, is_frozen
 
 
 class Regime(enum.Enum):
@@ -66,6 +66,8 @@ _SOURCES = {
     "Images": "images of a data set",
     "TokenBlocks": "blocks of a text",
 }
+_NOUNS = {"VAE": "images", "LanguageModel": "blocks"}
+"""What a corpus of a family consists of, where that is not rows."""
 _UNSET = (None, False, 0)
 
 
@@ -146,6 +148,11 @@ class Setting:
         return regime_of(self.policy)
 
     @property
+    def noun(self) -> str:
+        """Return the plural of what a corpus consists of."""
+        return _NOUNS.get(str(self.family.get("type")), "rows")
+
+    @property
     def num_generations(self) -> int:
         """Return the last recorded generation."""
         return int(self.records["generation"][-1])
@@ -178,6 +185,20 @@ class Setting:
         """Return the number of points of a grid; 1 for a run that is no grid."""
         axes = self.records.config.get("axes", {}).values()  # of a long one there is a digest
         return math.prod(one["shape"][0] if isinstance(one, Mapping) else len(one) for one in axes)
+
+    def diverged(self, *names: str) -> np.ndarray:
+        """Mark the chains in which the training of a network diverged, [chain].
+
+        Args:
+          names: variables whose values are finite after training that did not diverge.
+        """
+        status = np.zeros(self.num_chains, int)
+        if "status" in self.records:
+            status = self.records["status"][-1]
+        found = status == int(Status.NON_FINITE)
+        for name in names:
+            found |= ~np.all(np.isfinite(self.records[name]), axis=0)
+        return found & (status != int(Status.DEGENERATE))
 
     def standard_errors(self, stds: Any) -> np.ndarray:
         """Return the standard errors of means over chains, NaN for a single chain.

@@ -61,7 +61,7 @@ IN_WORDS = {
     "previous rows": ["30 % rows of its predecessor's corpus", "beta = 0.3", "70 % drawn"],
     "previous law": ["the law of its predecessor's corpus"],
     "fresh": ["60 rows drawn from its predecessor and on 20 original rows, redrawn"],
-    "accumulate": ["all that earlier models made", "adds 60 rows of its model"],
+    "accumulate": ["all that earlier models made", "adds 60 rows of the newest model"],
     "subsample": ["chosen at random, without replacement"],
     "replace, verified": ["pass the verifier accept"],
 }
@@ -176,7 +176,10 @@ def test_a_schedule_of_sizes_is_told_from_one_size():
     summary, *_ = rendered(EXPERIMENTS["discrete"], records)
     claims = [one.claim for one in summary.statements]
     assert any("1 - 1/M_g per generation" in claim for claim in claims)
-    assert any("M_g = 60, 30, ..., 60 rows" in sentence for sentence in summary.sentences)
+    words = (
+        "trained on M_g rows drawn from its predecessor. D_0 has 60 original rows and M_1, ..., "
+    )
+    assert f"{words}M_6 = 30, 20, ..., 60." in " ".join(summary.sentences)
 
 
 def test_other_truths_leave_only_what_holds_for_them(tmp_path):
