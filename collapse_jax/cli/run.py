@@ -206,7 +206,7 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
                 if not is_silent:
                     command.save(out)
                 with no_values_allowed():
-                    warnings.filterwarnings("ignore", ".*lacks chains", RuntimeWarning)
+                    warnings.filterwarnings("ignore", ".*lacks chains? ", RuntimeWarning)
                     warnings.filterwarnings("ignore", ".* of the grid failed", RuntimeWarning)
                     records = experiment.run(command.seed, not options.quiet, store)
         except IncompleteError as error:

@@ -33,7 +33,7 @@ from collapse_jax.engine.run_directory import (
 )
 from collapse_jax.engine.run_spec import Call, RunSpec
 from collapse_jax.results import saved
-from collapse_jax.results.records import Records, Table
+from collapse_jax.results.records import Records, Table, chains_in_words
 from collapse_jax.results.reduce import HostRecords, join
 from collapse_jax.results.run_state import RunState, StateFile, read_pending
 from collapse_jax.store.arrays import chunk, chunk_name, read_chunk
@@ -337,10 +337,9 @@ class DiskRecorder:
         parts = saved.read_parts(path, ledger)._replace(expected=self._theory)
         records = Records(**parts._asdict())
         if records.missing:
-            ranges = ", ".join(f"{first} to {last}" for first, last in records.missing)
             warnings.warn(
-                f"{path} lacks chains {ranges}, which other processes make; to make them here, "
-                "repeat the call without Store.process",
+                f"{path} lacks {chains_in_words(records.missing)}, which other processes make; to "
+                "make all chains here, repeat the call without Store.process",
                 RuntimeWarning,
                 stacklevel=4,
             )

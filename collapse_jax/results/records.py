@@ -292,8 +292,23 @@ def check_complete(parts: Sequence[Records]) -> None:
     """
     for part in parts:
         if part.missing:
-            listed = ", ".join(f"{low} to {high}" for low, high in part.missing)
-            raise IncompleteError(f"chains {listed} are missing; run `collapse resume`")
+            listed = chains_in_words(part.missing)
+            verb = "are" if listed.startswith("chains") else "is"
+            raise IncompleteError(f"{listed} {verb} missing; run `collapse resume`")
+
+
+def chains_in_words(ranges: Sequence[tuple[int, int]]) -> str:
+    """List chains in words.
+
+    Args:
+      ranges: ids (first, last), at least one pair.
+
+    >>> chains_in_words([(3, 3)]), chains_in_words([(0, 1), (4, 4)])
+    ('chain 3', 'chains 0 to 1, 4')
+    """
+    listed = [f"{low}" if low == high else f"{low} to {high}" for low, high in ranges]
+    is_one = len(ranges) == 1 and ranges[0][0] == ranges[0][1]
+    return f"{'chain' if is_one else 'chains'} {', '.join(listed)}"
 
 
 def _check_replaceable(path: Path, overwrite: bool, preserve: Collection[str]) -> None:
