@@ -16,12 +16,13 @@ from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
 from collapse_jax.policies import Mixing, Replace
 from collapse_jax.results.policy_words import number, policy_name
-from collapse_jax.results.records import Records, concat_datasets
+from collapse_jax.results.records import Records, check_complete, concat_datasets
 from collapse_jax.results.setting import Setting
 from collapse_jax.sources import TokenBlocks
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 
+_FINAL_RATE = 1e-6  # learning rate at the end of the paper's cosine
 _PAPER: dict[str, Any] = {
     "source": "wikitext2",
     "model": "facebook/opt-125m",
@@ -119,7 +120,7 @@ class LmExperiment(AbstractExperiment):
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
     """Policy of training data; num_samples None means the number of original blocks."""
     original_shares: tuple[float, ...] = (0.1,)
-    """Shares of kept original blocks in every corpus, one more study per share."""
+    """Shares of kept original blocks in every corpus, above 0, one more study per share."""
     original_epochs: int | None = None
     """Passes over corpora with original blocks; num_epochs if not given."""
     penalties: tuple[float, ...] = ()
@@ -153,7 +154,7 @@ class LmExperiment(AbstractExperiment):
     batch_size: int = 16
     """Blocks of a training step."""
     learning_rate: float = 3e-3
-    """Learning rate of the first epoch, which falls along a cosine."""
+    """Learning rate of the first epoch, which falls along a cosine to 1e-6, unless it is less."""
     schedule: Literal["epoch", "step", "constant"] = "epoch"
     """Fall of the learning rate: with every epoch, with every step, or not at all."""
     weight_decay: float = 0.01
@@ -201,9 +202,11 @@ class LmExperiment(AbstractExperiment):
                 progress=progress,
                 store=store and store.part(name),
             )
-            if store is not None and (not self.joins_processes or is_first()):
+            is_writer = not records.missing and (not self.joins_processes or is_first())
+            if store is not None and is_writer:
                 write_corpora(store.directory, name, records, texts)
             studies[name] = records
+        check_complete(list(studies.values()))
         return _joined(studies)
 
     def _variants(self) -> dict[str, Self]:
@@ -212,11 +215,19 @@ class LmExperiment(AbstractExperiment):
             allowed = "shares of original blocks need the policy replace"
             remedy = "pass --original-shares without a number"
             raise check.fail("original_shares", self.original_shares, allowed, remedy)
-        for share in self.original_shares:
-            check.number("original_shares", share, 0, 1, "pass shares such as 0.1")
-        check.distinct("original_shares", self.original_shares)
-        check.distinct("penalties", self.penalties)
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
+        remedy = f"pass shares such as 0.1; the study {name} has no original blocks"
+        for share in self.original_shares:
+            check.number("original_shares", share, 0, 1, remedy, open_low=True)
+        check.distinct("original_shares", self.original_shares)
+        if self.original_epochs is not None:
+            check.integer("original_epochs", self.original_epochs, 1)
+        for penalty in self.penalties:
+            check.number("penalties", penalty, 0, 1e6, "pass penalties such as 2", open_low=True)
+            if penalty == self.repetition_penalty:
+                allowed = f"it is the penalty of the study {name}, which is run in any case"
+                raise check.fail("penalties", penalty, allowed, "leave it out, or pass another")
+        check.distinct("penalties", self.penalties)
         sizes = self.policy.num_samples
         epochs = self.num_epochs if self.original_epochs is None else self.original_epochs
         original = {
@@ -248,6 +259,7 @@ class LmExperiment(AbstractExperiment):
             )
         training = lm.Training(
             self.learning_rate,
+            final_learning_rate=min(self.learning_rate, _FINAL_RATE),
             schedule=self.schedule,
             num_epochs=self.num_epochs,
             weight_decay=self.weight_decay,

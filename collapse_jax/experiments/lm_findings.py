@@ -1,6 +1,7 @@
 """Summarise runs of language models, and compare them with the paper's statements."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -8,10 +9,17 @@ import numpy as np
 
 from collapse_jax.experiments.base import Summary
 from collapse_jax.results.claims import Claim, statements_of
-from collapse_jax.results.policy_words import policy_name, policy_sentence
+from collapse_jax.results.policy_words import policy_name, training_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Regime, Setting
-from collapse_jax.results.statements import Finding, Statement, mean_with_interval
+from collapse_jax.results.statements import (
+    LEAST_EFFECT,
+    NO_EFFECT,
+    Finding,
+    Statement,
+    diverged_chains,
+    mean_with_interval,
+)
 from collapse_jax.utils.counted import counted
 from collapse_jax.utils.interval import mean_over_chains
 
@@ -66,14 +74,16 @@ def summarize(studies: Studies) -> Summary:
 def _policy(study: str, part: Records) -> str:
     """Return the sentence about the corpora of a study, and a blank; nothing if not known."""
     kind, share = _kind(study)
-    policy = Setting.of(part).policy
+    setting = Setting.of(part)
+    policy = setting.policy
     if not policy:
         return ""
     if kind == "kept":
         mixing = {"type": "Mixing", "beta": 0.0, "gamma": share, "original": "data"}
         policy = mixing | {"allocation": "fixed", "num_samples": policy.get("num_samples")}
     more = f" A repetition penalty of {share:g} is used." if kind == "penalty" else ""
-    return f"{policy_sentence(policy, noun='blocks')}{more} "
+    more = more if setting.num_generations else ""
+    return f"{training_sentence(setting, policy)}{more} "
 
 
 def _kind(study: str) -> tuple[str, float]:
@@ -87,6 +97,14 @@ def _kind(study: str) -> tuple[str, float]:
 
 def _results(part: Records, shift: "_Shift") -> str:
     tests, last = part["test_perplexity"], part["generation"][-1]
+    if diverged := _diverged(part):
+        total = counted(tests.shape[1], "run")
+        words = (
+            f"Training diverged in {diverged:,} of {total}: a loss was not finite, or its "
+            "perplexity was too large for float32."
+        )
+        rest = " All numbers leave these runs out from then on."
+        return words + rest if diverged < tests.shape[1] else words
     if len(tests) == 1:
         return f"Perplexity of the test text {_interval(tests[0])} for model {last}."
     return (
@@ -95,10 +113,21 @@ def _results(part: Records, shift: "_Shift") -> str:
     )
 
 
+def _diverged(part: Records) -> int:
+    """Return the number of runs in which training diverged."""
+    return int(np.sum(Setting.of(part).diverged("test_perplexity")))
+
+
+def _reason(*parts: Records) -> Finding | None:
+    """Return why studies with runs in which training diverged test nothing."""
+    most = max(map(_diverged, parts))
+    return diverged_chains(most, len(parts[0]["chain"])) if most else None
+
+
 def _statements(studies: Studies, name: str) -> list[Statement]:
     """Check the paper's statements about models that are trained on their predecessors' text."""
     part = studies.get(name)
-    return [] if part is None else statements_of(CLAIMS, Setting.of(part))
+    return [] if part is None else statements_of(CLAIMS, Setting.of(part), _reason(part))
 
 
 def _statements_of_variant(studies: Studies, name: str) -> list[Statement]:
@@ -108,26 +137,26 @@ def _statements_of_variant(studies: Studies, name: str) -> list[Statement]:
     if plain is None or not _is_plain(Setting.of(plain)) or len(plain["generation"]) < 2:
         return []
     setting = Setting.of(plain)
-    tests, variant = plain["test_perplexity"], studies[name]["test_perplexity"]
     settings = setting, Setting.of(studies[name])
     told = max(settings, key=lambda one: one.num_stopped)
-    course = f"perplexity {_interval(variant[0])}, then {_interval(variant[-1])}"
+    reason = _reason(plain, studies[name])
     if kind == "kept" and value == _TENTH:
         claim = "A tenth of the original blocks, kept in every corpus, makes the loss much smaller."
-        ratios = tests[-1] / variant[-1]
-        words = f"{course}: {_interval(ratios)} times less than without"
-        return statements_of([_above_one_claim(claim, words, ratios)], told)
-    if kind == "penalty" and value > 1:
-        ratios = variant[-1] / tests[-1]
-        words = f"{course}: {_interval(ratios)} times that without a penalty"
+        words = "times less than without"
+    elif kind == "penalty" and value > 1:
         doubles = ": perplexities double" if _is_opt(setting) and value == 2 else ""
         claim = f"A repetition penalty makes models worse{doubles}."
-        return statements_of([_above_one_claim(claim, words, ratios)], told)
-    return []
+        words = "times that without a penalty"
+    else:
+        return []
 
+    def test(_: Setting) -> Finding:
+        tests, variant = plain["test_perplexity"], studies[name]["test_perplexity"]
+        ratios = tests[-1] / variant[-1] if kind == "kept" else variant[-1] / tests[-1]
+        course = f"perplexity {_interval(variant[0])}, then {_interval(variant[-1])}"
+        return _above_one(f"{course}: {_interval(ratios)} {words}", ratios)
 
-def _above_one_claim(claim: str, words: str, ratios: np.ndarray) -> Claim:
-    return Claim(claim, _PAPER, lambda _: True, lambda _: _above_one(words, ratios))
+    return statements_of([Claim(claim, _PAPER, lambda _: True, test)], told, reason)
 
 
 def _is_plain(setting: Setting) -> bool:
@@ -157,10 +186,14 @@ def _is_opt(setting: Setting) -> bool:
 
 def _above_one(words: str, ratios: np.ndarray) -> Finding:
     """Tell whether ratios are above one; None if the 95 % t interval over runs includes one."""
-    mean, half = mean_over_chains(np.log(ratios))
+    logs = np.log(ratios)
+    mean, half = mean_over_chains(logs)
+    if np.size(ratios) == 1:
+        return Finding(words, None, "a single run")
+    if np.all(np.abs(logs) <= LEAST_EFFECT):
+        return Finding(words, None, NO_EFFECT)
     holds = bool(mean > 0) if abs(mean) > half else None
-    reason = "a single run" if np.size(ratios) == 1 else "the 95 % interval includes 1"
-    return Finding(words, holds, reason)
+    return Finding(words, holds, "the 95 % interval includes 1")
 
 
 def _worse(setting: Setting) -> Finding:
@@ -180,7 +213,10 @@ def _points(setting: Setting) -> Finding:
     words = f"from {_interval(tests[0])} by {mean_with_interval(tests[-1] - tests[0])} points"
     if np.isnan(half):
         return Finding(words, None, "a single run")
-    return Finding(words, bool(rise + half >= _POINTS[0] and rise - half <= _POINTS[1]))
+    if rise + half < _POINTS[0] or rise - half > _POINTS[1]:
+        return Finding(words, False)
+    is_wide = 2 * half > _POINTS[1] - _POINTS[0]
+    return Finding(words, None if is_wide else True, "the 95 % interval is wider than the claim's")
 
 
 def _likelier(setting: Setting) -> Finding:
@@ -261,10 +297,13 @@ class _Shift(NamedTuple):
 
 
 def _shift(part: Records) -> _Shift:
-    logs = np.log(part["corpus_perplexity"].astype(np.float64))
+    values = part["corpus_perplexity"].astype(np.float64)
+    logs = np.log(np.where(np.isfinite(values), values, np.nan))
     pooled = logs.reshape(len(logs), -1)
-    middles, tails, largest = np.exp(np.nanquantile(pooled, [0.5, 0.999, 1], axis=1))
-    of_runs = np.exp(np.nanquantile(logs, [0.5, 0.999], axis=2))
+    with warnings.catch_warnings():  # NumPy warns where training diverged in all runs
+        warnings.simplefilter("ignore", RuntimeWarning)
+        middles, tails, largest = np.exp(np.nanquantile(pooled, [0.5, 0.999, 1], axis=1))
+        of_runs = np.exp(np.nanquantile(logs, [0.5, 0.999], axis=2))
     number = int(np.min(np.sum(np.isfinite(pooled), axis=1)))
     return _Shift(middles, tails, largest, of_runs, number)
 

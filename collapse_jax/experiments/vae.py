@@ -12,18 +12,27 @@ from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.sources import option
 from collapse_jax.families import VAE
-from collapse_jax.families.vae.classifier import Classifier
+from collapse_jax.families.vae.classifier import Classifier, refusal_of
 from collapse_jax.families.vae.family import LATENT_EDGES
 from collapse_jax.plots import vae as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import Claim, statements_of
-from collapse_jax.results.policy_words import policy_name, policy_sentence
-from collapse_jax.results.records import Records
+from collapse_jax.results.policy_words import policy_name, training_sentence
+from collapse_jax.results.records import Records, check_complete
 from collapse_jax.results.setting import Regime, Setting
-from collapse_jax.results.statements import Finding, mean_with_interval
+from collapse_jax.results.statements import (
+    LEAST_EFFECT,
+    NO_EFFECT,
+    Finding,
+    diverged_chains,
+    mean_with_interval,
+)
 from collapse_jax.sources import Images
 from collapse_jax.store.store import Store
+from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
+from collapse_jax.utils.interval import mean_over_chains
+from collapse_jax.utils.status import is_frozen
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {},
@@ -107,15 +116,12 @@ class VaeExperiment(AbstractExperiment):
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Make one run per chain."""
-        with option("source"):
-            source = Images.load(self.source, self.image_size, self.num_images)
         shared = {field.name for field in dataclasses.fields(VAE)} - {"classifier"}
         settings = {name: getattr(self, name) for name in shared}
-        VAE(**settings)  # refuses bad settings before the classifier is trained
-        classifier = None
-        if source.labels is not None:
-            with option("source"):
-                classifier = Classifier.train(source.images, source.labels)
+        VAE(**settings)  # refuses bad settings before images are read
+        with option("source", ("num_images",)):
+            source = Images.load(self.source, self.image_size, self.num_images)
+            classifier = self._classifier(source)
         records = simulate(
             Chain(VAE(classifier=classifier, **settings), source, self.policy),
             key=seed,
@@ -125,6 +131,7 @@ class VaeExperiment(AbstractExperiment):
             progress=progress,
             store=store and store.part("chains"),
         )
+        check_complete([records])
         middles = (LATENT_EDGES[1:] + LATENT_EDGES[:-1]) / 2
         named = {"long_name": "middle of a bin of latents", "units": "1"}
         dataset = records.dataset.assign_coords(bin=("bin", middles, named))
@@ -134,6 +141,33 @@ class VaeExperiment(AbstractExperiment):
             shares = ("class", counts / counts.sum(), named)
             dataset = dataset.assign(original_shares=shares)
         return dataclasses.replace(records, source=dataset)
+
+    def _classifier(self, source: Images) -> Classifier | None:
+        """Train a classifier of the original images, if they have labels.
+
+        Raises:
+          ArgumentError: naming what leaves too few training images of a class.
+        """
+        if source.labels is None:
+            return None
+        try:
+            return Classifier.train(source.images, source.labels)
+        except check.ArgumentError:
+            if (refusal := refusal_of(source.labels)) is None:
+                raise
+        shown, needed = refusal
+        number, tests = source.num_rows, len(source.test)
+        if self.num_images in (number, number + tests):  # the source may have more
+            needed = f"the training images have {shown}, but {needed}"
+            remedy = "pass a larger number, or leave it out"
+            raise check.fail("num_images", self.num_images, needed, remedy)
+        others = () if source.test_labels is None else source.test_labels
+        if held := sorted(set(map(int, others)) - set(map(int, source.labels))):
+            classes = "class" if len(held) == 1 else "classes"
+            listed = ", ".join(map(str, held))
+            needed += f", and all images of {classes} {listed} are for tests (every tenth image is)"
+        remedy = "pass more images of each class, or images without labels"
+        raise check.fail("labels", shown, needed, remedy)
 
     @staticmethod
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
@@ -173,49 +207,51 @@ class VaeExperiment(AbstractExperiment):
     def summarize(records: Records) -> Summary:
         """Summarise every generation by means over runs."""
         names = ("elbo", "latent_std", "latent_std_100", "pixel_variance", "precision", "recall")
-        header = [
-            "model",
-            "ELBO",
-            "std of latents",
-            "of 100",
-            "pixel variance",
-            "precision",
-            "recall",
-        ]
-        table = [header]
+        setting = Setting.of(records)
+        table = [_HEADER]
         for index, generation in enumerate(records["generation"]):
-            means = [np.nanmean(records[name][index]) for name in names]
+            means = [mean_over_chains(records[name][index]).mean for name in names]
             table.append(
                 [f"{generation}", f"{means[0]:.4g}", *(f"{mean:.4g}" for mean in means[1:])]
             )
-        stds = records["latent_std"]
-        is_left = np.isfinite(stds[-1])
-        chains, falls = int(np.sum(is_left)), int(np.sum(stds[-1, is_left] < stds[0, is_left]))
-        setting = Setting.of(records)
+        chains, last = len(records["chain"]), setting.num_generations
+        diverged = setting.diverged("elbo", "latent_std")
+        has_stopped = is_frozen(records["status"][-1]) & ~diverged
+        left = np.flatnonzero(~diverged & ~has_stopped)
+        number = int(np.sum(diverged))
+        models = f"models 0 to {last}" if last else "model 0"
         sentences = [
-            f"{counted(stds.shape[1], 'run')} of models 0 to {setting.num_generations} on "
-            f"{setting.source_name}.",
-            policy_sentence(setting.policy, noun="images"),
+            f"{counted(chains, 'run')} of {models} on {setting.source_name}.",
+            training_sentence(setting),
             *_split(setting),
         ]
-        if setting.num_generations:
+        if number:
+            sentences.append(
+                f"Training diverged in {number} of {counted(chains, 'run')}: a loss was not finite."
+            )
+        if stopped := int(np.sum(has_stopped)):
+            sentences.append(f"{counted(stopped, 'run')} stopped early, for want of images.")
+        if 0 < left.size < chains:
+            sentences.append("All numbers leave these runs out from then on.")
+        if last and left.size:
+            stds = records["latent_std"][:, left]
             sentences.append(
                 "The std of latents is smaller for the last model than for model 0 in "
-                f"{falls} of {chains}."
-                if chains
-                else "No run reached the last model."
+                f"{int(np.sum(stds[-1] < stds[0]))} of {counted(left.size, 'run')}."
             )
-        if "class_shares" in records.variables:
-            shares = np.nanmean(records["class_shares"][-1], axis=0)
-            rarest = int(np.argmin(shares))  # all are NaN where no run is left
+        if "class_shares" in records.variables and left.size:
+            shares = np.mean(records["class_shares"][-1, left], axis=0)
+            rarest = int(np.argmin(shares))
             sentences.append(
-                "The rarest class at the end is not known: no run is left."
-                if np.isnan(shares[rarest])
-                else f"The rarest class at the end is {rarest}: {shares[rarest]:.1%} of the "
-                f"images, {records['original_shares'][rarest]:.1%} of the originals."
+                f"The rarest class at the end is {rarest}: {shares[rarest]:.1%} of the images, "
+                f"{records['original_shares'][rarest]:.1%} of the originals."
             )
         title = f"Variational autoencoders, policy {policy_name(setting.policy)}"
-        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
+        reason = diverged_chains(number, chains) if number else None
+        return Summary(title, sentences, table, statements_of(CLAIMS, setting, reason))
+
+
+_HEADER = ["model", "ELBO", "std of latents", "of 100", "pixel variance", "precision", "recall"]
 
 
 def _split(setting: Setting) -> list[str]:
@@ -239,22 +275,34 @@ def _narrower(setting: Setting) -> Finding:
     words = "std of latents, model 0 to the last: " + "; ".join(
         f"{initial:.3g} to {last:.3g}" for initial, last in stds[[0, -1]].T
     )
-    return _in_all_runs(words, stds[-1] - stds[0])
+    return _in_all_runs(words, stds)
 
 
 def _worse(setting: Setting) -> Finding:
     elbo, recall = (setting.records[name] for name in ("elbo", "recall"))
+    change = elbo[0] - elbo[-1]
+    verb, sign = ("lose", 1) if np.mean(change) >= 0 else ("gain", -1)
     words = (
-        f"original test images lose {mean_with_interval(elbo[0] - elbo[-1])} nats per image; "
-        f"recall, model 0 to the last: {np.nanmean(recall[0]):.3g} to {np.nanmean(recall[-1]):.3g}"
+        f"original test images {verb} {mean_with_interval(sign * change)} nats per image; "
+        f"recall, model 0 to the last: {np.mean(recall[0]):.3g} to {np.mean(recall[-1]):.3g}"
     )
-    return _in_all_runs(words, elbo[-1] - elbo[0], recall[-1] - recall[0])
+    return _in_all_runs(words, elbo, recall)
 
 
-def _in_all_runs(words: str, *changes: np.ndarray) -> Finding:
-    """Tell whether all runs changed downwards; a single run tells nothing about others."""
-    if len(changes[0]) == 1:
+def _in_all_runs(words: str, *measures: np.ndarray) -> Finding:
+    """Tell whether measures fell in all runs, by more than a small share of their values.
+
+    Args:
+      words: the finding.
+      measures: values by generation and run, [generation, chain]; a single run tells nothing
+        about others.
+    """
+    if measures[0].shape[1] == 1:
         return Finding(words, None, "a single run")
+    changes = [one[-1] - one[0] for one in measures]
+    for one, change in zip(measures, changes, strict=True):
+        if np.all(np.abs(change) <= LEAST_EFFECT * np.abs(one[0])):
+            return Finding(words, None, NO_EFFECT)
     signs = np.sign(np.stack(changes))
     if np.all(signs < 0):
         return Finding(words, True)

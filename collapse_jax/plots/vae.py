@@ -6,6 +6,7 @@ import numpy as np
 
 from collapse_jax.plots.style import COLOURS, config_of, new_figure, styled
 from collapse_jax.utils.counted import counted
+from collapse_jax.utils.interval import mean_over_chains
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -17,6 +18,11 @@ _MOST_ROWS = 11  # generations of a figure: more would be too small to read
 def _shown(generations: np.ndarray, most: int) -> np.ndarray:
     """Return indices of at most `most` generations, with the first and the last."""
     return np.unique(np.linspace(0, len(generations) - 1, min(most, len(generations))).astype(int))
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Return means over runs of [generation, chain, ...]; NaN where training diverged in all."""
+    return mean_over_chains(np.moveaxis(values, 1, -1)).mean
 
 
 @styled
@@ -57,7 +63,7 @@ def figure_density(data: "Dataset") -> Any:
     import matplotlib as mpl
 
     generations, centres = data["generation"].values, data["bin"].values
-    shares = np.nanmean(data["latent_histogram"].values, axis=1)
+    shares = _mean(data["latent_histogram"].values)
     density = shares / (centres[1] - centres[0])
     figure, axes = new_figure(5.2, 3.9, 1, 1)
     indices = _shown(generations, _MOST_ROWS)
@@ -86,7 +92,8 @@ def figure_latents(data: "Dataset") -> Any:
     for row, quantity in enumerate(("mean", "std")):
         for column, (suffix, count) in enumerate((("_100", 100), ("", number))):
             axis, values = axes[row, column], data[f"latent_{quantity}{suffix}"].values
-            middle, spread = np.nanmean(values, axis=1), np.nanstd(values, axis=1)
+            middle = _mean(values)
+            spread = np.sqrt(_mean((values - middle[:, None]) ** 2))
             axis.fill_between(
                 generations, middle - spread, middle + spread, color=COLOURS[0], alpha=0.15, lw=0
             )
@@ -118,7 +125,7 @@ def figure_quality(data: "Dataset") -> Any:
     figure, axes = new_figure(8.4, 6.4, 2, 2, sharex=True)
     for axis, (name, title) in zip(axes.flat, titles.items(), strict=True):
         axis.plot(generations, data[name].values, color=COLOURS[0], linewidth=0.8, alpha=0.6)
-        axis.plot(generations, np.nanmean(data[name].values, axis=1), "o-", color=COLOURS[0], ms=3)
+        axis.plot(generations, _mean(data[name].values), "o-", color=COLOURS[0], ms=3)
         axis.set_title(title)
     for axis in axes[1]:
         axis.set_xlabel("generation")
@@ -139,7 +146,7 @@ def figure_classes(data: "Dataset") -> Any:
     import matplotlib as mpl
 
     generations = data["generation"].values
-    shares = np.nanmean(data["class_shares"].values, axis=1)
+    shares = _mean(data["class_shares"].values)
     figure, axes = new_figure(5.6, 3.9, 1, 1)
     colours = mpl.colormaps["tab10" if shares.shape[1] <= 10 else "viridis"](
         np.arange(shares.shape[1]) if shares.shape[1] <= 10 else np.linspace(0, 1, shares.shape[1])

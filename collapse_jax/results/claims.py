@@ -25,7 +25,9 @@ class Claim:
     test: Callable[[Setting], Finding]
 
 
-def statements_of(claims: Sequence[Claim], setting: Setting) -> list[Statement]:
+def statements_of(
+    claims: Sequence[Claim], setting: Setting, reason: Finding | None = None
+) -> list[Statement]:
     """Test the claims that are made for a setting, and leave out all others.
 
     Nothing is tested on a run in which points of a grid failed, which have no values, or chains
@@ -35,19 +37,20 @@ def statements_of(claims: Sequence[Claim], setting: Setting) -> list[Statement]:
     Args:
       claims: the claims of an experiment.
       setting: what was run, with its records.
+      reason: why the run can test nothing, if that is known already.
 
     Returns:
       A statement for each claim whose condition holds.
     """
-    failed, stopped = setting.num_failed, setting.num_stopped
-    untested = stopped_chains(stopped) if stopped else None
-    if failed:
-        untested = failed_points(failed, setting.num_points)
+    if setting.num_failed:
+        reason = failed_points(setting.num_failed, setting.num_points)
+    elif reason is None and setting.num_stopped:
+        reason = stopped_chains(setting.num_stopped)
     return [
         Statement(
             claim.text if isinstance(claim.text, str) else claim.text(setting),
             claim.source,
-            *(claim.test(setting) if untested is None else untested),
+            *(reason or claim.test(setting)),
         )
         for claim in claims
         if claim.holds_for(setting)

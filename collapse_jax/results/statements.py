@@ -13,6 +13,8 @@ from collapse_jax.utils.interval import mean_over_chains
 
 MOST_ERRORS = 4.0  # standard errors: a correct mean is further off once in 16,000 times
 FEWEST_CHAINS = 8  # with fewer, a standard error is too uncertain for any verdict
+LEAST_EFFECT = 0.01  # relative change of networks below which no effect can be told from none
+NO_EFFECT = f"no run changes by more than {100 * LEAST_EFFECT:g} %"
 _CHANCE = 1 / 16_000  # of a correct mean beyond `most_errors`, on both sides together
 _VERDICTS = {True: "agrees", False: "differs", None: "not tested"}
 
@@ -241,6 +243,20 @@ def failed_points(number: int, total: int) -> Finding:
     return Finding(
         "points that failed have no values", None, f"{number:,} of {total:,} points failed"
     )
+
+
+def diverged_chains(number: int, total: int) -> Finding:
+    """Return the finding on networks whose training diverged in some chains.
+
+    Args:
+      number: chains in which a loss or a perplexity was not finite, at least 1.
+      total: number of all chains.
+
+    >>> diverged_chains(2, 3).why
+    'training diverged in 2 of 3 runs'
+    """
+    words = "not every run has finite losses"
+    return Finding(words, None, f"training diverged in {number:,} of {counted(total, 'run')}")
 
 
 def equals(

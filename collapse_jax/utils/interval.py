@@ -39,8 +39,9 @@ def mean_over_chains(values: Float[np.ndarray, "... chain"]) -> Interval:
     counts = is_there.sum(axis=-1)
     number = np.where(counts > 0, counts, np.nan)
     dof = np.where(counts > 1, counts - 1, np.nan)
-    mean = np.where(is_there, values, 0).sum(axis=-1) / number
-    squares = np.where(is_there, values - mean[..., None], 0) ** 2
+    found = np.where(is_there, values, 0)
+    mean = found.sum(axis=-1) / number
+    squares = np.where(is_there, found - mean[..., None], 0) ** 2
     error = np.sqrt(squares.sum(axis=-1) / dof / number)
     return Interval(mean, stdtrit(dof, 0.975) * error)
 

@@ -144,6 +144,30 @@ def test_the_range_of_a_killed_process_is_named_and_made_by_resume(tmp_path, who
     assert_same(cj.Records.load(out), whole)
 
 
+NETWORKS = {
+    "vae": "--num-images 120 --image-size 8 --width 4 --latent-dim 2 --num-evaluated 100",
+    "lm": "--preset micro --original-shares",
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_share_of_the_chains_of_networks_has_no_report(name, tmp_path, capsys):
+    out = tmp_path / "run"
+    shared = ["run", name, *NETWORKS[name].split(), "--num-chains", "2", "--num-generations", "0"]
+    shared += ["--quiet", "--out", str(out), "--process"]
+    assert main([*shared, "0/2"]) == 0
+    line = "is not complete yet: chain 1 is missing; run `collapse resume` after all other"
+    assert line in capsys.readouterr().out
+    assert not (out / "report.html").exists()
+    for command in ("report", "pack"):
+        assert main([command, str(out)]) == 2
+        assert "it is not complete; resume it with `collapse resume" in capsys.readouterr().err
+    assert main([*shared, "1/2"]) == 0
+    assert "report: " in capsys.readouterr().out
+    assert cj.Records.load(out)["chain"].tolist() == [0, 1]
+
+
 @pytest.mark.thorough
 def test_extend_and_resume_of_a_study(tmp_path, capsys):
     out, longer = tmp_path / "run", tmp_path / "longer"

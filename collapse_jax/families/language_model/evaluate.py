@@ -42,12 +42,12 @@ def evaluate(family: Any, model: Any, corpus: Any, source: Any, generation0: Any
     judge = with_params(family, generation0.params.params)
     used, blocks = np.asarray(corpus.full_weights()) > 0, rows_of(corpus)
     perplexities = np.full(len(used), np.nan, np.float32)
-    perplexities[used] = np.exp(losses(family, judge, blocks))
+    perplexities[used] = perplexity(losses(family, judge, blocks))
     own = with_params(family, model.params)
     is_rare = texts.rare_tail(np.asarray(source.train), source.vocab_size, _RARE)
     values = {
         "corpus_perplexity": perplexities,
-        "test_perplexity": np.exp(mean_loss(family, own, family.test)),
+        "test_perplexity": perplexity(mean_loss(family, own, family.test)),
         **{f"distinct_{n}": texts.distinct(blocks, n) for n in _NGRAMS},
         "repetition_rate": texts.repetition_rate(blocks),
         "unigram_entropy": texts.unigram_entropy(blocks, source.vocab_size),
@@ -55,6 +55,19 @@ def evaluate(family: Any, model: Any, corpus: Any, source: Any, generation0: Any
         "unique_share": texts.unique_share(blocks),
     }
     return {name: np.asarray(value, np.float32) for name, value in values.items()}
+
+
+def perplexity(losses: Any) -> np.ndarray:
+    """Return the exponential of losses, inf where it is beyond float32.
+
+    Args:
+      losses: nats per token, of any shape.
+
+    Returns:
+      float32, in the shape of `losses`.
+    """
+    with np.errstate(over="ignore"):
+        return np.exp(losses).astype(np.float32)
 
 
 def rows_of(corpus: Labels) -> Int[np.ndarray, "block token"]:

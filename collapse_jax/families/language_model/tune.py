@@ -12,7 +12,13 @@ from jaxtyping import Int
 
 from collapse_jax import lm
 from collapse_jax.core.samples import Labels
-from collapse_jax.families.language_model.evaluate import mean_loss, mesh_of, rows_of, with_params
+from collapse_jax.families.language_model.evaluate import (
+    mean_loss,
+    mesh_of,
+    perplexity,
+    rows_of,
+    with_params,
+)
 from collapse_jax.families.language_model.tuned_model import TunedModel
 from collapse_jax.lm.loss import IGNORED
 from collapse_jax.random.keys import Keys, Purpose
@@ -142,8 +148,8 @@ def _begin(family: Any, trainer: lm.Trainer, model: lm.OPT, generation: int, sha
     work = Work(state, nnx.state(model), nothing, nothing[:, 0], np.array(np.nan, np.float32))
     arrays = family.context.restore(generation, _NAME)
     if arrays is None:
-        zero_shot = np.exp(mean_loss(family, model, family.test))
-        return work._replace(zero_shot=np.array(zero_shot, np.float32))
+        zero_shot = perplexity(mean_loss(family, model, family.test))
+        return work._replace(zero_shot=np.asarray(zero_shot))
     restored = jax.tree.unflatten(jax.tree.structure(work), list(arrays))
     return restored._replace(state=trainer.resume(restored.state))
 
