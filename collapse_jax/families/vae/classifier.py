@@ -92,8 +92,8 @@ def refusal_of(labels: Any) -> tuple[Any, str] | None:
     """
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
-        needed = "there must be two or more, 0 .. K-1, with a training image of each"
-        return check.Shown(f"classes {classes.tolist()}"), needed
+        needed = "there must be two classes or more, 0 .. K-1, and a training image of each"
+        return classes.tolist(), needed
     if counts.min() < 2 or counts.sum() <= _STOPPING * (len(classes) - 1):
         shown = check.Shown(f"classes of {', '.join(map(str, counts))} images")
         least = _STOPPING * (len(classes) - 1) + 1
