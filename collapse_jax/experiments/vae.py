@@ -158,7 +158,7 @@ class VaeExperiment(AbstractExperiment):
         shown, needed = refusal
         number, tests = source.num_rows, len(source.test)
         if self.num_images in (number, number + tests):  # the source may have more
-            needed = f"the training images have labels={shown}, but {needed}"
+            needed = f"the labels of training images are {shown}, but {needed}"
             remedy = "pass a larger number, or leave it out"
             raise check.fail("num_images", self.num_images, needed, remedy)
         others = () if source.test_labels is None else source.test_labels
