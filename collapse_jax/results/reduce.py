@@ -255,7 +255,8 @@ def _scaled(blocks: Array, valid: Bool[Array, " chain"]) -> Blocks:
     gaps, finer = relative(values - mean[:, None])
     rest = jnp.sum(gaps, axis=1) / number
     variance = jnp.sum(jnp.where(mask, gaps - rest[:, None], 0) ** 2, axis=1) / number
-    return Blocks(count, (mean + rest * finer) * unit, jnp.sqrt(variance) * finer * unit)
+    mean = jnp.where(jnp.isfinite(mean), mean + rest * finer, mean)
+    return Blocks(count, mean * unit, jnp.sqrt(variance) * finer * unit)
 
 
 def merge_blocks(blocks: Blocks, axis: int) -> Blocks:

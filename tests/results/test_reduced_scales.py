@@ -52,6 +52,15 @@ def test_a_constant_has_no_spread_and_keeps_its_value():
         np.testing.assert_allclose(found.mean, np.float32(constant), rtol=1e-6)
 
 
+def test_infinite_values_have_an_infinite_mean_and_no_std():
+    for infinite in (-np.inf, np.inf):
+        values = np.zeros(256, np.float32)
+        for values[:] in (infinite, np.where(np.arange(256) < 9, infinite, 1e-30)):
+            found = statistics_of(values)
+            assert found.mean == infinite
+            assert np.isnan(found.std)
+
+
 @pytest.mark.parametrize("scale", [1e-22, 1e20])
 def test_a_metric_of_the_users_keeps_its_spread(scale):
     def tiny(key, family, params, corpus, source, generation0):
