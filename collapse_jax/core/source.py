@@ -169,14 +169,8 @@ class Truth(NamedTuple):
           Moments with a mean of [dim], log scales of [dim] in nats and a factor of [dim, dim];
           what float32 cannot hold is inf.
         """
-        dtype = jnp.result_type(float)
-
-        def as_float(leaf: Any) -> Any:
-            on_host = isinstance(leaf, (np.ndarray, np.generic))
-            return leaf.astype(dtype) if on_host else jnp.asarray(leaf, dtype)
-
         with np.errstate(over="ignore"):
-            return jax.tree.map(as_float, self)
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), self)
 
     def log_spreads(self) -> np.ndarray:
         """Return ln of the standard deviation along each axis.
@@ -205,6 +199,10 @@ class MomentsSource(AbstractSource):
     @abc.abstractmethod
     def truth(self) -> Truth:
         """Return the moments of p_0."""
+
+    def log_spreads(self) -> np.ndarray:
+        """Return ln of the standard deviation of p_0 along each axis, see `Truth.log_spreads`."""
+        return self.truth.log_spreads()
 
     @abc.abstractmethod
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:

@@ -58,7 +58,7 @@ def _scales(
     """
     if not isinstance(chain.source, MomentsSource):
         return {}
-    spreads = chain.source.truth.log_spreads()
+    spreads = chain.source.log_spreads()
     if not np.any(spreads > -np.inf):
         return {}
     spreads = np.where(spreads > -np.inf, spreads, np.max(spreads))

@@ -74,6 +74,10 @@ class Normal(MomentsSource):
         """Return the moments of the law."""
         return self.moments.as_floats()
 
+    def log_spreads(self) -> np.ndarray:
+        """Return ln of the standard deviation along each axis, without arrays on a device."""
+        return self.moments.log_spreads()
+
     def draw_moments(self, keys: Keys, size: Size, capacity: int) -> Moments:
         """Draw exact moments: a normal mean and a Wishart scatter."""
         mean, log_scale, factor, *_ = self.truth

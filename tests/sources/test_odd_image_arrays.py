@@ -207,7 +207,7 @@ BAD_ARCHIVES = {
     "colour": ({"x": np.stack([ROWS] * 3, -1)}, r"x in a.npz=array of shape .*be grey"),
     "bad test images": ({"x": ROWS, "x_test": ROWS.astype(int)}, r"x_test in a.npz\[0, 0, 1\]"),
     "no test images": ({"x": ROWS, "x_test": ROWS[:0]}, "x_test in a.npz=array of shape"),
-    "objects": ({"x": np.array([{}], object)}, "Object arrays cannot be loaded"),
+    "objects": ({"x": np.array([{}], object)}, "x has Python objects, not numbers"),
     "few labels": ({"x": ROWS, "y": np.arange(3)}, "y in a.npz=.*there are 20 images"),
     "labels of two axes": ({"x": ROWS, "y": np.ones((NUMBER, 1), int)}, "y in a.npz="),
     "one image": ({"x": ROWS[:1]}, "number of images=1 .*at least 10"),
