@@ -110,9 +110,9 @@ def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows
 
     >>> policy_sentence({"type": "Replace", "num_samples": 100, "verifier": None})
     'Every model after model 0 is trained on 100 rows drawn from its predecessor.'
-    >>> print(policy_sentence({"type": "Replace", "num_samples": [60, 30]}))
-    Every model g after model 0 is trained on M_g rows drawn from its predecessor. D_0 has 60
-    original rows and M_1 = 30.
+    >>> policy = {"type": "Replace", "num_samples": [60, 30]}
+    >>> policy_sentence(policy).partition(". ")[2]
+    'D_0 has 60 original rows and M_1 = 30.'
     """
     policy = {name: _one_if_constant(value) for name, value in policy.items()}
     sizes = size or _sizes(policy.get("num_samples"))
