@@ -244,24 +244,21 @@ def moments_of(samples: Rows) -> Moments:
     Args:
       samples: rows with weights, [slot, dim].
     """
-    weights = samples.weights
-    if weights is None:
-        total, first = jnp.asarray(samples.capacity, samples.rows.dtype), 0
-        weigh = lambda values: values  # noqa: E731
+    if samples.weights is None:
+        weights, total, first = 1, samples.capacity, 0
     else:
-        total, first = row_sums([weights])[0], jnp.argmax(weights > 0)
-        total = jnp.where(total > 0, total, 1)
-        weigh = lambda values: values * weights  # noqa: E731
+        weights, total = samples.weights, row_sums([samples.weights])[0]
+        total, first = jnp.where(total > 0, total, 1), jnp.argmax(weights > 0)
+    total = jnp.asarray(total, samples.rows.dtype)
     reference = samples.rows[first]
     columns = (samples.rows - reference).T
-    mean = row_sums([weigh(columns)])[0] / total
+    mean = row_sums([weights * columns])[0] / total
     centred = columns - mean[:, None]
     if len(centred) == 1:
-        log_scale = 0.5 * jnp.log(row_sums([weigh(centred**2)])[0] / total)
+        log_scale = 0.5 * jnp.log(row_sums([weights * centred**2])[0] / total)
         factor = jnp.ones((1, 1), centred.dtype)
     else:
-        roots = centred if weights is None else centred * jnp.sqrt(weights)
-        log_scale, factor = log_cholesky.factorize(roots)
+        log_scale, factor = log_cholesky.factorize(centred * jnp.sqrt(weights))
         log_scale = log_scale - 0.5 * jnp.log(total)
     location = samples.location + jnp.exp(samples.log_scale) * (reference + mean)
     return Moments(samples.size, location, log_scale + samples.log_scale, factor)
