@@ -6,6 +6,7 @@ ever, so that the chains have the same bits and a run takes no longer than its m
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -40,7 +41,18 @@ def abstract_shapes(program: Program, chain: Chain, key: Any, first_chain: int) 
     return shapes._replace(record={**shapes.record, **values})
 
 
-def advance(
+@functools.cache
+def advance_on(platform: str) -> Callable[..., tuple[Carry, dict]]:
+    """Return `advance` with the chains compiled as for that platform: they have the same bits.
+
+    Args:
+      platform: cpu, gpu or tpu.
+    """
+    return functools.partial(_advance, compiled.advance_on(platform))
+
+
+def _advance(
+    advance: Callable[..., tuple[Carry, dict]],
     program: Program,
     chain: Chain,
     key: UInt32[Array, "2"],
@@ -54,6 +66,7 @@ def advance(
     """Advance a batch as `program.advance` does, and call the metrics between two records.
 
     Args:
+      advance: the compiled function.
       program: the settings of the run.
       chain: the process.
       key: two words of the run's key.
@@ -74,7 +87,7 @@ def advance(
         now = np.int32(start + index * every)
         _, buffers = compiled.empty_buffers(bare, shapes.carry, shapes.record, len(batch.ids))
         arguments = (bare, chain, key, batch, carry, buffers, now, every)
-        carry, made = compiled.advance(*arguments, np.int32(min(1, count)))
+        carry, made = advance(*arguments, np.int32(min(1, count)))
         if count:
             values = {name: value[0] for name, value in made["raw"].items()}
             values |= _measured(program, chain, key, batch, carry, int(now + every), shapes.record)

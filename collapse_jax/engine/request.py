@@ -89,7 +89,7 @@ class Request:
 
 def _check_metrics(chain: Chain, metrics: Any) -> tuple[Metric, ...]:
     """Return the metrics, with names replaced by the family's metrics."""
-    if metrics == ():
+    if isinstance(metrics, tuple) and not metrics:
         return ()
     known = chain.family.optional_metrics
     remedy = f"pass functions, Metric objects or names among {sorted(known)}"

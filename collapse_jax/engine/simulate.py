@@ -224,7 +224,7 @@ class _Execution:
             context = batch.host_context(self._stop)
             chain, advance = host_program.with_context(chain, context), host_program.advance
         elif spec.without_jit and program.metrics:
-            advance = debug_program.advance
+            advance = debug_program.advance_on(platform(worker.device))
         arguments = (program, chain, worker.key, chains)
         carry, records = empty_buffers(program, spec.carry_shape, spec.record_shape, spec.width)
         now, leaves = batch.generation, batch.leaves()

@@ -44,6 +44,14 @@ def test_a_state_holds_only_what_is_read():
     assert both == cj.Needs(corpus=True, generation0=True, generation0_corpus=True)
 
 
+@pytest.mark.parametrize("names", [[], ["covariance"]])
+def test_metrics_are_any_sequence(names):
+    chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
+    for given in (names, tuple(names), np.array(names, object)):
+        run = cj.simulate(chain, key=0, num_chains=2, num_generations=1, metrics=given)
+        assert ("covariance" in run.variables) == bool(names)
+
+
 def test_dims_unit_and_long_name_are_recorded():
     def pair(key, family, params, *others):
         return params.mean * np.ones(2, np.float32)

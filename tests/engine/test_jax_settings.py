@@ -257,6 +257,22 @@ def test_metrics_are_plain_python_without_jit(more):
         assert set(map(np.float32, values)) >= set(compiled["log_std"].ravel())
 
 
+def test_small_matrices_have_the_same_bits_without_jit():
+    """Their roundings show how wide the vectors are that a program was compiled for."""
+
+    def first_mean(key, family, params, corpus, source, generation0):
+        return params.mean[0]
+
+    source = cj.Normal(np.zeros(3), np.eye(3))
+    chain = cj.Chain(cj.Gaussian(3), source, cj.Mixing(20, gamma=0.3))
+    run = {"key": 0, "num_chains": 64, "num_generations": 6, "metrics": [first_mean]}
+    compiled = cj.simulate(chain, **run)
+    with jax.disable_jit():
+        plain = cj.simulate(chain, **run)
+    for name in map(str, compiled.variables):
+        np.testing.assert_array_equal(plain[name], compiled[name], err_msg=name)
+
+
 def test_metrics_without_jit_are_checked():
     def log_std(*given):
         return given[2].log_scale[0]
