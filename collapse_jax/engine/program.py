@@ -391,18 +391,22 @@ def _advance_tile(
     """Advance the tile of this number; its records are written into those of the batch."""
     start, every, count = schedule
     keys = _keys(key, tile)
-    carry = jax.lax.cond(start < 0, lambda: initial(program, chain, key, tile), lambda: carry)
+    whole = jax.lax.cond(start < 0, lambda: initial(program, chain, key, tile), lambda: carry)
+
+    def unsqueezed(carry: Carry) -> Carry:
+        return jax.tree.map(lambda leaf, like: leaf.reshape(like.shape), carry, whole)
 
     def step(generation, carry: Carry) -> Carry:
         advance = _each_chain(program, tile, lambda key, state: chain.step(key, generation, state))
+        carry = unsqueezed(carry)
         state = advance(keys, carry.state)
-        return _note_events(chain, carry._replace(state=state), generation)
+        return _squeezed(_note_events(chain, carry._replace(state=state), generation))
 
     def record(index, loop):
         carry, records = loop
         begin = start + index * every + 1
         carry = jax.lax.fori_loop(jnp.maximum(begin, 1), begin + every, step, carry)
-        values = _record(program, chain, keys, tile, carry, begin + every - 1)
+        values = _record(program, chain, keys, tile, unsqueezed(carry), begin + every - 1)
         check_repeated(records, values, first_axes=2, axes=1)
         return carry, jax.tree.map(functools.partial(write, index), records, values)
 
@@ -410,4 +414,14 @@ def _advance_tile(
         begin = (index, number * np.int32(some.shape[0]), *[np.int32(0)] * (some.ndim - 1))
         return jax.lax.dynamic_update_slice(all, some[None], begin)
 
-    return jax.lax.fori_loop(0, count, record, (carry, records))
+    carry, records = jax.lax.fori_loop(0, count, record, (_squeezed(whole), records))
+    return unsqueezed(carry), records
+
+
+def _squeezed(carry: Carry) -> Carry:
+    """Return a batch without axes of length one after the chain: XLA's loops run along the last."""
+
+    def squeeze(leaf: Array) -> Array:
+        return leaf.reshape(leaf.shape[0], *(size for size in leaf.shape[1:] if size != 1))
+
+    return jax.tree.map(squeeze, carry)

@@ -140,11 +140,7 @@ def reduce_blocks(
         histogram_name(name): _count(values[name], running, edges)[None]
         for name, edges in histograms
     }
-    blocks = {
-        name: value.astype(jnp.result_type(float)).reshape(-1, BLOCK, *value.shape[1:])
-        for name, value in values.items()
-        if name != "status"
-    }
+    blocks = {name: _blocks_of(value) for name, value in values.items() if name != "status"}
     sums = {name: jnp.sum(value, axis=1) for name, value in blocks.items()}
     clean = jnp.all(valid) & (jnp.max(values["status"]) == 0)
     for total in sums.values():
@@ -168,7 +164,18 @@ def reduce_blocks(
     real = [name for name, value in values.items() if jnp.issubdtype(value.dtype, jnp.floating)]
     lost = [_is_lost(ordinary[name]) for name in real]
     found = jax.lax.cond(functools.reduce(operator.or_, lost, False), scaled, lambda: ordinary)
-    return {**counts, **found, "status": _statuses(values["status"], valid, clean)}
+    shaped = {
+        name: Blocks(*(part.reshape(-1, *values[name].shape[1:]) for part in parts))
+        for name, parts in found.items()
+    }
+    return {**counts, **shaped, "status": _statuses(values["status"], valid, clean)}
+
+
+def _blocks_of(values: Array) -> Array:
+    """Return values by block, [block, chain] for single numbers or [block, chain, entry]."""
+    entries = values[0].size
+    shape = (-1, BLOCK) if entries == 1 else (-1, BLOCK, entries)
+    return values.astype(jnp.result_type(float)).reshape(shape)
 
 
 def _statuses(status: Array, valid: Bool[Array, " chain"], clean: Array) -> Array:
