@@ -2,12 +2,18 @@
 
 import dataclasses
 import difflib
+import math
 import re
+import sys
 import typing
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 _LONGEST = 40  # characters of a value in a message
+_RANGE = (
+    f"float64 holds 0 and absolute values in [{math.ulp(0.0):.2g}, {sys.float_info.max:.2g}]; "
+    "pass one of these"
+)
 _KINDS = {"INT": "an integer", "FLOAT": "a number", "STR": "a text", "PATH": "a path"}
 
 
@@ -136,6 +142,9 @@ def bad_value(complaint: str, program: str, given: Sequence[str]) -> str:
         value = _value_of(found[1], given)
         return f"{found[1]}={value} is not allowed: it is an option of Python only; leave it out"
     if found := re.search(r"Error parsing (--\S+): .*Argument helptext: (.*)", text):
+        beyond = (word for word in _words_of(found[1], given) if exceeds_float(word))
+        if (word := next(beyond, None)) is not None:
+            return f"{found[1]}={_shown(word)} is not allowed: {_RANGE}"
         metavar = re.match(r"(?:-\w, )?--\S+ ((?:[A-Z{}\[\]|. ]|None)+)(?= |$)", found[2])
         default = re.search(r"\(default: ([^)]+)\)", found[2])
         shown = default[1] if default and default[1] != "None" else ""
@@ -157,7 +166,29 @@ def _kind(metavar: str) -> str:
     return " or ".join(parts)
 
 
+def exceeds_float(text: str) -> bool:
+    """Tell whether a decimal number becomes infinite when it is read, or 0 without being 0.
+
+    Args:
+      text: as typed.
+
+    >>> [exceeds_float(text) for text in ("1e-400", "-1e400", "0e-400", "5e-324", "inf", "many")]
+    [True, True, False, False, False, False]
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        return False
+    digits = [letter for letter in re.split("[eE]", text)[0] if letter.isdecimal()]
+    return any(map(int, digits)) if value == 0 else bool(digits) and math.isinf(value)
+
+
 def _value_of(option: str, given: Sequence[str]) -> str:
+    """Return the values of an option as they were given, as one text."""
+    return _shown(" ".join(_words_of(option, given)))
+
+
+def _words_of(option: str, given: Sequence[str]) -> list[str]:
     """Return the values of an option as they were given."""
     values: list[str] = []
     is_open = False
@@ -169,7 +200,7 @@ def _value_of(option: str, given: Sequence[str]) -> str:
                 values = [value] if separator else []
         elif is_open:
             values.append(item)
-    return _shown(" ".join(values))
+    return values
 
 
 def _shown(value: str) -> str:

@@ -1,9 +1,7 @@
 """Name the arguments of a message by the options of the command line."""
 
 import dataclasses
-import math
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,20 +61,8 @@ def as_options(message: str, arguments: Sequence[str]) -> str:
             words = names + equals + value
         start = f"--{option}{words}"
     takes_one = options.takes_one_size and option == "policy.num-samples"
-    if typed := _too_large(start, option, arguments):
-        allowed = f"it exceeds the range of numbers, {sys.float_info.max:.2g}"
-        return f"--{option}={typed}{_REFUSAL}{allowed}; pass a number within it"
     several = "" if takes_one else r"\g<0>, separated by spaces"
     return start + separator + _translated(_SCHEDULE.sub(several, rest), options)
-
-
-def _too_large(start: str, option: str, arguments: Sequence[str]) -> str:
-    """Return a refused number as typed if it became infinite when it was read, else ""."""
-    found = re.search(r"=(-?)inf$", start)
-    words = [word for item in arguments for word in re.split("[=, ]", item)]
-    pattern = re.compile(found[1] + r"\d[\d_.]*e\+?\d+", re.IGNORECASE) if found else None
-    large = (word for word in words if pattern and pattern.fullmatch(word))
-    return next((word for word in large if option and math.isinf(float(word))), "")
 
 
 class _Options:

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from collapse_jax.cli.complaints import bad_value, check_choice, unknown_words
+from collapse_jax.cli.complaints import bad_value, check_choice, exceeds_float, unknown_words
 from collapse_jax.utils import check
 from collapse_jax.utils.check import ArgumentError
 
@@ -122,21 +122,53 @@ def _with_policies(experiment: Any) -> Any:
 
 
 def _rules(experiment: Any) -> Any:
-    """Return rules of tyro that show one size where a policy could take one per generation."""
-    if not experiment.size_meaning:
+    """Return rules of tyro for the options of an experiment."""
+    import tyro
+
+    registry = tyro.constructors.ConstructorRegistry()
+    registry.primitive_rule(_number_rule)
+    if experiment.size_meaning:
+        _show_one_size(registry, experiment.size_meaning)
+    return registry
+
+
+def _number_rule(info: Any) -> Any:
+    """Refuse a number that float64 cannot hold, which `float` reads as infinity or as 0."""
+    import tyro
+
+    def read(words: list[str]) -> float:
+        if exceeds_float(words[0]):
+            raise ValueError("float64 cannot hold it")
+        return float(words[0])
+
+    if info.type is not float:
         return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FLOAT",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, (int, float)),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _show_one_size(registry: Any, meaning: str) -> None:
+    """Add a rule of tyro that shows one size where a policy could take one per generation.
+
+    Args:
+      registry: of the rules.
+      meaning: what the size is.
+    """
     import tyro
 
     from collapse_jax.core.policy import POLICIES
-
-    registry = tyro.constructors.ConstructorRegistry()
 
     @registry.struct_rule
     def _(info: Any) -> Any:
         if info.type not in POLICIES.values():
             return None
         types: dict[str, Any] = typing.get_type_hints(info.type)
-        shown = tyro.conf.arg(metavar="{None}|INT", help=experiment.size_meaning)
+        shown = tyro.conf.arg(metavar="{None}|INT", help=meaning)
         sizes: Any = types["num_samples"]
         types["num_samples"] = Annotated[sizes, shown]
         meanings = _meanings(info.type)
@@ -150,12 +182,10 @@ def _rules(experiment: Any) -> Any:
             if default is dataclasses.MISSING:
                 default = tyro.MISSING
             if field.init:
-                meaning = meanings.get(field.name)
-                fields.append((field.name, types[field.name], default, meaning))
+                words = meanings.get(field.name)
+                fields.append((field.name, types[field.name], default, words))
         specs = tuple(tyro.constructors.StructFieldSpec(*one) for one in fields)
         return tyro.constructors.StructConstructorSpec(info.type, specs)
-
-    return registry
 
 
 def _meanings(kind: type) -> dict[str, str]:

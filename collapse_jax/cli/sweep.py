@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from collapse_jax.cli.complaints import exceeds_float
 from collapse_jax.cli.options import SweepOptions, chosen_experiment, parse
 from collapse_jax.cli.output import check_environment, check_free, chosen_directory
 from collapse_jax.cli.show import draw, report_failures, write_page
@@ -145,6 +146,9 @@ def _escaped(text: str) -> str:
 
 
 def _number(text: str) -> Any:
+    """Return the number that a text stands for; the text if none, or none that float64 holds."""
+    if exceeds_float(text):
+        return text
     for kind in (int, float):
         try:
             return kind(text)

@@ -71,7 +71,7 @@ def number(name: str, value: Any, low: float, high: float, remedy: str, *, open_
         if isinstance(value, (bool, str, bytes)):
             raise TypeError
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise fail(name, value, allowed, remedy) from None
     inside = low < result <= high if open_low else low <= result <= high
     if not (math.isfinite(result) and inside):
@@ -112,6 +112,8 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np
         result = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise fail(name, value, "it must be an array of numbers", remedy) from None
+    except OverflowError:  # of an integer of Python
+        raise fail(name, value, "it exceeds the range of float64", remedy) from None
     if result.ndim not in axes or result.size == 0:
         wanted = " or ".join(f"{axis}-D" for axis in axes)
         raise fail(

@@ -8,6 +8,7 @@ import pytest
 
 from collapse_jax.cli import main
 from collapse_jax.cli.option_names import as_options
+from collapse_jax.cli.options import SharedRunOptions, parse
 from collapse_jax.experiments import EXPERIMENTS
 
 # Arguments, and words of the line, by what is wrong. Files are those of `folder`.
@@ -203,18 +204,34 @@ def test_no_study_makes_a_run_twice(name, option, value, capsys):
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["run", "keep-gaussian", "--target", "1e400"], "--target=1e400"),
-        (["run", "mad", "--biases", "0.5", "-1E+400"], "--biases=-1E+400"),
-        (["run", "discrete", "policy:mixing", "--policy.gamma=1e400"], "--policy.gamma=1e400"),
-        (["sweep", "gaussian", "policy:mixing", "--policy.gamma", "0,1e400"], "gamma=1e400"),
+        (["run", "keep-gaussian", "--target", "1e400"], "--target='1e400'"),
+        (["run", "keep-gaussian", "--target", "9" * 310], f"--target='{'9' * 40}...'"),
+        (["run", "mad", "--biases", "0.5", "-1E+400"], "--biases='-1E+400'"),
+        (["run", "mad", "--biases", "0.5", "1e-400"], "--biases='1e-400'"),
+        (["run", "lm", "--learning_rate", "1e-400"], "--learning-rate='1e-400'"),
+        (["run", "discrete", "policy:mixing", "--policy.gamma=1e400"], "--policy.gamma='1e400'"),
+        (["run", "discrete", "policy:mixing", "--policy.gamma", "-1e-400"], "gamma='-1e-400'"),
+        (["run", "discrete", "policy:mixing", "--policy.alpha", ".1", "1e-400"], "='1e-400'"),
+        (["sweep", "gaussian", "policy:mixing", "--policy.gamma", "0,1e400"], "gamma='1e400'"),
+        (["sweep", "gaussian", "policy:mixing", "--policy.gamma", "0,1e-400"], "gamma='1e-400'"),
+        (["sweep", "gaussian", "policy:mixing", "--policy.gamma", "1e400,2e400"], "='1e400'"),
     ],
 )
-def test_a_number_beyond_the_range_is_shown_as_typed(arguments, shown, capsys):
+def test_a_number_that_float_cannot_hold_is_refused_as_typed(arguments, shown, capsys):
     sizes = ["--policy.num-samples", "10"] if "policy:mixing" in arguments else []
     assert main([*arguments, *sizes, "--out", "never"]) == 2
     error = capsys.readouterr().err
-    assert f"{shown} is not allowed: it exceeds the range of numbers, 1.8e+308" in error
-    assert "inf" not in error
+    allowed = "float64 holds 0 and absolute values in [4.9e-324, 1.8e+308]; pass one of these"
+    assert f"{shown} is not allowed: {allowed}\n" in error
+    assert error.count("\n") == 1
+    assert not Path("never").exists()
+
+
+@pytest.mark.parametrize("text", ["5e-324", "0e-400", "1e-300"])
+def test_the_least_numbers_are_read(text):
+    words = ["policy:mixing", "--policy.gamma", text]
+    found = parse(SharedRunOptions, EXPERIMENTS["gaussian"], "collapse run gaussian", words)
+    assert found.experiment.policy.gamma == float(text)
 
 
 def test_infinity_is_shown_as_typed(capsys):

@@ -64,6 +64,9 @@ CASES = {
     "probabilities nan": (lambda: cj.Categorical([0.5, np.nan]), r"probabilities\[1\]=nan"),
     "probabilities text": (lambda: cj.Categorical("ab"), "Categorical.probabilities='ab'"),
     "mean infinite": (lambda: cj.Normal(np.inf, 1.0), "Normal.mean=inf"),
+    "mean beyond float": (lambda: cj.Normal(10**400, 1.0), "Normal.mean=<int .*range of float64"),
+    "share beyond float": (lambda: cj.Mixing(9, gamma=10**400), "Mixing.gamma=<int .*float64"),
+    "smoothing beyond float": (lambda: cj.Discrete(smoothing=10**400), "Discrete.smoothing=<int "),
     "variance negative": (lambda: cj.Normal(0.0, -1.0), "Normal.covariance=-1"),
     "covariance of a wrong shape": (lambda: cj.Normal([0, 0], np.eye(3)), "Normal.covariance"),
     "covariance not symmetric": (
