@@ -115,6 +115,10 @@ class Metric:
     A chain holds its corpus, or model 0 and D_0, only for metrics that read them. A plain
     function among the metrics of `simulate` is a metric of its own name that reads everything.
 
+    Values are recorded in the type that jax computes in, float32 unless JAX_ENABLE_X64 is set:
+    absolute values below 1.2e-38 become 0, those above 3.4e38 infinite. Return the logarithm of
+    what shrinks or grows geometrically, `params.log_scale` instead of its exponential.
+
     Args:
       function: computes the value, under `jax.jit`.
       name: of the variable; None for the function's `__name__`.

@@ -2,6 +2,7 @@
 
 import math
 import operator
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -157,6 +158,9 @@ def one_chain(name: str, value: Any) -> None:
 def convertible(name: str, value: Any, allowed: str) -> jax.Array:
     """Return what a user's code made as an array of jax; refuse what jax has no array for.
 
+    A number that the type of its array reads as 0 is worth a warning; the values of traced
+    arrays are not known.
+
     Args:
       name: of the value.
       value: a number or an array, traced or not.
@@ -167,6 +171,13 @@ def convertible(name: str, value: Any, allowed: str) -> jax.Array:
         type of its array cannot hold; jax would record infinity, or cut integers.
     """
     in_range(name, value)
+    if _underflows(value):
+        warnings.warn(
+            f"{name} has a number other than 0 that is recorded as 0, being too small for float32; "
+            "return its logarithm, or set JAX_ENABLE_X64=1",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     try:
         found = jnp.asarray(value)
     except (TypeError, ValueError) as error:
@@ -187,12 +198,8 @@ def in_range(name: str, value: Any) -> None:
     Raises:
       ArgumentError: naming the first such number.
     """
-    leaves = jax.tree.leaves(value)
-    if isinstance(value, jax.Array) or any(isinstance(leaf, jax.Array) for leaf in leaves):
-        return  # it has its type, or is traced
-    try:
-        numbers = np.asarray(value)
-    except (TypeError, ValueError):
+    numbers = _numbers(value)
+    if numbers is None:
         return
     if numbers.dtype == object and all(isinstance(one, (int, float)) for one in numbers.flat):
         kind = jnp.int64  # NumPy has no type for integers beyond 64 bits
@@ -212,3 +219,23 @@ def in_range(name: str, value: Any) -> None:
     if dtype != numbers.dtype and numbers.dtype != object:
         remedy = "set JAX_ENABLE_X64=1, or rescale the value"
     raise fail(name, numbers[is_beyond].tolist()[0], f"it exceeds the range of {dtype}", remedy)
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    """Return the numbers of Python or NumPy in a value; None if it has its type, or is traced."""
+    leaves = jax.tree.leaves(value)
+    if isinstance(value, jax.Array) or any(isinstance(leaf, jax.Array) for leaf in leaves):
+        return None
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _underflows(value: Any) -> bool:
+    """Tell whether a known number is 0 in the type of jax's array for it, and not 0 before."""
+    numbers = _numbers(value)
+    if numbers is None or numbers.dtype.kind != "f":
+        return False
+    dtype = jax.dtypes.canonicalize_dtype(numbers.dtype)
+    return bool(np.any((numbers != 0) & (numbers.astype(dtype) == 0)))

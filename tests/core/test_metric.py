@@ -254,3 +254,31 @@ def test_a_number_that_its_type_cannot_hold_is_refused(case):
 def test_numbers_within_the_range_are_recorded(value):
     found = run([cj.Metric(lambda *_: value, name="q")])["q"]
     np.testing.assert_array_equal(found, np.full(found.shape, value, found.dtype))
+
+
+@pytest.mark.parametrize("value", [1e-50, np.float64(-1e-50), [1.0, 1e-50], np.array([0, 1e-50])])
+def test_a_known_number_that_is_recorded_as_zero_is_worth_a_warning(value):
+    metric = cj.Metric(lambda *_: value, name="q")
+    with pytest.warns(RuntimeWarning, match=r"^result of the metric 'q' has .* its logarithm, or"):
+        found = run([metric])["q"]
+    assert found.ravel()[-1] == 0
+
+
+def test_the_logarithm_of_what_shrinks_is_recorded_where_float32_ends():
+    """The remedy that `Metric` describes: float32 has no numbers below 1e-45."""
+
+    def std(key, family, params, *others):
+        return jax.numpy.exp(params.log_scale[0])
+
+    logarithm = cj.Metric(lambda *given: given[2].log_scale[0], name="ln")
+    chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(2))
+    found = run([cj.Metric(std), logarithm], chain, num_generations=500, every=500)
+    assert np.all(found["std"][-1] == 0)
+    assert np.all(found["ln"][-1] < np.log(1e-45))
+    assert np.all(np.isfinite(found["ln"][-1]))
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-40, np.float32(1e-45), [0.0, 1.0]])
+def test_numbers_that_are_recorded_as_they_are_have_no_warning(value):
+    found = run([cj.Metric(lambda *_: value, name="q")])["q"]
+    np.testing.assert_array_equal(found[0, 0], np.float32(value))
