@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from collapse_jax.cli.command import Command
 from collapse_jax.cli.options import RunOptions, SharedRunOptions, parse_plain
@@ -17,6 +17,9 @@ from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
 from collapse_jax.utils.counted import counted
 
+if TYPE_CHECKING:
+    from collapse_jax.report import Study
+
 COSTS = "costs.json"  # seconds per study, summed over all its starts
 _DAY = 24.0  # hours
 
@@ -25,9 +28,9 @@ _DAY = 24.0  # hours
 class ReproduceOptions(RunOptions):
     """Run the studies and write one page with statements of the literature, results, verdicts.
 
-    The command first reports the expected times. A complete study is not run again and an
-    interrupted one is resumed; --overwrite runs all of them again. Each study also has its own
-    directory and page.
+    The command first reports the expected times. A complete study is not run again, an
+    interrupted one is resumed, and points of a study that failed are run again; --overwrite runs
+    all of them again. Each study also has its own directory and page.
     """
 
     only: str = "all"
@@ -134,7 +137,15 @@ def _is_done(out: Path, command: Command) -> bool:
             f"--out={out} is not allowed: {path} was made with scale {there.scale!r}, seed "
             f"{there.seed} and settings {dict(there.settings)}; pass another --out or --overwrite"
         )
-    return (path / "report.html").exists()
+    return (path / "report.html").exists() and not _has_failures(path)
+
+
+def _has_failures(path: Path) -> bool:
+    """Tell whether points of a study failed; a damaged file is reported with the page."""
+    try:
+        return bool(json.loads((path / "config.json").read_text()).get("failures"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _announce(names: Sequence[str], scale: str) -> None:
@@ -165,9 +176,9 @@ def _run(out: Path, command: Command, options: ReproduceOptions) -> int:
         costs.pop(name, None)
     begin = time.perf_counter()
     try:
-        code = run_to(
-            path, command, SharedRunOptions(quiet=options.quiet, overwrite=options.overwrite)
-        )
+        shared = SharedRunOptions(quiet=options.quiet, overwrite=options.overwrite)
+        without = " without --overwrite" if options.overwrite else ""
+        code = run_to(path, command, shared, f"repeat the command{without}")
     finally:
         seconds = time.perf_counter() - begin
         costs[name] = costs.get(name, 0.0) + seconds
@@ -188,7 +199,7 @@ def _costs(out: Path) -> dict[str, float]:
 
 
 def _write_page(out: Path, scale: str) -> Path:
-    """Write the page about all complete studies in `out`."""
+    """Write the page about all studies in `out` that have ended."""
     from collapse_jax.experiments import EXPERIMENTS
     from collapse_jax.report import Study, write_reproduction
     from collapse_jax.results.records import Records
@@ -223,6 +234,21 @@ def _write_page(out: Path, scale: str) -> Path:
         return write_reproduction(
             out / "report.html",
             title="Model collapse, reproduced",
-            sentences=[sentence],
+            sentences=[sentence, *_failed_studies(studies)],
             studies=studies,
         )
+
+
+def _failed_studies(studies: "Sequence[Study]") -> list[str]:
+    """Return a sentence about the studies of which points failed; none if there is no such one."""
+    failed = [
+        f"{study.name} ({counted(study.num_failed, 'point')} failed)"
+        for study in studies
+        if study.num_failed
+    ]
+    if not failed:
+        return []
+    return [
+        f"Not complete: {', '.join(failed)}. Repeat the command without --overwrite to run only "
+        "these points again."
+    ]

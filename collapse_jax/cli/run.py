@@ -169,7 +169,7 @@ def _of_run(kind: type, command: str, arguments: Sequence[str]) -> tuple[Path, A
     return user_path(arguments[0], "RUN"), options
 
 
-def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
+def run_to(out: Path, command: Command, options: ProcessOptions, remedy: str = "") -> int:
     """Run or resume an experiment, and write its records, figures and report.
 
     Args:
@@ -177,6 +177,7 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
       command: the experiment with its settings.
       options: share of the chains of this process, whether it shows progress, and, for
         `RunOptions`, whether to replace an earlier run in `out`.
+      remedy: a clause that says how to run points again that failed; `collapse resume` if "".
 
     Returns:
       Exit code: 0, or 1 if points of the study failed.
@@ -224,7 +225,7 @@ def run_to(out: Path, command: Command, options: ProcessOptions) -> int:
             page = write_page(records, out)
     sys.stdout.write(f"report: {page}\n")
     given = ["run", command.experiment, *command.arguments]
-    return report_failures(records, given, f"run `collapse resume {out}`")
+    return report_failures(records, given, remedy or f"run `collapse resume {out}`")
 
 
 @contextlib.contextmanager

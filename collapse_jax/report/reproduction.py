@@ -10,6 +10,7 @@ from typing import Any
 from collapse_jax.report import fragments
 from collapse_jax.report.page import page
 from collapse_jax.results.statements import Statement
+from collapse_jax.utils.counted import counted
 
 _STYLE = """h2 { border-top: 1px solid #8884; padding-top: 1.4rem; }
 """
@@ -40,6 +41,11 @@ class Study:
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
     seconds: float | None
+
+    @property
+    def num_failed(self) -> int:
+        """Return the number of points that failed."""
+        return len(self.config.get("failures", ()))
 
 
 def write_reproduction(
@@ -73,13 +79,18 @@ def write_reproduction(
 
 def _overview(studies: Sequence[Study]) -> str:
     lines = "".join(
-        f'<tr><td><a href="#{study.name}">{html.escape(study.title)}</a></td>'
+        f'<tr><td><a href="#{study.name}">{html.escape(study.title)}</a>{_failed(study)}</td>'
         f"<td>{'<br>'.join(map(fragments.verdict, study.statements))}</td>"
         f"<td>{_cost(study)}</td></tr>"
         for study in studies
     )
     head = "<thead><tr><th>study</th><th>verdicts</th><th>cost</th></tr></thead>"
     return f'<div class="wide"><table>{head}<tbody>{lines}</tbody></table></div>'
+
+
+def _failed(study: Study) -> str:
+    number = study.num_failed
+    return f"<br>not complete: {counted(number, 'point')} failed" if number else ""
 
 
 def _section(study: Study) -> str:

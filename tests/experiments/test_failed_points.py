@@ -73,6 +73,28 @@ def test_a_command_names_failed_points_and_how_to_run_them_again(
     assert "Failed: " not in (out / "report.html").read_text()
 
 
+def test_a_reproduction_with_failed_points_is_not_complete(
+    two_fail, stand_in, tmp_path, capsys, monkeypatch
+):
+    command = ["reproduce", "--only", "growing,weighting", "--scale", "smoke", "--quiet"]
+    command += ["--out", str(tmp_path)]
+    assert main(command) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("failed: policy.num_samples=") for line in said) == 2
+    assert "collapse: repeat the command to run only these points" in said
+    page = (tmp_path / "report.html").read_text()
+    assert "Not complete: growing (2 points failed). Repeat the command without --over" in page
+    assert page.count("<br>not complete: 2 points failed</td>") == 1
+
+    module = importlib.import_module("collapse_jax.engine.sweep")
+    monkeypatch.setattr(module, "simulate", failing(stand_in, 0))
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    assert "growing: already complete" not in said
+    assert "weighting: already complete" in said
+    assert "ot complete:" not in (tmp_path / "report.html").read_text()
+
+
 def test_the_smallest_error_is_one_that_was_seen():
     """All chains of a weight may stop: NaN is no minimum."""
     settings = {"num_chains": 300, "num_generations": 5, "num_samples": 2, "num_original": 1}

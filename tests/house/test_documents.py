@@ -250,7 +250,7 @@ def reached(*_, **__):
     raise ReachedError
 
 
-def start_of(out, command, options):
+def start_of(out, command, options, remedy=""):
     experiment = command.config()
     if "$" not in options.process:
         run_module.process_of(options, False) if options.process else None
