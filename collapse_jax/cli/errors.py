@@ -12,6 +12,7 @@ BAD_INPUT, INTERNAL, INTERRUPTED = 2, 1, 130
 BROKEN_PIPE = 128 + 13  # as of a program that SIGPIPE ends
 
 _DEBUG = "COLLAPSE_JAX_DEBUG"  # environment variable: internal errors show their traceback
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")  # words of XLA
 _LONGEST = 300  # characters of an internal error's message
 
 
@@ -44,7 +45,7 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
         if error.filename is None:
             discard_output()
         return BAD_INPUT
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         write_line(f"collapse: the memory is too small for this command; {LESS_MEMORY}")
         return BAD_INPUT
     if os.environ.get(_DEBUG):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-LESS_MEMORY = "pass fewer chains or generations, a larger --every, or smaller corpora"
+LESS_MEMORY = "pass fewer chains or generations, a larger --every, or smaller corpora or batches"
 """Remedy of a command for which the memory is too small."""
 _REFUSAL = " is not allowed: "
 _START = re.compile(r"(len\()?(?:(\w+)\.)?([\w-]+)(?=[=\[) ])")

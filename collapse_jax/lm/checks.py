@@ -90,6 +90,24 @@ def check_prompts(config: OPTConfig, mask: np.ndarray, max_new_tokens: int) -> N
         raise check.fail("max_new_tokens", max_new_tokens, allowed, "cut the prompts or lower it")
 
 
+def check_beams(config: OPTConfig, num_beams: int) -> None:
+    """Check that the first step of a search has a token for every beam.
+
+    Args:
+      config: config of the model.
+      num_beams: number of beams.
+
+    Raises:
+      ValueError: if the vocabulary is smaller.
+    """
+    if num_beams > config.vocab_size:
+        allowed = (
+            f"a search begins with a token per beam, and the model has "
+            f"{counted(config.vocab_size, 'token')}"
+        )
+        raise check.fail("num_beams", num_beams, allowed, "pass num_beams=5, for example")
+
+
 def check_labels(
     config: OPTConfig, labels: Any, input_ids: np.ndarray, mask: np.ndarray
 ) -> Int[np.ndarray, "batch length"]:

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Int
 
 from collapse_jax.lm import beam_search, sampling
-from collapse_jax.lm.checks import check_prompts, check_tokens, make_key
+from collapse_jax.lm.checks import check_beams, check_prompts, check_tokens, make_key
 from collapse_jax.lm.kv_cache import next_logits, read_prompts
 from collapse_jax.lm.logits_processors import Penalties, penalise
 from collapse_jax.lm.model import OPT
@@ -24,6 +24,8 @@ from collapse_jax.utils.progress import Progress
 
 _STAGES = 4  # sizes that the KV cache grows through: attention costs as much as its size
 _FEW_SLOTS = 64  # new slots up to which one size is used: stages would not repay compilation
+
+_BYTES, _LEAST_BYTES = 4, 2  # of a logit or an attention weight, and of a key or value in float16
 
 
 class Shape(NamedTuple):
@@ -78,7 +80,8 @@ class Decoding:
 
     Args:
       max_new_tokens: number of new tokens per text, >= 1; the padding id follows an end.
-      num_beams: number of beams in [1, 1024]; 1 is greedy or random choice.
+      num_beams: number of beams in [1, 1024], at most the tokens of the model; 1 is greedy or
+        random choice.
       min_new_tokens: number of new tokens before which no text ends, in
         [0, max_new_tokens].
       repetition_penalty: dimensionless, in (0, 1e6]; scores of tokens of prompt and text are
@@ -156,6 +159,28 @@ class Decoding:
             ),
         )
 
+    def least_bytes(self, config: Any, batch: int, length: int) -> int:
+        """Return memory that a search needs at least: logits, cache, and weights of one layer.
+
+        Args:
+          config: config of the model.
+          batch: number of prompts.
+          length: tokens of a prompt.
+
+        Returns:
+          Number of bytes.
+
+        >>> from collapse_jax import lm
+        >>> lm.Decoding(64, num_beams=5).least_bytes(lm.OPTConfig(), batch=32, length=64) // 2**20
+        459
+        """
+        beams = batch * self.num_beams
+        slots = length + self.num_beams * (self.max_new_tokens - 1)
+        logits = _BYTES * beams * config.vocab_size
+        cache = 2 * config.num_hidden_layers * batch * slots * config.hidden_size
+        weights = _BYTES * beams * config.num_attention_heads * slots
+        return logits + _LEAST_BYTES * cache + weights
+
     @own_settings()
     def run(
         self,
@@ -186,6 +211,7 @@ class Decoding:
         """
         input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
         check_prompts(model.config, mask, self.max_new_tokens)
+        check_beams(model.config, self.num_beams)
         if self.do_sample and key is None:
             raise check.fail("key", None, "do_sample=True needs a key", "pass for example key=0")
         rows = np.arange(first_row, first_row + len(input_ids), dtype=np.uint32)
@@ -244,8 +270,8 @@ def generate(
 
     Raises:
       ValueError: before anything is compiled, if a setting is out of range, an id lies
-        outside the vocabulary, prompts are not padded on the left, or prompt and new tokens
-        need more positions than the model has.
+        outside the vocabulary, there are more beams than tokens, prompts are not padded on the
+        left, or prompt and new tokens need more positions than the model has.
 
     >>> import jax
     >>> from collapse_jax import lm

@@ -64,9 +64,9 @@ def check(needs: Mapping[str, int]) -> None:
     """
     total, limit = sum(needs.values()), available()
     if total > limit:
-        parts = ", ".join(f"{name} {_gib(size)}" for name, size in needs.items())
+        parts = ", ".join(f"{name} {gib(size)}" for name, size in needs.items())
         raise ArgumentError(
-            f"the run needs {_gib(total)} ({parts}) but {_gib(limit)} are available; "
+            f"the run needs {gib(total)} ({parts}) but {gib(limit)} are available; "
             "lower num_chains, num_generations or chain_batch, raise every, or pass reduce="
         )
 
@@ -89,5 +89,13 @@ def is_full_of_programs() -> bool:
         return False
 
 
-def _gib(size: int) -> str:
+def gib(size: int) -> str:
+    """Return a number of bytes as text.
+
+    Args:
+      size: in bytes.
+
+    >>> gib(3 * 2**29)
+    '1.5 GiB'
+    """
     return f"{size / 2**30:.1f} GiB"

@@ -75,6 +75,11 @@ WRONG = {
     "shares beside another policy": (["policy:accumulate"], "--original-shares="),
     "former share": (["--kept", "0.1"], "--kept is not allowed: it is now --original-shares"),
     "former epochs": (["--kept-epochs=3"], "it is now --original-epochs"),
+    "more beams than tokens": (["--num-beams", "301"], "--num-beams=301 is not allowed: a search "),
+    "no memory for beams": (
+        ["--num-beams", "300", "--generation-batch", "1000000"],
+        "--num-beams=300 is not allowed: with --generation-batch 1000000 a search needs ",
+    ),
     "no such tokenizer": (["--tokenizer", "nobody/nothing"], "tokenizer"),
 }
 

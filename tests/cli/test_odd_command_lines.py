@@ -319,6 +319,7 @@ def test_errors_of_the_disk_during_a_run_leave_nothing_and_are_one_line(
     [
         (MemoryError(), 2, ["memory is too small", "--every"]),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 2, ["memory is too small"]),
+        (RuntimeError("INTERNAL: Out of memory allocating 9 bytes."), 2, ["corpora or batches"]),
         (OSError(errno.EACCES, "no", "weights.bin"), 2, ["weights.bin", "permissions"]),
         (OSError("a library's own"), 2, ["a library's own"]),
         (KeyboardInterrupt(), 130, ["interrupted", "collapse resume new"]),

@@ -279,6 +279,7 @@ def test_penalties_are_their_slow_twin(size):
         ({"max_new_tokens": 0}, "max_new_tokens=0"),
         ({"max_new_tokens": 44}, "with prompts of 5 that is 49, the model has 48 positions"),
         ({"num_beams": 0}, "num_beams=0"),
+        ({"num_beams": 41}, "num_beams=41 .* a token per beam, and the model has 40 tokens; pass"),
         ({"min_new_tokens": 9}, "min_new_tokens=9"),
         ({"repetition_penalty": 0.0}, "repetition_penalty=0.0"),
         ({"temperature": -1.0}, "temperature=-1.0"),

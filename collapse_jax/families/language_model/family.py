@@ -23,7 +23,7 @@ from collapse_jax.families.language_model.tuned_model import TunedModel
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.subset import random_subset
 from collapse_jax.sources.token_blocks import TokenBlocks
-from collapse_jax.utils import check
+from collapse_jax.utils import check, memory
 from collapse_jax.utils.counted import counted
 from collapse_jax.utils.status import Status
 
@@ -148,6 +148,7 @@ class LanguageModel(AbstractFamily):
             if value != block:
                 allowed = f"blocks have {counted(block, 'token')}"
                 raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
+        self._check_search(network, block)
         if policy.verifier is not None:
             allowed = "the model would write blocks that the verifier then refuses"
             raise check.fail(
@@ -158,6 +159,21 @@ class LanguageModel(AbstractFamily):
             remedy = "use previous='data'"
             raise check.fail(f"{type(policy).__name__}.previous", "distribution", allowed, remedy)
         return replace_fields(self, validation=source.validation, test=source.test)
+
+    def _check_search(self, network: Any, block: int) -> None:
+        """Refuse a search that the model or the memory of a CPU is too small for."""
+        from collapse_jax.lm.checks import check_beams
+
+        check_beams(network, self.decoding.num_beams)
+        needed = self.decoding.least_bytes(network, self.generation_batch, block)
+        limit = memory.available() if jax.default_backend() == "cpu" else needed
+        if needed > limit:
+            allowed = (
+                f"with generation_batch={self.generation_batch} a search needs "
+                f"{memory.gib(needed)} or more, and {memory.gib(limit)} are available"
+            )
+            remedy = "pass fewer beams or a smaller generation_batch"
+            raise check.fail("num_beams", self.decoding.num_beams, allowed, remedy)
 
     @property
     def network(self) -> Any:
