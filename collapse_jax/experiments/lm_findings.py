@@ -21,7 +21,7 @@ from collapse_jax.results.statements import (
     mean_with_interval,
 )
 from collapse_jax.utils.counted import counted
-from collapse_jax.utils.interval import mean_over_chains
+from collapse_jax.utils.interval import has_intervals, mean_over_chains
 
 _PAPER = "Shumailov et al. 2024, OPT-125m"
 _OPT = "facebook/opt-125m"
@@ -59,7 +59,7 @@ def summarize(studies: Studies) -> Summary:
             )
         sentences.append(f"{study}: {_policy(study, part)}{_results(part, shift)}")
     runs = len(next(iter(studies.values()))["chain"])
-    if runs > 1:
+    if any(has_intervals(part["test_perplexity"]) for part in studies.values()):
         sentences.append(
             f"Perplexities are exp of the mean loss over {runs} runs; ranges are 95 % t intervals."
         )

@@ -16,7 +16,7 @@ from collapse_jax.plots.style import (
     scale_logarithmically,
     styled,
 )
-from collapse_jax.utils.interval import mean_over_chains
+from collapse_jax.utils.interval import has_intervals, mean_over_chains
 
 Studies = Mapping[str, Any]
 
@@ -101,8 +101,9 @@ def perplexity_by_generation(studies: Studies) -> Any:
     axis.set(title="perplexity of the original test text", ylabel="perplexity")
     _mark_generations(axis)
     axis.legend()
-    note = "thin: runs; mean of ln perplexity and its 95 % t interval"
-    figure.suptitle(note, fontsize=9, x=0.99, ha="right")
+    if any(has_intervals(_values(one, "test_perplexity")) for one in studies.values()):
+        note = "thin: runs; mean of ln perplexity and its 95 % t interval"
+        figure.suptitle(note, fontsize=9, x=0.99, ha="right")
     return figure
 
 

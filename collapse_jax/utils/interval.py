@@ -46,6 +46,18 @@ def mean_over_chains(values: Float[np.ndarray, "... chain"]) -> Interval:
     return Interval(mean, stdtrit(dof, 0.975) * error)
 
 
+def has_intervals(values: Float[np.ndarray, "... chain"]) -> bool:
+    """Tell whether any mean over the last axis has an interval.
+
+    Args:
+      values: [..., chain], in any unit.
+
+    >>> has_intervals(np.array([[1.0, np.inf], [np.nan, 2.0]]))
+    False
+    """
+    return bool(np.any(np.isfinite(values).sum(axis=-1) > 1))
+
+
 @contextlib.contextmanager
 def no_values_allowed() -> Iterator[None]:
     """Silence NumPy where no chain has a value: pages say "none" there."""

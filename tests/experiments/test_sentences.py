@@ -135,6 +135,7 @@ def test_training_that_diverged_is_named_as_the_reason(name, number):
     assert {one.words for one in summary.statements} == {words}
     assert f"Training diverged in {number} of 3 runs: a loss was not finite" in text
     assert ("leave these runs out" in text) == (number == 1)
+    assert ("95 % t intervals" in text) == (number == 1 and name == "lm")
     if number == 3:
         text = text.replace(" nan", "")  # cells that the page shows as none
     assert "nan" not in text

@@ -66,6 +66,20 @@ def test_axes_are_named_and_there_is_a_legend(figure):
     assert shown[0].get_ylabel()
 
 
+@pytest.mark.parametrize(
+    ("records", "has_band"),
+    [
+        (make_records(), True),
+        (make_records(chains=1), False),
+        (spoil(make_records(), np.s_[:, 1:]), False),
+        (spoil(make_records(), np.s_[:]), False),
+    ],
+)
+def test_an_interval_is_named_where_one_is_drawn(records, has_band):
+    figure = plots.perplexity_by_generation({"replace": records})
+    assert ("interval" in figure.get_suptitle()) == has_band
+
+
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda one: one.__name__)
 @pytest.mark.parametrize(
     "records",
