@@ -145,7 +145,9 @@ def bad_value(complaint: str, program: str, given: Sequence[str]) -> str:
         beyond = (word for word in _words_of(found[1], given) if exceeds_float(word))
         if (word := next(beyond, None)) is not None:
             return f"{found[1]}={_shown(word)} is not allowed: {_RANGE}"
-        metavar = re.match(r"(?:-\w, )?--\S+ ((?:[A-Z{}\[\]|. ]|None)+)(?= |$)", found[2])
+        metavar = re.match(
+            r"(?:-\w, )?--\S+ ((?:[A-Z{}\[\]|. ]|None|\{[a-z]+\})+)(?= |$)", found[2]
+        )
         default = re.search(r"\(default: ([^)]+)\)", found[2])
         shown = default[1] if default and default[1] != "None" else ""
         remedy = f"pass {found[1]} {shown}, for example, or {help_of}" if shown else help_of
@@ -163,6 +165,7 @@ def _kind(metavar: str) -> str:
     parts = ["None"] if "None" in metavar else []
     parts += [kind] if is_one else []
     parts += [plural] if is_list else []
+    parts += re.findall(r"\{([a-z]+)\}", metavar)
     return " or ".join(parts)
 
 

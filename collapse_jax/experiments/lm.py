@@ -144,7 +144,9 @@ class LmExperiment(AbstractExperiment):
     num_heads: int = 4
     """Attention heads of a random network."""
     start: Literal["pretrained", "last", "fresh"] = "pretrained"
-    """Weights before the training of every generation, see `LanguageModel`."""
+    """Weights before the training of every generation: pretrained (those of the model; for random,
+    those that the run begins with), last (of the generation before) or fresh (random in every
+    generation, only with the model random)."""
     num_chains: int = 3
     """Independent runs."""
     num_generations: int = 5
@@ -211,6 +213,10 @@ class LmExperiment(AbstractExperiment):
 
     def _variants(self) -> dict[str, Self]:
         """Return the experiment of each study: the policy, shares and penalties."""
+        if self.start == "fresh" and self.model != "random":
+            allowed = f"the weights of the model {self.model!r} are pretrained, not random"
+            remedy = "pass start=pretrained or start=last, or model=random"
+            raise check.fail("start", self.start, allowed, remedy)
         if self.original_shares and not isinstance(self.policy, Replace):
             allowed = "shares of original blocks need the policy replace"
             remedy = "pass --original-shares without a number"

@@ -75,6 +75,12 @@ WRONG = {
     "shares beside another policy": (["policy:accumulate"], "--original-shares="),
     "former share": (["--kept", "0.1"], "--kept is not allowed: it is now --original-shares"),
     "former epochs": (["--kept-epochs=3"], "it is now --original-epochs"),
+    "fresh weights of a model": (
+        ["--start", "fresh", "--model", "x"],
+        "--start='fresh' is not allowed: the weights of the model 'x' are pretrained, not random; "
+        "pass --start pretrained or --start last, or --model random\n",
+    ),
+    "devices of another kind": (["--devices", "few"], "it must be None or an integer or all;"),
     "more beams than tokens": (["--num-beams", "301"], "--num-beams=301 is not allowed: a search "),
     "no memory for beams": (
         ["--num-beams", "300", "--generation-batch", "1000000"],
