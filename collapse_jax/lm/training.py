@@ -71,7 +71,8 @@ class Training:
 
     Args:
       learning_rate: initial rate, dimensionless, in [0, 1000].
-      final_learning_rate: rate at the end of a cosine, dimensionless, in [0, 1000].
+      final_learning_rate: rate at the end of a cosine, dimensionless, in [0, learning_rate]:
+        there is no schedule that warms up. "constant" ignores it.
       schedule: "constant", or a cosine by "epoch" or by "step".
       num_epochs: number of passes over the corpus, >= 1.
       steps_per_epoch: number of steps of a pass, >= 1.
@@ -84,7 +85,7 @@ class Training:
       dtype: "float32" or "bfloat16", of the computation; parameters preserve their type.
 
     Raises:
-      ValueError: if a setting is out of range.
+      ValueError: if a setting is out of range, or the rate would rise.
 
     >>> from collapse_jax import lm
     >>> training = lm.Training(1e-2, final_learning_rate=0.0, num_epochs=2, steps_per_epoch=10)
@@ -111,6 +112,11 @@ class Training:
         for name in ("learning_rate", "final_learning_rate", "weight_decay"):
             remedy = f"pass for example {name}=1e-5"
             check.number(f"Training.{name}", getattr(self, name), 0, 1e3, remedy)
+        first, last = self.learning_rate, self.final_learning_rate
+        if self.schedule != "constant" and last > first:
+            allowed = f"a cosine falls from learning_rate={first}, it does not warm up"
+            remedy = f"pass final_learning_rate={first} or less, or schedule='constant'"
+            raise check.fail("Training.final_learning_rate", last, allowed, remedy)
         if self.clip_norm is not None:
             remedy = "pass clip_norm=1.0, or None for no limit"
             check.number("Training.clip_norm", self.clip_norm, 0, 1e9, remedy, open_low=True)

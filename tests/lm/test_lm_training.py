@@ -127,6 +127,9 @@ def test_schedules():
     np.testing.assert_allclose(by_step.rate(6), (1e-3 + 1e-5) / 2, rtol=1e-5)
     np.testing.assert_allclose(by_step.rate(100), 1e-5, rtol=1e-4)
     assert float(lm.Training(1e-3, schedule="constant").rate(7)) == np.float32(1e-3)
+    assert float(lm.Training(1e-7, schedule="constant").rate(7)) == np.float32(1e-7)
+    level = lm.Training(1e-3, 1e-3, num_epochs=4)
+    np.testing.assert_allclose([level.rate(step) for step in range(6)], 1e-3, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,11 @@ def test_schedules():
     [
         ({"learning_rate": -1.0}, "Training.learning_rate=-1.0"),
         ({"schedule": "linear"}, "Training.schedule='linear'"),
+        (
+            {"learning_rate": 1e-3, "final_learning_rate": 1e-2, "schedule": "step"},
+            "Training.final_learning_rate=0.01 is not allowed: a cosine falls from learning_rate=",
+        ),
+        ({"learning_rate": 1e-7}, "final_learning_rate=1e-06 .*; pass final_learning_rate=1e-07 "),
         ({"accumulate": 0}, "Training.accumulate=0"),
         ({"clip_norm": 0.0}, "Training.clip_norm=0.0"),
         ({"dtype": "float16"}, "Training.dtype='float16'"),
