@@ -49,7 +49,8 @@ class Empirical:
         array with fields), or the path of a .npy, .npz, .csv, .tsv or .parquet file.
       names: for labels, one name per state (optional).
       column: for files and tables with columns, the name of a column, or several names for
-        rows of several dimensions; None if there is only one column.
+        rows of several dimensions; None if there is only one column. A field of an array in an
+        .npz file is the column "array:field".
 
     Returns:
       An `EmpiricalLabels` or an `EmpiricalRows`.

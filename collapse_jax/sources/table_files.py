@@ -20,6 +20,10 @@ _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 _READ = ".npy, .npz, .csv, .tsv (also with .gz, .bz2, .zst) and .parquet files"
 _KIND = re.compile(r"(?:\.[a-z]\w*)?\.[a-z]\w*$", re.IGNORECASE)  # with that of a compression
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path("https://a") has one slash
+_HEADERS: dict[tuple[int, int], Any] = {  # of .npy files, by their version
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _LONGEST_PATH = 50  # characters of a path in a message, its end
 _LONGEST_REASON = 120  # characters of a library's message
 
@@ -178,17 +182,34 @@ def _read_npz(path: Path, shown: str) -> Columns:
                 yield archive
 
     with opened() as archive:
-        names = list(archive.files)
+        parts = [(name, field) for name in archive.files for field in _fields(archive, name)]
+    names = [name if field is None else f"{name}:{field}" for name, field in parts]
 
     def get(index: int) -> np.ndarray:
+        name, field = parts[index]
         with _reading(shown, remedy), opened() as archive:
-            values = archive[names[index]]
+            values = archive[name]
             if not isinstance(values, np.ndarray):
-                allowed = f"{names[index]!r} in it is no array"
-                raise check.fail(NAME, shown, allowed, remedy)
-            return check_values(values, names[index])
+                raise check.fail(NAME, shown, f"{name!r} in it is no array", remedy)
+            return check_values(values if field is None else values[field], names[index])
 
     return Columns(names, get)
+
+
+def _fields(archive: Any, name: str) -> tuple[str | None, ...]:
+    """Return the fields of an array in an archive; (None,) for an array without, or a damaged one.
+
+    Only the header of the array is read, except where fields have names beyond Latin-1, for which
+    NumPy has no public function.
+    """
+    try:
+        file = f"{name}.npy"
+        with archive.zip.open(file if file in archive.zip.namelist() else name) as stream:
+            read = _HEADERS.get(np.lib.format.read_magic(stream))
+            dtype = archive[name].dtype if read is None else read(stream)[2]
+    except Exception:  # of any library; reading the array says why
+        return (None,)
+    return dtype.names or (None,)
 
 
 def _read_parquet(path: Path, shown: str) -> Columns:

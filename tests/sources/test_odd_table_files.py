@@ -281,6 +281,8 @@ def test_a_damaged_file(name, share, tmp_path, assert_outcome):
     assert_outcome(file, "x" if name != "rows.npy" else None, "cannot be read")
 
 
+TABLE = np.array([(1.5, "b"), (2.5, "a")], [("x", float), ("word", "U3")])
+OBJECTS = np.array([({},)], [("o", object)])
 ARCHIVES = {
     "one": ({"x": [1.5, 2.5]}, None, [1.5, 2.5]),
     "several": ({"x": [1.5, 2.5], "y": [1, 2]}, None, "column=None.*the columns are 'x', 'y'"),
@@ -292,9 +294,24 @@ ARCHIVES = {
     "texts": ({"x": ["b", "a"]}, None, ["b", "a"]),
     "three axes": ({"x": np.zeros((2, 2, 2))}, None, r"column 'x'=array of shape \(2, 2, 2\)"),
     "pickled": ({"x": np.array([{}], object)}, None, "cannot be read.*Python objects"),
+    "fields": ({"t": TABLE, "y": [1]}, None, "column=None.*the columns are 't:x', 't:word', 'y'"),
+    "a field": ({"t": TABLE, "y": [1]}, "t:x", [1.5, 2.5]),
+    "a field of texts": ({"t": TABLE}, "t:word", ["b", "a"]),
+    "fields stacked": ({"t": TABLE, "y": [1, 2]}, ("y", "t:x"), [[1.0, 1.5], [2.0, 2.5]]),
+    "no field": ({"t": TABLE}, "t", "column='t'.*the columns are 't:x', 't:word'"),
+    "one field": ({"t": TABLE[["x"]]}, None, [1.5, 2.5]),
+    "a field beyond Latin-1": (
+        {"t": TABLE.astype([("身長", float), ("b", "U1")])},
+        "t:身長",
+        [1.5, 2.5],
+    ),
+    "next to objects": ({"t": TABLE, "o": np.array([{}], object)}, "t:x", [1.5, 2.5]),
+    "objects in a field": ({"t": OBJECTS}, "t:o", "cannot be read.*Python objects"),
+    "two of a name": ({"t": TABLE, "t:x": [1]}, "t:x", "2 columns have this name; rename"),
 }
 
 
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_archives(name, tmp_path, assert_outcome):
     arrays, column, expected = ARCHIVES[name]

@@ -15,6 +15,8 @@ SOURCES = {
     "T.CSV.GZ:x": [1, 2],
     "t.csv:time:utc": [3, 4],
     "t.npz:x": [1, 2],
+    "t.npz:t:y": [3, 4],
+    "t.npz:t": "source: column='t'.*the columns are 'x', 't:y'; name one as FILE:COLUMN",
     "one.csv": [5],
     "odd:name.csv": [6],
     "t.csv": "source: column=None.*the columns are 'x', 'time:utc', 'word'",
@@ -57,7 +59,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "one.csv").write_text("x\n5\n")
     (tmp_path / "odd:name.csv").write_text("x\n6\n")
     (tmp_path / "large.csv").write_text("stamp\n1700000000\n1700000003\n")
-    np.savez(tmp_path / "t.npz", x=[1, 2])
+    np.savez(tmp_path / "t.npz", x=[1, 2], t=np.array([(3,), (4,)], [("y", int)]))
 
 
 @pytest.mark.parametrize("name", SOURCES, ids=lambda name: name[:20])
