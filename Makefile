@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test test-thorough coverage dist test-dist parity bench lint docs verify fuzz clean
+.PHONY: accelerators demo test test-thorough coverage dist test-dist parity bench lint docs verify fuzz clean
 
 # The version is in collapse_jax/__init__.py; installing again lets pip report it.
 $(READY): pyproject.toml constraints.txt collapse_jax/__init__.py
@@ -54,6 +54,17 @@ parity: $(READY)
 		$(BIN)/python -m pytest -q tests/parity; \
 	else echo "make parity needs Python 3.11 (make PYTHON=python3.11 VENV=.venv-3.11 parity)"; fi
 
+# Every kind of chain, compiled for TPU and GPU by their own compilers; no device is needed. They
+# have an environment of their own. LANE=short is a few chains for TPU.
+ACCELERATORS = .venv-accelerators
+LANE ?= full
+accelerators:
+	$(MAKE) VENV=$(ACCELERATORS) $(ACCELERATORS)/.ready
+	$(ACCELERATORS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e .[test,$(if $(filter short,$(LANE)),tpu,accelerators)]
+	JAX_PLATFORMS=cpu $(ACCELERATORS)/bin/python -m pytest -n 2 --dist worksteal -q \
+		-m "accelerator$(if $(filter short,$(LANE)), and not slow)" tests/accelerators
+
 # Half an hour or more of simulation, too long for every change.
 verify: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m slow
@@ -77,4 +88,4 @@ docs: $(READY)
 	@echo "documentation: build/docs/index.html"
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs .coverage*
+	rm -rf $(VENV) $(ACCELERATORS) build dist *.egg-info runs .coverage*

@@ -36,6 +36,7 @@ from collapse_jax.core.policy import (
 from collapse_jax.core.samples import Labels, Rows, Samples
 from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.core.state import ChainState, InitialGeneration, Needs
+from collapse_jax.engine.compile_for import CompileReport, compile_for
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture, LanguageModel
@@ -72,6 +73,7 @@ __all__ = [
     "Categorical",
     "Chain",
     "ChainState",
+    "CompileReport",
     "Counts",
     "CountsSource",
     "Curve",
@@ -115,6 +117,7 @@ __all__ = [
     "Truth",
     "Verifier",
     "compare_with_theory",
+    "compile_for",
     "register_policy",
     "simulate",
     "sweep",

@@ -9,6 +9,9 @@ The shape of a sum along an axis decides how the sum rounds. So the tile is a fu
 alone, and no number depends on the batch. Chains of single numbers have no such sums: any number of
 whole vectors does for them, and a batch is one tile. A remainder at the end would run in a loop of
 its own, which rounds differently.
+
+An accelerator is busy only with many chains, and loops over tiles would leave it idle. There a
+batch is one tile, as wide as its memory allows and no wider than the run needs.
 """
 
 import math
@@ -16,7 +19,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.engine.devices import Device, platform
+from collapse_jax.engine.accelerators import memory_of
+from collapse_jax.engine.devices import Device, local_device, platform
 from collapse_jax.engine.program import AbstractShapes, Program
 from collapse_jax.results.reduce import BLOCK
 from collapse_jax.results.saved import Layout
@@ -35,8 +39,12 @@ class _Capacity(NamedTuple):
     nbytes: int
 
 
-_CAPACITIES = {"cpu": _Capacity(256, 2**20)}  # the state of a step stays in the caches
-_ACCELERATOR_CAPACITY = _Capacity(2**16, 2**28)  # an accelerator is busy only with many chains
+_CPU = _Capacity(256, 2**20)  # the state of a step stays in the caches
+_LANES = 128  # chains: what the vectors of a TPU and four warps of a GPU take at once
+_MOST_ON_ACCELERATOR = 2**16  # chains of a batch: more make no accelerator busier
+_MOST_SEQUENTIAL = 2**9  # chains of a batch whose fits wait for the slowest one
+_COPIES = 4  # of what a chain works on, in the memory of a device
+_UNKNOWN_MEMORY = 2**33  # bytes of an accelerator that does not tell
 _GROUP, _GROUP_OF_LARGE = 8, 2  # chains per group where fits are sequential: it fits the caches
 _LARGE = 2**19  # bytes of one chain at work from which groups are small
 
@@ -66,10 +74,9 @@ def group_of(chain: Chain, chain_bytes: int, workers: tuple[Device | None, ...])
     Returns:
       The size of a group in chains; None for the whole batch at once.
     """
-    exclusive = chain.schedule.exclusive and platform(workers[0]) in _CAPACITIES
-    if exclusive or chain.schedule.on_host:
+    if chain.schedule.exclusive or chain.schedule.on_host:
         return 1
-    if not chain.schedule.sequential_on_cpu or platform(workers[0]) not in _CAPACITIES:
+    if not chain.schedule.sequential_on_cpu or platform(workers[0]) != "cpu":
         return None
     return _GROUP if chain_bytes < _LARGE else _GROUP_OF_LARGE
 
@@ -98,12 +105,15 @@ def choose_widths(
       ArgumentError: if `chain_batch` is no integer >= 1.
     """
     share = math.ceil(num_chains / (len(workers) * processes))
-    if chain.schedule.elementwise and shapes.has_elementwise_metrics:
+    on_cpu = platform(workers[0]) == "cpu"
+    if not on_cpu and program.group is None:
+        tile, most = None, min(share, _fitting(chain, shapes, workers[0]))
+    elif chain.schedule.elementwise and shapes.has_elementwise_metrics:
         tile, most = None, min(_MOST_CHAINS, max(BLOCK, share))
     else:
-        tile = _tile(program, shapes, workers)
+        tile = _tile(program, shapes)
         unit = program.group or tile
-        most = min(_most_tiles(chain, tile, shapes, workers) * tile, _multiple(share, unit))
+        most = min(_most_tiles(chain, tile, shapes) * tile, _multiple(share, unit))
     if chain_batch is not None:
         asked = check.integer("chain_batch", chain_batch, 1)
         most = asked if tile is None else min(asked, max(most, tile))
@@ -111,45 +121,54 @@ def choose_widths(
     batch = math.ceil(num_chains / (math.ceil(number / processes) * processes))
     if program.reduced:  # statistics are of the same blocks of chains in every batch
         batch = _multiple(batch, BLOCK)
-    elif tile is None and chain_batch is None:
+    elif tile is None and chain_batch is None and on_cpu:
         batch = _multiple(batch, _VECTOR)
-    return Widths(batch, width_of(batch, tile, program), tile)
+    return Widths(batch, width_of(batch, tile, program, on_cpu=on_cpu), tile)
 
 
-def _tile(program: Program, shapes: AbstractShapes, workers: tuple[Device | None, ...]) -> int:
+def _fitting(chain: Chain, shapes: AbstractShapes, device: Device | None) -> int:
+    """Return the most chains of a batch on an accelerator: they fill half of its memory."""
+    nbytes = memory_of(local_device(device)) or _UNKNOWN_MEMORY
+    most = _MOST_SEQUENTIAL if chain.schedule.sequential_on_cpu else _MOST_ON_ACCELERATOR
+    fitting = nbytes // 2 // (_COPIES * max(1, shapes.nbytes, memory.size_of(shapes.record)))
+    return 2 ** int(math.log2(max(1, min(most, fitting))))
+
+
+def _tile(program: Program, shapes: AbstractShapes) -> int:
     """Return the chains of a tile, which decide how their sums round."""
-    capacity = _CAPACITIES.get(platform(workers[0]), _ACCELERATOR_CAPACITY)
-    fitting = min(capacity.chains, max(8, capacity.nbytes // max(1, memory.size_of(shapes.carry))))
+    fitting = min(_CPU.chains, max(8, _CPU.nbytes // max(1, memory.size_of(shapes.carry))))
     least = BLOCK if program.reduced else program.group or 8
     return max(least, program.group or 2 ** int(math.log2(fitting)))
 
 
-def _most_tiles(
-    chain: Chain, tile: int, shapes: AbstractShapes, workers: tuple[Device | None, ...]
-) -> int:
+def _most_tiles(chain: Chain, tile: int, shapes: AbstractShapes) -> int:
     """Return the most tiles of a batch, of which a generation takes a second at most."""
     schedule = chain.schedule
-    capacity = _CAPACITIES.get(platform(workers[0]))
-    if schedule.on_host or schedule.exclusive or capacity is None:
+    if schedule.on_host or schedule.exclusive:
         return 1
-    most = capacity if schedule.sequential_on_cpu else _Capacity(_MOST_CHAINS, _BATCH_BYTES)
+    most = _CPU if schedule.sequential_on_cpu else _Capacity(_MOST_CHAINS, _BATCH_BYTES)
     nbytes = max(shapes.nbytes, memory.size_of(shapes.record))
     return 2 ** int(math.log2(max(1, min(most.chains, most.nbytes // nbytes) // tile)))
 
 
-def width_of(batch: int, tile: int | None, program: Program) -> int:
+def width_of(batch: int, tile: int | None, program: Program, *, on_cpu: bool) -> int:
     """Return the chains of a program: a power of two of tiles, so that runs share compilations.
 
     Args:
       batch: chains of the batch.
-      tile: chains of a tile; None for single numbers.
+      tile: chains of a tile; None for the whole batch.
       program: the compiled program.
+      on_cpu: whether it is for CPU.
 
     Returns:
       The width in chains, at least `batch`.
     """
     if tile is None:
-        return _multiple(batch, BLOCK if program.reduced else _VECTOR)
+        if program.reduced:
+            return _multiple(batch, BLOCK)
+        if on_cpu:
+            return _multiple(batch, _VECTOR)
+        return _multiple(batch, min(_LANES, 2 ** math.ceil(math.log2(batch))))
     return tile * 2 ** math.ceil(math.log2(math.ceil(batch / tile)))
 
 

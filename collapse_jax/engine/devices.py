@@ -55,7 +55,16 @@ def platform(worker: Device | None) -> str:
     Args:
       worker: a device; None for the default device.
     """
-    return (jax.local_devices()[0] if worker is None else worker).platform
+    return local_device(worker).platform
+
+
+def local_device(worker: Device | None) -> Device:
+    """Return the device of a worker.
+
+    Args:
+      worker: a device; None for the default device.
+    """
+    return jax.local_devices()[0] if worker is None else worker
 
 
 def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ...]:

@@ -230,7 +230,13 @@ def _axis_first(shapes: Any, size: int) -> Any:
     return jax.tree.map(lambda leaf: leaf.update(shape=(size, *leaf.shape)), shapes)
 
 
-def _keys(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
+def keys_of(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
+    """Return the keys of the chains of a batch.
+
+    Args:
+      key: two words of the run's key.
+      batch: the chains.
+    """
     key = key_from_words(key)
     return jax.vmap(lambda chain: chain_key(key, chain))(batch.ids)
 
@@ -299,7 +305,7 @@ def initial(program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batc
     begin = _each_chain(
         program, batch, lambda key: chain.init(key, program.horizon, program.retained)
     )
-    state = begin(_keys(key, batch))
+    state = begin(keys_of(key, batch))
     carry = Carry(state, jnp.full(batch.ids.shape, -1, jnp.int32))
     return _note_events(chain, carry, jnp.int32(0))
 
@@ -390,22 +396,19 @@ def _advance_tile(
 ) -> tuple[Carry, dict]:
     """Advance the tile of this number; its records are written into those of the batch."""
     start, every, count = schedule
-    keys = _keys(key, tile)
+    keys = keys_of(key, tile)
     whole = jax.lax.cond(start < 0, lambda: initial(program, chain, key, tile), lambda: carry)
 
     def unsqueezed(carry: Carry) -> Carry:
         return jax.tree.map(lambda leaf, like: leaf.reshape(like.shape), carry, whole)
 
-    def step(generation, carry: Carry) -> Carry:
-        advance = _each_chain(program, tile, lambda key, state: chain.step(key, generation, state))
-        carry = unsqueezed(carry)
-        state = advance(keys, carry.state)
-        return _squeezed(_note_events(chain, carry._replace(state=state), generation))
+    def advance_once(generation, carry: Carry) -> Carry:
+        return squeezed(step(program, chain, keys, tile, unsqueezed(carry), generation))
 
     def record(index, loop):
         carry, records = loop
         begin = start + index * every + 1
-        carry = jax.lax.fori_loop(jnp.maximum(begin, 1), begin + every, step, carry)
+        carry = jax.lax.fori_loop(jnp.maximum(begin, 1), begin + every, advance_once, carry)
         values = _record(program, chain, keys, tile, unsqueezed(carry), begin + every - 1)
         check_repeated(records, values, first_axes=2, axes=1)
         return carry, jax.tree.map(functools.partial(write, index), records, values)
@@ -414,12 +417,42 @@ def _advance_tile(
         begin = (index, number * np.int32(some.shape[0]), *[np.int32(0)] * (some.ndim - 1))
         return jax.lax.dynamic_update_slice(all, some[None], begin)
 
-    carry, records = jax.lax.fori_loop(0, count, record, (_squeezed(whole), records))
+    carry, records = jax.lax.fori_loop(0, count, record, (squeezed(whole), records))
     return unsqueezed(carry), records
 
 
-def _squeezed(carry: Carry) -> Carry:
-    """Return a batch without axes of length one after the chain: XLA's loops run along the last."""
+def step(
+    program: Program,
+    chain: Chain,
+    keys: Key[Array, " chain"],
+    tile: Batch,
+    carry: Carry,
+    generation: Int[Array, ""],
+) -> Carry:
+    """Make one generation of a tile.
+
+    Args:
+      program: the fixed settings.
+      chain: the process.
+      keys: of the chains.
+      tile: the chains.
+      carry: the chains after the generation before.
+      generation: the generation to be made.
+
+    Returns:
+      The chains after it.
+    """
+    advance = _each_chain(program, tile, lambda key, state: chain.step(key, generation, state))
+    state = advance(keys, carry.state)
+    return _note_events(chain, carry._replace(state=state), generation)
+
+
+def squeezed(carry: Carry) -> Carry:
+    """Remove axes of length one after the chain: XLA's loops run along the last axis.
+
+    Args:
+      carry: a batch; leaves have the chain as first axis.
+    """
 
     def squeeze(leaf: Array) -> Array:
         return leaf.reshape(leaf.shape[0], *(size for size in leaf.shape[1:] if size != 1))

@@ -12,8 +12,9 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program
+from collapse_jax.engine.accelerators import memory_of
 from collapse_jax.engine.batches import choose_widths, group_of, layout_of, width_of
-from collapse_jax.engine.devices import Device, choose_devices
+from collapse_jax.engine.devices import Device, choose_devices, local_device, platform
 from collapse_jax.engine.program import ALL, AbstractShapes, Carry, Program, abstract_shapes
 from collapse_jax.engine.request import Request, check_values
 from collapse_jax.engine.scales import check_scales
@@ -195,23 +196,39 @@ class RunSpec:
         """
         return to_host(records, count, chains, self.width, self.reduce, self.positions)
 
-    def memory_needs(self) -> dict[str, int]:
-        """Return the most bytes of memory that the run takes, by purpose."""
-        record, state = memory.size_of(self.record_shape), memory.size_of(self.carry_shape)
+    @property
+    def bytes_at_work(self) -> int:
+        """Return the most bytes that a batch takes where it is computed."""
+        record = memory.size_of(self.record_shape)
+        in_memory = self.program.group or self.program.tile or self.width
+        buffer = record * self.program.length if self.reduce is None else 8 * record
+        return self.width * 2 * buffer + in_memory * 4 * self.chain_bytes
+
+    def check_memory(self) -> None:
+        """Refuse a run that its machine or its devices have no memory for.
+
+        Raises:
+          ArgumentError: telling for what, and what to change.
+        """
+        record, state = memory.size_of(self.stored_shape), memory.size_of(self.carry_shape)
         stored = self.num_chains
         if self.reduce is not None:
             stored = min(stored, QUANTILE_CHAINS) if self.reduce.quantiles else 0
-        at_work = self.width * len(self.workers)
-        program = self.program
-        in_memory = (program.group or program.tile or self.width) * len(self.workers)
-        buffer = record * self.program.length if self.reduce is None else 8 * record
-        if self.store is not None and self.reduce is None:
+        elif self.store is not None:
             stored = 0
-        return {
-            "records": stored * len(self.generations) * memory.size_of(self.stored_shape),
+        needs = {
+            "records": stored * len(self.generations) * record,
             "final states": self.num_chains * state,
-            "chains at work": at_work * 2 * buffer + in_memory * 4 * self.chain_bytes,
         }
+        if platform(self.workers[0]) == "cpu":
+            needs["chains at work"] = self.bytes_at_work * len(self.workers)
+            memory.check(needs)
+            return
+        memory.check(needs)
+        device = local_device(self.workers[0])
+        if (limit := memory_of(device)) is not None:
+            name = f"device {device.device_kind}"
+            memory.check({"chains at work": self.bytes_at_work}, limit, name)
 
 
 def positions_of(chain: Chain) -> Positions:
@@ -226,11 +243,12 @@ def positions_of(chain: Chain) -> Positions:
     return dict.fromkeys(chain.family.located, np.asarray(location, np.float64))
 
 
-def make_run_spec(request: Request) -> RunSpec:
+def make_run_spec(request: Request, described: Sequence[Device] = ()) -> RunSpec:
     """Refuse bad arguments and make all open choices, without compiling anything.
 
     Args:
       request: the arguments of `simulate`.
+      described: devices that are not here, to plan for; () for those that the request names.
 
     Raises:
       ArgumentError: for a bad argument, or if the run needs more memory than there is.
@@ -242,6 +260,7 @@ def make_run_spec(request: Request) -> RunSpec:
     request = request.checked()
     chain, store = request.chain, Store.of(request.store)
     workers, shared_devices = choose_devices(chain, request.devices, store)
+    workers = tuple(described) or workers
     if request.without_jit:
         workers = workers[:1]  # one debugger at a time
     program, shapes = _program(request, words, workers)
@@ -254,7 +273,7 @@ def make_run_spec(request: Request) -> RunSpec:
     layout = store and _layout(store, batch, num_records, shapes.record)
     if layout is not None:
         batch = layout.chain_batch
-        width = width_of(batch, tile, program)
+        width = width_of(batch, tile, program, on_cpu=platform(workers[0]) == "cpu")
     spec = RunSpec(
         chain=chain,
         key=words,
@@ -281,7 +300,8 @@ def make_run_spec(request: Request) -> RunSpec:
         _check_state(spec, request.state)
     program = program._replace(length=_length(spec))
     spec = dataclasses.replace(spec, program=program)
-    memory.check(spec.memory_needs())
+    if not described:
+        spec.check_memory()
     return spec
 
 

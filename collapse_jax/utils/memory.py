@@ -53,20 +53,24 @@ def available() -> int:
     return max(0, min(limits))
 
 
-def check(needs: Mapping[str, int]) -> None:
+def check(needs: Mapping[str, int], limit: int | None = None, place: str = "") -> None:
     """Check that a run fits in the available memory.
 
     Args:
       needs: bytes by purpose.
+      limit: bytes there are; None for the memory of this machine.
+      place: whose memory it is, where it is not this machine's.
 
     Raises:
       ArgumentError: if their sum exceeds the available memory.
     """
-    total, limit = sum(needs.values()), available()
+    total = sum(needs.values())
+    limit = available() if limit is None else limit
     if total > limit:
         parts = ", ".join(f"{name} {gib(size)}" for name, size in needs.items())
+        on = f" on {place}" if place else ""
         raise ArgumentError(
-            f"the run needs {gib(total)} ({parts}) but {gib(limit)} are available; "
+            f"the run needs {gib(total)} ({parts}) but {gib(limit)} are available{on}; "
             "lower num_chains, num_generations or chain_batch, raise every, or pass reduce="
         )
 

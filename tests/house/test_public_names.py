@@ -34,6 +34,7 @@ EXAMPLE_OF_THE_MODULE = {
 _PROTOCOL = "abstract; examples/custom_family.py and CONTRIBUTING.md have subclasses"
 _GIVEN = "given to the methods of a policy by the chain, never made by a user"
 REASONS = {
+    "collapse_jax.compile_for": "needs compilers that are installed apart",
     "collapse_jax.AbstractCorpus": _PROTOCOL,
     "collapse_jax.AbstractFamily": _PROTOCOL,
     "collapse_jax.AbstractPolicy": _PROTOCOL,

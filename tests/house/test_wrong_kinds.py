@@ -129,6 +129,8 @@ CASES = {
 }
 UNCHECKED = {
     "ArgumentError": "an error",
+    "CompileReport": "made by compile_for",
+    "compile_for": "checked in tests/engine/test_compile_for.py",
     "Keys": "made by chains",
     "Moments": "a pytree, made while programs are traced",
     "Counts": "a pytree",
