@@ -315,7 +315,7 @@ class Discrete(AbstractFamily):
             "total_variation": metrics.total_variation(probabilities, truth),
             "kl_divergence": metrics.kl_divergence(probabilities, truth),
             "tail_mass": jnp.sum(jnp.where(metrics.tail(truth), probabilities, 0)),
-            "is_absorbed": support == 1,
+            "is_absorbed": jnp.bool_(False) if self.is_smoothed else support == 1,
         }
 
     def absorbed(self, params: Array | LabelModel) -> Bool[Array, ""] | None:

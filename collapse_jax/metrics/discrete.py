@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 TAIL = 0.1  # probability mass of the tail of p_0, at most
+_ROUNDED_TAIL = TAIL * (1 + 1e-5)  # sums of float32 are off by less
 
 
 def entropy(probabilities: Float[Array, " state"]) -> Float[Array, ""]:
@@ -74,7 +75,8 @@ def kl_divergence(
       truth: q, [state], probabilities with sum 1.
 
     Returns:
-      Scalar, nats, at least 0; infinite if p has mass where q has none.
+      Scalar, nats, at least 0; infinite if p has mass where q has none. In float32 it is off by
+      about 1e-7, which is more than the divergence of a model from more than 10^7 rows.
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import discrete
@@ -86,7 +88,7 @@ def kl_divergence(
     """
     positive = probabilities > 0
     ratio = jnp.where(positive, probabilities, 1) / jnp.where(positive, truth, 1)
-    return jnp.sum(probabilities * jnp.log(ratio))
+    return jnp.maximum(jnp.sum(probabilities * jnp.log(ratio)), 0)
 
 
 def tail(truth: Float[Array, " state"]) -> Bool[Array, " state"]:
@@ -105,7 +107,7 @@ def tail(truth: Float[Array, " state"]) -> Bool[Array, " state"]:
     [False, True, False, True]
     """
     order = jnp.argsort(truth, stable=True)
-    within = jnp.cumsum(truth[order]) <= TAIL * (1 + 1e-6)
+    within = jnp.cumsum(truth[order]) <= _ROUNDED_TAIL
     return jnp.zeros(truth.shape, bool).at[order].set(within)
 
 
@@ -127,7 +129,7 @@ def support_size(probabilities: Float[Array, " state"]) -> Int[Array, ""]:
 
 
 def tail_on_host(truth: np.ndarray) -> np.ndarray:
-    """Mark the tail as `tail` does, with NumPy and in float64.
+    """Mark the tail as `tail` does, with NumPy and in float64, from probabilities of any type.
 
     Args:
       truth: p_0, [state], probabilities with sum 1.
@@ -142,5 +144,5 @@ def tail_on_host(truth: np.ndarray) -> np.ndarray:
     """
     order = np.argsort(truth, kind="stable")
     mask = np.zeros(len(truth), bool)
-    mask[order] = np.cumsum(truth[order]) <= TAIL * (1 + 1e-9)
+    mask[order] = np.cumsum(truth[order]) <= _ROUNDED_TAIL
     return mask
