@@ -130,7 +130,7 @@ def _devices(topology: str, kind: Accelerator) -> tuple[Any, ...]:
                 topology, platform="cuda", topology="1x1x1", target_config=config
             )
         else:
-            with _without_metadata_server():
+            with _compiling_only():
                 found = topologies.get_topology_desc(topology_name=topology, platform="tpu")
     except jax.errors.JaxRuntimeError as error:
         reason = f"the compiler for {kind.platform.upper()} refuses it: {first_line(error)}"
@@ -142,9 +142,10 @@ def _devices(topology: str, kind: Accelerator) -> tuple[Any, ...]:
 
 
 @contextlib.contextmanager
-def _without_metadata_server():
-    """Keep libtpu from asking Google Cloud which machine this is, for half a minute."""
+def _compiling_only():
+    """Keep libtpu from asking Google Cloud which machine this is, and from locking its chips."""
     given = {
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
         "TPU_SKIP_MDS_QUERY": "1",
         "TPU_WORKER_HOSTNAMES": "localhost",
         "TPU_ACCELERATOR_TYPE": "v5litepod-4",
