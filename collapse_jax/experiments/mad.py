@@ -201,14 +201,19 @@ def _prevented(setting: Setting) -> Finding:
     half = len(setting.records["generation"]) // 2
     (before, of_before), (after, of_after) = _means(setting, half), _means(setting)
     change, allowed = after - before, most_errors(setting.num_chains) * (of_before + of_after)
+    changes = "; ".join(
+        f"lambda = {bias:g}: {fresh:+.2g} ({synthetic:+.2g})"
+        for bias, fresh, synthetic in zip(
+            setting.records["sampling_bias"][_biased(setting)], change[2], change[0], strict=True
+        )
+    )
     words = (
-        f"{_shown(setting, 2)}; change since model {setting.records['generation'][half]:,} at most "
-        f"{np.max(np.abs(change[2])):.2g}, of the fully synthetic loop {np.max(change[0]):.2g} "
-        "or less"
+        f"{_shown(setting, 2)}; change since model {setting.records['generation'][half]:,} (in "
+        f"brackets: of the fully synthetic loop), {changes}"
     )
     if np.any(change[2] < -allowed[2]):
         return _decided(setting, words, False)
-    is_resolved = np.all(allowed[2] < np.abs(change[0]) / 2)
+    is_resolved = np.all(allowed[2] < -change[0] / 2)  # the loss that was prevented
     return _decided(setting, words, True if is_resolved else None)
 
 

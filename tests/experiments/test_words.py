@@ -276,6 +276,18 @@ def test_a_penalty_is_no_setting_of_the_paper_s_first_claims():
     assert list(kind.summarize(experiment.run(0, False)).statements) == []
 
 
+def check_changes(summary, records):
+    """Check that both loops have a change with its sign for each lambda up to 1."""
+    found = summary.statements[-1].found.partition("of the fully synthetic loop), ")[2]
+    means = records["log_std_mean"]
+    changes = means[-1] - means[len(means) // 2]
+    expected = [
+        f"lambda = {bias}: {changes[2, k]:+.2g} ({changes[0, k]:+.2g})"
+        for bias, k in ((0.9, 1), (1, 2))
+    ]
+    assert found.split("; ") == expected
+
+
 def test_studies_of_fixed_policies_render():
     small = {"num_chains": 40, "num_generations": LAST}
     cases = {
@@ -293,6 +305,7 @@ def test_studies_of_fixed_policies_render():
         texts[name] = " ".join([*summary.sentences, *(one.claim for one in summary.statements)])
         found = " ".join(one.found for one in summary.statements)
         if name == "mad":
+            check_changes(summary, records)
             assert "lambda = 1.1" not in found  # the paper's biases are at most 1
             assert "15 original rows, redrawn" in texts[name]
             assert "50 % kept original rows" in texts[name]
