@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from collapse_jax.results.claims import Claim
-from collapse_jax.results.setting import Regime, Setting
+from collapse_jax.results.policy_words import one_if_constant
+from collapse_jax.results.setting import Regime, Setting, entries
 from collapse_jax.results.statements import (
     FEWEST_CHAINS,
     Finding,
@@ -122,6 +123,37 @@ def _bounded(setting: Setting) -> Finding:
     return Finding(words, None if reason else True, reason)
 
 
+def _redrawn_text(setting: Setting) -> str:
+    original = one_if_constant(setting.policy.get("num_original") or 0)
+    rows = "(M + N_g)" if not isinstance(original, int) else f"(M + {original:,})"
+    return (
+        "New original rows in every corpus bound the error of the mean: from its expected square V "
+        f"in one model follows that in the next, c V + s/{rows if original else 'M'} with c < 1. c "
+        "is the mean square of the share of rows that the model makes, s the expected variance of "
+        "a row about the mean of the law that it is drawn from."
+    )
+
+
+def _corpus_name(setting: Setting, size: int, generation: int) -> str:
+    """Return the rows of a corpus, those of the policy that are original included, and its model.
+
+    Args:
+      setting: what was run.
+      size: M, of the rows that the model makes.
+      generation: of the corpus.
+    """
+    given = one_if_constant(setting.policy.get("num_original") or 0)
+    name, original = f"M = {size:,}", entries(given)
+    if original is None:  # the config has only a digest
+        return f"{name}, model {generation:,}"
+    is_schedule = len(original) > 1
+    rows = original[generation if is_schedule else 0]
+    if is_schedule or rows:
+        more = f"N_{generation}" if is_schedule else f"{rows:,}"
+        name = f"M + {more} = {size + rows:,}"
+    return f"{name}, model {generation:,}"
+
+
 def _redrawn(setting: Setting) -> Finding:
     """Compare the error of an early model with its expectation."""
     exact, sizes = setting.records.theory["mean_variance"].values[:, 0], []
@@ -131,8 +163,8 @@ def _redrawn(setting: Setting) -> Finding:
     pairs = [[part[k] for part in _squared_errors(setting, at)] for k, at in columns]
     means, errors = np.array(pairs).T
     names = [
-        f"{name}, model {setting.records['generation'][at]:,}"
-        for name, at in zip(names_of(setting), sizes, strict=True)
+        _corpus_name(setting, size, int(setting.records["generation"][at]))
+        for size, at in zip(setting.records["num_samples"], sizes, strict=True)
     ]
     expected = np.array([exact[at, k] for k, at in columns])
     return agreement(names, means, errors, expected, setting.num_chains)
@@ -212,10 +244,7 @@ CLAIMS = (
         _bounded,
     ),
     Claim(
-        "New original rows in every corpus bound the error of the mean: from its expected square V "
-        "in one model follows that in the next, c V + s/M with c < 1. c is the mean square of the "
-        "share of rows that the model makes, s the expected variance of a row about the mean of "
-        "the law that it is drawn from.",
+        _redrawn_text,
         "Alemohammad et al. 2023, arXiv 2307.01850; Shumailov et al. 2024, equation (1)",
         _is_redrawing,
         _redrawn,

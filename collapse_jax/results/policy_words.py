@@ -114,7 +114,7 @@ def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows
     >>> policy_sentence(policy).partition(". ")[2]
     'D_0 has 60 original rows and M_1 = 30.'
     """
-    policy = {name: _one_if_constant(value) for name, value in policy.items()}
+    policy = {name: one_if_constant(value) for name, value in policy.items()}
     sizes = size or _sizes(policy.get("num_samples"))
     say = {
         "Replace": _replace,
@@ -127,7 +127,7 @@ def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows
     if say is None:
         return f"Corpora are made by the policy {policy_name(policy)}."
     schedule = _schedule(policy, size, noun)
-    model = "model g" if schedule else "model"
+    model = "model g" if _has_schedule(policy) else "model"
     sentence = f"Every {model} after model 0 is trained on {say(policy, sizes, noun)}.{schedule}"
     chosen = [name for name in ("verifier", "selection", "detector") if policy.get(name)]
     if chosen:
@@ -135,8 +135,12 @@ def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows
     return sentence
 
 
-def _one_if_constant(value: Any) -> Any:
-    """Return the number that all entries of a schedule are, and any other value unchanged."""
+def one_if_constant(value: Any) -> Any:
+    """Return the number that all entries of a schedule are, and any other value unchanged.
+
+    Args:
+      value: of a setting of a described policy.
+    """
     listed = list(value) if isinstance(value, (list, tuple)) else []
     return listed[0] if listed and all(one == listed[0] for one in listed) else value
 
@@ -146,6 +150,17 @@ def _is_schedule(value: Any) -> bool:
     return isinstance(value, (list, tuple, Mapping))
 
 
+def _has_schedule(policy: Mapping[str, Any]) -> bool:
+    return any(_is_schedule(policy.get(name)) for name in ("num_samples", "num_original"))
+
+
+def _adds_rows(policy: Mapping[str, Any]) -> bool:
+    """Tell whether corpora have a given number of original rows next to the M of the model."""
+    original = policy.get("num_original")
+    is_number = isinstance(original, int) and original > 0
+    return is_number and policy.get("type") in ("Fresh", "WeightedFresh")
+
+
 def _sizes(sizes: Any) -> str:
     if _is_schedule(sizes):
         return "M_g"
@@ -153,12 +168,12 @@ def _sizes(sizes: Any) -> str:
 
 
 def _schedule(policy: Mapping[str, Any], size: str, noun: str) -> str:
-    """Return the sentence about sizes that differ from generation to generation, or nothing.
+    """Return the sentence about sizes of D_0 and of schedules; nothing if all corpora have M rows.
 
     The first entry of a schedule belongs to D_0, which `Fresh` makes of both schedules.
     """
     schedules = {"M": size or policy.get("num_samples"), "N": policy.get("num_original") or 0}
-    if not any(map(_is_schedule, schedules.values())):
+    if not (_has_schedule(policy) or _adds_rows(policy)):
         return ""
     initial: list[Any] = []
     later = []

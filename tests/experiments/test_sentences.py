@@ -92,6 +92,38 @@ def test_a_schedule_of_original_rows_next_to_one_size():
     assert "30 rows: 50 % original rows" in policy_sentence(shares)
 
 
+@pytest.mark.parametrize("kind", ["Fresh", "WeightedFresh"])
+def test_original_rows_of_the_first_corpus_are_counted_without_a_schedule(kind):
+    policy = {"type": kind, "num_samples": 1200, "num_original": 30, "weight": 0.5}
+    assert policy_sentence(policy).endswith(". D_0 has 1,230 original rows.")
+    assert policy_sentence(policy, "M").endswith(". D_0 has M + 30 original rows.")
+    assert "Every model after model 0" in policy_sentence(policy)
+    assert "D_0" not in policy_sentence(policy | {"num_original": 0})
+    assert "D_0" not in policy_sentence(policy | {"num_original": "varied"})
+
+
+FRESH = {  # original rows, the divisor in the claim, and the corpus in what was found
+    "one number": (3, "s/(M + 3)", "M + 3 = 8, model 1: "),
+    "constant schedule": ([3, 3, 3], "s/(M + 3)", "M + 3 = 8, model 1: "),
+    "schedule": ([4, 3, 2], "s/(M + N_g)", "M + N_1 = 8, model 1: "),
+}
+
+
+@pytest.mark.parametrize("case", FRESH)
+def test_the_error_of_fresh_data_is_that_of_all_rows_of_a_corpus(case):
+    original, divisor, corpus = FRESH[case]
+    settings = {"num_chains": 40, "num_generations": 2}
+    kind = EXPERIMENTS["gaussian"]
+    records = kind(policy=cj.Fresh(5, original), **settings).run(0, False)
+    (statement,) = kind.summarize(records).statements
+    assert f"c V + {divisor} with" in statement.claim
+    assert statement.found.startswith(corpus)
+    mixed = kind(policy=cj.Mixing(8, gamma=0.5), **settings).run(0, False)
+    (statement,) = kind.summarize(mixed).statements
+    assert "c V + s/M with" in statement.claim
+    assert statement.found.startswith("M = 8, model 2: ")
+
+
 @pytest.mark.parametrize("name", [one for one in EXPERIMENTS if one != "one-shot"])
 def test_a_run_of_one_model_trains_none_on_another(name):
     records = smoke(name, num_generations=0, num_chains=10).run(0, False)
