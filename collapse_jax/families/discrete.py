@@ -54,10 +54,10 @@ class Discrete(AbstractFamily):
 
     Args:
       num_states: K; None for the number of states of the source.
-      smoothing: added to every count, >= 0 (Laplace's rule: 1).
-      temperature: T > 0.
+      smoothing: added to every count, in [0, 1e9] (Laplace's rule: 1).
+      temperature: T, in (0, 1e6].
       top_p: in (0, 1]; only the most likely states, which hold this much, are drawn.
-      min_probability: in [0, 1); states below it are never drawn.
+      min_probability: in [0, 1]; states below it are never drawn, except the most likely ones.
       corpus: "counts" (exact, any M), "samples" (labels, resampled), or "auto" for the
         faster one; both have the same law.
 

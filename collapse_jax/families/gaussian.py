@@ -58,7 +58,7 @@ class Gaussian(AbstractFamily):
     Args:
       dim: length of a row, >= 1.
       estimator: "unbiased" or "mle".
-      sampling_bias: lambda > 0, the factor on the covariance at sampling
+      sampling_bias: lambda in (0, 1e6], the factor on the covariance at sampling
         (Alemohammad et al., arXiv 2307.01850).
       corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
         unless the policy reuses rows or verifies them.

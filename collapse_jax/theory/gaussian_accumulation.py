@@ -103,7 +103,7 @@ def fresh_share_moments(
     Source: the process is equation (1) of Shumailov et al., Nature 631 (2024), with beta = 0.
 
     Args:
-      sizes: M_0 .. M_G, [generation], rows, at least 2.
+      sizes: M_0 .. M_G, [generation], all rows of a corpus, at least 2.
       gamma: share of D_1 .. D_G drawn from p_0, one number or [G], in [0, 1], dimensionless.
       estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
       allocation: "multinomial", each row is original with probability gamma, or "fixed", exactly

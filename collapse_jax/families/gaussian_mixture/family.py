@@ -114,7 +114,7 @@ class GaussianMixture(AbstractFamily):
         rows as means, both with the covariance of all rows and equal weights; "previous":
         the last model ("kmeans" in generation 0; a removed component stays removed); or a
         `NormalMixture`, the start in every generation.
-      tolerance: > 0, on the change of the mean log-likelihood in an iteration.
+      tolerance: in (0, 1e6], on the change of the mean log-likelihood in an iteration.
       max_iterations: >= 1.
       floor: least variance of a component in any direction, in [0, 1) of the variance of
         all rows in that direction.

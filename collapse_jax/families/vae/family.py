@@ -76,8 +76,8 @@ class VAE(AbstractFamily):
       batch_size: images of a step.
       optimizer: "adam" (weight_decay is an L2 penalty in the gradient), "adamw" (weight_decay
         is outside the gradient) or "sgd".
-      learning_rate: step size, > 0.
-      weight_decay: >= 0.
+      learning_rate: step size, in (0, 1e3].
+      weight_decay: in [0, 1e3].
       corpus: "stream", as in the paper: drawn images are decoded within the step and never
         seen again; or "samples": they are stored, and seen in every epoch.
       dtype: "float32" or "bfloat16", of the computation; parameters are float32.
