@@ -3,6 +3,7 @@
 import importlib
 import json
 import pathlib
+import re
 import sys
 
 import pytest
@@ -118,6 +119,37 @@ def test_a_part_that_fails_or_is_killed_loses_nothing_else(tmp_path, capfd):
 
     again = table.run_all(["good"], out, environments, tmp_path)
     assert again == {**parts, "good": again["good"]}
+
+
+DOCS = BENCHMARKS.parent / "docs"
+QUOTED = {  # sentences of a page, and rows of the table whose ratio, inverted, they round
+    r"`Accumulate` costs ([\d.]+) times": "Accumulate(100), every=G;",
+    r"takes up to ([\d.]+) times as long as recording the": "Gaussian, M = 100, every generation",
+}
+
+
+@pytest.mark.parametrize("sentence", QUOTED)
+def test_the_page_on_speed_quotes_the_ratios_of_the_table(sentence):
+    rows = (DOCS / "benchmarks" / "README.md").read_text().splitlines()
+    (row,) = (one for one in rows if one.startswith(f"| {QUOTED[sentence]}"))
+    quoted = re.search(sentence, " ".join((DOCS / "performance.md").read_text().split()))
+    assert quoted
+    assert float(quoted[1]) * float(row.split(" | ")[3]) == pytest.approx(1, abs=0.09)
+
+
+def test_ten_million_chains_take_the_same_time_on_every_page():
+    table, speed, scaling = (
+        (DOCS / name).read_text()
+        for name in ("benchmarks/README.md", "performance.md", "scaling.md")
+    )
+    ours = [line for line in table.splitlines() if "10,000,000 chains" in line]
+    seconds = re.search(r"\| (\d+) s, compilation included", ours[0])
+    memory = re.search(r"\| ([\d.]+) GB", ours[1])
+    assert seconds
+    assert memory
+    assert f"| {seconds[1]} | | {memory[1]} |" in speed
+    words = f"take {seconds[1]} seconds, compilation included, and {memory[1]} GB"
+    assert words in " ".join(scaling.split())
 
 
 def test_every_part_is_a_script():
