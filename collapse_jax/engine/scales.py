@@ -16,6 +16,7 @@ from collapse_jax.core.source import MomentsSource
 from collapse_jax.utils import check
 
 _POWERS = {"data units": 1, "data units squared": 2}
+_ROUNDING = 1e-9  # of a decimal exponent, by square root and logarithm
 _ROOM = (1e10, 1e6)  # below and above p_0: many rows come close to it, and chains drift
 
 
@@ -32,20 +33,33 @@ def check_scales(chain: Chain, metrics: Sequence[Metric], record: Mapping[str, A
     """
     for name, (power, spreads) in _scales(chain, metrics, record).items():
         dtype = np.result_type(record[name].dtype, np.float32)
-        limits = np.finfo(dtype)
-        low = (math.log(limits.tiny) + math.log(_ROOM[0])) / power
-        high = (math.log(limits.max) - math.log(_ROOM[1])) / power
-        is_held = (low <= spreads) & (spreads <= high)
+        low, high = _exponents(dtype, power)
+        exponents = spreads / math.log(10)
+        is_held = (low - _ROUNDING <= exponents) & (exponents <= high + _ROUNDING)
         if np.all(is_held):
             continue
-        digits = round(float(spreads[~is_held][0]) / math.log(10))
-        shown = f"rows of standard deviation 1e{digits:+d}"
-        ends = " to ".join(f"1e{end / math.log(10):+.0f}" for end in (low, high))
-        allowed = f"{name} is recorded in {dtype}, for standard deviations of {ends}"
+        digits = round(float(exponents[~is_held][0]))
+        shown = f"rows of standard deviation {math.exp(spreads[~is_held][0]):.4g}"
+        allowed = (
+            f"{name} is recorded in {dtype}, for standard deviations in [1e{low:+d}, 1e{high:+d}]"
+        )
         whole = "this axis" if np.any(is_held) else "the data"
         rescale = f"{'divide' if digits > 0 else 'multiply'} {whole} by 1e{abs(digits)}"
         remedy = f"{rescale}, or compute in float64 with JAX_ENABLE_X64=1"
         raise check.fail("Chain.source", check.Shown(shown), allowed, remedy)
+
+
+def _exponents(dtype: np.dtype, power: int) -> tuple[int, int]:
+    """Return the decimal exponents of the least and the largest standard deviation.
+
+    Args:
+      dtype: of a variable.
+      power: of the data's unit in the variable.
+    """
+    limits = np.finfo(dtype)
+    low = (math.log10(limits.tiny) + math.log10(_ROOM[0])) / power
+    high = (math.log10(limits.max) - math.log10(_ROOM[1])) / power
+    return round(low), math.floor(high)
 
 
 def _scales(

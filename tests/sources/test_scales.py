@@ -176,6 +176,23 @@ def test_a_scale_that_cannot_be_recorded_is_refused_before_the_run(unit, which):
         assert 1e-6 < np.max(np.abs(values)) < 10
 
 
+REFUSED = {0.99e-14: "9.9e-15", 1.01e16: "1.01e+16", 1e20: "1e+20"}
+
+
+def test_the_ends_of_the_scales_that_are_recorded_are_those_of_the_message():
+    run = {"key": 0, "num_chains": 2, "num_generations": 1}
+    for spread in (1e-14, 1e16):
+        chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, spread**2), cj.Replace(60))
+        squares = cj.simulate(chain, **run)["wasserstein2_squared"] / spread**2
+        assert np.all((squares > 1e-6) & (squares < 10))
+    for spread, shown in REFUSED.items():
+        chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, spread**2), cj.Replace(60))
+        with pytest.raises(cj.ArgumentError) as refusal:
+            cj.simulate(chain, **run)
+        assert f"standard deviation {shown} is not allowed" in str(refusal.value)
+        assert "for standard deviations in [1e-14, 1e+16]" in str(refusal.value)
+
+
 def test_one_axis_that_cannot_be_recorded_is_named():
     source = cj.Normal([0.0, 0.0], np.diag([1.0, 1e-58]))
     with pytest.raises(cj.ArgumentError, match=r"mean is recorded.* multiply this axis by 1e29,"):
