@@ -10,6 +10,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 _LONGEST = 40  # characters of a value in a message
+_CLOSE = 0.7  # share of letters that two words have in common; chance gives up to 0.6
+_SHORTEST = 3  # letters of a word that may be the start of another
+_MARKS = ("--", "-", "policy:")  # before a name: they are no resemblance
+_LEFT_OUT = ("policy.", "num-")  # parts of a name that are often forgotten
 _RANGE = (
     f"float64 holds 0 and absolute values in [{math.ulp(0.0):.2g}, {sys.float_info.max:.2g}]; "
     "pass one of these"
@@ -27,11 +31,59 @@ def closest(word: str, known: Iterable[str]) -> str:
     Returns:
       "did you mean ...? ", or "" if none resembles the word.
 
-    >>> closest("gausian", ["gaussian", "vae"])
-    'did you mean gaussian? '
+    >>> closest("gausian", ["gaussian", "vae"]), closest("--chain", ["--num-chains"])
+    ('did you mean gaussian? ', 'did you mean --num-chains? ')
+    >>> closest("--sizes", ["--isa", "--seed"])
+    ''
     """
-    found = difflib.get_close_matches(word.lower(), list(known), 1)
-    return f"did you mean {found[0]}? " if found else ""
+    likeness, found = max(((_likeness(word, one), one) for one in known), default=(0.0, ""))
+    return f"did you mean {found}? " if likeness >= _CLOSE else ""
+
+
+def _likeness(word: str, known: str) -> float:
+    """Return how much a word resembles a known one, in [0, 1]; marks and forgotten parts aside."""
+    given, names = _bare(word.lower()), [_bare(known)]
+    for part in _LEFT_OUT:
+        names.append(names[-1].removeprefix(part))
+    likeness = max(difflib.SequenceMatcher(None, given, name).ratio() for name in names)
+    shorter, longer = sorted((given, names[0]), key=len)
+    is_start = len(shorter) >= _SHORTEST and longer.startswith(shorter)
+    return max(likeness, _CLOSE) if is_start else likeness
+
+
+def _bare(word: str) -> str:
+    """Return a word without the marks before its name."""
+    mark = next((one for one in _MARKS if word.startswith(one)), "")
+    return word.removeprefix(mark)
+
+
+def _field_of(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def _successor(option: str, options: Any) -> str:
+    """Suggest the option that has another name in the experiment, such as --biases of mad."""
+    for field in dataclasses.fields(options):
+        if field.name == "experiment":
+            names = typing.get_args(field.type)[0].arguments
+            if name := names.get(_field_of(option.replace("--policy.", "--"))):
+                return f"did you mean --{name.replace('_', '-')}? "
+    return ""
+
+
+def _owners(option: str, options: Any) -> str:
+    """Return the experiments that have an option which the given one lacks, in words, or ""."""
+    from collapse_jax.experiments import EXPERIMENTS
+
+    if "experiment" not in {field.name for field in dataclasses.fields(options)}:
+        return ""
+    name, kinds = _field_of(option), dict[str, Any](EXPERIMENTS)
+    owners = [
+        one
+        for one, kind in kinds.items()
+        if name in {field.name for field in dataclasses.fields(kind)}
+    ]
+    return " and ".join([", ".join(owners[:-1]), owners[-1]] if owners[1:] else owners)
 
 
 def unknown_words(words: Sequence[str], options: Any, program: str, given: Sequence[str]) -> str:
@@ -55,20 +107,24 @@ def unknown_words(words: Sequence[str], options: Any, program: str, given: Seque
     if option in known and word.startswith("--"):
         return f"{option} is not allowed: it is given twice; pass it once"
     if word.startswith("-"):
-        hint = closest(option, known)
-        return f"{shown} is not allowed: there is no such option; {hint}see `{program} --help`"
+        hint = _successor(option, options) or closest(
+            option, [one for one in known if one[0] == "-"]
+        )
+        owners = "" if hint else _owners(option, options)
+        why = f"it is an option of {owners}" if owners else "there is no such option"
+        return f"{shown} is not allowed: {why}; {hint}see `{program} --help`"
     if word.startswith("policy:"):
         if word in known:
             return _several_policies([item for item in given if item in known], program)
         names = ", ".join(name for name in known if name.startswith("policy:"))
         if not names:
             return f"{shown} is not allowed: there is no choice of a policy; leave it out"
-        hint = closest(word, known)
+        hint = closest(word, names.split(", "))
         return f"{shown} is not allowed: it must be one of {names}; {hint}pass at most one"
     place = next((k for k, item in enumerate(given) if item == word), 0)
     before = given[place - 1] if place else ""
     allowed = f"{before} takes no value" if before.startswith("--") else "it belongs to no option"
-    hint = closest(f"--{word}", known) if known else ""
+    hint = closest(word, [one for one in known if one.startswith("--")])
     return f"{shown} is not allowed: {allowed}; {hint}see `{program} --help`"
 
 

@@ -37,6 +37,8 @@ class OneShotExperiment(AbstractExperiment):
     scales: ClassVar[Scales] = {"smoke": {"most": 100, "num_chains": 1000}}
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.008, "laptop": 0.02, "paper": 0.02}
 
+    arguments: ClassVar[Mapping[str, str]] = {"sizes": "most"}
+
     most: int = 10_000_000
     """The largest number of rows; sizes are 10, 30, 100, ..."""
     num_chains: int = 10_000
