@@ -67,13 +67,17 @@ def composed_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
       names: one per state.
 
     Raises:
-      ArgumentError: if names of two states differ only in how Unicode writes a letter.
+      ArgumentError: if two states have one name, or names that differ only in how Unicode writes
+        a letter.
     """
     found: dict[str, str] = {}
     for given in names:
-        if found.setdefault(composed(given), given) != given:
-            allowed = "two states have this name, its letters written in two ways in Unicode"
+        if composed(given) in found:
+            differs = found[composed(given)] != given
+            written = ", its letters written in two ways in Unicode" if differs else ""
+            allowed = f"two states have this name{written}"
             raise check.fail(name, composed(given), allowed, "give each state another name")
+        found[composed(given)] = given
     return tuple(composed(str(given)) for given in names)  # a text of NumPy becomes one of Python
 
 

@@ -83,6 +83,11 @@ def test_two_names_that_look_alike_are_refused():
         cj.Empirical([0, 1], names=[CAFE, TWO])
 
 
+def test_a_name_of_two_states_is_refused():
+    with pytest.raises(cj.ArgumentError, match=r"Empirical.names='a'.*two states have this name;"):
+        cj.Empirical([0, 1], names=["a", "a"])
+
+
 def test_names_of_classes_are_composed():
     import datasets
 
