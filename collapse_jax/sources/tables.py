@@ -85,6 +85,9 @@ def _choose(columns: Columns, column: Any) -> tuple[np.ndarray, tuple[str, ...]]
         if names.count(name) > 1:
             allowed = f"{names.count(name)} columns have this name"
             raise check.fail("Empirical.column", name, allowed, "rename the columns")
+        if wanted.count(name) > 1:
+            allowed = f"{name!r} is given twice, and equal columns have a singular covariance"
+            raise check.fail("Empirical.column", wanted, allowed, "pass each column once")
     indices = [names.index(name) for name in wanted]
     if len(indices) == 1:
         states = columns.states(indices[0])
