@@ -46,6 +46,8 @@ _GROUPED = re.compile(  # a decimal comma, or thousands in groups
     r"[-+]?(?:\d+,\d+(?:e[-+]?\d+)?|\d{1,3}(?:[ ,.'’\u00a0\u202f]\d{3})+(?:[.,]\d+)?)", re.I | re.A
 )
 _LONG = 2**63  # from here on, PyArrow reads whole numbers as float64
+_FEW = 20  # cells of which one may be a slip: more texts are labels among which some are digits
+_LEAST = 5  # cells from which a single text is a slip
 _MISSING = {"", "#n/a", "n/a", "na", "<na>", "nan", "-nan", "null", "none"}
 _GAP = "are missing (empty, or NA without quotation marks)"
 _EXPORT = "save the file as CSV in UTF-8, with commas between cells and points in numbers"
@@ -324,13 +326,39 @@ def _check_texts(path: str, values: np.ndarray, name: str) -> None:
     notes = {text for text in words if text.startswith("#")}
     if numbers and notes and notes == words:
         refuse(notes, "it is a comment among numbers", "remove the line")
+    numerals = {text for text in words if _is_numeral(distinct[text])}
+    if numerals and numerals == words and (numbers or grouped or not all(map(str.isascii, words))):
+        allowed = "it is a number, but not in digits 0 to 9 alone"
+        remedy = f"write 1234.5, or pass pandas.read_csv({path!r}, dtype=str) to keep texts"
+        refuse(numerals, allowed, remedy)
     if any(not _INTEGER.fullmatch(distinct[text]) for text in numbers) and words:
         allowed = "the column mixes numbers and texts"
         refuse(words | missing, allowed, "correct the cell, or drop the row")
+    if numbers and words and _are_few(words | missing, values, numbers):
+        allowed = "nearly all other cells of the column are whole numbers"
+        remedy = "correct the cell, or drop the row; for labels, write a letter in every cell"
+        refuse(words | missing, allowed, remedy)
     if numbers and not words and not grouped:  # PyArrow could not read some of them
         odd = {text for text in numbers if not text[:1].isdigit() or text != distinct[text]}
         refuse(odd or numbers, "it is no plain number", "write digits without white space")
     _check_spaces(values, name)
+
+
+def _is_numeral(text: str) -> bool:
+    """Tell whether a text is a number for Python or a reader: 1_000, or digits of any script."""
+    try:
+        float(text.replace("\N{MINUS SIGN}", "-"))
+    except ValueError:
+        return False
+    return True
+
+
+def _are_few(texts: set[str], values: np.ndarray, numbers: set[str]) -> bool:
+    """Tell whether texts are one cell among five or more, or one in 20, and no number is a code."""
+    if any(_ZEROS.fullmatch(text.strip()) for text in numbers):
+        return False
+    number = sum(text in texts for text in values)
+    return number * _FEW <= len(values) or (number == 1 and len(values) >= _LEAST)
 
 
 def _check_spaces(values: np.ndarray, name: str) -> None:
