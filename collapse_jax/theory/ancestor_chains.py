@@ -145,9 +145,12 @@ def support_sizes(
       ValueError: if an argument is outside its range, or `generations` does not increase.
     """
     law, size = law_of(probabilities), _size(num_samples)
-    wanted = [check.integer("generations", g, 0) for g in generations]
+    remedy = "pass e.g. [0, 10, 100]"
+    if not np.iterable(generations) or isinstance(generations, str):
+        raise check.fail("generations", generations, "it must be a sequence", remedy)
+    wanted = [check.integer("generations", g, 0, remedy=remedy) for g in generations]
     if not wanted or wanted != sorted(set(wanted)):
-        raise check.fail("generations", wanted, "they must increase", "pass e.g. [0, 10, 100]")
+        raise check.fail("generations", wanted, "they must increase", remedy)
     arguments = (_transitions(size), _cumulative(law), np.array(wanted))
     batch = max(1, min(_BATCH, _ELEMENTS // (size + len(law))))
     return _many(_support, arguments, key, num_chains, first_chain, batch).T

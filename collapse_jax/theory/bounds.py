@@ -44,8 +44,8 @@ def suresh_survival_bounds(
     """
     p = check.number("probability", probability, 0, 1, "pass the probability of a state")
     size = check.integer("num_samples", num_samples, 1)
-    fits = np.arange(1, num_fits + 1)
     decay = np.exp(-size * p * _survival_exponents(num_fits))
+    fits = np.arange(1, len(decay) + 1)
     slack = 1 - 3 * size * p**2 - 3 * fits * p
     return 1 - decay, np.where(slack > 0, 1 - slack * decay, 1.0)
 

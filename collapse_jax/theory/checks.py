@@ -1,6 +1,7 @@
 """Check the arguments of theory functions and convert them to arrays."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,29 @@ from collapse_jax.utils import check
 Sizes = Sequence[int] | np.ndarray
 Law = Sequence[float] | np.ndarray
 Share = Sequence[float] | np.ndarray | float
+
+
+def numbers_of(name: str, value: Any, remedy: str) -> np.ndarray:
+    """Return numbers of any shape as float64.
+
+    Args:
+      name: name of the argument, for error messages.
+      value: a number, or numbers of any shape.
+      remedy: a clause that says what to do.
+
+    Returns:
+      float64 of the shape of `value`.
+
+    Raises:
+      ValueError: if `value` is no number and no array of numbers.
+    """
+    try:
+        values = np.asarray(value)
+        if values.dtype.kind in "SUTmMc":
+            raise TypeError
+        return values.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise check.fail(name, value, "it must be numbers", remedy) from None
 
 
 def sizes_of(sizes: Sizes, least: int = 1) -> np.ndarray:
@@ -24,7 +48,7 @@ def sizes_of(sizes: Sizes, least: int = 1) -> np.ndarray:
     Raises:
       ValueError: if `sizes` is empty, is not one-dimensional or has a number below `least`.
     """
-    values = np.asarray(sizes, np.float64)
+    values = numbers_of("sizes", sizes, "pass M_0 .. M_G")
     if values.ndim != 1 or values.size == 0 or not np.min(values) >= least:
         allowed = f"it must be a sequence of numbers >= {least}"
         raise check.fail("sizes", values.tolist(), allowed, "pass M_0 .. M_G")
@@ -64,7 +88,7 @@ def law_of(probabilities: Law) -> np.ndarray:
     Raises:
       ValueError: if `probabilities` is not one-dimensional, or is no law.
     """
-    law = np.asarray(probabilities, np.float64)
+    law = numbers_of("probabilities", probabilities, "pass one probability for each state")
     if law.ndim != 1 or law.size == 0 or not np.all(law >= 0) or abs(law.sum() - 1) > 1e-6:
         shown = law.tolist() if law.size <= 8 else check.Shown(f"array of shape {law.shape}")
         allowed = "it must be one-dimensional, non-negative, with sum 1"
@@ -86,10 +110,41 @@ def share_of(name: str, share: Share, length: int) -> np.ndarray:
     Raises:
       ValueError: if the number of shares is neither 1 nor `length`, or a share is outside [0, 1].
     """
-    values = np.asarray(share, np.float64)
+    values = numbers_of(name, share, "pass one number for all")
     if values.ndim > 1 or (values.ndim == 1 and len(values) != length):
         allowed = f"it must be one number or {length}, one for each of D_1 .. D_G"
         raise check.fail(name, values.tolist(), allowed, "pass one number for all")
     if not np.all((values >= 0) & (values <= 1)):
         raise check.fail(name, values.tolist(), "it must lie in [0, 1]", "pass a share of rows")
     return np.broadcast_to(values, (length,))
+
+
+def probabilities_of(name: str, value: Any) -> np.ndarray:
+    """Return probabilities of any shape as float64.
+
+    Args:
+      name: name of the argument, for error messages.
+      value: one number or numbers of any shape, in [0, 1], dimensionless.
+
+    Returns:
+      float64 of the shape of `value`, in [0, 1], dimensionless.
+
+    Raises:
+      ValueError: if a value is outside [0, 1] or no number.
+    """
+    values = numbers_of(name, value, "pass numbers in [0, 1]")
+    if not np.all((values >= 0) & (values <= 1)):
+        raise check.fail(name, values.tolist(), "it must lie in [0, 1]", "pass numbers in [0, 1]")
+    return values
+
+
+def allocation_of(allocation: Any) -> str:
+    """Return how the rows of a share are allocated.
+
+    Args:
+      allocation: "multinomial" or "fixed".
+
+    Raises:
+      ValueError: for anything else.
+    """
+    return check.choice("allocation", allocation, ("multinomial", "fixed"))

@@ -11,7 +11,16 @@ import math
 
 import numpy as np
 
-from collapse_jax.theory.checks import Law, Share, Sizes, law_of, share_of, sizes_of
+from collapse_jax.theory.checks import (
+    Law,
+    Share,
+    Sizes,
+    allocation_of,
+    law_of,
+    probabilities_of,
+    share_of,
+    sizes_of,
+)
 from collapse_jax.utils import check
 
 _MOST_EIGENVALUES = 10**8  # entries of a table, 800 MB
@@ -56,6 +65,7 @@ def expected_heterozygosity(
     """
     law, values = law_of(probabilities), sizes_of(sizes)
     shares = share_of("gamma", gamma, len(values) - 1)
+    allocation = allocation_of(allocation)
     truth = float(law @ (1 - law))
     results = [truth * (1 - 1 / values[0])]
     for size, share in zip(values[1:], shares, strict=True):
@@ -132,12 +142,17 @@ def missing_probability(probability: Law | float, num_samples: int) -> np.ndarra
     Returns:
       float64 of the shape of `probability`, probabilities.
 
+    Raises:
+      ValueError: if an argument is outside its range.
+
     >>> from collapse_jax.theory import discrete
     >>> discrete.missing_probability([0.01, 0.1], num_samples=100).round(6).tolist()
     [0.366032, 2.7e-05]
     """
+    values = probabilities_of("probability", probability)
+    size = check.integer("num_samples", num_samples, 1)
     with np.errstate(divide="ignore"):
-        return np.exp(num_samples * np.log1p(-np.asarray(probability, np.float64)))
+        return np.exp(size * np.log1p(-values))
 
 
 def diffusion_absorption_time(probabilities: Law, num_samples: int) -> float:
@@ -156,7 +171,7 @@ def diffusion_absorption_time(probabilities: Law, num_samples: int) -> float:
       Mean number of fits, at least 0.
 
     Raises:
-      ValueError: if `probabilities` is no law.
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import discrete
     >>> discrete.diffusion_absorption_time([0.5, 0.5], 100) / 100  # 2 ln 2
@@ -164,7 +179,8 @@ def diffusion_absorption_time(probabilities: Law, num_samples: int) -> float:
     """
     rest = 1 - law_of(probabilities)
     rest = rest[rest > 0]
-    return float(-2 * num_samples * (rest @ np.log(rest)))
+    size = check.integer("num_samples", num_samples, 1)
+    return float(-2 * size * (rest @ np.log(rest)))
 
 
 def eigenvalues(num_samples: int) -> np.ndarray:

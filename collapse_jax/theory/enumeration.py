@@ -82,9 +82,12 @@ class EnumeratedChain:
 
         Returns:
           [G + 1, vector] float64, probabilities; each row sums to 1.
+
+        Raises:
+          ValueError: if `num_generations` is no integer, or negative.
         """
         laws = [self.start]
-        for _ in range(num_generations):
+        for _ in range(check.integer("num_generations", num_generations, 0)):
             laws.append(laws[-1] @ self.transition)
         return np.stack(laws)
 

@@ -18,13 +18,13 @@ Alemohammad et al., arXiv 2307.01850, for the sampling bias.
 
 import numpy as np
 
-from collapse_jax.theory.checks import Sizes, sizes_of
-from collapse_jax.utils.check import ArgumentError
+from collapse_jax.theory.checks import Sizes, numbers_of, sizes_of
+from collapse_jax.utils import check
 
 _FEW = 100  # from here on series of four terms are right to 1e-16 of their value
 
 
-def divisor_of(sizes: np.ndarray, estimator: str) -> np.ndarray:
+def divisor_of(sizes: Sizes, estimator: str) -> np.ndarray:
     """Return the divisor of sums of squares: M - 1 ("unbiased") or M ("mle").
 
     Args:
@@ -42,12 +42,9 @@ def divisor_of(sizes: np.ndarray, estimator: str) -> np.ndarray:
     >>> gaussian.divisor_of(np.array([10.0, 20.0]), "unbiased").tolist()
     [9.0, 19.0]
     """
-    divisors = {"unbiased": sizes - 1, "mle": sizes}
-    if estimator not in divisors:
-        raise ArgumentError(
-            f"estimator={estimator!r} is not allowed: it must be 'unbiased' or 'mle'; pass one"
-        )
-    return divisors[estimator]
+    values = numbers_of("sizes", sizes, "pass numbers of rows")
+    is_unbiased = check.choice("estimator", estimator, ("unbiased", "mle")) == "unbiased"
+    return values - 1 if is_unbiased else values
 
 
 def _log_expected_standard_deviation(
@@ -95,7 +92,9 @@ def _halves(sizes: np.ndarray, dim: int) -> np.ndarray:
 
 def _log_biases(sizes: np.ndarray, sampling_bias: float) -> np.ndarray:
     """Return g ln lambda, g = 0 .. G, nats."""
-    return np.arange(len(sizes)) * np.log(sampling_bias)
+    remedy = "pass 1.0 for unbiased draws"
+    bias = check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
+    return np.arange(len(sizes)) * np.log(bias)
 
 
 def expected_log_variance(sizes: Sizes, estimator: str, sampling_bias: float = 1.0) -> np.ndarray:
@@ -172,10 +171,11 @@ def expected_log_determinant(
     [-1.0802, -2.1603, -inf]
     """
     values = sizes_of(sizes, 2)
+    divisor = divisor_of(values, estimator)[:, None]
+    dim = check.integer("dim", dim, 1)
     halves = _halves(values, dim)
     singular = np.any(halves <= 0, axis=1)
     halves = np.where(halves > 0, halves, 1)
-    divisor = divisor_of(values, estimator)[:, None]
     # psi(x) - ln x + ln(2x / divisor), neither of which cancels for large M.
     terms = _digamma_minus_log(halves) + np.log1p((2 * halves - divisor) / divisor)
     biases = dim * _log_biases(values, sampling_bias)
@@ -205,6 +205,7 @@ def variance_of_log_determinant(sizes: Sizes, dim: int) -> np.ndarray:
     """
     from scipy import special
 
+    dim = check.integer("dim", dim, 1)
     halves = _halves(sizes_of(sizes, dim + 1), dim)
     return np.cumsum(np.sum(special.polygamma(1, halves), axis=1))
 
@@ -444,12 +445,14 @@ def kernel_density_expected_variance(
       [G + 1] float64, expected variance in units of sigma_0^2.
 
     Raises:
-      ValueError: if `num_samples` is below 1.
+      ValueError: if an argument is outside its range.
 
     >>> from collapse_jax.theory import gaussian
     >>> gaussian.kernel_density_expected_variance(0.5, 10, 200)[[0, 1, 200]].round(4).tolist()
     [0.9, 1.035, 2.25]
     """
-    shrink = 1 - 1 / float(sizes_of([num_samples])[0])
-    limit = (num_samples - 1) * bandwidth**2
-    return limit + (shrink - limit) * shrink ** np.arange(num_generations + 1)
+    width = check.number("bandwidth", bandwidth, 0, np.inf, "pass the kernel's deviation")
+    size = check.integer("num_samples", num_samples, 1)
+    generations = check.integer("num_generations", num_generations, 0)
+    shrink, limit = 1 - 1 / size, (size - 1) * width**2
+    return limit + (shrink - limit) * shrink ** np.arange(generations + 1)

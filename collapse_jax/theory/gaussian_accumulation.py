@@ -12,8 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collapse_jax.theory.checks import Share, Sizes, share_of, sizes_of
+from collapse_jax.theory.checks import (
+    Share,
+    Sizes,
+    allocation_of,
+    probabilities_of,
+    share_of,
+    sizes_of,
+)
 from collapse_jax.theory.gaussian import divisor_of
+from collapse_jax.utils import check
 
 
 def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
@@ -40,9 +48,9 @@ def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
     """
     values = sizes_of(sizes, 2)
     pool = np.cumsum(values)
+    divisor_of(values, estimator)
     if estimator == "mle":
         return np.cumprod(1 - values / pool**2)
-    divisor_of(values, estimator)
     factors = 1 - values / (pool * (pool - 1))
     factors[0] = 1
     return np.cumprod(factors)
@@ -126,9 +134,11 @@ def fresh_share_moments(
     values = sizes_of(sizes, 2)
     shares = share_of("gamma", gamma, len(values) - 1)
     corrections = values / divisor_of(values, estimator)
+    allocation, remedy = allocation_of(allocation), "pass 1.0 for unbiased draws"
+    bias = check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
     variances, errors = [(1 - 1 / values[0]) * corrections[0]], [1 / values[0]]
     for size, share, correction in zip(values[1:], shares, corrections[1:], strict=True):
-        rows = share + _times((1 - share) * sampling_bias, variances[-1])
+        rows = share + _times((1 - share) * bias, variances[-1])
         squares = (1 - share) ** 2
         if allocation == "multinomial":
             squares += share * (1 - share) / size
@@ -166,13 +176,19 @@ def weighted_fresh_error(
     Returns:
       float64 of the shape of `weight`, expected squared error in units of sigma_0^2.
 
+    Raises:
+      ValueError: if an argument is outside its range.
+
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> pooled.weighted_fresh_error([0.5, 0.618, 0.7], 200, 200, refit=False).round(6).tolist()
     [0.003333, 0.00309, 0.003187]
     """
-    w = np.asarray(weight, np.float64)
-    inherited = (1 - w) ** 2 * (1 - (1 / num_samples if refit else 0))
-    return (w**2 / num_original + (1 - w) ** 2 / num_samples) / (1 - inherited)
+    w = probabilities_of("weight", weight)
+    if np.any(w == 0):
+        raise check.fail("weight", w.tolist(), "it must lie in (0, 1]", "pass a positive weight")
+    made, real = _made_and_real(num_samples, num_original)
+    inherited = (1 - w) ** 2 * (1 - (1 / made if refit else 0))
+    return (w**2 / real + (1 - w) ** 2 / made) / (1 - inherited)
 
 
 def best_fresh_weight(num_samples: int, num_original: int) -> float:
@@ -189,9 +205,19 @@ def best_fresh_weight(num_samples: int, num_original: int) -> float:
     Returns:
       Weight of the real rows in (0, 1), dimensionless.
 
+    Raises:
+      ValueError: if an argument is outside its range.
+
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> round(pooled.best_fresh_weight(200, 200), 4)
     0.618
     """
-    ratio = num_original / num_samples
+    made, real = _made_and_real(num_samples, num_original)
+    ratio = real / made
     return float((np.sqrt(ratio**2 + 4 * ratio) - ratio) / 2)
+
+
+def _made_and_real(num_samples: int, num_original: int) -> tuple[int, int]:
+    """Return the numbers of synthetic and of real rows, at least 1 each."""
+    made = check.integer("num_samples", num_samples, 1)
+    return made, check.integer("num_original", num_original, 1)

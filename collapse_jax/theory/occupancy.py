@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from collapse_jax.utils import check
+
 _NEGLIGIBLE = 1e-25  # probability; smaller ones at both ends of a row change no float64 result
 
 
@@ -40,9 +42,14 @@ def rows_of(num_parents: int, num_children: int) -> Iterator[Law]:
     Returns:
       Iterator over num_children + 1 laws of the number of parents. Later laws overwrite the
       arrays of earlier ones: copy what is needed longer.
+
+    Raises:
+      ValueError: if an argument is outside its range.
     """
-    taken = np.arange(num_parents + 2) / num_parents
-    return _grow(taken, 1 - taken, num_parents, num_children)
+    parents = check.integer("num_parents", num_parents, 1)
+    children = check.integer("num_children", num_children, 0)
+    taken = np.arange(parents + 2) / parents
+    return _grow(taken, 1 - taken, parents, children)
 
 
 def binomial_rows(probability: float, num_trials: int) -> Iterator[Law]:
@@ -55,9 +62,14 @@ def binomial_rows(probability: float, num_trials: int) -> Iterator[Law]:
     Returns:
       Iterator over num_trials + 1 laws of the number of successes. Later laws overwrite the
       arrays of earlier ones: copy what is needed longer.
+
+    Raises:
+      ValueError: if an argument is outside its range.
     """
-    chance = np.full(num_trials + 2, probability)
-    return _grow(1 - chance, chance, num_trials, num_trials)
+    trials = check.integer("num_trials", num_trials, 0)
+    remedy = "pass the probability of a success"
+    chance = np.full(trials + 2, check.number("probability", probability, 0, 1, remedy))
+    return _grow(1 - chance, chance, trials, trials)
 
 
 def _grow(stay: np.ndarray, rise: np.ndarray, most: int, num_rows: int) -> Iterator[Law]:
