@@ -117,7 +117,7 @@ class Command:
         try:
             command = cls(**json.loads((path / NAME).read_bytes()))
             command._check()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ArgumentError(f"RUN={str(path)!r} is not allowed: {_why_not(path)}") from None
         except OSError as error:
             raise ArgumentError(f"RUN={str(path)!r} is not allowed: {explain(error)}") from None
@@ -149,6 +149,16 @@ class Command:
 
 def _why_not(path: Path) -> str:
     """Say why a path has no command, and what to do."""
+    from collapse_jax.store.archive import is_archive
+
+    with store_errors(path):
+        if is_archive(path):
+            return (
+                "it is the archive of a complete run; pass the run directory, or make the run "
+                "longer in Python with state=cj.Records.load(archive).state"
+            )
+        if path.is_file():
+            return "it is a file, and a run is a directory; pass the --out of `collapse run`"
     if not path.is_dir():
         return "there is no such directory; pass the --out of `collapse run`"
     if (path / FIRST).is_file():

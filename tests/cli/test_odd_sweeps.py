@@ -159,6 +159,21 @@ def test_an_unfinished_run_is_not_packed(folder, capsys):
     assert line.startswith("collapse: RUN='folder' is not allowed: it is not complete; resume it")
 
 
+@pytest.mark.parametrize("command", ["resume", "extend"])
+def test_an_archive_is_not_resumed(command, folder, capsys):
+    chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10))
+    cj.simulate(chain, key=0, num_chains=2, num_generations=1).save("run")
+    assert main(["pack", "run"]) == 0
+    capsys.readouterr()
+    more = ["--num-chains", "4"] if command == "extend" else []
+    line = refused([command, "run.zip", *more], capsys)
+    assert line.startswith("collapse: RUN='run.zip' is not allowed: it is the archive of a comple")
+    assert cj.Records.load("run.zip").state is not None
+    line = refused([command, "file", *more], capsys)
+    assert line.startswith("collapse: RUN='file' is not allowed: it is a file, and a run is a dir")
+    assert "there is no such directory" in refused([command, "file/none", *more], capsys)
+
+
 def test_a_value_is_swept_once():
     chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Mixing(10))
     run = {"key": 0, "num_chains": 2, "num_generations": 1}
