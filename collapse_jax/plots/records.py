@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse_jax.plots.style import COLOURS, config_of, show_range, styled
+from collapse_jax.utils import check
 from collapse_jax.utils.check import ArgumentError
 
 if TYPE_CHECKING:
@@ -106,14 +107,16 @@ class RecordsPlot:
         Args:
           name: name of a scalar variable, in records that are not reduced.
           ax: matplotlib Axes to draw on; None for new ones.
-          most: the most chains.
+          most: the most chains, at least 1.
 
         Returns:
           The Axes.
 
         Raises:
-          ArgumentError: if the variable was not recorded for every chain or is not a scalar.
+          ArgumentError: if the variable was not recorded for every chain or is not a scalar,
+            or `most` is below 1.
         """
+        most = check.integer("most", most, 1)
         if name not in self._data or self._data[name].dims != ("generation", "chain"):
             raise ArgumentError(f"name={name!r} is not allowed: {self._known()}")
         axis = _axes(ax)

@@ -109,6 +109,9 @@ def test_bands_and_lines(records):
     assert records.plot.band(name, axis) is axis
     with pytest.raises(ValueError, match="name='colour' is not allowed: it must be one of"):
         records.plot.line("colour")
+    for most in (0, -1, 1.5):
+        with pytest.raises(cj.ArgumentError, match=f"most={most} is not allowed.*"):
+            records.plot.line(name, most=most)
 
 
 def test_reduced_records_draw_their_quantiles():
