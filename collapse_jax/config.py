@@ -123,7 +123,8 @@ def _register(cls: Any) -> None:
 def _wrap_constructor(cls: Any) -> None:
     """Let the constructor of a config run under the library's settings of jax.
 
-    It also names the successor of an argument of version 0.1.
+    It also names the successor of an argument of version 0.1, and makes Python's numbers of single
+    numbers of NumPy, which would be shown as np.float64(0.1).
     """
     names = {field.name for field in dataclasses.fields(cls)}
     former = {old: new for old, new in FORMER.items() if new in names and old not in names}
@@ -134,6 +135,10 @@ def _wrap_constructor(cls: Any) -> None:
         _register_copy(type(self))
         with own_settings():
             init(self, *arguments, **settings)
+        for name in names:
+            value = getattr(self, name, None)
+            if isinstance(value, (np.bool_, np.integer, np.floating)):
+                object.__setattr__(self, name, value.item())
 
     type.__setattr__(cls, "__init__", checked)
 

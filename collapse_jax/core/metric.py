@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from collapse_jax.core.state import Needs
 from collapse_jax.utils import check
+from collapse_jax.utils.equal import different_fields, equal_fields
 
 ARGUMENTS = ("key", "family", "params", "corpus", "source", "generation0")
 """Arguments that a metric may read, in the order in which its function gets them."""
@@ -104,6 +105,9 @@ class Curve(NamedTuple):
     values: np.ndarray
     dims: tuple[str, ...] = ()
     bounds: tuple[float, float] = (-math.inf, math.inf)
+
+    __eq__ = equal_fields
+    __ne__ = different_fields
 
 
 @dataclasses.dataclass(frozen=True)

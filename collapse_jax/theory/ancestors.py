@@ -23,6 +23,7 @@ import numpy as np
 from collapse_jax.theory.checks import Law, Share, Sizes, counts_of, law_of, share_of
 from collapse_jax.theory.occupancy import binomial_rows, rows_of
 from collapse_jax.utils import check
+from collapse_jax.utils.equal import different_fields, equal_fields
 
 _Add = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -173,6 +174,9 @@ class AncestorLaw(NamedTuple):
 
     probabilities: np.ndarray
     truncation: float
+
+    __eq__ = equal_fields
+    __ne__ = different_fields
 
 
 def ancestor_law(num_samples: int, num_generations: int) -> AncestorLaw:

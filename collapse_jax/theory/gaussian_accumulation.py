@@ -22,6 +22,7 @@ from collapse_jax.theory.checks import (
 )
 from collapse_jax.theory.gaussian import divisor_of
 from collapse_jax.utils import check
+from collapse_jax.utils.equal import different_fields, equal_fields
 
 
 def accumulate_expected_variance(sizes: Sizes, estimator: str) -> np.ndarray:
@@ -90,6 +91,9 @@ class MomentErrors(NamedTuple):
 
     variance: np.ndarray
     squared_error: np.ndarray
+
+    __eq__ = equal_fields
+    __ne__ = different_fields
 
 
 def fresh_share_moments(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from collapse_jax.utils import check
+from collapse_jax.utils.equal import different_fields, equal_fields
 
 _NEGLIGIBLE = 1e-25  # probability; smaller ones at both ends of a row change no float64 result
 
@@ -28,6 +29,9 @@ class Law(NamedTuple):
 
     first: int
     probabilities: np.ndarray
+
+    __eq__ = equal_fields
+    __ne__ = different_fields
 
 
 def rows_of(num_parents: int, num_children: int) -> Iterator[Law]:

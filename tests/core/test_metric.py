@@ -8,6 +8,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.config import config
+from collapse_jax.theory import ancestors, gaussian_accumulation
 
 CHAIN = cj.Chain(cj.Gaussian(1, corpus="samples"), cj.Normal(0.0, 1.0), cj.Replace(10))
 
@@ -282,3 +283,47 @@ def test_the_logarithm_of_what_shrinks_is_recorded_where_float32_ends():
 def test_numbers_that_are_recorded_as_they_are_have_no_warning(value):
     found = run([cj.Metric(lambda *_: value, name="q")])["q"]
     np.testing.assert_array_equal(found[0, 0], np.float32(value))
+
+
+def test_curves_are_compared_by_value():
+    curve = cj.Curve(np.array([[0.0, np.nan]]), dims=("dim",))
+    assert curve == curve._replace(values=curve.values.copy())
+    assert not curve != cj.Curve(curve.values.copy(), ("dim",))  # noqa: SIM202
+    for other in (
+        curve._replace(values=curve.values + 1),
+        curve._replace(values=curve.values[0]),
+        curve._replace(dims=()),
+        curve._replace(bounds=(0.0, 1.0)),
+        tuple(curve),
+        None,
+    ):
+        assert curve != other
+    assert curve in [None, curve._replace(dims=()), cj.Curve(curve.values.copy(), ("dim",))]
+
+
+def test_laws_and_moments_are_compared_by_value():
+    law = ancestors.ancestor_law(2, 3)
+    assert law == ancestors.ancestor_law(2, 3)
+    assert law != ancestors.ancestor_law(2, 4)
+    moments = gaussian_accumulation.fresh_share_moments([3, 3], 0.1, "mle")
+    assert moments == gaussian_accumulation.fresh_share_moments([3, 3], 0.1, "mle")
+    assert moments != gaussian_accumulation.fresh_share_moments([3, 3], 0.2, "mle")
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        cj.Mixing(10, gamma=0.1),
+        cj.Mixing(np.int64(10), alpha=np.float64(0.9), beta=np.float32(0.0), gamma=[0.1]),
+        cj.GaussianMixture(np.int64(2), np.int64(1), tolerance=np.float64(1e-3)),
+        cj.Gaussian(np.int64(1), sampling_bias=np.float64(1.5)),
+    ],
+    ids=["mixing", "numbers of NumPy in mixing", "mixture", "gaussian"],
+)
+def test_numbers_are_shown_as_those_of_python(one):
+    assert "np." not in repr(one)
+
+
+def test_a_setting_equals_itself_with_numbers_of_numpy():
+    assert cj.Mixing(10, gamma=0.1) == cj.Mixing(np.int64(10), gamma=np.float64(0.1))
+    assert cj.GaussianMixture(np.int64(2), 1) == cj.GaussianMixture(2, 1)
