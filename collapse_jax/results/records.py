@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -131,6 +131,18 @@ class Records:
     def __contains__(self, name: object) -> bool:
         """Tell whether there is a variable or coordinate of this name."""
         return name in self.dataset.variables
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the data variables, as over those of ``records.dataset``."""
+        return iter(map(str, self.variables))
+
+    def __len__(self) -> int:
+        """Return the number of data variables."""
+        return len(self.variables)
+
+    def __bool__(self) -> bool:
+        """Return True: records of a run without variables are records, too."""
+        return True
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by value, also records on disk, which the reader may not see.

@@ -280,3 +280,14 @@ def _merged(blocks):
         ),
         "status": np.sum(blocks["status"], axis=0)[None],
     }
+
+
+def test_records_are_iterated_over_like_their_dataset():
+    records = run()
+    assert list(records) == list(records.dataset)
+    assert len(records) == len(records.dataset) == len(list(records))
+    assert all(name in records for name in records)
+    assert "chain" in records
+    assert "none" not in records
+    assert {name: records[name].shape for name in records}["log_std"] == (5, 6)
+    assert records
