@@ -44,7 +44,8 @@ class CompileReport:
         compiler ended without telling.
       memory_bytes: memory of a device.
       fits: whether the program fits.
-      flops: operations of one generation of a batch.
+      flops: operations of one generation of a batch; what is repeated until a condition holds, such
+        as a step of EM, is counted once, in the following figures too.
       bytes_accessed: bytes that it reads and writes, as TPU's compiler counts them. For GPU, those
         of the program before it is compiled: too many.
       step_seconds: time of one generation of a batch, as TPU's compiler estimates it. For GPU,
