@@ -67,7 +67,7 @@ accelerators:
 
 # Half an hour or more of simulation, too long for every change.
 verify: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "slow and not accelerator"
 	$(BIN)/collapse verify --lane full --out runs/verify
 	$(BIN)/python tests/crash/kill.py --times 200
 

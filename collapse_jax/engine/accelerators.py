@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
-from jax.experimental import topologies
 
 from collapse_jax.utils import check
 
@@ -123,6 +122,8 @@ def describe(topology: str) -> DescribedSlice:
 
 def _devices(topology: str, kind: Accelerator) -> tuple[Any, ...]:
     """Return the devices of a topology, described by the plugin for their platform."""
+    from jax.experimental import topologies
+
     try:
         if kind.gpu is not None:
             config = _target_config(kind, kind.gpu)

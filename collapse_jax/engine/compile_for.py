@@ -23,6 +23,7 @@ from collapse_jax.engine.program import (
     keys_of,
     squeezed,
     step,
+    unsqueezed,
 )
 from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_spec import RunSpec, make_run_spec
@@ -215,9 +216,7 @@ def _one_generation(spec: RunSpec) -> Any:
     def advance_once(
         program: Program, chain: Chain, key: Any, batch: Batch, carry: Carry, generation: Any
     ) -> Carry:
-        whole = jax.tree.map(
-            lambda leaf, like: leaf.reshape(-1, *like.shape[1:]), carry, spec.carry_shape
-        )
+        whole = unsqueezed(carry, spec.carry_shape)
         return squeezed(step(program, chain, keys_of(key, batch), batch, whole, generation))
 
     return advance_once

@@ -399,17 +399,14 @@ def _advance_tile(
     keys = keys_of(key, tile)
     whole = jax.lax.cond(start < 0, lambda: initial(program, chain, key, tile), lambda: carry)
 
-    def unsqueezed(carry: Carry) -> Carry:
-        return jax.tree.map(lambda leaf, like: leaf.reshape(like.shape), carry, whole)
-
     def advance_once(generation, carry: Carry) -> Carry:
-        return squeezed(step(program, chain, keys, tile, unsqueezed(carry), generation))
+        return squeezed(step(program, chain, keys, tile, unsqueezed(carry, whole), generation))
 
     def record(index, loop):
         carry, records = loop
         begin = start + index * every + 1
         carry = jax.lax.fori_loop(jnp.maximum(begin, 1), begin + every, advance_once, carry)
-        values = _record(program, chain, keys, tile, unsqueezed(carry), begin + every - 1)
+        values = _record(program, chain, keys, tile, unsqueezed(carry, whole), begin + every - 1)
         check_repeated(records, values, first_axes=2, axes=1)
         return carry, jax.tree.map(functools.partial(write, index), records, values)
 
@@ -418,7 +415,7 @@ def _advance_tile(
         return jax.lax.dynamic_update_slice(all, some[None], begin)
 
     carry, records = jax.lax.fori_loop(0, count, record, (squeezed(whole), records))
-    return unsqueezed(carry), records
+    return unsqueezed(carry, whole), records
 
 
 def step(
@@ -458,3 +455,13 @@ def squeezed(carry: Carry) -> Carry:
         return leaf.reshape(leaf.shape[0], *(size for size in leaf.shape[1:] if size != 1))
 
     return jax.tree.map(squeeze, carry)
+
+
+def unsqueezed(carry: Carry, like: Carry) -> Carry:
+    """Return the axes that `squeezed` has removed.
+
+    Args:
+      carry: a squeezed batch.
+      like: any batch of the same chain that is not squeezed, or its shapes.
+    """
+    return jax.tree.map(lambda leaf, one: leaf.reshape(-1, *one.shape[1:]), carry, like)
