@@ -92,5 +92,7 @@ def test_every_package_is_pinned_once(python):
     assert len(names) == len(set(names))
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     for line in (Requirement(line) for group in groups for line in group):
-        if not line.marker or line.marker.evaluate({"python_version": python}):
+        if line.name == PROJECT["name"]:  # an extra that takes in another one
+            assert line.extras <= PROJECT["optional-dependencies"].keys()
+        elif not line.marker or line.marker.evaluate({"python_version": python}):
             assert canonicalize_name(line.name) in names
