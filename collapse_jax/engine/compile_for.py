@@ -19,7 +19,8 @@ from collapse_jax.engine.program import (
     Carry,
     Program,
     advance,
-    empty_buffers,
+    empty_carry,
+    empty_records,
     keys_of,
     squeezed,
     step,
@@ -195,7 +196,8 @@ def _compile(
 def _arguments(spec: RunSpec, device: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Return the arguments of `advance` and of a single generation, as shapes on a device."""
     program = spec.program._replace(raw=spec.num_raw(0))
-    carry, records = empty_buffers(program, spec.carry_shape, spec.record_shape, spec.width)
+    carry = empty_carry(spec.carry_shape, spec.width)
+    records = empty_records(program, spec.record_shape, spec.width)
     batch = Batch(np.zeros(spec.width, np.uint32), np.zeros(spec.width, bool))
     number = np.int32(0)
     arrays = (spec.chain.centred, np.zeros(2, np.uint32), batch, carry, records, number)

@@ -71,9 +71,9 @@ def _advance(
       chain: the process.
       key: two words of the run's key.
       batch: the chains.
-      carry: the chains after generation `start`, ignored for -1; its memory is reused.
+      carry: the chains after generation `start`, ignored below 0; its memory is reused.
       records: buffers for records, of which only the shapes are used.
-      start: the generation reached; -1 before generation 0, which is then made.
+      start: the generation reached; -every before generation 0, which is then made.
       every: generations from one record to the next.
       count: number of records.
 
@@ -85,7 +85,7 @@ def _advance(
     records = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), records)
     for index in range(max(1, int(count))):  # a call for no records compiles the program
         now = np.int32(start + index * every)
-        _, buffers = compiled.empty_buffers(bare, shapes.carry, shapes.record, len(batch.ids))
+        buffers = compiled.empty_records(bare, shapes.record, len(batch.ids))
         arguments = (bare, chain, key, batch, carry, buffers, now, every)
         carry, made = advance(*arguments, np.int32(min(1, count)))
         if count:

@@ -1,6 +1,5 @@
 """Choose the devices of a run."""
 
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
+from collapse_jax.utils.cpus import count_cpus
 from collapse_jax.utils.jax_settings import default_device
 
 Device = Any  # a jax device; its class has no public name before jax 0.11
@@ -87,8 +87,7 @@ def _check_devices(devices: Any, store: Store | None) -> tuple[Device | None, ..
     else:
         remedy = f"this process has {counted(len(local), 'local device')}"
         chosen = local[: check.integer("devices", devices, 1, len(local), remedy)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    each = max(1, cores // len(chosen)) if platform(chosen[0]) == "cpu" else 1
+    each = max(1, count_cpus() // len(chosen)) if platform(chosen[0]) == "cpu" else 1
     return tuple(chosen) * each
 
 

@@ -48,9 +48,9 @@ def advance(
       chain: the process, with its context.
       key: two words of the run's key.
       batch: one chain.
-      carry: the chain after generation `start`; ignored for start = -1.
+      carry: the chain after generation `start`; ignored below 0.
       records: buffers, of which only the shapes are used.
-      start: the generation reached; -1 before generation 0.
+      start: the generation reached; -every before generation 0.
       every: generations from one record to the next.
       count: number of records.
 

@@ -193,25 +193,26 @@ def _record_like(
     )
 
 
-def empty_buffers(
-    program: Program, carry: Carry, record: dict[str, Any], width: int
-) -> tuple[Carry, dict]:
-    """Return buffers of zeros on the host.
+def empty_carry(carry: Carry, width: int) -> Carry:
+    """Return a carry of zeros on the host, [width, ...].
+
+    Args:
+      carry: shapes of one chain, see `abstract_shapes`.
+      width: chains of the batch.
+    """
+    return jax.tree.map(lambda leaf: np.zeros((width, *leaf.shape[1:]), leaf.dtype), carry)
+
+
+def empty_records(program: Program, record: dict[str, Any], width: int) -> dict:
+    """Return the records of a call, zeros on the host, [program.length, ...].
 
     Args:
       program: the settings of the call.
-      carry: shapes of one chain, see `abstract_shapes`.
       record: shapes of the variables of one chain, see `abstract_shapes`.
       width: chains of the batch.
-
-    Returns:
-      A carry, [width, ...], and the records of a call, [program.length, ...].
     """
     records = record_like(program, record, width)
-    return (
-        jax.tree.map(lambda leaf: np.zeros((width, *leaf.shape[1:]), leaf.dtype), carry),
-        jax.tree.map(lambda leaf: np.zeros((program.length, *leaf.shape), leaf.dtype), records),
-    )
+    return jax.tree.map(lambda leaf: np.zeros((program.length, *leaf.shape), leaf.dtype), records)
 
 
 def raw_of(program: Program, values: dict[str, Any]) -> dict[str, Any]:
@@ -329,9 +330,9 @@ def advance(
       chain: the process.
       key: two words of the run's key.
       batch: the chains.
-      carry: the chains after generation `start`, ignored for -1; its memory is reused.
+      carry: the chains after generation `start`, ignored below 0; its memory is reused.
       records: buffers for records, overwritten and reused.
-      start: the generation reached; -1 before generation 0, which is then made.
+      start: the generation reached; -every before generation 0, which is then made.
       every: generations from one record to the next.
       count: number of records, at most `program.length`.
 

@@ -45,7 +45,7 @@ class Call(NamedTuple):
     """One call of the compiled program: `times` records, `every` generations apart.
 
     Attributes:
-      start: the generation reached before the call, -1 before generation 0.
+      start: the generation reached before the call, -every before generation 0.
       every: generations from one record to the next.
       times: number of records.
       is_recorded: whether the records are taken; False for a stop between two records.
@@ -147,22 +147,26 @@ class RunSpec:
 
         Args:
           now: a generation below the last; -1 before generation 0.
-          most: the most generations of the call.
+          most: the most generations of the call; fewer than the run has leave generation 0 alone.
         """
-        if now < 0:
-            return Call(-1, 1, 1, is_recorded=True)
         begin, every = self.first_generation, self.every
+        if now < 0:
+            later = self.num_generations // every if most >= self.num_generations else 0
+            return Call(-every, every, min(1 + later, self._fitting(now)), is_recorded=True)
         record_at = min(now + every - (now - begin) % every, self.num_generations)
         stride = record_at - now
         if stride > most:
             return Call(now, most, 1, is_recorded=False)
         left = min(most, self.num_generations - now)
-        fitting = self.program.length
-        if self.layout is not None:  # calls end where files do
-            length = self.layout.records
-            fitting = min(fitting, length - self.num_records(now) % length)
-        times = min(left // stride, fitting) if stride == every else 1
+        times = min(left // stride, self._fitting(now)) if stride == every else 1
         return Call(now, stride, times, is_recorded=True)
+
+    def _fitting(self, now: int) -> int:
+        """Return the most records of a call after generation `now`: calls end where files do."""
+        if self.layout is None:
+            return self.program.length
+        length = self.layout.records
+        return min(self.program.length, length - self.num_records(now) % length)
 
     def num_records(self, now: int) -> int:
         """Return the number of records of a batch that has reached generation `now`.
@@ -347,8 +351,7 @@ def _length(spec: RunSpec) -> int:
     """Return the most records of a call: a power of two, so that runs share compilations."""
     chains = min(spec.width, spec.num_raw(0)) or spec.width // BLOCK
     fitting = _CHUNK_BYTES // max(1, memory.size_of(spec.record_shape) * chains)
-    needed = math.ceil((spec.num_generations - spec.first_generation) / spec.every)
-    length = min(max(_FEWEST_RECORDS, needed), max(1, fitting), _MOST_RECORDS)
+    length = min(max(_FEWEST_RECORDS, len(spec.generations)), max(1, fitting), _MOST_RECORDS)
     return 2 ** math.ceil(math.log2(length)) if length < fitting else 2 ** int(math.log2(length))
 
 

@@ -19,6 +19,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.host_context import Stopped
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program, host_program
+from collapse_jax.engine.buffers import Buffers
 from collapse_jax.engine.devices import platform
 from collapse_jax.engine.disk_recorder import DiskRecorder
 from collapse_jax.engine.multiprocess import SharedRecorder, is_first
@@ -27,7 +28,8 @@ from collapse_jax.engine.program import (
     Program,
     advance_on,
     drop_programs,
-    empty_buffers,
+    empty_carry,
+    empty_records,
     signature_of,
 )
 from collapse_jax.engine.recorder import BatchRecorder, MemoryRecorder, Recorder
@@ -48,6 +50,7 @@ _CALLS = 50  # first guess of the calls of a watched run, until the pace is know
 _SHORT, _LONG = 0.5, 2.0  # seconds of a call: short enough for interrupts, long enough for speed
 _COMPILED = 0.05  # seconds to the first call that tell a new program from one made before
 _compiled: set[Any] = set()  # loops, programs, widths, devices and signatures of earlier calls
+_buffers = Buffers()  # of earlier runs
 _GROWTH = 16  # largest factor from call to call: the first calls may be unusually fast
 
 
@@ -186,6 +189,7 @@ class _Execution:
             raise KeyboardInterrupt("another process was interrupted")
         if self._progress.compile_seconds > _COMPILED and memory.is_full_of_programs():
             _compiled.clear()
+            _buffers.clear()
             drop_programs()
         return self._recorder.records(self._progress.compile_seconds, self._progress.run_seconds)
 
@@ -226,13 +230,13 @@ class _Execution:
         elif spec.without_jit and program.metrics:
             advance = debug_program.advance_on(platform(worker.device))
         arguments = (program, chain, worker.key, chains)
-        carry, records = empty_buffers(program, spec.carry_shape, spec.record_shape, spec.width)
         now, leaves = batch.generation, batch.leaves()
-        if leaves is not None:
-            carry = resume(spec, leaves)
-        carry = worker.put(carry)
-        records = worker.records.pop(program, None) or worker.put(records)
+        empty = empty_carry(spec.carry_shape, spec.width)
+        carry = worker.put(empty if leaves is None else resume(spec, leaves))
         signature = (advance, program, spec.width, worker.device, worker.signature)
+        records = _buffers.take(signature)
+        if records is None:
+            records = worker.put(empty_records(program, spec.record_shape, spec.width))
         if signature not in _compiled:
             with self._compiling, self._progress.compiling():
                 # A call for no generation compiles the program, and nothing else.
@@ -257,7 +261,7 @@ class _Execution:
             self._progress.advance(size * call.steps)
             now = call.end
         batch.end(carry)
-        worker.records[program] = records
+        _buffers.give(signature, records)
 
 
 class _Pace:
@@ -288,7 +292,6 @@ class _Worker:
       chain: the process, with its numbers on the device.
       signature: of the chain.
       key: two words of the run's key.
-      records: buffers for the records of each program.
     """
 
     def __init__(self, spec: RunSpec, device: Any) -> None:
@@ -296,7 +299,6 @@ class _Worker:
         self.chain = self.put(spec.chain.centred)
         self.signature = signature_of(spec.chain.centred)
         self.key = self.put(np.array(spec.key, np.uint32))
-        self.records: dict[Program, dict] = {}
         self._spare: dict[Program, tuple[dict, Future]] = {}
 
     def put(self, tree: Any) -> Any:

@@ -24,11 +24,12 @@ from jaxtyping import Array, Bool, Int
 from collapse_jax.config import config, static
 from collapse_jax.results.quantiles import quantiles
 from collapse_jax.utils import check
+from collapse_jax.utils.cpus import count_cpus
 from collapse_jax.utils.status import Status, is_frozen
 
 STATUS_COUNT = "status_count"  # name of the number of chains by code
 BLOCK = 256  # chains of a block: float32 sums of so few numbers are precise
-_PIECE = 2**18  # values sorted by a thread at a time: they fit its cache
+_PIECE = 2**19  # values that a thread takes at a time: many small calls wait for each other
 QUANTILE_CHAINS = 16_384  # chains whose values are stored for quantiles, to bound the memory
 Histograms = tuple[tuple[str, tuple[float, ...]], ...]  # a mapping that can be hashed
 
@@ -453,13 +454,16 @@ def _quantiles_of(
     batches: Sequence[HostRecords], names: Sequence[str], levels: Sequence[float]
 ) -> dict[str, np.ndarray]:
     """Return quantiles by variable, [level, record, ...]; threads share the records."""
-    found = {}
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(count_cpus()) as pool:
+        found = {}
         for name in names:
             values = _running(batches, name)
             pieces = np.array_split(values, max(1, values.size // _PIECE))
-            found[name] = list(pool.map(lambda piece: quantiles(piece, levels, axis=1), pieces))
-    return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
+            found[name] = [pool.submit(quantiles, piece, levels, axis=1) for piece in pieces]
+        return {
+            name: np.concatenate([part.result() for part in parts], axis=1)
+            for name, parts in found.items()
+        }
 
 
 def _running(batches: Sequence[HostRecords], name: str) -> np.ndarray:

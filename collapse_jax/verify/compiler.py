@@ -4,7 +4,6 @@ Each check runs a small program that is known to fail with some versions of jax,
 outcome, and holds this library's own programs against NumPy, or against themselves.
 """
 
-import os
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 import collapse_jax as cj
 from collapse_jax.random.keys import chain_key
+from collapse_jax.utils.cpus import count_cpus
 from collapse_jax.verify.base import Claims, Draw, Exact, Note, Registry
 
 CHECKS = Registry()
@@ -93,8 +93,7 @@ def repeated_calls(draw: Draw) -> Claims:
 
     On several CPUs of some machines a compiled module may not (jax-ml/jax#39741).
     """
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    fault = f"jax-ml/jax#39741 on {cpus} CPUs"
+    fault = f"jax-ml/jax#39741 on {count_cpus()} CPUs"
     yield _note(fault, is_present=_differing_calls(_products_and_sums(draw.seed)) > 0)
     mixture = cj.NormalMixture([0.5, 0.5], [[0.0] * 3, [3.0] * 3], [np.eye(3)] * 2)
     law = np.full(500, 1 / 500)
