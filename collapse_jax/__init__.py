@@ -30,10 +30,10 @@ from collapse_jax.core.policy import (
     OriginalDraw,
     Recall,
     Step,
-    Verifier,
     register_policy,
 )
 from collapse_jax.core.samples import Labels, Rows, Samples
+from collapse_jax.core.selection import AbstractSelection, Verifier
 from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.core.state import ChainState, InitialGeneration, Needs
 from collapse_jax.engine.compile_for import CompileReport, compile_for
@@ -41,6 +41,7 @@ from collapse_jax.engine.simulate import simulate
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture, LanguageModel
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
+from collapse_jax.policies.selections import Accept, BestOf, Edit, Top
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.results.compare import TheoryComparison, compare_with_theory
 from collapse_jax.results.records import Records
@@ -66,10 +67,13 @@ __all__ = [
     "AbstractCorpus",
     "AbstractFamily",
     "AbstractPolicy",
+    "AbstractSelection",
     "AbstractSource",
+    "Accept",
     "Accumulate",
     "AccumulateSubsample",
     "ArgumentError",
+    "BestOf",
     "Categorical",
     "Chain",
     "ChainState",
@@ -78,6 +82,7 @@ __all__ = [
     "CountsSource",
     "Curve",
     "Discrete",
+    "Edit",
     "Empirical",
     "Fit",
     "Fresh",
@@ -114,6 +119,7 @@ __all__ = [
     "Store",
     "TheoryComparison",
     "TokenBlocks",
+    "Top",
     "Truth",
     "Verifier",
     "compare_with_theory",

@@ -19,8 +19,8 @@ from collapse_jax.core.policy import (
     OriginalDraw,
     Recall,
     Step,
-    Verifier,
 )
+from collapse_jax.core.selection import UNDEFINED, AbstractSelection
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import EVERYTHING, ChainState, InitialGeneration, Needs
 from collapse_jax.random.keys import Keys, Purpose
@@ -60,15 +60,16 @@ class _ModelDraw(ModelDraw):
     state: ChainState
 
     def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
-        chain, family, verifier = self.chain, self.chain.family, self.chain.policy.verifier
+        chain, family, selection = self.chain, self.chain.family, self.chain.policy.selected_by
         rows = checks.check_request(chain.policy, "model", size, capacity)
         arguments = (self.keys, self.state.params, size, capacity, self.state.generation0)
-        if verifier is None:
+        if selection is None:
             corpus = family.draw(*arguments)
             checks.check_drawn(family, "draw", corpus, rows, capacity)
         else:
-            corpus = family.draw_verified(*arguments, chain.in_data_units(verifier))
-            checks.check_drawn(family, "draw_verified", corpus, None, capacity)
+            checks.check_candidates(chain.policy, selection, size, capacity)
+            corpus = family.draw_selected(*arguments, chain.in_data_units(selection))
+            checks.check_drawn(family, "draw_selected", corpus, None, capacity)
         return chain.marked(corpus, size, capacity, rows)
 
     @property
@@ -161,15 +162,13 @@ class Chain:
         family, source = (part.translated(-location) for part in (self.family, self.source))
         return replace_fields(self, family=family, source=source, location=location)
 
-    def in_data_units(self, verifier: Verifier) -> Verifier:
-        """Return a verifier of relative rows, from one of absolute rows.
+    def in_data_units(self, selection: AbstractSelection) -> AbstractSelection:
+        """Return a selection of relative rows, from one of absolute rows.
 
         Args:
-          verifier: of the policy.
+          selection: of the policy.
         """
-        if self.location is None:
-            return verifier
-        return lambda rows: verifier(rows + self.location)
+        return selection if self.location is None else selection.translated(-self.location)
 
     def marked(
         self, corpus: AbstractCorpus, size: Size, capacity: int, rows: int | None
@@ -266,7 +265,8 @@ class Chain:
         else:
             memory = policy.init(corpus, num_generations)
             checks.check_arrays("memory", f"{type(policy).__name__}.init", memory)
-        if status is None and checks.is_own(policy):  # it may ask for more rows than slots
+        own = checks.is_own(policy)  # it may ask for more rows than slots
+        if status is None and (own or policy.selected_by is not None):
             status = jnp.int32(Status.OK)
         generation0 = InitialGeneration(fit.params, corpus)
         info = {**self._undrawn_info, **fit.info}
@@ -276,7 +276,8 @@ class Chain:
     @property
     def _undrawn_info(self) -> dict[str, Array]:
         """Return what is recorded of a draw where the model was not drawn from: NaN."""
-        return {} if self.policy.verifier is None else {"acceptance": jnp.asarray(jnp.nan)}
+        selection = self.policy.selected_by
+        return dict.fromkeys(() if selection is None else selection.variables, jnp.asarray(jnp.nan))
 
     @own_settings()
     def step(
@@ -311,6 +312,7 @@ class Chain:
         )
         corpus, memory = checks.check_next(self.policy, made)
         drawn = {**self._undrawn_info, **corpus.info}
+        undefined = drawn.pop(UNDEFINED, None)
         corpus, memory = _without_info(corpus), _without_info(memory)
         fit = self.family.fit(keys, corpus, state.params, state.generation0)
         fit, status = checks.check_fit(self.family, fit)
@@ -319,7 +321,7 @@ class Chain:
             None if state.corpus is None else corpus,
             memory,
             state.generation0,
-            checks.worst_status(self.family, state.status, status, corpus),
+            checks.worst_status(self.family, state.status, status, corpus, undefined),
             {**drawn, **fit.info},
         )
         checks.check_state(self.family, self.policy, state, new)

@@ -20,6 +20,7 @@ from collapse_jax.core.family import AbstractFamily, Fit
 from collapse_jax.core.metric import RESERVED, check_name
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.samples import Samples
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import ChainState
 from collapse_jax.utils import check
@@ -149,6 +150,25 @@ def check_request(policy: AbstractPolicy, draw: str, size: Any, capacity: Any) -
     return rows
 
 
+def check_candidates(
+    policy: AbstractPolicy, selection: AbstractSelection, size: Any, capacity: int
+) -> None:
+    """Refuse a draw of more rows than a selection has candidates for.
+
+    Args:
+      policy: whose `next` draws.
+      selection: of the policy.
+      size: number of rows.
+      capacity: number of slots, the most rows where their number is not known.
+    """
+    most, rows = selection.most_rows, _known(size)
+    asked = capacity if rows is None else rows
+    if most is not None and asked > most:
+        place = f"size of step.model in {type(policy).__name__}.next"
+        allowed = f"{type(selection).__name__} has {counted(most, 'candidate')}"
+        raise check.fail(place, asked, allowed, "pass more candidates, or ask for fewer rows")
+
+
 def check_drawn(owner: Any, method: str, corpus: Any, rows: int | None, capacity: int) -> None:
     """Refuse a draw that is no corpus, has too many slots, or another number of rows.
 
@@ -192,15 +212,22 @@ def marked(corpus: AbstractCorpus, size: Size, capacity: int) -> AbstractCorpus:
 
 
 def worst_status(
-    family: Any, before: Array | None, fitted: Array | None, corpus: AbstractCorpus
+    family: Any,
+    before: Array | None,
+    fitted: Array | None,
+    corpus: AbstractCorpus,
+    undefined: Array | None = None,
 ) -> Array | None:
     """Return the status of a generation: that of its fit, DEGENERATE for rows that are `marked`.
+
+    Rows whose selection is undefined, as some score is NaN, have status NON_FINITE.
 
     Args:
       family: of a chain.
       before: status of the generation before; None for a chain that cannot fail.
       fitted: status of the fit, see `check_fit`.
       corpus: of a policy's `next`.
+      undefined: whether a user's function gave the selection no number; None if there is none.
 
     Returns:
       An int32 scalar, or None for a chain that cannot fail.
@@ -212,6 +239,8 @@ def worst_status(
             raise check.fail(name, shown, allowed, "return jnp.int32(0) there")
         return None
     status = jnp.int32(Status.OK) if fitted is None else fitted
+    if undefined is not None:
+        status = jnp.where(undefined, jnp.int32(Status.NON_FINITE), status)
     if not isinstance(corpus, Samples) or corpus.weights is None:
         return status
     return jnp.where(jnp.any(jnp.isnan(corpus.weights)), jnp.int32(Status.DEGENERATE), status)
@@ -254,7 +283,7 @@ def check_next(policy: AbstractPolicy, made: Any) -> tuple[AbstractCorpus, Any]:
     corpus, memory = made
     check_kind(policy, "next", corpus, AbstractCorpus)
     rows = corpus.static_size
-    if rows is None or policy.verifier is not None:
+    if rows is None or policy.can_refuse:
         return corpus, memory
     sizes = policy.total_sizes
     sizes = {sizes} if isinstance(sizes, int) else set(sizes)

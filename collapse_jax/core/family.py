@@ -1,12 +1,9 @@
 """The seam of families: a model is fitted, drawn from, and measured."""
 
 import abc
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
@@ -14,14 +11,14 @@ from collapse_jax.core import history
 from collapse_jax.core.corpus import AbstractCorpus, Size
 from collapse_jax.core.host_context import HostContext
 from collapse_jax.core.metric import Curve, Metric, Quantity
-from collapse_jax.core.policy import AbstractPolicy, Verifier, accepted_by
-from collapse_jax.core.samples import Samples, prefix_weights
+from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.samples import Samples
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import InitialGeneration, Needs
-from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.keys import Keys
+from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
-
-_MOST_ROUNDS = 256  # of drawing until enough rows are accepted: below 1 in 256 the chain ends
 
 
 class Fit(NamedTuple):
@@ -285,18 +282,16 @@ class AbstractFamily(abc.ABC):
         """
         return None
 
-    def draw_verified(
+    def draw_selected(
         self,
         keys: Keys,
         params: Any,
         size: Size,
         capacity: int,
         generation0: InitialGeneration | None,
-        verifier: Verifier,
+        selection: AbstractSelection,
     ) -> AbstractCorpus:
-        """Draw until `size` rows are accepted by a verifier.
-
-        Slots stay empty if in 256 rounds of `capacity` rows too few are accepted.
+        """Draw rows, of which a selection chooses, refuses or changes some.
 
         Args:
           keys: random numbers of the generation that the rows are for.
@@ -304,38 +299,21 @@ class AbstractFamily(abc.ABC):
           size: number of rows, may be traced.
           capacity: slots, static, at least `size`.
           generation0: model 0 and D_0, None unless `needs` has them.
-          verifier: which rows may be trained on.
+          selection: of the policy.
 
         Returns:
-          The accepted rows, with the share of the first round's as info "acceptance".
+          The selected rows, with the selection's variables as info.
+
+        Raises:
+          ArgumentError: if `draw` returns a corpus that does not hold its rows.
         """
 
-        def draw(round: Array | int) -> tuple[Any, Array]:
-            keys_of_round = keys.branch(Purpose.VERIFY, round)
-            drawn: Any = self.draw(keys_of_round, params, capacity, capacity, generation0)
-            return drawn, accepted_by(verifier, drawn.absolute_rows, capacity)
+        def draw(keys: Keys, number: int) -> Samples:
+            name, allowed = f"result of {type(self).__name__}.draw", "a selection reads rows"
+            drawn = self.draw(keys, params, number, number, generation0)
+            return check.instance(name, drawn, Samples, allowed, "return Rows or Labels")
 
-        def fill(rows: Array, filled: Array, drawn: Array, accepted: Array) -> Array:
-            slot = jnp.where(accepted, filled + jnp.cumsum(accepted) - 1, capacity)
-            return rows.at[slot].set(drawn, mode="drop")
-
-        def again(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-            round, rows, filled = carry
-            drawn, accepted = draw(round)
-            rows = fill(rows, filled, drawn.rows, accepted)
-            return round + 1, rows, filled + jnp.sum(accepted, dtype=jnp.int32)
-
-        start, accepted = draw(0)
-        filled = jnp.sum(accepted, dtype=jnp.int32)
-        rows = fill(jnp.zeros_like(start.rows), jnp.int32(0), start.rows, accepted)
-        _, rows, filled = jax.lax.while_loop(
-            lambda carry: (carry[2] < size) & (carry[0] < _MOST_ROUNDS),
-            again,
-            (jnp.int32(1), rows, filled),
-        )
-        weights = prefix_weights(jnp.minimum(filled, size), capacity)
-        corpus = dataclasses.replace(start, rows=rows, weights=weights)
-        return corpus.with_info(acceptance=jnp.mean(accepted, dtype=float))
+        return selection.rows(keys, draw, size, capacity)
 
     # Laws of earlier generations, for policies that draw from them again
 

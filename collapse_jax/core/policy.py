@@ -2,44 +2,20 @@
 
 import abc
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Int
 
 from collapse_jax.core.corpus import AbstractCorpus, Size
+from collapse_jax.core.selection import AbstractSelection, Accept, Verifier
 from collapse_jax.core.state import InitialGeneration, Needs
 from collapse_jax.random.keys import Keys
 from collapse_jax.utils import check
 
 NumSamples = int | Sequence[int] | None
-Verifier = Callable[[Array], Array]
-"""verifier(rows or states) -> a bool for each: which of a model's rows may be trained on."""
-
-
-def accepted_by(verifier: Verifier, rows: Array, count: int) -> Bool[Array, " row"]:
-    """Return the verifier's answer for rows or states.
-
-    Args:
-      verifier: of a policy.
-      rows: real vectors [row, dim], or states [state].
-      count: their number.
-
-    Returns:
-      Whether each may be trained on, [row].
-
-    Raises:
-      ValueError: if there is not one truth value for each.
-    """
-    accepted = jnp.asarray(verifier(rows))
-    if accepted.shape != (count,):
-        shown = check.Shown(f"array of shape {accepted.shape}")
-        allowed = f"for {count} rows it must return one bool each, shape ({count},)"
-        remedy = "reduce over the axes of a row, e.g. verifier=lambda rows: abs(rows[:, 0]) < 2"
-        raise check.fail("result of verifier", shown, allowed, remedy)
-    return accepted.astype(bool)
 
 
 class Recall(enum.Enum):
@@ -93,7 +69,7 @@ class ModelDraw(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, size: Size, capacity: int) -> AbstractCorpus:
-        """Return rows that the policy's verifier accepts.
+        """Return rows that pass the policy's selection.
 
         Args:
           size: number of rows, may be traced.
@@ -217,10 +193,23 @@ class AbstractPolicy(abc.ABC):
     Attributes:
       num_samples: M, an int, or a tuple M_0 .. M_G; None for the size of the original data.
       verifier: which of the newest model's rows may be trained on; None for all.
+      selection: what makes the model's part of a corpus from its rows; None for all rows. A
+        policy without this field takes a verifier only.
     """
 
     num_samples: Any
     verifier: Verifier | None
+    selection: AbstractSelection | None = None
+
+    @property
+    def selected_by(self) -> AbstractSelection | None:
+        """Return what selects the newest model's rows: `selection`, or Accept of `verifier`."""
+        return self.selection if self.verifier is None else Accept(self.verifier)
+
+    @property
+    def can_refuse(self) -> bool:
+        """Tell whether a selection may return fewer rows than are asked for."""
+        return self.selected_by is not None and self.selected_by.can_refuse
 
     @property
     def needs(self) -> Needs:

@@ -17,7 +17,10 @@ from collapse_jax.utils.status import Status
 
 _ENGINE = {
     "status": Quantity("how the fit ended: " + ", ".join(f"{s:d} {s.label}" for s in Status)),
-    "acceptance": Quantity("share of drawn rows that the verifier accepts"),
+    "acceptance": Quantity("share of the model's rows that the selection takes"),
+    "chosen_score": Quantity("mean score of the selected rows", "units of the score"),
+    "candidate_score": Quantity("mean score of all candidates", "units of the score"),
+    "edited_share": Quantity("share of the model's rows that were changed"),
 }
 _EVENT = {"long_name": "generation of absorption or of status > 0, -1 if none", "units": "1"}
 

@@ -15,8 +15,9 @@ from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import AbstractCorpus, Counts, Size
 from collapse_jax.core.family import AbstractFamily, Fit
 from collapse_jax.core.metric import Curve, Metric, Quantity
-from collapse_jax.core.policy import AbstractPolicy, Verifier, accepted_by
+from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.samples import Labels, expand, prefix_weights
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.core.state import Needs
 from collapse_jax.metrics import discrete as metrics
@@ -80,7 +81,7 @@ class Discrete(AbstractFamily):
     corpus: str = static(default="auto")
     is_smoothed: bool = static(init=False, repr=False, default=False)
     is_tempered: bool = static(init=False, repr=False, default=False)
-    is_verified: bool = static(init=False, repr=False, default=False)
+    is_selected: bool = static(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
         if self.num_states is not None:
@@ -110,7 +111,7 @@ class Discrete(AbstractFamily):
     @property
     def holds_labels(self) -> bool:
         """Tell whether a model is held as the labels of its corpus."""
-        changes = self.is_smoothed or self.is_tempered or self.is_verified
+        changes = self.is_smoothed or self.is_tempered or self.is_selected
         return self.corpus == "samples" and not changes
 
     @property
@@ -135,10 +136,10 @@ class Discrete(AbstractFamily):
             few_rows = policy.largest_size <= _ROWS_PER_STATE * states
             plain = not (self.is_smoothed or self.is_tempered)
             new = not (policy.reuses_rows or policy.is_growing or policy.reads_values)
-            simple = new and policy.has_fixed_size
+            simple = new and policy.has_fixed_size and policy.selected_by is None
             corpus = "samples" if few_rows and plain and simple else "counts"
-        is_verified = policy.verifier is not None
-        return replace_fields(self, num_states=states, corpus=corpus, is_verified=is_verified)
+        is_selected = policy.selected_by is not None
+        return replace_fields(self, num_states=states, corpus=corpus, is_selected=is_selected)
 
     def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
         """Refuse subsets of more rows than hypergeometric draws can handle."""
@@ -177,7 +178,7 @@ class Discrete(AbstractFamily):
             assert isinstance(corpus, Labels)
             return Fit(LabelModel(corpus.rows, None if corpus.weights is None else corpus.size))
         counts = self._counts(corpus).astype(jnp.result_type(float)) + self.smoothing
-        if not self.is_verified:
+        if not self.is_selected:
             return Fit(_shares(counts, jnp.sum(counts)))
         total = jnp.sum(counts)
         status = jnp.where(total > 0, Status.OK, Status.DEGENERATE).astype(jnp.int32)
@@ -238,22 +239,21 @@ class Discrete(AbstractFamily):
             return Counts(counts)
         return Labels(expand(counts, capacity), prefix_weights(size, capacity))
 
-    def draw_verified(
+    def draw_selected(
         self,
         keys: Keys,
         params: Array,
         size: Size,
         capacity: int,
         generation0: Any,
-        verifier: Verifier,
+        selection: AbstractSelection,
     ) -> AbstractCorpus:
-        """Draw from the law restricted to the accepted states; their mass is the acceptance."""
-        law = self.sampling_law(params)
-        accepted = jnp.where(accepted_by(verifier, jnp.arange(len(law)), len(law)), law, 0)
-        mass = jnp.sum(accepted)
-        some = jnp.where(mass > 0, accepted, law)
-        rows = self._draw(keys, Purpose.DRAW, some, jnp.where(mass > 0, size, 0), capacity)
-        return rows.with_info(acceptance=mass / jnp.sum(law))
+        """Draw what the selection makes of the law of the model."""
+        counts, info = selection.counts(keys, self.sampling_law(params), size)
+        if self.corpus == "counts":
+            return Counts(counts, info)
+        number = jnp.sum(counts) if selection.can_refuse else size
+        return Labels(expand(counts, capacity), prefix_weights(number, capacity), info)
 
     @property
     def has_explicit_law(self) -> bool:
@@ -366,7 +366,7 @@ class Discrete(AbstractFamily):
         }
 
     def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
-        """Return expectations on a known law or on data, without reused rows or a verifier."""
+        """Return expectations on a known law or on data, without reused rows or a selection."""
         from collapse_jax.families.discrete_theory import discrete_curves
 
         return discrete_curves(chain, sizes) if type(self) is Discrete else {}

@@ -23,7 +23,7 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
     """Return the known expectations of a discrete chain, see `collapse_jax.theory.discrete`.
 
     They are known for a `Categorical` truth and for D_0 = the data, without smoothing, biased
-    sampling or verifier, under Replace, Accumulate, Fresh, and Mixing with new original rows.
+    sampling or selection, under Replace, Accumulate, Fresh, and Mixing with new original rows.
     Support and absorption are left out where they would take long.
 
     Args:
@@ -34,7 +34,7 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
       Curves by variable, [G + 1]; empty where none is known.
     """
     family, source, policy = chain.family, chain.source, chain.policy
-    if policy.verifier is not None or family.is_smoothed or family.is_tempered:
+    if policy.selected_by is not None or family.is_smoothed or family.is_tempered:
         return {}
     if type(source) not in (Categorical, EmpiricalLabels):
         return {}

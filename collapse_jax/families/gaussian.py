@@ -61,7 +61,7 @@ class Gaussian(AbstractFamily):
       sampling_bias: lambda in (0, 1e6], the factor on the covariance at sampling
         (Alemohammad et al., arXiv 2307.01850).
       corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
-        unless the policy reuses rows or verifies them.
+        unless the policy reuses rows or selects them.
 
     Raises:
       ArgumentError: for any other value.
@@ -109,10 +109,12 @@ class Gaussian(AbstractFamily):
             raise check.fail(
                 name, policy.num_samples, "Gaussian needs 2 rows for a variance", "pass 2 or more"
             )
-        needs_rows = policy.reuses_rows or policy.verifier is not None
+        selection = policy.selected_by
+        needs_rows = policy.reuses_rows or selection is not None
         if needs_rows and self.corpus == "moments":
             name = type(policy).__name__
-            reason = "a verifier reads rows" if policy.verifier else "rows are trained on again"
+            reads = "a verifier reads rows" if policy.verifier else "a selection reads rows"
+            reason = "rows are trained on again" if selection is None else reads
             allowed = f"moments do not suffice for {name}: {reason}"
             raise check.fail("Gaussian.corpus", "moments", allowed, "use corpus='auto'")
         if self.corpus != "auto":
@@ -260,7 +262,7 @@ class Gaussian(AbstractFamily):
         }
 
     def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
-        """Return expectations on a `Normal` truth, without reused rows or a verifier."""
+        """Return expectations on a `Normal` truth, without reused rows or a selection."""
         from collapse_jax.families.gaussian_theory import gaussian_curves
 
         if type(self) is not Gaussian:

@@ -19,7 +19,7 @@ _POSITIVE = (0.0, math.inf)
 def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
     """Return the known expectations of a Gaussian chain, see `collapse_jax.theory.gaussian`.
 
-    They are known for a `Normal` truth without verifier, under Replace, Accumulate, Fresh, and
+    They are known for a `Normal` truth without selection, under Replace, Accumulate, Fresh, and
     Mixing with new original rows.
 
     Args:
@@ -30,7 +30,7 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
       Curves by variable, [G + 1, ...]; empty where none is known.
     """
     family, source, policy = chain.family, chain.source, chain.policy
-    if policy.verifier is not None or type(source) is not Normal:
+    if policy.selected_by is not None or type(source) is not Normal:
         return {}
     estimator, bias = family.estimator, float(family.sampling_bias)
     fresh = policy.fresh_share(len(sizes) - 1)

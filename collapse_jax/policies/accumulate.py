@@ -10,8 +10,14 @@ from jaxtyping import Array, Int
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.policy import AbstractPolicy, Step, Verifier
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.state import Needs
-from collapse_jax.policies.checks import check_length, check_population, check_sizes, check_verifier
+from collapse_jax.policies.checks import (
+    check_length,
+    check_population,
+    check_selection,
+    check_sizes,
+)
 
 
 @config
@@ -24,6 +30,7 @@ class Accumulate(AbstractPolicy):
       num_samples: rows that each generation adds, one number or M_0 .. M_G (M_0 is the
         size of D_0); None for the size of the original data.
       verifier: a verifier of the model's rows, see `Replace`.
+      selection: what makes the model's part of the corpus from its rows, see `Replace`.
 
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31), or a pool that
@@ -36,11 +43,12 @@ class Accumulate(AbstractPolicy):
 
     num_samples: int | Sequence[int] | None = static(default=None)
     verifier: Verifier | None = static(default=None)
+    selection: AbstractSelection | None = static(default=None)
 
     def __post_init__(self) -> None:
         sizes = check_sizes("Accumulate.num_samples", self.num_samples)
         object.__setattr__(self, "num_samples", sizes)
-        check_verifier("Accumulate.verifier", self.verifier)
+        check_selection(self, self.num_samples)
 
     @property
     def needs(self) -> Needs:

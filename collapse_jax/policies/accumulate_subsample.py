@@ -10,8 +10,14 @@ from jaxtyping import Array, Int
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.policy import AbstractPolicy, Recall, Step, Verifier
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.policies.accumulate import pool_capacity, pool_size
-from collapse_jax.policies.checks import check_length, check_population, check_sizes, check_verifier
+from collapse_jax.policies.checks import (
+    check_length,
+    check_population,
+    check_selection,
+    check_sizes,
+)
 from collapse_jax.random.keys import Purpose
 from collapse_jax.random.subset import random_subset
 
@@ -31,6 +37,7 @@ class AccumulateSubsample(AbstractPolicy):
       num_samples: rows that each generation adds and fits, one number or M_0 .. M_G (M_0 is
         the size of D_0); None for the size of the original data.
       verifier: a verifier of the model's rows, see `Replace`.
+      selection: what makes the model's part of the corpus from its rows, see `Replace`.
 
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31), or a pool that
@@ -44,11 +51,12 @@ class AccumulateSubsample(AbstractPolicy):
 
     num_samples: int | Sequence[int] | None = static(default=None)
     verifier: Verifier | None = static(default=None)
+    selection: AbstractSelection | None = static(default=None)
 
     def __post_init__(self) -> None:
         sizes = check_sizes("AccumulateSubsample.num_samples", self.num_samples)
         object.__setattr__(self, "num_samples", sizes)
-        check_verifier("AccumulateSubsample.verifier", self.verifier)
+        check_selection(self, self.num_samples)
 
     @property
     def is_growing(self) -> bool:
@@ -62,13 +70,13 @@ class AccumulateSubsample(AbstractPolicy):
 
     @property
     def recalls(self) -> Recall | None:
-        """Return ROWS, unless a verifier decides which rows exist."""
-        return Recall.ROWS if self.verifier is None else None
+        """Return ROWS, unless a selection decides which rows exist."""
+        return Recall.ROWS if self.selected_by is None else None
 
     @property
     def has_fixed_size(self) -> bool:
         """Tell whether the schedule is constant and no row can be refused."""
-        return isinstance(self.size(0), int) and self.verifier is None
+        return isinstance(self.size(0), int) and not self.can_refuse
 
     def capacity(self, num_generations: int) -> int:
         """Return the slots of the largest corpus; the pool is memory."""

@@ -5,23 +5,43 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.core.policy import NumSamples
+from collapse_jax.core.policy import AbstractPolicy, NumSamples
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
 
 
-def check_verifier(name: str, verifier: Any) -> None:
-    """Refuse a verifier that is neither None nor a function.
+def check_selection(policy: AbstractPolicy, num_samples: NumSamples) -> None:
+    """Refuse a verifier that is no function, a selection that is none, and one too small.
 
     Args:
-      name: of the argument, with its class.
-      verifier: the value.
+      policy: with the fields `verifier` and `selection`.
+      num_samples: rows that are drawn from models, one number or one per generation; None if
+        they are not known yet.
 
     Raises:
-      ValueError: if it cannot be called.
+      ValueError: for anything else, both at once, or more rows than candidates.
     """
-    if verifier is not None and not callable(verifier):
+    name, selection = type(policy).__name__, policy.selection
+    if policy.verifier is not None and not callable(policy.verifier):
         remedy = "pass a function of rows (or states) that returns one bool for each, or None"
-        raise check.fail(name, verifier, "it must be callable", remedy)
+        raise check.fail(f"{name}.verifier", policy.verifier, "it must be callable", remedy)
+    if selection is None:
+        return
+    allowed = "it must be a selection, such as Accept, Top, BestOf or Edit"
+    is_function = callable(selection) and not isinstance(selection, type)
+    remedy = "pass cj.Accept(function)" if is_function else "pass one of them, or None"
+    check.instance(f"{name}.selection", selection, AbstractSelection, allowed, remedy)
+    if policy.verifier is not None:
+        shown, allowed = check.Shown(type(selection).__name__), "there is a verifier too"
+        remedy = "a verifier is short for selection=cj.Accept(verifier): pass one of them"
+        raise check.fail(f"{name}.selection", shown, allowed, remedy)
+    most = selection.most_rows
+    largest = max(num_samples) if isinstance(num_samples, Sequence) else num_samples
+    if most is not None and largest is not None and largest > most:
+        allowed = f"{type(selection).__name__} has {counted(most, 'candidate')}"
+        remedy = f"pass num_candidates={largest} or more"
+        raise check.fail(f"{name}.num_samples", largest, allowed, remedy)
 
 
 def check_sizes(name: str, num_samples: NumSamples, low: int = 1) -> int | tuple[int, ...] | None:

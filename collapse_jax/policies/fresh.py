@@ -8,7 +8,8 @@ import numpy as np
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus, join
 from collapse_jax.core.policy import AbstractPolicy, FreshShare, Step, Verifier, size_at
-from collapse_jax.policies.checks import check_length, check_sizes, check_verifier
+from collapse_jax.core.selection import AbstractSelection
+from collapse_jax.policies.checks import check_length, check_selection, check_sizes
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
 
@@ -25,6 +26,7 @@ class Fresh(AbstractPolicy):
         the size of the original data.
       num_original: new original rows, >= 0, one number or one per generation 0 .. G.
       verifier: a verifier of the model's rows, see `Replace`.
+      selection: what makes the model's part of the corpus from its rows, see `Replace`.
 
     Raises:
       ValueError: for sizes that are not integers, schedules of different lengths, or sums
@@ -38,6 +40,7 @@ class Fresh(AbstractPolicy):
     num_samples: int | Sequence[int] | None = static(default=None)
     num_original: int | Sequence[int] = static(default=0)
     verifier: Verifier | None = static(default=None)
+    selection: AbstractSelection | None = static(default=None)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_samples", check_sizes("Fresh.num_samples", self.num_samples))
@@ -46,7 +49,7 @@ class Fresh(AbstractPolicy):
             raise check.fail("Fresh.num_original", None, "it must be given", remedy)
         original = check_sizes("Fresh.num_original", self.num_original, 0)
         object.__setattr__(self, "num_original", original)
-        check_verifier("Fresh.verifier", self.verifier)
+        check_selection(self, self.num_samples)
         if isinstance(self.num_samples, tuple) and isinstance(original, tuple):
             allowed = f"num_samples has {counted(len(self.num_samples), 'entry', 'entries')}"
             if len(original) != len(self.num_samples):
@@ -76,7 +79,7 @@ class Fresh(AbstractPolicy):
     @property
     def has_fixed_size(self) -> bool:
         """Tell whether sums are constant and no row can be refused."""
-        return isinstance(self.size(0), int) and self.verifier is None
+        return isinstance(self.size(0), int) and not self.can_refuse
 
     @property
     def is_elementwise(self) -> bool:

@@ -11,8 +11,9 @@ from jaxtyping import Array, Int
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus, Size, join
 from collapse_jax.core.policy import AbstractPolicy, FreshShare, Recall, Step, Verifier
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.state import Needs
-from collapse_jax.policies.checks import check_length, check_sizes, check_verifier
+from collapse_jax.policies.checks import check_length, check_selection, check_sizes
 from collapse_jax.random.alias import AliasTable, binomial_table, draw_from
 from collapse_jax.random.binomial import binomial
 from collapse_jax.random.keys import Purpose
@@ -43,6 +44,7 @@ class Mixing(AbstractPolicy):
       allocation: "multinomial", the origin of each row is drawn, or "fixed", exact numbers
         of rows by largest remainder.
       verifier: a verifier of the newest model's rows, see `Replace`.
+      selection: what makes the model's part of the corpus from its rows, see `Replace`.
 
     Raises:
       ValueError: for shares outside [0, 1] or that do not sum to 1 to within 1e-6, schedules
@@ -64,6 +66,7 @@ class Mixing(AbstractPolicy):
     original: str = static(default="distribution")
     allocation: str = static(default="multinomial")
     verifier: Verifier | None = static(default=None)
+    selection: AbstractSelection | None = static(default=None)
     fixed_counts: Any = dataclasses.field(init=False, repr=False, default=None)
     table: Any = dataclasses.field(init=False, repr=False, default=None)  # of original rows
     uses_previous: bool = static(init=False, repr=False, default=False)
@@ -76,7 +79,7 @@ class Mixing(AbstractPolicy):
         check.choice("Mixing.previous", self.previous, ("data", "distribution"))
         check.choice("Mixing.original", self.original, ("distribution", "data"))
         check.choice("Mixing.allocation", self.allocation, ("multinomial", "fixed"))
-        check_verifier("Mixing.verifier", self.verifier)
+        check_selection(self, None)
         given = {
             name: _check_share(f"Mixing.{name}", getattr(self, name))
             for name in ("alpha", "beta", "gamma")
@@ -90,11 +93,11 @@ class Mixing(AbstractPolicy):
             raise check.fail("lengths in Mixing", lengths, allowed, "give them equal lengths")
         _check_sum(given)
         if (
-            self.verifier is not None
+            self.selected_by is not None
             and self.previous == "distribution"
             and np.any(given["beta"] > 0)
         ):
-            allowed = "rows of earlier models are drawn anew, without the verifier"
+            allowed = "rows of earlier models are drawn anew, without the verifier or selection"
             raise check.fail("Mixing.previous", self.previous, allowed, "use previous='data'")
         values = {
             "num_samples": sizes,
@@ -114,6 +117,15 @@ class Mixing(AbstractPolicy):
                 object.__setattr__(self, "table", table)
                 object.__setattr__(self, "most_original", table.largest)
             self._check_subsets()
+        check_selection(self, self._most_new)
+
+    @property
+    def _most_new(self) -> int | None:
+        """Return the most rows that are drawn from a model, None where M is not known yet."""
+        if self.num_samples is None or self.fixed_counts is None:
+            return None if self.num_samples is None else self.largest_size
+        _, sizes, _ = self._schedule()
+        return int(np.max(sizes - np.sum(np.atleast_2d(self.fixed_counts), axis=1)))
 
     @property
     def reuses_previous(self) -> bool:
@@ -149,7 +161,7 @@ class Mixing(AbstractPolicy):
     @property
     def has_fixed_size(self) -> bool:
         """Tell whether the schedule is constant and no row can be refused."""
-        return isinstance(self.size(0), int) and self.verifier is None
+        return isinstance(self.size(0), int) and not self.can_refuse
 
     def capacity(self, num_generations: int) -> int:
         """Return the slots of the largest corpus."""
@@ -237,7 +249,7 @@ class Mixing(AbstractPolicy):
         return (
             self.allocation == "multinomial"
             and self.original == "distribution"
-            and self.verifier is None
+            and self.selected_by is None
         )
 
     def _num_previous(self, step: Step, size: Size, shares: Shares) -> Array:

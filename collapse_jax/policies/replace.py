@@ -8,7 +8,8 @@ import numpy as np
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus
 from collapse_jax.core.policy import AbstractPolicy, FreshShare, Step, Verifier
-from collapse_jax.policies.checks import check_length, check_sizes, check_verifier
+from collapse_jax.core.selection import AbstractSelection
+from collapse_jax.policies.checks import check_length, check_selection, check_sizes
 
 
 @config
@@ -23,7 +24,9 @@ class Replace(AbstractPolicy):
         original data.
       verifier: verifier(rows) or, for Discrete, verifier(states) returns a bool for each.
         The model is drawn from until num_samples rows are accepted, and the share that
-        passes is recorded as `acceptance`.
+        passes is recorded as `acceptance`. Short for `selection=Accept(verifier)`.
+      selection: what makes the corpus from the model's rows: `Accept`, `Top`, `BestOf`, `Edit`,
+        or None for all rows.
 
     Raises:
       ValueError: for sizes that are not integers in [1, 2^31).
@@ -37,11 +40,12 @@ class Replace(AbstractPolicy):
 
     num_samples: int | Sequence[int] | None = static(default=None)
     verifier: Verifier | None = static(default=None)
+    selection: AbstractSelection | None = static(default=None)
 
     def __post_init__(self) -> None:
         sizes = check_sizes("Replace.num_samples", self.num_samples)
         object.__setattr__(self, "num_samples", sizes)
-        check_verifier("Replace.verifier", self.verifier)
+        check_selection(self, self.num_samples)
 
     def capacity(self, num_generations: int) -> int:
         """Return the slots of the largest corpus."""
@@ -54,7 +58,7 @@ class Replace(AbstractPolicy):
     @property
     def has_fixed_size(self) -> bool:
         """Tell whether the schedule is constant and no row can be refused."""
-        return isinstance(self.size(0), int) and self.verifier is None
+        return isinstance(self.size(0), int) and not self.can_refuse
 
     @property
     def uses_model_only(self) -> bool:

@@ -47,6 +47,7 @@ class Purpose(enum.IntEnum):
     COMPONENT = 9
     PROMPT = 10
     START = 11
+    SELECT = 12
     COMPONENT_COUNTS = 63
 
 

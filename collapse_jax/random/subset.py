@@ -27,8 +27,15 @@ _SPARE = 4  # slots to be chosen for each spare candidate of a round
 _ROW = 16  # entries that are counted in a row
 
 
-def _running_count(mask: Bool[Array, " n"]) -> Int[Array, " n"]:
-    """Return how many entries are True up to each one; three times as fast as `cumsum` on CPU."""
+def running_count(mask: Bool[Array, " n"]) -> Int[Array, " n"]:
+    """Count the entries that are True up to each one, three times as fast as `cumsum` on CPU.
+
+    Args:
+      mask: [n].
+
+    Returns:
+      int32 [n]; the last entry is the number of all.
+    """
     rows = jnp.pad(mask.astype(jnp.int32), (0, -len(mask) % _ROW)).reshape(-1, _ROW)
     for distance in (1, 2, 4, 8):
         rows = rows + jnp.pad(rows, ((0, 0), (distance, 0)))[:, :_ROW]
@@ -62,7 +69,7 @@ def _distinct(keys: Keys, purpose: int, total: Array, size: Array, capacity: int
         slot, cell = candidates(round)
         table = table.at[cell].min(order, mode="promise_in_bounds")
         is_taken = table.at[cell].get(mode="promise_in_bounds") == order
-        count = taken + _running_count(is_taken)
+        count = taken + running_count(is_taken)
         place = jnp.where(is_taken & (count <= size), count - 1, capacity)
         return round + 1, slots.at[place].set(slot, mode="promise_in_bounds"), count[-1]
 
@@ -107,7 +114,7 @@ def random_subset(
         end = np.int32(2 * capacity)  # > total
         left_out = jnp.where(jnp.arange(capacity) < left, few, end)
         is_chosen = (jnp.arange(end) < total).at[left_out].set(False, mode="drop")
-        place = jnp.where(is_chosen, _running_count(is_chosen) - 1, end)
+        place = jnp.where(is_chosen, running_count(is_chosen) - 1, end)
         return jnp.zeros(capacity, jnp.int32).at[place].set(jnp.arange(end), mode="drop")
 
     chosen = jax.lax.cond(is_few, lambda: few, others)

@@ -84,7 +84,7 @@ def check_policy(
     for chain in chains:
         _check(chain, num_generations, key)
     rules = ["traceable", "shapes", "deterministic", "sizes", "rows", "randomness", "chains"]
-    if family is None and not policy.reuses_rows and policy.verifier is None:
+    if family is None and not policy.reuses_rows and policy.selected_by is None:
         _check_moments(policy, num_generations, key)
         rules.append("moments")
     return rules
@@ -136,7 +136,7 @@ def _check_moments(policy: AbstractPolicy, num_generations: int, key: int) -> No
 def _check_corpus(chain: Chain, generation: int, corpus: Any, num_generations: int) -> None:
     sizes = chain.policy.sizes(num_generations)
     found, size, pool = int(corpus.size), int(sizes[generation]), int(sizes[: generation + 1].sum())
-    if found not in (size, pool) and not (chain.policy.verifier is not None and found < pool):
+    if found not in (size, pool) and not (chain.policy.can_refuse and found < pool):
         detail = f"D_{generation} holds {counted(found, 'row')}; size({generation}) is {size}"
         raise BrokenRuleError("sizes", detail)
     if isinstance(corpus, Samples):

@@ -149,11 +149,15 @@ class LanguageModel(AbstractFamily):
                 allowed = f"blocks have {counted(block, 'token')}"
                 raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
         self._check_search(network, block)
-        if policy.verifier is not None:
+        selection = policy.selected_by
+        if selection is not None and selection.repeats_draws:
+            field = "selection" if policy.verifier is None else "verifier"
             allowed = "the model would write blocks that the verifier then refuses"
-            raise check.fail(
-                f"{type(policy).__name__}.verifier", policy.verifier, allowed, "pass None"
+            remedy = "pass None, or a selection among blocks that are written once, such as cj.Top"
+            shown = (
+                check.Shown(type(selection).__name__) if field == "selection" else policy.verifier
             )
+            raise check.fail(f"{type(policy).__name__}.{field}", shown, allowed, remedy)
         if policy.recalls is Recall.LAW:
             allowed = "earlier models are not stored"
             remedy = "use previous='data'"

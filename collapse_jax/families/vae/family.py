@@ -147,7 +147,7 @@ class VAE(AbstractFamily):
             allowed = "a sample is compared with distances between two test images or more"
             remedy = "pass more test images; Images.load makes one of every ten images"
             raise check.fail("len(Images.test)", len(source.test), allowed, remedy)
-        reads = policy.needs.corpus or policy.recalls is not None or policy.verifier is not None
+        reads = policy.needs.corpus or policy.recalls is not None or policy.selected_by is not None
         if self.corpus == "stream" and reads:
             allowed = f"{type(policy).__name__} needs images that were drawn before"
             raise check.fail("VAE.corpus", "stream", allowed, "use VAE(corpus='samples')")

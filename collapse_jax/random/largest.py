@@ -1,0 +1,123 @@
+"""Choose the largest of many numbers without sorting them.
+
+Numbers are read as unsigned integers of the same order, and the threshold is found bit by bit: a
+pass over the numbers counts those at or above a trial value. Passes end as soon as the right
+number of them is left. A sort would cost several times as much on CPU.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt
+
+from collapse_jax.random.subset import running_count
+
+
+def sortable(values: Array) -> UInt[Array, "..."]:
+    """Return unsigned integers that are ordered like the values; -0.0 and 0.0 are equal.
+
+    Args:
+      values: [...], real numbers, integers or truth values.
+
+    Returns:
+      uint32 [...], or uint64 for 64-bit values.
+    """
+    if values.dtype == jnp.bool_:
+        return values.astype(jnp.uint32)
+    if values.dtype.itemsize < 4:
+        is_float = jnp.issubdtype(values.dtype, jnp.floating)
+        values = values.astype(jnp.float32 if is_float else jnp.int32)
+    width = 8 * values.dtype.itemsize
+    kind: Any = np.uint64 if width == 64 else np.uint32
+    sign = kind(1 << (width - 1))
+    if jnp.issubdtype(values.dtype, jnp.unsignedinteger):
+        return values
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        return values.astype(kind) ^ sign
+    words = jax.lax.bitcast_convert_type(jnp.where(values == 0, 0, values), kind)
+    return words ^ jnp.where(words >> kind(width - 1) == 1, ~kind(0), sign)
+
+
+def _threshold(words: UInt[Array, " n"], size: Int[Array, ""]) -> UInt[Array, ""]:
+    """Return a word such that `size` of them are at least as large, or the size-th largest word."""
+    kind = words.dtype.type
+
+    def count(least: Array) -> Array:
+        return jnp.sum(words >= least, dtype=jnp.int32)
+
+    def narrower(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        bit, least, found = carry
+        trial = least | (kind(1) << bit.astype(words.dtype))
+        larger = count(trial)
+        is_enough = larger >= size
+        return bit - 1, jnp.where(is_enough, trial, least), jnp.where(is_enough, larger, found)
+
+    start = jnp.int32(8 * words.dtype.itemsize - 1), jnp.zeros((), words.dtype)
+    return jax.lax.while_loop(
+        lambda carry: (carry[0] >= 0) & (carry[2] != size),
+        narrower,
+        (*start, jnp.int32(len(words))),
+    )[1]
+
+
+def largest(
+    values: Array, size: int | Int[Array, ""], ties: UInt[Array, " n"]
+) -> Bool[Array, " n"]:
+    """Choose the `size` largest values.
+
+    Args:
+      values: [n], real numbers, integers or truth values; where NaN belongs is not defined.
+      size: how many, 0 .. n; may be traced.
+      ties: [n], unsigned words that decide between equal values: the larger word comes first, and
+        of equal words the smaller index.
+
+    Returns:
+      Whether a value is among them, [n], True exactly `size` times.
+    """
+    size = jnp.minimum(jnp.asarray(size, jnp.int32), len(values))
+    chosen, is_tied = jnp.zeros(len(values), bool), jnp.ones(len(values), bool)
+    for words in (sortable(values), ties):
+        number = jnp.sum(is_tied, dtype=jnp.int32)
+        left = size - jnp.sum(chosen, dtype=jnp.int32)
+        is_few = left < number  # otherwise all that are tied are chosen, and the loop ends at once
+        wanted = jnp.where(is_few, left, len(values))
+        least = jnp.where(is_few, _threshold(jnp.where(is_tied, words, 0), wanted), 0)
+        chosen = chosen | (is_tied & (words > least))
+        is_tied = is_tied & (words == least)
+    left = size - jnp.sum(chosen, dtype=jnp.int32)
+    return chosen | (is_tied & (running_count(is_tied) <= left))
+
+
+def slots_of(chosen: Bool[Array, " n"], capacity: int) -> Int[Array, " slot"]:
+    """Return the indices of the entries that are True, in order.
+
+    Args:
+      chosen: [n].
+      capacity: length of the result, static.
+
+    Returns:
+      int32 [capacity]; entries beyond the number of True ones are indices of any entry.
+    """
+    rank = jnp.arange(1, capacity + 1, dtype=jnp.int32)
+    found = jnp.searchsorted(running_count(chosen), rank)
+    return jnp.minimum(found, len(chosen) - 1).astype(jnp.int32)
+
+
+def exact_sum(one: Float[Array, "..."], other: Float[Array, "..."]) -> tuple[Array, Array]:
+    """Return a sum and its rounding error, so that both are the exact sum.
+
+    Source: D. E. Knuth, "The Art of Computer Programming", volume 2, section 4.2.2.
+
+    Args:
+      one: [...].
+      other: [...].
+
+    Returns:
+      The rounded sum and the error, [...]; the error is 0 where the sum is not finite.
+    """
+    total = one + other
+    part = total - one
+    error = (one - (total - part)) + (other - part)
+    return total, jnp.where(jnp.isfinite(total), error, 0)
