@@ -72,15 +72,25 @@ def preference(
     if temperature == 0:
         return _of_the_best(mass, num_candidates)[level]
     finite = np.isfinite(values)
-    exponents = np.where(finite, values / temperature, -np.inf)
-    exponents = exponents - max(exponents.max(), -1e300)
-    density, lost = _quadrature(exponents, num_candidates)
+    density, lost = _quadrature(_exponents(values, temperature, num_candidates), num_candidates)
     ended = jnp.minimum(jnp.asarray(lost, law.dtype) @ mass, 1)  # 1 - phi
     longer = jnp.exp((num_candidates - 1) * jnp.log1p(-ended))
     factor = num_candidates * (longer @ jnp.asarray(density, law.dtype))
     # Rewards of -inf are chosen among themselves, where no candidate has another.
     never = jnp.where(finite, 0, mass) ** (num_candidates - 1)
     return jnp.where(finite, factor, never)[level]
+
+
+def _exponents(values: np.ndarray, temperature: float, num_candidates: int) -> np.ndarray:
+    """Return ln of rates up to a constant, [level]; -inf for rewards of -inf.
+
+    A level that is e^60 K^2 times as likely to be chosen as the next is always chosen: larger gaps
+    are cut.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        gaps = np.diff(values) / temperature
+    gaps = np.minimum(gaps, 60.0 + 2 * math.log(num_candidates))
+    return np.where(np.isfinite(values), np.concatenate([[0.0], np.cumsum(gaps)]), -np.inf)
 
 
 def _of_the_best(mass: Float[Array, " level"], num_candidates: int) -> Float[Array, " level"]:
