@@ -36,7 +36,8 @@ def sortable(values: Array) -> UInt[Array, "..."]:
         return values
     if not jnp.issubdtype(values.dtype, jnp.floating):
         return values.astype(kind) ^ sign
-    words = jax.lax.bitcast_convert_type(jnp.where(values == 0, 0, values), kind)
+    words = jax.lax.bitcast_convert_type(values, kind)
+    words = jnp.where(words == sign, kind(0), words)  # -0.0
     return words ^ jnp.where(words >> kind(width - 1) == 1, ~kind(0), sign)
 
 

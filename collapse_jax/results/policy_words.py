@@ -129,10 +129,44 @@ def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows
     schedule = _schedule(policy, size, noun)
     model = "model g" if _has_schedule(policy) else "model"
     sentence = f"Every {model} after model 0 is trained on {say(policy, sizes, noun)}.{schedule}"
-    chosen = [name for name in ("verifier", "selection", "detector") if policy.get(name)]
-    if chosen:
-        sentence += f" Rows of the newest model pass the {chosen[0]} {_value(policy[chosen[0]])}."
+    selected = {"verifier": policy.get("verifier"), "selection": policy.get("selection")}
+    for name, value in selected.items():
+        if value:
+            sentence += f" {selection_sentence(name, value, noun)}"
+    if policy.get("detector"):
+        sentence += f" Rows of the newest model pass the detector {_value(policy['detector'])}."
     return sentence
+
+
+def selection_sentence(name: str, value: Any, noun: str = "rows") -> str:
+    """Return the sentence that says how rows of the newest model are selected.
+
+    Args:
+      name: "verifier" or "selection".
+      value: as the config describes it: the name of a function, or type and fields.
+      noun: plural of what a corpus consists of.
+
+    >>> selection_sentence("selection", {"type": "Top", "num_candidates": 400, "score": "f"})
+    'Of 400 rows of the newest model the best by f are taken.'
+    """
+    given = value if isinstance(value, Mapping) else {}
+    kind, number = given.get("type"), _value(given.get("num_candidates"))
+    heat = given.get("temperature") or 0
+    if kind == "Accept":
+        return f"{noun.capitalize()} of the newest model pass the verifier {given['function']}."
+    if kind == "Top":
+        how = f"are drawn by {given['score']} at temperature {_value(heat)}"
+        how = how if heat else f"the best by {given['score']} are taken"
+        return f"Of {number} {noun} of the newest model {how}."
+    if kind == "BestOf":
+        rewards = given["rewards"] if isinstance(given["rewards"], list) else [given["rewards"]]
+        return (
+            f"Each of these {noun} is chosen among {number} of the newest model by "
+            f"{_joined([str(one) for one in rewards])} at temperature {_value(heat)}."
+        )
+    if kind == "Edit":
+        return f"{noun.capitalize()} of the newest model are changed by {given['function']}."
+    return f"{noun.capitalize()} of the newest model pass the {name} {_value(value)}."
 
 
 def one_if_constant(value: Any) -> Any:

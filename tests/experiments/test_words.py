@@ -46,6 +46,9 @@ POLICIES = {
     "accumulate": cj.Accumulate(SIZE),
     "accumulate, verified": cj.Accumulate(SIZE, verifier=accept),
     "subsample": cj.AccumulateSubsample(SIZE),
+    "replace, best": cj.Replace(SIZE, selection=cj.Top(90, accept)),
+    "fresh, edited": cj.Fresh(SIZE, 20, selection=cj.Edit(accept)),
+    "accumulate, rated": cj.Accumulate(SIZE, selection=cj.BestOf(2, [accept, accept])),
 }
 ALONE = {"replace", "mixing, nothing mixed", "fresh, nothing original"}
 """Every row comes from the predecessor, and none is refused."""
@@ -64,6 +67,9 @@ IN_WORDS = {
     "accumulate": ["all that earlier models made", "adds 60 rows of the newest model"],
     "subsample": ["chosen at random, without replacement"],
     "replace, verified": ["pass the verifier accept"],
+    "replace, best": ["Of 90 rows of the newest model the best by accept are taken"],
+    "fresh, edited": ["are changed by accept"],
+    "accumulate, rated": ["chosen among 2 of the newest model by accept and accept at"],
 }
 GAUSSIAN_CLAIMS = {
     "The error of the mean grows": ALONE,  # a sum of independent errors

@@ -38,6 +38,7 @@ REASONS = {
     "collapse_jax.AbstractCorpus": _PROTOCOL,
     "collapse_jax.AbstractFamily": _PROTOCOL,
     "collapse_jax.AbstractPolicy": _PROTOCOL,
+    "collapse_jax.AbstractSelection": "abstract; core/selection.py has a subclass, Accept",
     "collapse_jax.AbstractSource": _PROTOCOL,
     "collapse_jax.CountsSource": _PROTOCOL,
     "collapse_jax.MomentsSource": _PROTOCOL,

@@ -69,9 +69,27 @@ def drawn(selection, size=SIZE, law=LAW, draws=DRAWS):
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(draws)))
 
 
-def evidence(selection, law):
+def drawn_rows(selection, size=SIZE, law=LAW, draws=DRAWS):
+    """Counts [draw, state] of a selection that works on labels, drawn one by one."""
+
+    def candidates(keys, number):
+        high, _ = keys.bits(Purpose.DRAW, (number,))
+        uniform = (high >> 8).astype(jnp.float32) * 2.0**-24
+        edges = jnp.cumsum(jnp.asarray(law, jnp.float32))[:-1]
+        return cj.Labels(jnp.searchsorted(edges, uniform, side="right").astype(jnp.int32))
+
+    def one(index):
+        keys = Keys(jax.random.fold_in(jax.random.key(4), index), jnp.int32(1))
+        rows = selection.rows(keys, candidates, size, size + 1)
+        used = jnp.where(rows.full_weights() > 0, rows.rows, len(law))
+        return jnp.zeros(len(law), jnp.int32).at[used].add(1, mode="drop")
+
+    return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(draws)))
+
+
+def evidence(selection, law, draw=drawn):
     """The evidence of drawn counts about an exact law; impossible outcomes are a cell."""
-    found = drawn(selection)
+    found = draw(selection)
     assert found.dtype == np.int32
     cells = [one for one, probability in law.items() if probability > 0]
     code = (found * (CANDIDATES + 1) ** np.arange(len(LAW))).sum(axis=1)
@@ -124,6 +142,17 @@ EXACT = {
 def test_counts_have_the_law_of_all_rows(name, quick):
     assert np.isclose(sum(EXACT[name][1].values()), 1)
     evidence(*EXACT[name]).check(FALSE_FAIL)
+
+
+THOROUGH_ROWS = ("accept", "top", "top, all tied", "best of two", "best of four")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.thorough] * (name in THOROUGH_ROWS)) for name in EXACT],
+)
+def test_rows_have_the_law_of_all_rows(name):
+    evidence(*EXACT[name], drawn_rows).check(FALSE_FAIL)
 
 
 @pytest.mark.thorough
@@ -289,6 +318,72 @@ def test_planted_faults_are_caught(name, quick):
     broken = object.__new__(wrong)
     broken.__dict__.update(selection.__dict__)
     assert evidence(broken, law).p_value < FALSE_FAIL
+
+
+def each_candidate_rated(self, keys, rewards):
+    """A rater for each candidate of a row, instead of one for all of them."""
+    word, _ = keys.bits(Purpose.COMPONENT_COUNTS, rewards.shape[1:])
+    return jnp.where(word < np.uint32(0.3 * 2**32), rewards[0], rewards[1])
+
+
+def one_rater_for_all(self, keys, rewards):
+    word, _ = keys.bits(Purpose.COMPONENT_COUNTS, (1,))
+    return jnp.where(word < np.uint32(0.3 * 2**32), rewards[0], rewards[1])
+
+
+def no_noise(keys, scores, temperature, shape):
+    return scores.astype(jnp.float32), keys.bits(Purpose.SELECT, shape)[0]
+
+
+def shared_noise(keys, scores, temperature, shape):
+    """One Gumbel number for all candidates of a row."""
+    noise = jax.random.gumbel(keys.key(Purpose.SELECT), shape[-1:])
+    return scores + temperature * noise, keys.bits(Purpose.POLICY, shape)[0]
+
+
+def first_ones(values, size, ties):
+    return jnp.arange(len(values)) < size
+
+
+def smallest(values, size, ties):
+    order = jnp.argsort(values)
+    return jnp.zeros(len(values), bool).at[order].set(jnp.arange(len(values)) < size)
+
+
+ROW_FAULTS = {
+    "every candidate has its own rater": (
+        "two populations",
+        cj.BestOf,
+        "_by_rater",
+        each_candidate_rated,
+    ),
+    "all rows have one rater": ("two populations", cj.BestOf, "_by_rater", one_rater_for_all),
+    "the best whatever the temperature": ("best of two", best_of_module, "perturbed", no_noise),
+    "one noise for all candidates": ("best of two", best_of_module, "perturbed", shared_noise),
+    "top without noise": ("top, temperature", top_module, "perturbed", no_noise),
+    "rows nobody looked at": ("top", top_module, "largest", first_ones),
+    "the worst rows": ("top, ties", top_module, "largest", smallest),
+    "a verifier of rows that rounds": (
+        "accept, noisy",
+        accept_module,
+        "_happens",
+        lambda word, probability: probability > 0.5,
+    ),
+    "a verifier of rows asked twice": (
+        "accept, noisy",
+        accept_module,
+        "_happens",
+        lambda word, probability: word < (probability**2 * 2.0**32 - 1).astype(jnp.uint32),
+    ),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ROW_FAULTS)
+def test_planted_faults_of_rows_are_caught(name, monkeypatch):
+    base, where, attribute, wrong = ROW_FAULTS[name]
+    monkeypatch.setattr(where, attribute, wrong)
+    assert evidence(*EXACT[base], drawn_rows).p_value < FALSE_FAIL
 
 
 def test_a_planted_fault_is_caught(quick):

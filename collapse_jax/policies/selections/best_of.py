@@ -60,16 +60,11 @@ class BestOf(AbstractSelection):
       ValueError: for any other value. A chain of rows ends with status NON_FINITE if a reward is
         NaN.
 
-    >>> import jax.numpy as jnp
     >>> import collapse_jax as cj
-    >>> better = cj.BestOf(2, lambda states: jnp.log(jnp.where(states == 0, 3.0, 1.0)))
-    >>> chain = cj.Chain(
-    ...     cj.Discrete(), cj.Categorical([0.5, 0.5]), cj.Replace(1000, selection=better)
-    ... )
-    >>> run = {"num_chains": 500, "num_generations": 1, "metrics": ["probabilities"]}
-    >>> records = cj.simulate(chain, key=0, **run)
-    >>> round(float(records["probabilities"][1, :, 0].mean()), 2)  # 0.5 (0.5 + 2 * 0.5 * 3 / 4)
-    0.62
+    >>> raters = cj.BestOf(2, [lambda states: states, lambda states: -states], shares=[0.7, 0.3])
+    >>> policy = cj.Replace(100, selection=raters)
+    >>> policy.selection.population_shares.tolist(), policy.selection.temperature
+    ([0.7, 0.3], 1.0)
     """
 
     num_candidates: int = static()
