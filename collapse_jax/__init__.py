@@ -11,7 +11,8 @@
 (21, 64)
 """
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from collapse_jax.utils import instructions as _instructions  # noqa: F401, before NumPy and jax
 
@@ -60,6 +61,12 @@ from collapse_jax.store.store import Store
 from collapse_jax.utils.check import ArgumentError
 from collapse_jax.utils.status import Status
 
+if TYPE_CHECKING:
+    from collapse_jax.families.bernoulli import Bernoulli
+    from collapse_jax.families.exponential import Exponential
+    from collapse_jax.families.poisson import Poisson
+    from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
+
 __version__ = "0.2.0"
 
 __all__ = [
@@ -73,6 +80,7 @@ __all__ = [
     "Accumulate",
     "AccumulateSubsample",
     "ArgumentError",
+    "Bernoulli",
     "BestOf",
     "Categorical",
     "Chain",
@@ -84,6 +92,8 @@ __all__ = [
     "Discrete",
     "Edit",
     "Empirical",
+    "Exponential",
+    "ExponentialLaw",
     "Fit",
     "Fresh",
     "FreshShare",
@@ -103,6 +113,8 @@ __all__ = [
     "Normal",
     "NormalMixture",
     "OriginalDraw",
+    "Poisson",
+    "PoissonLaw",
     "Purpose",
     "Quantity",
     "Recall",
@@ -129,9 +141,27 @@ __all__ = [
     "sweep",
 ]
 
+_LATER = {
+    "Bernoulli": "families.bernoulli",
+    "Exponential": "families.exponential",
+    "ExponentialLaw": "sources.rate_laws",
+    "Poisson": "families.poisson",
+    "PoissonLaw": "sources.rate_laws",
+}
+"""Public names by the module that is imported when they are first used."""
+
 _FORMER = {"Variable": "records.dataset holds xarray.DataArray objects; cj.Variable is gone"}
 
 
 def __getattr__(name: str) -> Any:
-    """Name the successor of a name of version 0.1."""
+    """Import a name that is used for the first time, or name the successor of one of 0.1."""
+    if name in _LATER:
+        value = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(_FORMER.get(name, f"module 'collapse_jax' has no attribute {name!r}"))
+
+
+def __dir__() -> list[str]:
+    """Return all names, also those that are not imported yet."""
+    return sorted({*globals(), *_LATER})

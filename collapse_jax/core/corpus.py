@@ -217,6 +217,58 @@ class Moments(AbstractCorpus):
         return type(self)(total, mean, log_scale, factor)
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Totals(AbstractCorpus):
+    """Number and mean of real rows: sufficient for laws that are fitted by their mean.
+
+    mean = relative_mean * exp(log_scale): a mean that drifts geometrically never underflows, and
+    one of whole numbers, with log_scale 0, is not rounded by a logarithm.
+
+    >>> import jax.numpy as jnp
+    >>> left, right = (Totals(2, jnp.float32(mean), jnp.float32(0.0)) for mean in (1.0, 4.0))
+    >>> pool = left.merge(right, jnp.int32(2))
+    >>> int(pool.size), float(pool.relative_mean)
+    (4, 2.5)
+    """
+
+    num_rows: Any  # int32 scalar
+    relative_mean: Float[Array, ""]
+    log_scale: Float[Array, ""]
+
+    @property
+    def size(self) -> Int[Array, ""]:
+        """Return the number of rows."""
+        return self.num_rows
+
+    @property
+    def static_size(self) -> int | None:
+        """Return the number of rows if it is a plain number."""
+        is_plain = isinstance(self.num_rows, (int, np.integer))
+        return int(self.num_rows) if is_plain else None
+
+    def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
+        """Return the corpus unchanged: totals have no slots."""
+        return self
+
+    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
+        """Refuse: totals do not say what their rows are."""
+        raise TypeError("Totals hold no rows to choose from; use corpus='samples'")
+
+    def of_size(self, size: Size) -> Self:
+        """Return the same mean with this number of rows."""
+        return dataclasses.replace(self, num_rows=size)
+
+    def merge(self, other: Any, start: Int[Array, ""]) -> Self:
+        """Return number and mean of the pooled rows."""
+        total = self.num_rows + other.num_rows
+        top = jnp.maximum(self.log_scale, other.log_scale)
+        left = self.num_rows / jnp.maximum(total, 1) * jnp.exp(self.log_scale - top)
+        right = other.num_rows / jnp.maximum(total, 1) * jnp.exp(other.log_scale - top)
+        mean = left * self.relative_mean + right * other.relative_mean
+        return type(self)(total, mean.astype(top.dtype), top)
+
+
 def join(parts: Sequence[AbstractCorpus], sizes: Sequence[Size], capacity: int, is_full: bool):
     """Return the rows of several corpora, one after the other, in `capacity` slots.
 

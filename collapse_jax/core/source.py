@@ -1,7 +1,7 @@
 """Sources of original data: the truth p_0 that model 0 is fitted to.
 
 Every source yields rows. A source that also knows the exact law of a sufficient statistic
-has an ability of its own: `CountsSource`, `MomentsSource`.
+has an ability of its own: `CountsSource`, `MomentsSource`, `TotalsSource`.
 """
 
 import abc
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from collapse_jax.core.corpus import Counts, Moments, Size
+from collapse_jax.core.corpus import Counts, Moments, Size, Totals
 from collapse_jax.core.samples import Labels, Rows, Samples
 from collapse_jax.random.keys import Keys
 
@@ -220,3 +220,28 @@ class MomentsSource(AbstractSource):
     @abc.abstractmethod
     def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
         """Draw real vectors, see `AbstractSource.draw`."""
+
+
+class TotalsSource(AbstractSource):
+    """A source of real numbers that draws their mean without drawing rows."""
+
+    @property
+    def row_dim(self) -> int:
+        """Return 1: rows are numbers."""
+        return 1
+
+    @abc.abstractmethod
+    def draw_totals(self, keys: Keys, size: Size) -> Totals:
+        """Draw number and mean of original rows.
+
+        Args:
+          keys: random numbers of the generation.
+          size: number of rows, may be traced.
+
+        Returns:
+          Totals of the rows.
+        """
+
+    @abc.abstractmethod
+    def draw(self, keys: Keys, size: Size, capacity: int) -> Rows:
+        """Draw real rows, see `AbstractSource.draw`."""

@@ -59,7 +59,23 @@ def _mean(
         mean = n * (success / jnp.where(total > 0, total, 1))
         return jnp.floor(mean).astype(jnp.int32), mean - jnp.floor(mean)
     ratio, ratio_low = _quotient(success, failure, low)
-    whole, fraction = jnp.zeros_like(n), n.astype(jnp.float32) * ratio_low
+    return product_parts(n, ratio, n.astype(jnp.float32) * ratio_low)
+
+
+def product_parts(
+    n: Int[Array, "..."], ratio: Float[Array, "..."], rest: Float[Array, "..."]
+) -> tuple[Int[Array, "..."], Float[Array, "..."]]:
+    """Return n * ratio + rest as an integer and a fraction in [0, 1), for float32.
+
+    Args:
+      n: [...] int32, at least 0.
+      ratio: [...] float32, at least 0; n * ratio must be below 2^31. Dimensionless.
+      rest: [...] float32, a small number to be added.
+
+    Returns:
+      The integer part, [...] int32, and the fraction, [...] float32, exact to 4e-7.
+    """
+    whole, fraction = jnp.zeros_like(n), rest
     for bits in (n & 0x3FF, n & 0xFFC00, n & 0x7FF00000):
         for part in _halves(ratio):
             product = bits.astype(jnp.float32) * part

@@ -26,8 +26,12 @@ from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.samples import Samples, moments_of
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.families import Discrete, Gaussian
+from collapse_jax.families.bernoulli import Bernoulli
+from collapse_jax.families.exponential import Exponential
+from collapse_jax.families.poisson import Poisson
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.sources import Categorical, Empirical, Normal
+from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
 
 STATES = (2, 3, 5)
 """Numbers of states."""
@@ -343,3 +347,21 @@ def chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
         lambda d: st.builds(Chain, gaussians(d), normals(d), policies(num_generations))
     )
     return st.one_of(discrete, normal)
+
+
+def rate_chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
+    """Draw chains of `Poisson`, `Exponential` and `Bernoulli`, under any policy.
+
+    Args:
+      num_generations: last generation of a run.
+
+    Returns:
+      A strategy of `Chain`.
+    """
+    rate, policy = st.integers(1, 64).map(lambda n: n / 8), policies(num_generations)
+    corpus = st.sampled_from(("auto", "samples"))
+    return st.one_of(
+        st.builds(Chain, st.builds(Poisson, corpus), rate.map(PoissonLaw), policy),
+        st.builds(Chain, st.builds(Exponential, corpus), rate.map(ExponentialLaw), policy),
+        st.builds(Chain, st.just(Bernoulli()), categoricals(2), policy),
+    )

@@ -17,6 +17,7 @@ from collapse_jax.random.binomial import binomial_proposal, binomial_quantile
 from collapse_jax.random.chi_square import log_chi_square
 from collapse_jax.random.hypergeometric import hypergeometric_proposal, hypergeometric_quantile
 from collapse_jax.random.normal import normal_from_bits
+from collapse_jax.random.poisson import poisson_proposal, poisson_quantile
 from collapse_jax.random.rounded_normal import SMALL_MEAN
 
 _GAUSS = np.polynomial.legendre.leggauss(8)
@@ -97,6 +98,28 @@ def hypergeometric_error(good: int, bad: int, sample: int) -> CountError:
     return _errors(law, exact)
 
 
+def poisson_error(mean: float, shift: float = 0.0) -> CountError:
+    """Compute the error of the law of Poisson draws.
+
+    Args:
+      mean: below 2^30.
+      shift: relative error of the mean to plant, for tests of this function.
+
+    Returns:
+      The errors against scipy's law.
+    """
+    from scipy import stats
+
+    exact, drawn = stats.poisson(mean), mean * (1 + shift)
+    mode = int(np.floor(drawn))
+    parts = jnp.int32(mode), jnp.asarray(drawn - mode, float)
+    if drawn < SMALL_MEAN:
+        return _errors(_law_of_quantile(lambda u: _jitted().poisson_quantile(*parts, u)), exact)
+    root = np.sqrt(drawn)
+    law = _law_of_rejection(lambda z, r: _jitted().poisson(*parts, z, r), drawn, root, 1 / root)
+    return _errors(law, exact)
+
+
 def chi_square_error(dof: int, shift: float = 0.0) -> tuple[float, float]:
     """Compute the error of the law of chi-square draws.
 
@@ -152,6 +175,8 @@ class _Jitted:
         self.binomial_quantile = jax.jit(lambda n, p, u: binomial_quantile(n, p, None, u))
         self.hypergeometric = jax.jit(lambda *given: hypergeometric_proposal(*given))
         self.hypergeometric_quantile = jax.jit(lambda *given: hypergeometric_quantile(*given))
+        self.poisson = jax.jit(lambda *given: poisson_proposal(*given))
+        self.poisson_quantile = jax.jit(lambda *given: poisson_quantile(*given))
         self.chi_square = jax.jit(lambda z, dof: log_chi_square(z, jnp.asarray(dof, jnp.int32)))
         self.normal = jax.jit(lambda words: normal_from_bits(words))
 

@@ -107,6 +107,10 @@ CASES = {
         (lambda _: cj.GaussianMixture(SOURCE, 1), "GaussianMixture.num_components=Normal")
     ],
     "Discrete": [(lambda _: cj.Discrete(SOURCE), "Discrete.num_states=Normal")],
+    "Poisson": [(lambda _: cj.Poisson(SOURCE), "Poisson.corpus=Normal")],
+    "Exponential": [(lambda _: cj.Exponential(SOURCE), "Exponential.corpus=Normal")],
+    "PoissonLaw": [(lambda _: cj.PoissonLaw(SOURCE), "PoissonLaw.rate=Normal")],
+    "ExponentialLaw": [(lambda _: cj.ExponentialLaw(SOURCE), "ExponentialLaw.rate=Normal")],
     "VAE": [(lambda _: cj.VAE(SOURCE), "VAE.latent_dim=Normal")],
     "LanguageModel": [(lambda _: cj.LanguageModel(SOURCE), "LanguageModel.model=Normal")],
     "Replace": [(lambda _: cj.Replace(FAMILY), "Replace.num_samples=<Gaussian")],
@@ -128,6 +132,7 @@ CASES = {
     ],
 }
 UNCHECKED = {
+    "Bernoulli": "takes no argument",
     "ArgumentError": "an error",
     "CompileReport": "made by compile_for",
     "compile_for": "checked in tests/engine/test_compile_for.py",
