@@ -11,7 +11,8 @@ from collapse_jax.config import config
 from collapse_jax.core.corpus import AbstractCorpus, Counts, Size
 from collapse_jax.core.family import AbstractFamily, Fit
 from collapse_jax.core.metric import Curve, Quantity
-from collapse_jax.core.policy import AbstractPolicy, Verifier, accepted_by
+from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.random.binomial import binomial
 from collapse_jax.random.hypergeometric import MAX_POPULATION
@@ -95,21 +96,17 @@ class Bernoulli(AbstractFamily):
         ones = binomial(keys, purpose, size, law[1], law[0])
         return Counts(jnp.stack([size - ones, ones]))
 
-    def draw_verified(
+    def draw_selected(
         self,
         keys: Keys,
         params: Float[Array, "2"],
         size: Size,
         capacity: int,
         generation0: Any,
-        verifier: Verifier,
+        selection: AbstractSelection,
     ) -> AbstractCorpus:
-        """Draw from the law restricted to the accepted states; their mass is the acceptance."""
-        accepted = jnp.where(accepted_by(verifier, jnp.arange(2), 2), params, 0)
-        mass = accepted[0] + accepted[1]
-        some = jnp.where(mass > 0, accepted, params)
-        rows = self._draw(keys, Purpose.DRAW, some, jnp.where(mass > 0, size, 0))
-        return rows.with_info(acceptance=mass / (params[0] + params[1]))
+        """Draw what the selection makes of the law of the model."""
+        return Counts(*selection.counts(keys, params, size))
 
     @property
     def has_explicit_law(self) -> bool:
@@ -171,7 +168,7 @@ class Bernoulli(AbstractFamily):
         }
 
     def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
-        """Return expectations on a known law, without reused rows or a verifier."""
+        """Return expectations on a known law, without reused rows or a selection."""
         from collapse_jax.families.rate_theory import bernoulli_curves
 
         return bernoulli_curves(chain, sizes)

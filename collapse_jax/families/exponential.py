@@ -37,7 +37,7 @@ class Exponential(AbstractMeanFamily):
 
     Args:
       corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
-        unless the policy reuses rows or verifies them.
+        unless the policy reuses rows or selects them.
 
     Raises:
       ArgumentError: for any other value.
@@ -102,7 +102,7 @@ class Exponential(AbstractMeanFamily):
         }
 
     def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
-        """Return expectations on an `ExponentialLaw` under `Replace` without a verifier."""
+        """Return expectations on an `ExponentialLaw` under `Replace` without a selection."""
         from collapse_jax.families.rate_theory import exponential_curves
 
         return exponential_curves(chain, sizes)

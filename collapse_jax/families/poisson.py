@@ -35,7 +35,7 @@ class Poisson(AbstractMeanFamily):
 
     Args:
       corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
-        unless the policy reuses rows or verifies them.
+        unless the policy reuses rows or selects them.
 
     Raises:
       ArgumentError: for any other value.
@@ -91,7 +91,7 @@ class Poisson(AbstractMeanFamily):
         }
 
     def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
-        """Return expectations on a `PoissonLaw`, without reused rows or a verifier."""
+        """Return expectations on a `PoissonLaw`, without reused rows or a selection."""
         from collapse_jax.families.rate_theory import poisson_curves
 
         return poisson_curves(chain, sizes)

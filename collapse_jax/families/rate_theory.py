@@ -20,7 +20,7 @@ _SLOW = 100_000  # rows times generations: beyond, absorption would take longer 
 def poisson_curves(chain: Any, sizes: np.ndarray) -> Curves:
     """Return the known expectations of a Poisson chain, see `collapse_jax.theory.rates`.
 
-    They are known for a `PoissonLaw` without verifier, under Replace, Accumulate, Fresh, and
+    They are known for a `PoissonLaw` without a selection, under Replace, Accumulate, Fresh, and
     Mixing with new original rows.
 
     Args:
@@ -59,7 +59,7 @@ def exponential_curves(chain: Any, sizes: np.ndarray) -> Curves:
       sizes: M_0 .. M_G in rows, [G + 1].
 
     Returns:
-      Curves by variable, [G + 1]; empty unless an `ExponentialLaw` is replaced without verifier.
+      Curves by variable, [G + 1]; empty unless an `ExponentialLaw` is replaced without a selection.
     """
     source, policy = chain.source, chain.policy
     fresh = policy.fresh_share(len(sizes) - 1)
@@ -79,7 +79,7 @@ def exponential_curves(chain: Any, sizes: np.ndarray) -> Curves:
 def bernoulli_curves(chain: Any, sizes: np.ndarray) -> Curves:
     """Return the known expectations of a Bernoulli chain, see `collapse_jax.theory.discrete`.
 
-    They are known for a `Categorical` without verifier, under Replace, Accumulate, Fresh, and
+    They are known for a `Categorical` without a selection, under Replace, Accumulate, Fresh, and
     Mixing with new original rows. Absorption is left out where it would take long.
 
     Args:
