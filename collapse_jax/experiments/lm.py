@@ -137,6 +137,9 @@ class LmExperiment(AbstractExperiment):
     """Number of leading blocks of the training text to use, None for all."""
     model: str = "random"
     """random, or pretrained weights of the hub or a folder."""
+    architecture: str | None = None
+    """Type of a random network by its model_type in a config.json, such as llama; that of the
+    paper's networks if not given."""
     hidden_size: int = 64
     """Width of a random network."""
     num_layers: int = 2
@@ -255,13 +258,13 @@ class LmExperiment(AbstractExperiment):
 
         network: Any = self.model
         if self.model == "random":
-            network = lm.OPTConfig(
+            network = lm.config_of_size(
+                self.architecture,
                 vocab_size=vocab_size,
                 hidden_size=self.hidden_size,
-                num_hidden_layers=self.num_layers,
-                ffn_dim=4 * self.hidden_size,
-                num_attention_heads=self.num_heads,
-                max_position_embeddings=2 * self.block_size,
+                num_layers=self.num_layers,
+                num_heads=self.num_heads,
+                num_positions=2 * self.block_size,
             )
         training = lm.Training(
             self.learning_rate,

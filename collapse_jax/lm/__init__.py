@@ -1,4 +1,4 @@
-"""OPT language models in Flax: read and write weights, train, score and generate text.
+"""Causal language models in Flax: read and write weights, train, score and generate text.
 
 >>> from collapse_jax import lm
 >>> model = lm.load("facebook/opt-125m")  # doctest: +SKIP
@@ -7,9 +7,18 @@
 
 from typing import NoReturn
 
-from collapse_jax.lm.config import OPTConfig
+from collapse_jax.lm.causal_lm import (
+    BaseConfig,
+    CausalLM,
+    CausalLMConfig,
+    architectures,
+    config_of_size,
+    create,
+    is_config,
+    register,
+)
 from collapse_jax.lm.generation import Decoding, generate, stream
-from collapse_jax.lm.model import OPT
+from collapse_jax.lm.opt import OPT, OPTConfig
 from collapse_jax.lm.scoring import logits, loss, losses, perplexities
 from collapse_jax.lm.sharding import data_mesh
 from collapse_jax.lm.training import Trainer, Training, TrainingState
@@ -17,19 +26,27 @@ from collapse_jax.lm.weights import load, read_config, save
 
 __all__ = [
     "OPT",
+    "BaseConfig",
+    "CausalLM",
+    "CausalLMConfig",
     "Decoding",
     "OPTConfig",
     "Trainer",
     "Training",
     "TrainingState",
+    "architectures",
+    "config_of_size",
+    "create",
     "data_mesh",
     "generate",
+    "is_config",
     "load",
     "logits",
     "loss",
     "losses",
     "perplexities",
     "read_config",
+    "register",
     "save",
     "stream",
 ]

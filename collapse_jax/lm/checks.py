@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
-from collapse_jax.lm.config import OPTConfig
+from collapse_jax.lm.causal_lm import CausalLMConfig
 from collapse_jax.lm.loss import IGNORED
 from collapse_jax.random.threefry import as_key
 from collapse_jax.utils import check
@@ -14,7 +14,7 @@ from collapse_jax.utils.fork import check_fork
 
 
 def check_tokens(
-    config: OPTConfig, input_ids: Any, attention_mask: Any, fewest: int = 0
+    config: CausalLMConfig, input_ids: Any, attention_mask: Any, fewest: int = 0
 ) -> tuple[Int[np.ndarray, "batch length"], Bool[np.ndarray, "batch length"]]:
     """Check tokens and their mask, and convert them.
 
@@ -64,7 +64,7 @@ def check_tokens(
     return ids.astype(np.int32), mask.astype(bool)
 
 
-def check_prompts(config: OPTConfig, mask: np.ndarray, max_new_tokens: int) -> None:
+def check_prompts(config: CausalLMConfig, mask: np.ndarray, max_new_tokens: int) -> None:
     """Check that prompts are padded only on the left and leave positions for new tokens.
 
     Args:
@@ -90,7 +90,7 @@ def check_prompts(config: OPTConfig, mask: np.ndarray, max_new_tokens: int) -> N
         raise check.fail("max_new_tokens", max_new_tokens, allowed, "cut the prompts or lower it")
 
 
-def check_beams(config: OPTConfig, num_beams: int) -> None:
+def check_beams(config: CausalLMConfig, num_beams: int) -> None:
     """Check that the first step of a search has a token for every beam.
 
     Args:
@@ -109,7 +109,7 @@ def check_beams(config: OPTConfig, num_beams: int) -> None:
 
 
 def check_labels(
-    config: OPTConfig, labels: Any, input_ids: np.ndarray, mask: np.ndarray
+    config: CausalLMConfig, labels: Any, input_ids: np.ndarray, mask: np.ndarray
 ) -> Int[np.ndarray, "batch length"]:
     """Check labels and convert them.
 

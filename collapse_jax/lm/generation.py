@@ -13,10 +13,10 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Int
 
 from collapse_jax.lm import beam_search, sampling
+from collapse_jax.lm.causal_lm import CausalLM, end_tokens, fill_token
 from collapse_jax.lm.checks import check_beams, check_prompts, check_tokens, make_key
 from collapse_jax.lm.kv_cache import next_logits, read_prompts
 from collapse_jax.lm.logits_processors import Penalties, penalise
-from collapse_jax.lm.model import OPT
 from collapse_jax.lm.sharding import AXIS, fetch, on_all, pad_rows
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
@@ -177,14 +177,15 @@ class Decoding:
         beams = batch * self.num_beams
         slots = length + self.num_beams * (self.max_new_tokens - 1)
         logits = _BYTES * beams * config.vocab_size
-        cache = 2 * config.num_hidden_layers * batch * slots * config.hidden_size
+        size = config.num_key_value_heads * config.head_dim
+        cache = 2 * config.num_hidden_layers * batch * slots * size
         weights = _BYTES * beams * config.num_attention_heads * slots
         return logits + _LEAST_BYTES * cache + weights
 
     @own_settings()
     def run(
         self,
-        model: OPT,
+        model: CausalLM,
         input_ids: Any,
         attention_mask: Any = None,
         *,
@@ -225,7 +226,7 @@ class Decoding:
 
 
 def generate(
-    model: OPT,
+    model: CausalLM,
     input_ids: Any,
     attention_mask: Any = None,
     *,
@@ -273,11 +274,10 @@ def generate(
         outside the vocabulary, there are more beams than tokens, prompts are not padded on the
         left, or prompt and new tokens need more positions than the model has.
 
-    >>> import jax
     >>> from collapse_jax import lm
     >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
-    >>> model = lm.OPT(config, key=jax.random.key(0))
+    >>> model = lm.create(config, key=0)
     >>> lm.generate(model, [[2, 5, 6]], num_beams=2, max_new_tokens=4, min_new_tokens=4).shape
     (1, 4)
     """
@@ -298,7 +298,7 @@ def generate(
 
 
 def stream(
-    model: OPT,
+    model: CausalLM,
     input_ids: Any,
     attention_mask: Any = None,
     *,
@@ -329,11 +329,10 @@ def stream(
     Raises:
       ValueError: at the first item, for arguments that `generate` refuses.
 
-    >>> import jax
     >>> from collapse_jax import lm
     >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
-    >>> model = lm.OPT(config, key=jax.random.key(0))
+    >>> model = lm.create(config, key=0)
     >>> decoding = lm.Decoding(max_new_tokens=4, num_beams=2, min_new_tokens=4)
     >>> texts = lm.stream(model, [[2, 5, 6], [2, 7, 8], [2, 9, 9]], decoding=decoding, batch_size=1)
     >>> [tokens.shape for tokens in texts]
@@ -388,10 +387,10 @@ def _search(
     numbers: Numbers,
 ) -> Int[Array, "batch new"]:
     """Return the new tokens; a step chooses one token per beam, then computes the logits."""
-    model: OPT = nnx.merge(structure, params)
+    model: CausalLM = nnx.merge(structure, params)
     config, (batch, length) = model.config, input_ids.shape
     beams, max_new = shape.num_beams, shape.max_new_tokens
-    eos, fill = config.eos_token_ids, _fill(config)
+    eos, fill = end_tokens(config), fill_token(config)
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
     prompts = jnp.broadcast_to(input_ids[:, None], (batch, beams, length))
     is_prompt = jnp.broadcast_to(mask[:, None], prompts.shape)
@@ -429,7 +428,7 @@ def _search(
         own = jnp.arange(visible.shape[2]) == slot + jnp.arange(beams)[:, None]
         positions = jnp.sum(mask, axis=1, dtype=jnp.int32) + step - 1
         visible = visible | own
-        cache, logits = next_logits(model, cache, newest, positions, slot, visible)
+        cache, logits = next_logits(model, cache, newest, positions, slot, visible, length)
         state, parents = choose(state, logits, step)
         visible = jnp.take_along_axis(visible, parents[:, :, None], axis=1)
         return step + 1, state, cache, visible
@@ -462,10 +461,3 @@ def _stages(steps: int, beams: int) -> list[tuple[int, int]]:
     each = -(-steps // number)
     ends = [*range(each, steps, each), steps]
     return [(end, end - start) for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _fill(config: Any) -> int:
-    """Return the token that fills a text after its end: padding, else the end, else -1."""
-    if config.pad_token_id is not None:
-        return config.pad_token_id
-    return config.eos_token_ids[0] if config.eos_token_ids else -1

@@ -11,15 +11,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from collapse_jax.lm.model import MASKED, OPT, Heads, causal_attention, head_logits, text_positions
+from collapse_jax.lm.attention import MASKED, causal_attention, text_positions
+from collapse_jax.lm.causal_lm import CausalLM, Heads
+from collapse_jax.lm.layers import head_logits
 
 
 class KVCache(NamedTuple):
     """Keys and values of all slots, one array for each block of the network.
 
     Attributes:
-      keys: [batch, head, slot, dim] for each block.
-      values: [batch, head, dim, slot] for each block.
+      keys: [batch, key head, slot, dim] for each block.
+      values: [batch, key head, dim, slot] for each block.
     """
 
     keys: tuple[Float[Array, "batch head slot dim"], ...]
@@ -42,7 +44,7 @@ class KVCache(NamedTuple):
 
 
 def read_prompts(
-    model: OPT, input_ids: Int[Array, "batch length"], mask: Bool[Array, "batch length"]
+    model: CausalLM, input_ids: Int[Array, "batch length"], mask: Bool[Array, "batch length"]
 ) -> tuple[KVCache, Float[Array, "batch vocab"]]:
     """Fill a cache with prompts, and compute the logits of the token after each.
 
@@ -55,7 +57,7 @@ def read_prompts(
       The cache with one slot per position, and logits [batch, vocab].
     """
     keys, values = [], []
-    attend_causally = causal_attention(mask)
+    attend_causally = causal_attention(mask, model.config)
 
     def attend(number: int, queries: Heads, new_keys: Heads, new_values: Heads) -> Heads:
         keys.append(new_keys.transpose(0, 2, 1, 3))
@@ -67,12 +69,13 @@ def read_prompts(
 
 
 def next_logits(
-    model: OPT,
+    model: CausalLM,
     cache: KVCache,
     tokens: Int[Array, "batch row"],
     positions: Int[Array, " batch"],
     slot: Int[Array, ""],
     visible: Bool[Array, "batch row slot"],
+    length: int,
 ) -> tuple[KVCache, Float[Array, "batch row vocab"]]:
     """Write one token of every row into the cache, and compute the logits of the next.
 
@@ -84,6 +87,7 @@ def next_logits(
       slot: index of the slot for row 0; those of the other rows follow.
       visible: truth values [batch, row, slot]: the slots that a row sees, its new one
         included.
+      length: number of slots of the prompt.
 
     Returns:
       The cache, and logits [batch, row, vocab].
@@ -97,14 +101,55 @@ def next_logits(
         values[number] = jax.lax.dynamic_update_slice_in_dim(
             values[number], new_values.transpose(0, 2, 3, 1), slot, axis=3
         )
+        shape, group = queries.shape, queries.shape[2] // new_keys.shape[2]
         scores = jnp.einsum(
-            "bhsd,bnhd->bhsn", keys[number], queries, preferred_element_type=jnp.float32
+            "bhsd,bnhd->bhsn",
+            keys[number],
+            _split_groups(queries, group),
+            preferred_element_type=jnp.float32,
         )
-        seen = visible.transpose(0, 2, 1)[:, None]
+        seen = _within(visible, model.config.window(number), slot, length)
+        seen = jnp.repeat(seen, group, axis=1) if group > 1 else seen
+        seen = seen.transpose(0, 2, 1)[:, None]
         weights = jax.nn.softmax(jnp.where(seen, scores, MASKED), axis=2)
         weights = weights.astype(new_values.dtype)
-        return jnp.einsum("bhds,bhsn->bnhd", values[number], weights)
+        found = jnp.einsum("bhds,bhsn->bnhd", values[number], weights)
+        return _join_groups(found, group).reshape(shape)
 
     row_positions = jnp.broadcast_to(positions[:, None], tokens.shape)
     hidden = model(tokens, row_positions, attend)
     return KVCache(tuple(keys), tuple(values)), head_logits(hidden, model.head)
+
+
+def _split_groups(queries: Heads, group: int) -> Heads:
+    """Return queries that share a key head as more rows, [batch, row group, key head, dim]."""
+    if group == 1:
+        return queries
+    batch, rows, heads, dim = queries.shape
+    split = queries.reshape(batch, rows, heads // group, group, dim)
+    return split.swapaxes(2, 3).reshape(batch, rows * group, heads // group, dim)
+
+
+def _join_groups(found: Heads, group: int) -> Heads:
+    """Undo `_split_groups`."""
+    if group == 1:
+        return found
+    batch, rows, heads, dim = found.shape
+    split = found.reshape(batch, rows // group, group, heads, dim)
+    return split.swapaxes(2, 3).reshape(batch, rows // group, heads * group, dim)
+
+
+def _within(
+    visible: Bool[Array, "batch row slot"], window: int | None, slot: Array, length: int
+) -> Bool[Array, "batch row slot"]:
+    """Return the visible slots of the last `window` positions, all for None.
+
+    Prompts are padded on the left and every step appends a slot for each row, so the distance to
+    the newest token is the same in all texts.
+    """
+    if window is None:
+        return visible
+    rows, slots = visible.shape[1], jnp.arange(visible.shape[2])
+    step = (slot - length) // rows
+    distance = jnp.where(slots < length, length - slots + step, step - (slots - length) // rows)
+    return visible & (distance < window)

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from collapse_jax.lm.model import OPT, causal_attention, head_logits, text_positions
+from collapse_jax.lm.attention import causal_attention, text_positions
+from collapse_jax.lm.causal_lm import CausalLM
+from collapse_jax.lm.layers import head_logits
 
 IGNORED = -100
 """Label that excludes a position from the loss, as in PyTorch."""
-_ROWS = 1024  # rows whose logits are in memory at a time: 206 MB for the 50,272 tokens of OPT
+_ROWS = 1024  # rows whose logits are in memory at a time: 206 MB for 50,272 tokens
 
 
 class Sum(NamedTuple):
@@ -30,7 +32,7 @@ class Sum(NamedTuple):
         return self.total / jnp.maximum(self.number, 1)
 
 
-def hidden_of(model: OPT, input_ids: Array, mask: Array, key: Any = None) -> Array:
+def hidden_of(model: CausalLM, input_ids: Array, mask: Array, key: Any = None) -> Array:
     """Compute the activations that the head multiplies, with causal attention.
 
     Args:
@@ -42,12 +44,12 @@ def hidden_of(model: OPT, input_ids: Array, mask: Array, key: Any = None) -> Arr
     Returns:
       Activations [batch, position, embedding], dimensionless.
     """
-    attend = causal_attention(mask, model.config.attention_dropout, key)
+    attend = causal_attention(mask, model.config, key)
     return model(input_ids, text_positions(mask), attend, key)
 
 
 def next_token_loss(
-    model: OPT, input_ids: Array, mask: Array, labels: Array, key: Any = None
+    model: CausalLM, input_ids: Array, mask: Array, labels: Array, key: Any = None
 ) -> Sum:
     """Sum the loss -ln p(labels[:, t + 1] | tokens up to t) over texts and positions t.
 
@@ -65,7 +67,7 @@ def next_token_loss(
     return cross_entropy(hidden.reshape(-1, hidden.shape[-1]), model.head, labels[:, 1:].ravel())
 
 
-def block_losses(model: OPT, input_ids: Array, mask: Array) -> Float[Array, " batch"]:
+def block_losses(model: CausalLM, input_ids: Array, mask: Array) -> Float[Array, " batch"]:
     """Compute the mean loss of each text over its tokens after the first.
 
     Args:

@@ -9,9 +9,10 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
+from collapse_jax.lm.causal_lm import CausalLM
 from collapse_jax.lm.checks import check_labels, check_tokens
+from collapse_jax.lm.layers import head_logits
 from collapse_jax.lm.loss import Sum, block_losses, hidden_of, next_token_loss
-from collapse_jax.lm.model import OPT, head_logits
 from collapse_jax.lm.sharding import AXIS, fetch, on_all
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
@@ -19,7 +20,7 @@ from collapse_jax.utils.jax_settings import own_settings
 
 @own_settings()
 def logits(
-    model: OPT, input_ids: Any, attention_mask: Any = None
+    model: CausalLM, input_ids: Any, attention_mask: Any = None
 ) -> Float[Array, "batch length vocab"]:
     """Compute the logits of the token after each position.
 
@@ -35,11 +36,10 @@ def logits(
       ValueError: for ids outside the vocabulary, more tokens than the model has positions, or
         a mask of another shape or without a token of some text.
 
-    >>> import jax
     >>> from collapse_jax import lm
     >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
-    >>> lm.logits(lm.OPT(config, key=jax.random.key(0)), [[2, 5, 6]]).shape
+    >>> lm.logits(lm.create(config, key=0), [[2, 5, 6]]).shape
     (1, 3, 64)
     """
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask, 1)
@@ -49,7 +49,7 @@ def logits(
 
 @own_settings()
 def loss(
-    model: OPT, input_ids: Any, attention_mask: Any = None, labels: Any = None
+    model: CausalLM, input_ids: Any, attention_mask: Any = None, labels: Any = None
 ) -> Float[Array, ""]:
     """Compute the mean of -ln p(token | earlier tokens) over all labels of a batch.
 
@@ -67,11 +67,10 @@ def loss(
       ValueError: for ids or labels outside the vocabulary, more tokens than the model has
         positions, arrays of other shapes, or no label after a first token.
 
-    >>> import jax
     >>> from collapse_jax import lm
     >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
-    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: uniform over tokens
+    >>> model = lm.create(config, key=0)  # all weights 0: uniform over tokens
     >>> round(float(lm.loss(model, [[2, 5, 6]])), 4)  # ln 64
     4.1589
     """
@@ -83,7 +82,7 @@ def loss(
 
 @own_settings()
 def losses(
-    model: OPT,
+    model: CausalLM,
     input_ids: Any,
     attention_mask: Any = None,
     *,
@@ -108,11 +107,10 @@ def losses(
       ValueError: for ids outside the vocabulary, more tokens than the model has positions, or
         a mask of another shape, or a text of a single token.
 
-    >>> import jax
     >>> from collapse_jax import lm
     >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
-    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: uniform over tokens
+    >>> model = lm.create(config, key=0)  # all weights 0: uniform over tokens
     >>> [round(float(loss), 4) for loss in lm.losses(model, [[2, 5, 6], [2, 7, 7]])]  # ln 64
     [4.1589, 4.1589]
     """
@@ -130,7 +128,7 @@ def losses(
 
 
 def perplexities(
-    model: OPT,
+    model: CausalLM,
     input_ids: Any,
     attention_mask: Any = None,
     *,
@@ -152,11 +150,10 @@ def perplexities(
     Raises:
       ValueError: as in `losses`.
 
-    >>> import jax
     >>> from collapse_jax import lm
     >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32, init_std=0.0)
-    >>> model = lm.OPT(config, key=jax.random.key(0))  # all weights 0: uniform over tokens
+    >>> model = lm.create(config, key=0)  # all weights 0: uniform over tokens
     >>> lm.perplexities(model, [[2, 5, 6], [2, 7, 7]]).round(2).tolist()
     [64.0, 64.0]
     """
@@ -166,7 +163,7 @@ def perplexities(
 @functools.partial(jax.jit, static_argnums=0)
 def _logits(structure: Any, params: Any, input_ids: Array, mask: Array) -> Array:
     """Return the logits of a model given as graph definition and parameters."""
-    model: OPT = nnx.merge(structure, params)
+    model: CausalLM = nnx.merge(structure, params)
     return head_logits(hidden_of(model, input_ids, mask), model.head)
 
 

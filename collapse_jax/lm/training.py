@@ -1,4 +1,4 @@
-"""Train OPT networks: one compiled step of AdamW on the causal loss, on one or more devices."""
+"""Train networks: one compiled step of AdamW on the causal loss, on one or more devices."""
 
 import dataclasses
 import functools
@@ -13,9 +13,9 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
+from collapse_jax.lm.causal_lm import CausalLM
 from collapse_jax.lm.checks import check_labels, check_tokens, make_key
 from collapse_jax.lm.loss import IGNORED, Sum, next_token_loss
-from collapse_jax.lm.model import OPT
 from collapse_jax.lm.sharding import AXIS, on_all
 from collapse_jax.utils import check
 from collapse_jax.utils.adam import scale_by_adam
@@ -161,7 +161,7 @@ class Trainer:
     `Training`) to a batch and returns the next state, and `model` returns the trained network.
     A state holds the parameters and two arrays of moments in their type, so that its memory is
     three times that of the parameters; a step needs gradients and activations in addition,
-    which `OPT(remat=True)` and `Training.accumulate` reduce.
+    which `create(remat=True)` and `Training.accumulate` reduce.
 
     The dropout of a text depends on the key, the step and its row. The number of devices and of
     parts therefore changes a step only by the order of sums. Every device of a mesh holds all
@@ -173,11 +173,10 @@ class Trainer:
       training: settings of training.
       mesh: devices that share each batch, see `data_mesh`; None for the default device.
 
-    >>> import jax
     >>> from collapse_jax import lm
     >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
     ...                    num_attention_heads=2, max_position_embeddings=32)
-    >>> model = lm.OPT(config, key=jax.random.key(0))
+    >>> model = lm.create(config, key=0)
     >>> trainer = lm.Trainer(model, lm.Training(1e-2))
     >>> state, losses = trainer.start(model), []
     >>> for _ in range(5):
@@ -187,7 +186,7 @@ class Trainer:
     True
     """
 
-    def __init__(self, model: OPT, training: Training, mesh: Mesh | None = None) -> None:
+    def __init__(self, model: CausalLM, training: Training, mesh: Mesh | None = None) -> None:
         self.config, self.training, self.mesh = model.config, training, mesh
         self.structure = nnx.graphdef(model)
 
@@ -197,7 +196,7 @@ class Trainer:
         raise AttributeError(former.get(name, f"a Trainer has no attribute {name!r}"))
 
     @own_settings()
-    def start(self, model: OPT) -> TrainingState:
+    def start(self, model: CausalLM) -> TrainingState:
         """Make the state before step 0.
 
         Args:
@@ -312,7 +311,7 @@ class Trainer:
         """Return the key on all devices."""
         return on_all(make_key(0 if key is None else key), self.mesh)
 
-    def model(self, state: TrainingState) -> OPT:
+    def model(self, state: TrainingState) -> CausalLM:
         """Make the network of a state.
 
         Args:

@@ -3,7 +3,6 @@
 import functools
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
@@ -82,7 +81,7 @@ def rows_of(corpus: Labels) -> Int[np.ndarray, "block token"]:
     return np.asarray(corpus.rows)[np.asarray(corpus.full_weights()) > 0]
 
 
-def with_params(family: Any, params: Any) -> lm.OPT:
+def with_params(family: Any, params: Any) -> lm.CausalLM:
     """Return the network with given parameters.
 
     Args:
@@ -93,8 +92,8 @@ def with_params(family: Any, params: Any) -> lm.OPT:
 
 
 @functools.lru_cache(maxsize=8)
-def _structure(network: lm.OPTConfig) -> Any:
-    return nnx.graphdef(nnx.eval_shape(lambda: lm.OPT(network, key=jax.random.key(0))))
+def _structure(network: lm.CausalLMConfig) -> Any:
+    return nnx.graphdef(nnx.eval_shape(lambda: lm.create(network, key=0)))
 
 
 def mesh_of(family: Any) -> Mesh | None:
@@ -107,7 +106,7 @@ def mesh_of(family: Any) -> Mesh | None:
     return None if devices is None else lm.data_mesh(devices)
 
 
-def losses(family: Any, model: lm.OPT, blocks: Any) -> np.ndarray:
+def losses(family: Any, model: lm.CausalLM, blocks: Any) -> np.ndarray:
     """Return the mean loss of every block.
 
     Args:
@@ -123,7 +122,7 @@ def losses(family: Any, model: lm.OPT, blocks: Any) -> np.ndarray:
     )
 
 
-def mean_loss(family: Any, model: lm.OPT, blocks: Any) -> float:
+def mean_loss(family: Any, model: lm.CausalLM, blocks: Any) -> float:
     """Return the mean loss of blocks of equal length, in nats per token.
 
     Args:

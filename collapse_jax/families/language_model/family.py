@@ -34,7 +34,7 @@ _IN_MEMORY = HostContext()
 
 @config
 class LanguageModel(AbstractFamily):
-    """OPT models, fine-tuned as in the paper's experiment on text (Shumailov et al. 2024).
+    """Networks of `lm`, fine-tuned as in the paper's experiment on text (Shumailov et al. 2024).
 
     Every generation trains a network on blocks of tokens, chooses the weights with the lowest
     loss on the source's validation blocks, and writes the next corpus. The corpus has
@@ -54,12 +54,12 @@ class LanguageModel(AbstractFamily):
     request `corpus` [slot, token], -1 in empty slots.
 
     Args:
-      model: pretrained weights, a folder or hub id such as "facebook/opt-125m"; or a
-        `lm.OPTConfig` for random weights.
+      model: pretrained weights, a folder or hub id such as "facebook/opt-125m"; or the config
+        of a network, see `lm.create`, for random weights.
       training: a `lm.Training`; its steps_per_epoch follow from the corpus.
       decoding: a `lm.Decoding`, with exactly as many new tokens as a block has.
       revision: revision of the weights on the hub.
-      start: weights before the training of a generation: "pretrained" (for an OPTConfig, random
+      start: weights before the training of a generation: "pretrained" (for a config, random
         weights of the chain), "last" (of the previous generation) or "fresh" (random weights
         of the generation).
       batch_size: blocks of a training step.
@@ -83,7 +83,7 @@ class LanguageModel(AbstractFamily):
     context: HostContext = static(init=False, repr=False, default=_IN_MEMORY)
 
     def __post_init__(self) -> None:
-        from collapse_jax.lm import Decoding, OPTConfig, Training
+        from collapse_jax.lm import Decoding, Training, is_config
 
         for name in ("batch_size", "generation_batch", "evaluation_batch"):
             check.integer(f"LanguageModel.{name}", getattr(self, name), 1)
@@ -97,14 +97,14 @@ class LanguageModel(AbstractFamily):
             allowed = f"it must be a lm.{type(default).__name__}"
             check.instance(f"LanguageModel.{name}", value, type(default), allowed, "pass one")
             object.__setattr__(self, name, value)
-        allowed = "it must be a folder, the id of a model, or a lm.OPTConfig"
-        remedy = 'pass model="facebook/opt-125m", for example'
-        check.instance("LanguageModel.model", self.model, (str, Path, OPTConfig), allowed, remedy)
-        if not isinstance(self.model, OPTConfig):
+        if not is_config(self.model):
+            allowed = "it must be a folder, the id of a model, or the config of a network of lm"
+            remedy = 'pass model="facebook/opt-125m", for example'
+            check.instance("LanguageModel.model", self.model, (str, Path), allowed, remedy)
             object.__setattr__(self, "model", str(self.model))
             if self.start == "fresh":
                 allowed = "pretrained weights are not random"
-                remedy = "pass start='pretrained' or 'last', or model=lm.OPTConfig(...)"
+                remedy = "pass start='pretrained' or 'last', or the config of a network"
                 raise check.fail("LanguageModel.start", self.start, allowed, remedy)
 
     @property
@@ -181,10 +181,10 @@ class LanguageModel(AbstractFamily):
 
     @property
     def network(self) -> Any:
-        """Return the `OPTConfig` of the models."""
-        from collapse_jax.lm import OPTConfig, read_config
+        """Return the config of the models."""
+        from collapse_jax.lm import is_config, read_config
 
-        if isinstance(self.model, OPTConfig):
+        if is_config(self.model):
             return self.model
         return read_config(self.model, revision=self.revision)
 
@@ -290,9 +290,9 @@ class ZeroModel(LanguageModel):
         """Return zeros."""
         from flax import nnx
 
-        from collapse_jax.lm import OPT
+        from collapse_jax.lm import create
 
-        shapes = jax.eval_shape(lambda: nnx.state(OPT(self.network, key=jax.random.key(0))))
+        shapes = jax.eval_shape(lambda: nnx.state(create(self.network, key=0)))
         params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         losses = jnp.zeros(self.training.num_epochs, jnp.float32)
         return Fit(TunedModel(params, losses, losses, jnp.float32(0)), jnp.int32(Status.OK))

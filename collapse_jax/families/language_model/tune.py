@@ -84,7 +84,7 @@ def tune(family: Any, keys: Keys, corpus: Labels, previous: Any) -> TunedModel:
     )
 
 
-def starting_model(family: Any, keys: Keys, previous: TunedModel | None) -> lm.OPT:
+def starting_model(family: Any, keys: Keys, previous: TunedModel | None) -> lm.CausalLM:
     """Return the network before training.
 
     Args:
@@ -98,11 +98,11 @@ def starting_model(family: Any, keys: Keys, previous: TunedModel | None) -> lm.O
         return _load(family.model, family.revision)
     if family.start != "fresh":
         keys = Keys(keys.chain, jnp.int32(0))
-    return lm.OPT(family.model, key=keys.unrolled_key(Purpose.START))
+    return lm.create(family.model, key=keys.unrolled_key(Purpose.START))
 
 
 @functools.lru_cache(maxsize=1)
-def _load(model: str, revision: str | None) -> lm.OPT:
+def _load(model: str, revision: str | None) -> lm.CausalLM:
     return lm.load(model, revision=revision)
 
 
@@ -141,7 +141,9 @@ def batch_of(
     return ids, labels
 
 
-def _begin(family: Any, trainer: lm.Trainer, model: lm.OPT, generation: int, shape: tuple) -> Work:
+def _begin(
+    family: Any, trainer: lm.Trainer, model: lm.CausalLM, generation: int, shape: tuple
+) -> Work:
     """Return training before its first step, or the last checkpoint of unfinished training."""
     state = trainer.start(model)
     nothing = np.full(shape, np.nan, np.float32)
