@@ -18,6 +18,8 @@ from collapse_jax.lm.causal_lm import (
     register,
 )
 from collapse_jax.lm.generation import Decoding, generate, stream
+from collapse_jax.lm.gpt2 import GPT2Config
+from collapse_jax.lm.llama import LlamaConfig
 from collapse_jax.lm.opt import OPT, OPTConfig
 from collapse_jax.lm.scoring import logits, loss, losses, perplexities
 from collapse_jax.lm.sharding import data_mesh
@@ -30,6 +32,8 @@ __all__ = [
     "CausalLM",
     "CausalLMConfig",
     "Decoding",
+    "GPT2Config",
+    "LlamaConfig",
     "OPTConfig",
     "Trainer",
     "Training",

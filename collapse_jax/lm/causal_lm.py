@@ -199,10 +199,11 @@ class BaseConfig:
                     check.integer(f"{name}.{field}", value, 0, 2**31 - 1, remedy)
 
     @classmethod
-    def of_size(cls: Any, **settings: int) -> Any:
+    def of_size(cls: Any, model_type: str, **settings: int) -> Any:
         """Make the config of a small network, see `config_of_size`.
 
         Args:
+          model_type: the registered type that is asked for.
           settings: vocab_size, hidden_size, num_hidden_layers, num_attention_heads and
             max_position_embeddings, numbers >= 1, and ids of special tokens.
 
@@ -364,6 +365,7 @@ def config_of_size(
     """
     name = check.choice("architecture", architecture or "opt", architectures())
     return _ARCHITECTURES[name].config.of_size(
+        name,
         vocab_size=vocab_size,
         hidden_size=hidden_size,
         num_hidden_layers=num_layers,

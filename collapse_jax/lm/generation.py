@@ -69,7 +69,7 @@ class Decoding:
     - one beam: the token with the largest score;
     - one beam with do_sample: a draw from softmax(score / temperature), restricted to top_k
       (Fan et al. 2018, arXiv 1805.04833), then to top_p (Holtzman et al. 2020, arXiv
-      1904.09751);
+      1904.09751), then by min_p (Nguyen et al. 2024, arXiv 2407.01082);
     - several beams: beam search, which returns the finished text with the largest
       log-probability / length^length_penalty. Length counts new tokens.
 
@@ -96,6 +96,8 @@ class Decoding:
       temperature: divisor of the logits, dimensionless, in (0, 1e6].
       top_k: number of likeliest tokens to draw from, >= 0; 0 for all.
       top_p: probability in (0, 1]: draw from the fewest likeliest tokens that have it.
+      min_p: share in [0, 1]: draw from tokens with at least this share of the largest
+        probability; 0 for all.
 
     Raises:
       ValueError: if a setting is out of range, or do_sample is combined with beams.
@@ -120,6 +122,7 @@ class Decoding:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
 
     def __post_init__(self) -> None:
         check.integer("max_new_tokens", self.max_new_tokens, 1)
@@ -131,6 +134,7 @@ class Decoding:
         for name, high in (("repetition_penalty", 1e6), ("temperature", 1e6), ("top_p", 1)):
             remedy = f"pass {name}=1.0 for no change"
             check.number(name, getattr(self, name), 0, high, remedy, open_low=True)
+        check.number("min_p", self.min_p, 0, 1, "pass min_p=0.0 for no change")
         remedy = "pass for example length_penalty=1.0"
         check.number("length_penalty", self.length_penalty, -1e3, 1e3, remedy)
         if self.early_stopping not in beam_search.STOPPING:
@@ -155,7 +159,10 @@ class Decoding:
                 single(self.length_penalty), np.int32(beam_search.STOPPING[self.early_stopping])
             ),
             sampling.LogitsWarpers(
-                single(self.temperature), np.int32(self.top_k), single(self.top_p)
+                single(self.temperature),
+                np.int32(self.top_k),
+                single(self.top_p),
+                single(self.min_p),
             ),
         )
 
@@ -241,6 +248,7 @@ def generate(
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
+    min_p: float = 0.0,
     key: Any = None,
     mesh: Mesh | None = None,
 ) -> Int[Array, "batch new"]:
@@ -261,6 +269,7 @@ def generate(
       temperature: divisor of the logits, dimensionless.
       top_k: number of likeliest tokens to draw from; 0 for all.
       top_p: probability of the likeliest tokens to draw from.
+      min_p: least share of the largest probability to draw from; 0 for all.
       key: seed or key of `jax.random`, needed by do_sample. The tokens of a row depend only
         on the key, the row's number and its prompt.
       mesh: devices that share the batch, see `data_mesh`; None for the default device.
@@ -293,6 +302,7 @@ def generate(
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
+        min_p=min_p,
     )
     return decoding.run(model, input_ids, attention_mask, key=key, mesh=mesh)
 

@@ -37,13 +37,21 @@ class Linear(nnx.Module):
           Activations [..., out], dimensionless.
         """
         rows = x.reshape(-1, x.shape[-1])
-        product = _product(rows, self.weight[...]).reshape(*x.shape[:-1], -1)
-        return product if self.bias is None else product + self.bias[...]
+        mapped = product(rows, self.weight[...]).reshape(*x.shape[:-1], -1)
+        return mapped if self.bias is None else mapped + self.bias[...]
 
 
 @jax.custom_vjp
-def _product(x: Array, weight: Array) -> Array:
-    """Return x W^T."""
+def product(x: Array, weight: Array) -> Array:
+    """Multiply by the transposed weights.
+
+    Args:
+      x: activations [row, in], dimensionless.
+      weight: matrix [out, in], dimensionless.
+
+    Returns:
+      x W^T, [row, out].
+    """
     return x @ weight.T
 
 
@@ -58,7 +66,7 @@ def _product_gradients(saved: tuple[Array, Array], error: Array) -> tuple[Array,
     return error @ weight, error.T @ x
 
 
-_product.defvjp(lambda x, weight: (_product(x, weight), (x, weight)), _product_gradients)
+product.defvjp(lambda x, weight: (product(x, weight), (x, weight)), _product_gradients)
 
 
 class LayerNorm(nnx.Module):

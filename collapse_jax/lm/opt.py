@@ -153,10 +153,11 @@ class OPTConfig(BaseConfig):
         return self.do_layer_norm_before and not self.remove_final_layer_norm
 
     @classmethod
-    def of_size(cls, **settings: Any) -> "OPTConfig":
+    def of_size(cls, model_type: str, **settings: Any) -> "OPTConfig":
         """Make the config of a small network, with four times as many numbers in feed-forward.
 
         Args:
+          model_type: "opt".
           settings: sizes by their names in this class, numbers >= 1, and ids of tokens.
 
         Returns:

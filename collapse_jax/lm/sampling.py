@@ -36,11 +36,13 @@ class LogitsWarpers(NamedTuple):
       temperature: divisor > 0 of the logits, dimensionless.
       top_k: number of tokens to draw from; 0 for all.
       top_p: probability in (0, 1] of the tokens to draw from.
+      min_p: smallest share of the largest probability to draw from, in [0, 1].
     """
 
     temperature: Any
     top_k: Any
     top_p: Any
+    min_p: Any
 
 
 def start(batch: int, max_new: int, fill: int) -> SampledTokens:
@@ -85,7 +87,7 @@ def add(
 def draw(
     keys: Key[Array, " batch"], logits: Float[Array, "batch vocab"], warpers: LogitsWarpers
 ) -> Int[Array, " batch"]:
-    """Draw tokens from softmax(logits / temperature), restricted to top_k and top_p.
+    """Draw tokens from softmax(logits / temperature), restricted to top_k, top_p and min_p.
 
     The draw is an exponential race: each token gets an exponential time with its probability
     as rate, and the smallest time wins. Times have 32 random bits, so that tokens of
@@ -100,7 +102,7 @@ def draw(
       Tokens [batch], integers in [0, vocab).
     """
     logits = logits / warpers.temperature
-    is_cut = (warpers.top_k > 0) | (warpers.top_p < 1)
+    is_cut = (warpers.top_k > 0) | (warpers.top_p < 1) | (warpers.min_p > 0)
     logits = jax.lax.cond(is_cut, lambda: _cut(logits, warpers), lambda: logits)
 
     def times(key: Any) -> Array:
@@ -111,7 +113,11 @@ def draw(
 
 
 def _cut(logits: Array, warpers: LogitsWarpers) -> Array:
-    """Set logits to -inf outside the top_k likeliest tokens, then beyond a mass of top_p."""
+    """Set logits to -inf outside the top_k likeliest tokens, then beyond a mass of top_p.
+
+    Finally exclude tokens below the share min_p of the largest probability, which is that of the
+    logits, too, whatever was cut.
+    """
     vocab = logits.shape[1]
     falling = -jnp.sort(-logits, axis=1)
     number = jnp.where(warpers.top_k > 0, jnp.minimum(warpers.top_k, vocab), vocab)
@@ -119,6 +125,7 @@ def _cut(logits: Array, warpers: LogitsWarpers) -> Array:
     logits = jnp.where(logits < least, -jnp.inf, logits)
     falling = jnp.where(falling < least, -jnp.inf, falling)
     before = jnp.cumsum(jax.nn.softmax(falling, axis=1), axis=1) - jax.nn.softmax(falling, axis=1)
-    is_retained = (before < warpers.top_p) | (jnp.arange(vocab) == 0)
+    is_retained = (before < warpers.top_p) | (warpers.top_p >= 1) | (jnp.arange(vocab) == 0)
     least = jnp.min(jnp.where(is_retained, falling, jnp.inf), axis=1, keepdims=True)
-    return jnp.where(logits < least, -jnp.inf, logits)
+    logits = jnp.where(logits < least, -jnp.inf, logits)
+    return jnp.where(logits < falling[:, :1] + jnp.log(warpers.min_p), -jnp.inf, logits)

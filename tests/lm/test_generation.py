@@ -189,10 +189,17 @@ def test_drawn_texts_repeat_and_rows_do_not_depend_on_each_other(model):
     np.testing.assert_array_equal(lm.generate(model, same[:2], key=0, **settings), first[:2])
 
 
-WARPERS = [(1.0, 0, 1.0), (0.7, 0, 1.0), (1.0, 5, 1.0), (1.0, 0, 0.6), (2.0, 7, 0.8)]
+WARPERS = [
+    (1.0, 0, 1.0, 0.0),
+    (0.7, 0, 1.0, 0.0),
+    (1.0, 5, 1.0, 0.0),
+    (1.0, 0, 0.6, 0.0),
+    (1.0, 0, 1.0, 0.2),
+    (2.0, 7, 0.8, 0.3),
+]
 
 
-def restricted(logits, temperature, top_k, top_p):
+def restricted(logits, temperature, top_k, top_p, min_p):
     """Return the probabilities after the logits warpers of transformers."""
     scores = logits / temperature
     if top_k:
@@ -201,6 +208,7 @@ def restricted(logits, temperature, top_k, top_p):
     order = np.argsort(shares)
     is_cut = np.cumsum(shares[order]) <= 1 - top_p
     shares[order[is_cut]] = 0
+    shares[shares < min_p * shares.max()] = 0
     return shares / shares.sum()
 
 
@@ -216,16 +224,16 @@ def test_drawn_tokens_have_the_law_of_the_logits_warpers(warpers):
     assert np.all(counts[shares == 0] == 0)
     is_possible = shares > 0
     assert_frequencies(counts[is_possible], shares[is_possible])
-    if warpers != (1.0, 0, 1.0):
+    if warpers != WARPERS[0]:
         with pytest.raises(AssertionError):
-            assert_frequencies(counts, restricted(logits, 1.0, 0, 1.0))
+            assert_frequencies(counts, restricted(logits, *WARPERS[0]))
 
 
 def test_rare_tokens_come_as_often_as_they_should():
     """Draw from a token of probability 1e-5 and one other, 3 million times."""
     number, share = 3_000_000, 1e-5
     logits = jnp.broadcast_to(jnp.log(jnp.array([1 - share, share])), (number, 2))
-    plain = sampling.LogitsWarpers(np.float32(1), np.int32(0), np.float32(1))
+    plain = sampling.LogitsWarpers(*map(np.asarray, WARPERS[0]))
     drawn = jax.jit(sampling.draw)(jax.random.split(jax.random.key(2), number), logits, plain)
     counts = np.bincount(np.asarray(drawn), minlength=2)
     assert_frequencies(counts, np.array([1 - share, share]))
@@ -284,6 +292,7 @@ def test_penalties_are_their_slow_twin(size):
         ({"repetition_penalty": 0.0}, "repetition_penalty=0.0"),
         ({"temperature": -1.0}, "temperature=-1.0"),
         ({"top_p": 0.0}, "top_p=0.0"),
+        ({"min_p": 1.5}, "min_p=1.5"),
         ({"top_k": -1}, "top_k=-1"),
         ({"length_penalty": float("nan")}, "length_penalty=nan"),
         ({"early_stopping": "soon"}, "early_stopping='soon'"),
