@@ -29,6 +29,7 @@ from collapse_jax.policies.selections.scores import (
 )
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
+from collapse_jax.random.once import once
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
 
@@ -123,12 +124,16 @@ class BestOf(AbstractSelection):
         """
         count = self.num_candidates
         drawn = draw(keys, count * capacity)
-        absolute = drawn.absolute_rows
-        rewards = [
-            real(scores_of("BestOf.rewards", reward, absolute, count * capacity))
-            for reward in self.populations
-        ]
-        scores = self._by_rater(keys, jnp.stack(rewards).reshape(-1, count, capacity))
+
+        def rate() -> Array:
+            absolute = drawn.absolute_rows
+            rewards = [
+                real(scores_of("BestOf.rewards", reward, absolute, count * capacity))
+                for reward in self.populations
+            ]
+            return self._by_rater(keys, jnp.stack(rewards).reshape(-1, count, capacity))
+
+        scores = once(keys, rate)
         values, ties = perturbed(keys, scores, self.temperature, (count, capacity))
         best = jnp.argmax(jnp.where(values == jnp.max(values, axis=0), ties, 0), axis=0)
         row = jnp.arange(capacity)

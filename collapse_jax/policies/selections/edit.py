@@ -21,6 +21,7 @@ from collapse_jax.core.selection import (
 )
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
+from collapse_jax.random.once import once
 from collapse_jax.utils import check
 
 _SHARE = "edited_share"
@@ -78,7 +79,7 @@ class Edit(AbstractSelection):
         """Draw rows, and return them changed."""
         drawn = draw(keys, capacity)
         before = drawn.absolute_rows
-        after = _edited(self.function, before)
+        after = once(keys, lambda: _edited(self.function, drawn.absolute_rows))
         weights = prefix_weights(size, capacity)
         is_used = jnp.ones(capacity, bool) if weights is None else weights > 0
         is_used = is_used.reshape(-1, *[1] * (before.ndim - 1))

@@ -29,6 +29,7 @@ from collapse_jax.policies.selections.scores import (
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.largest import largest, slots_of
 from collapse_jax.random.multinomial import multinomial
+from collapse_jax.random.once import once
 from collapse_jax.random.subset import running_count
 from collapse_jax.utils import check
 
@@ -94,7 +95,7 @@ class Top(AbstractSelection):
         """Draw all candidates and return the chosen ones in the order in which they were drawn."""
         count = self.num_candidates
         drawn = draw(keys, count)
-        scores = scores_of("Top.score", self.score, drawn.absolute_rows, count)
+        scores = once(keys, lambda: scores_of("Top.score", self.score, drawn.absolute_rows, count))
         values, ties = perturbed(keys, scores, self.temperature, (count,))
         chosen = largest(values, size, ties)
         corpus = drawn.with_rows(
