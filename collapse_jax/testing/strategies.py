@@ -24,12 +24,14 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import Counts, Moments
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.samples import Samples, moments_of
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.families.bernoulli import Bernoulli
 from collapse_jax.families.exponential import Exponential
 from collapse_jax.families.poisson import Poisson
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
+from collapse_jax.policies.selections import Accept, BestOf, Edit, Top
 from collapse_jax.sources import Categorical, Empirical, Normal
 from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
 
@@ -260,6 +262,50 @@ def mixings(num_samples: int = 8) -> st.SearchStrategy[Mixing]:
         previous=st.sampled_from(("data", "distribution")),
         original=st.sampled_from(("data", "distribution")),
         allocation=st.sampled_from(("multinomial", "fixed")),
+    )
+
+
+def tables_of_states(num_states: int = 3) -> st.SearchStrategy[np.ndarray]:
+    """Draw scores of states, with ties.
+
+    Args:
+      num_states: number of states.
+
+    Returns:
+      A strategy of float32 arrays [state].
+    """
+    scores = st.sampled_from((-1.0, 0.0, 0.5, 2.0))
+    return st.lists(scores, min_size=num_states, max_size=num_states).map(np.float32)
+
+
+def selections(num_states: int = 3, most: int = 8) -> st.SearchStrategy[AbstractSelection]:
+    """Draw selections of states, of every kind.
+
+    Args:
+      num_states: number of states.
+      most: the largest number of rows that a policy asks for.
+
+    Returns:
+      A strategy of `Accept`, `Top`, `BestOf` and `Edit`.
+    """
+
+    def of(table: Any) -> Any:
+        return lambda states: jnp.asarray(table)[states]
+
+    functions = tables_of_states(num_states).map(of)
+    targets = st.lists(st.integers(0, num_states - 1), min_size=num_states, max_size=num_states)
+    heat = st.sampled_from((0.0, 0.5, 1.0))
+    return st.one_of(
+        laws(num_states, positive=True).map(np.float32).map(of).map(Accept),
+        st.builds(Top, st.sampled_from((most, 2 * most)), functions, heat),
+        st.builds(BestOf, st.sampled_from((1, 2, 5)), functions, temperature=heat),
+        st.builds(
+            lambda one, other, share: BestOf(2, [one, other], share),
+            functions,
+            functions,
+            shares(2),
+        ),
+        targets.map(np.int32).map(of).map(Edit),
     )
 
 
