@@ -8,6 +8,9 @@ of A exist: the scatter is singular, its factor a trapezoid.
 Source: Bartlett 1934; Anderson, An Introduction to Multivariate Statistical Analysis, 7.2.
 """
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -78,17 +81,51 @@ def sample_moments(
     new_scale = log_scale + log_bartlett(scores[dim : 2 * dim], size)
     if dim == 1:
         return mean + step, new_scale, factor
-    # diag(e^l) A with each column divided by its diagonal entry e^{l_j} A_jj.
-    rows, columns = np.tril_indices(dim, -1)
-    old, new = log_scale[rows], new_scale[columns]
-    ratio = old - new - 0.5 * jnp.log(jnp.asarray(size, dtype))
-    ratio = jnp.where((old > -jnp.inf) & (new > -jnp.inf), ratio, -jnp.inf)
-    chain = scores.shape[1:]
-    unit = jnp.eye(dim, dtype=dtype).reshape(dim, dim, *[1] * len(chain))
-    triangle = jnp.broadcast_to(unit, (dim, dim, *chain))
-    triangle = triangle.at[rows, columns].set(scores[2 * dim :] * jnp.exp(ratio))
+    parts = (scores[2 * dim :], log_scale, new_scale, factor)
+    lower = jax.lax.platform_dependent(
+        *parts,
+        cpu=lambda *parts: _lower_factor(size, *parts),
+        default=lambda *parts: _lower_factor_by_rows(size, *parts),
+    )
     new_mean = mean + log_cholesky.product(factor, step[:, None])[:, 0]
-    return new_mean, new_scale, log_cholesky.product(factor, triangle)
+    return new_mean, new_scale, lower
+
+
+def _lower_factor(
+    size: Any, scores: Array, log_scale: Array, new_scale: Array, factor: Array
+) -> Array:
+    """Return the factor times diag(e^l) A with each column divided by its diagonal entry."""
+    dim = len(factor)
+    rows, columns = np.tril_indices(dim, -1)
+    values = scores * _ratio(size, log_scale[rows], new_scale[columns])
+    pieces = [piece for row in range(dim) for piece in _row(values, row, dim)]
+    triangle = jnp.concatenate(pieces).reshape(dim, dim, *scores.shape[1:])
+    return log_cholesky.product(factor, triangle)
+
+
+def _lower_factor_by_rows(
+    size: Any, scores: Array, log_scale: Array, new_scale: Array, factor: Array
+) -> Array:
+    """Return what `_lower_factor` does, without gathers, which accelerators are slow at."""
+    triangle = []
+    for row in range(len(factor)):
+        below, *rest = _row(scores, row, len(factor))
+        below = below * _ratio(size, log_scale[row], new_scale[:row])
+        triangle.append(jnp.concatenate([below, *rest]))
+    return log_cholesky.product(factor, jnp.stack(triangle))
+
+
+def _row(values: Array, row: int, dim: int) -> list[Array]:
+    """Return the parts of a row of a unit triangle: entries below the diagonal, one, zeros."""
+    chain, dtype = values.shape[1:], values.dtype
+    below = values[row * (row - 1) // 2 :][:row]
+    return [below, jnp.ones((1, *chain), dtype), jnp.zeros((dim - 1 - row, *chain), dtype)]
+
+
+def _ratio(size: Any, old: Array, new: Array) -> Array:
+    """Return e^old / (e^new sqrt(M)), 0 where a scale is zero."""
+    ratio = old - new - 0.5 * jnp.log(jnp.asarray(size, new.dtype))
+    return jnp.exp(jnp.where((old > -jnp.inf) & (new > -jnp.inf), ratio, -jnp.inf))
 
 
 def colour(
