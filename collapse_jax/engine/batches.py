@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from collapse_jax.core.chain import Chain
 from collapse_jax.engine.accelerators import memory_of
 from collapse_jax.engine.devices import Device, local_device, platform
+from collapse_jax.engine.folding import ROW
 from collapse_jax.engine.program import AbstractShapes, Program
 from collapse_jax.results.reduce import BLOCK
 from collapse_jax.results.saved import Layout
@@ -40,7 +41,6 @@ class _Capacity(NamedTuple):
 
 
 _CPU = _Capacity(256, 2**20)  # the state of a step stays in the caches
-_LANES = 128  # chains: what the vectors of a TPU and four warps of a GPU take at once
 _MOST_ON_ACCELERATOR = 2**16  # chains of a batch: more make no accelerator busier
 _MOST_SEQUENTIAL = 2**9  # chains of a batch whose fits wait for the slowest one
 _COPIES = 4  # of what a chain works on, in the memory of a device
@@ -168,8 +168,20 @@ def width_of(batch: int, tile: int | None, program: Program, *, on_cpu: bool) ->
             return _multiple(batch, BLOCK)
         if on_cpu:
             return _multiple(batch, _VECTOR)
-        return _multiple(batch, min(_LANES, 2 ** math.ceil(math.log2(batch))))
+        return _multiple(batch, min(ROW, 2 ** math.ceil(math.log2(batch))))
     return tile * 2 ** math.ceil(math.log2(math.ceil(batch / tile)))
+
+
+def is_folded(width: int, program: Program, device: Device | None) -> bool:
+    """Tell whether chains are arranged for an accelerator, see `folding`.
+
+    Args:
+      width: chains of the program.
+      program: the compiled program.
+      device: a device of the run.
+    """
+    is_one_tile = program.tile is None and program.group is None
+    return platform(device) != "cpu" and is_one_tile and width % ROW == 0
 
 
 def _multiple(number: int, unit: int) -> int:

@@ -14,6 +14,7 @@ from jax.sharding import SingleDeviceSharding
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine.accelerators import Accelerator, describe, first_line
+from collapse_jax.engine.folding import folded, squeezed, unsqueezed
 from collapse_jax.engine.program import (
     Batch,
     Carry,
@@ -22,12 +23,11 @@ from collapse_jax.engine.program import (
     empty_carry,
     empty_records,
     keys_of,
-    squeezed,
     step,
-    unsqueezed,
 )
 from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_spec import RunSpec, make_run_spec
+from collapse_jax.random.threefry import key_from_words
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.utils import check, memory
 from collapse_jax.utils.jax_settings import own_settings
@@ -163,12 +163,12 @@ def _compile(
     request: Request, topology: str, kind: Accelerator, devices: tuple[Any, ...]
 ) -> CompileReport:
     spec = make_run_spec(request, devices)
-    whole, single = _arguments(spec, devices[0])
+    whole, single, like = _arguments(spec, devices[0])
     began = time.process_time()
     compiled = _compiled(_lowered(advance, whole, kind), topology)
     seconds = time.process_time() - began
     peak = None if compiled is None else _peak(compiled)
-    once = _one_generation(spec)
+    once = _one_generation(like)
     generation = _compiled(_lowered(once, single, kind), topology)
     costs = (generation and generation.cost_analysis()) or _costs_before_fusion(once, single)
     flops, nbytes = float(costs.get("flops", 0)), float(costs.get("bytes accessed", 0))
@@ -193,33 +193,42 @@ def _compile(
     )
 
 
-def _arguments(spec: RunSpec, device: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return the arguments of `advance` and of a single generation, as shapes on a device."""
+def _arguments(spec: RunSpec, device: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], Carry]:
+    """Return the arguments of `advance` and of a single generation, and the carry of the latter.
+
+    All are shapes on a device; the carry of the arguments is squeezed.
+    """
     program = spec.program._replace(raw=spec.num_raw(0))
     carry = empty_carry(spec.carry_shape, spec.width)
     records = empty_records(program, spec.record_shape, spec.width)
     batch = Batch(np.zeros(spec.width, np.uint32), np.zeros(spec.width, bool))
-    number = np.int32(0)
-    arrays = (spec.chain.centred, np.zeros(2, np.uint32), batch, carry, records, number)
+    key, number = np.zeros(2, np.uint32), np.int32(0)
+    arrays = (spec.chain.centred, key, batch, carry, records, number)
     place = SingleDeviceSharding(device)
     chain, key, batch, carry, records, number = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
         jax.eval_shape(lambda tree: tree, arrays),
     )
-    narrow = jax.tree.map(lambda leaf: leaf.update(sharding=place), jax.eval_shape(squeezed, carry))
-    common = (program, chain, key, batch)
-    return (*common, carry, records, number, number, number), (*common, narrow, number)
+    whole = (program, chain, key, batch, carry, records, number, number, number)
+    if program.folded:
+        batch, carry = jax.eval_shape(folded, (batch, carry))
+    keys = jax.eval_shape(lambda key, batch: jax.random.key_data(keys_of(key, batch)), key, batch)
+    narrow = jax.eval_shape(functools.partial(squeezed, is_folded=program.folded), carry)
+    batch, narrow, keys = jax.tree.map(
+        lambda leaf: leaf.update(sharding=place), (batch, narrow, keys)
+    )
+    return whole, (program, chain, keys, batch, narrow, number), carry
 
 
-def _one_generation(spec: RunSpec) -> Any:
+def _one_generation(like: Carry) -> Any:
     """Return a program for one generation that records nothing, to learn what one costs."""
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
     def advance_once(
-        program: Program, chain: Chain, key: Any, batch: Batch, carry: Carry, generation: Any
+        program: Program, chain: Chain, keys: Any, batch: Batch, carry: Carry, generation: Any
     ) -> Carry:
-        whole = unsqueezed(carry, spec.carry_shape)
-        return squeezed(step(program, chain, keys_of(key, batch), batch, whole, generation))
+        keys, whole = key_from_words(keys), unsqueezed(carry, like)
+        return squeezed(step(program, chain, keys, batch, whole, generation), program.folded)
 
     return advance_once
 

@@ -24,6 +24,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.core.state import ChainState, Needs
 from collapse_jax.engine.elementwise import is_elementwise
+from collapse_jax.engine.folding import folded, squeezed, unfolded, unsqueezed
 from collapse_jax.engine.repeated_values import check_repeated
 from collapse_jax.random.keys import chain_key
 from collapse_jax.random.threefry import key_from_words
@@ -52,6 +53,7 @@ class Program(NamedTuple):
       group: chains of a tile that are computed together in each generation; groups that only
         pad are left out. None for the whole tile.
       histograms: edges by variable, for reduced records.
+      folded: whether the chains are along two axes during a call, see `folding`.
     """
 
     metrics: tuple[Metric, ...]
@@ -63,6 +65,7 @@ class Program(NamedTuple):
     tile: int | None = None
     group: int | None = None
     histograms: Histograms = ()
+    folded: bool = False
 
 
 class Carry(NamedTuple):
@@ -239,12 +242,19 @@ def keys_of(key: UInt32[Array, "2"], batch: Batch) -> Key[Array, " chain"]:
       batch: the chains.
     """
     key = key_from_words(key)
-    return jax.vmap(lambda chain: chain_key(key, chain))(batch.ids)
+    return _vectorized(batch, lambda chain: chain_key(key, chain))(batch.ids)
+
+
+def _vectorized(batch: Batch, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Map a function over the one axis of chains, or over the two of a folded batch."""
+    if batch.ids.ndim == 1:
+        return jax.vmap(function)
+    return jax.vmap(jax.vmap(function, -1, -1), -1, -1)
 
 
 def _each_chain(program: Program, batch: Batch, function: Callable[..., Any]) -> Callable[..., Any]:
     """Map a function over chains, group by group; groups that only pad give zeros."""
-    vectorized, group = jax.vmap(function), program.group
+    vectorized, group = _vectorized(batch, function), program.group
     if group is None or group == len(batch.ids):
         return vectorized
 
@@ -270,8 +280,8 @@ def _each_chain(program: Program, batch: Batch, function: Callable[..., Any]) ->
     return run
 
 
-def _note_events(chain: Chain, carry: Carry, generation: Int[Array, ""]) -> Carry:
-    event = jax.vmap(chain.event)(carry.state)
+def _note_events(chain: Chain, batch: Batch, carry: Carry, generation: Int[Array, ""]) -> Carry:
+    event = _vectorized(batch, chain.event)(carry.state)
     now = (carry.first_event < 0) & event
     return carry._replace(first_event=jnp.where(now, generation, carry.first_event))
 
@@ -283,10 +293,12 @@ def _record(program: Program, chain: Chain, keys, batch: Batch, carry: Carry, ge
         batch,
         lambda chain_key, state: chain.measure(chain_key, generation, state, program.metrics),
     )
-    values = measure(keys, carry.state)
+    values, valid = measure(keys, carry.state), batch.valid
+    if program.reduced and program.folded:
+        values, valid = unfolded((values, valid))
     record = raw_of(program, values)
     if program.reduced:
-        record["blocks"] = reduce_blocks(values, batch.valid, program.histograms)
+        record["blocks"] = reduce_blocks(values, valid, program.histograms)
     return record
 
 
@@ -308,7 +320,7 @@ def initial(program: Program, chain: Chain, key: UInt32[Array, "2"], batch: Batc
     )
     state = begin(keys_of(key, batch))
     carry = Carry(state, jnp.full(batch.ids.shape, -1, jnp.int32))
-    return _note_events(chain, carry, jnp.int32(0))
+    return _note_events(chain, batch, carry, jnp.int32(0))
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnames=("carry", "records"))
@@ -340,6 +352,8 @@ def advance(
       The new carry, and records of which the first `count` are set.
     """
     schedule, size = (start, every, count), program.tile
+    if program.folded:
+        return _advance_folded(program, chain, key, batch, carry, records, schedule)
     if size is None:
         return _advance_tile(program, chain, key, batch, carry, records, jnp.int32(0), schedule)
 
@@ -385,6 +399,24 @@ def drop_programs() -> int:
     return number
 
 
+def _advance_folded(
+    program: Program,
+    chain: Chain,
+    key: UInt32[Array, "2"],
+    batch: Batch,
+    carry: Carry,
+    records: dict,
+    schedule: tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]],
+) -> tuple[Carry, dict]:
+    """Advance a batch that is one tile, with its chains along two axes."""
+    batch, carry = folded((batch, carry))
+    if not program.reduced:  # records of single chains; statistics have no chains
+        records = folded(records, 1)
+    tile = (program, chain, key, batch, carry, records, jnp.int32(0), schedule)
+    carry, records = _advance_tile(*tile)
+    return unfolded(carry), records if program.reduced else unfolded(records, 1)
+
+
 def _advance_tile(
     program: Program,
     chain: Chain,
@@ -400,8 +432,15 @@ def _advance_tile(
     keys = keys_of(key, tile)
     whole = jax.lax.cond(start < 0, lambda: initial(program, chain, key, tile), lambda: carry)
 
-    def advance_once(generation, carry: Carry) -> Carry:
-        return squeezed(step(program, chain, keys, tile, unsqueezed(carry, whole), generation))
+    def advance_once(generation: Array, carry: Carry) -> Carry:
+        now = keys
+        if program.folded:  # otherwise the compiler computes a part of each draw before the loop
+            words, generation = jax.lax.optimization_barrier(
+                (jax.random.key_data(keys), generation)
+            )
+            now = key_from_words(words)
+        made = step(program, chain, now, tile, unsqueezed(carry, whole), generation)
+        return squeezed(made, program.folded)
 
     def record(index, loop):
         carry, records = loop
@@ -415,7 +454,7 @@ def _advance_tile(
         begin = (index, number * np.int32(some.shape[0]), *[np.int32(0)] * (some.ndim - 1))
         return jax.lax.dynamic_update_slice(all, some[None], begin)
 
-    carry, records = jax.lax.fori_loop(0, count, record, (squeezed(whole), records))
+    carry, records = jax.lax.fori_loop(0, count, record, (squeezed(whole, program.folded), records))
     return unsqueezed(carry, whole), records
 
 
@@ -442,27 +481,4 @@ def step(
     """
     advance = _each_chain(program, tile, lambda key, state: chain.step(key, generation, state))
     state = advance(keys, carry.state)
-    return _note_events(chain, carry._replace(state=state), generation)
-
-
-def squeezed(carry: Carry) -> Carry:
-    """Remove axes of length one after the chain: XLA's loops run along the last axis.
-
-    Args:
-      carry: a batch; leaves have the chain as first axis.
-    """
-
-    def squeeze(leaf: Array) -> Array:
-        return leaf.reshape(leaf.shape[0], *(size for size in leaf.shape[1:] if size != 1))
-
-    return jax.tree.map(squeeze, carry)
-
-
-def unsqueezed(carry: Carry, like: Carry) -> Carry:
-    """Return the axes that `squeezed` has removed.
-
-    Args:
-      carry: a squeezed batch.
-      like: any batch of the same chain that is not squeezed, or its shapes.
-    """
-    return jax.tree.map(lambda leaf, one: leaf.reshape(-1, *one.shape[1:]), carry, like)
+    return _note_events(chain, tile, carry._replace(state=state), generation)

@@ -13,7 +13,13 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program
 from collapse_jax.engine.accelerators import memory_of
-from collapse_jax.engine.batches import choose_widths, group_of, layout_of, width_of
+from collapse_jax.engine.batches import (
+    choose_widths,
+    group_of,
+    is_folded,
+    layout_of,
+    width_of,
+)
 from collapse_jax.engine.devices import Device, choose_devices, local_device, platform
 from collapse_jax.engine.program import ALL, AbstractShapes, Carry, Program, abstract_shapes
 from collapse_jax.engine.request import Request, check_values
@@ -278,6 +284,7 @@ def make_run_spec(request: Request, described: Sequence[Device] = ()) -> RunSpec
     if layout is not None:
         batch = layout.chain_batch
         width = width_of(batch, tile, program, on_cpu=platform(workers[0]) == "cpu")
+    program = program._replace(folded=is_folded(width, program, workers[0]))
     spec = RunSpec(
         chain=chain,
         key=words,

@@ -9,6 +9,7 @@ Source: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -122,34 +123,49 @@ def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..
     *rows, width = shape
     if jnp.result_type(float) == jnp.float64:
         return normal_from_block(*keys.bits(purpose, shape))
-    first, second = _pairs(keys, purpose, (*rows, -(-width // 2)))
-    return jnp.concatenate([first, second], axis=-1)[..., :width]
+    blocks = (*rows, -(-width // 2))
+
+    def packed() -> Array:  # as one complex number for `once`
+        pairs = once(keys, lambda: _draw(_complex, keys, purpose, blocks))
+        return jnp.concatenate([pairs.real, pairs.imag], axis=-1)[..., :width]
+
+    def apart() -> Array:  # complex numbers would end the compiler's loop
+        axis = -1 if rows else 0
+        return _draw(functools.partial(_joined, axis, width), keys, purpose, blocks)
+
+    return jax.lax.platform_dependent(cpu=packed, default=apart)
 
 
-def _pairs(keys: Keys, purpose: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Draw two float32 numbers from each block, packed as one complex number for `once`."""
-
-    def pack() -> Array:
-        if len(shape) > 1:
-            return _packed(*keys.bits(purpose, shape))
-        words = jax.random.key_data(keys.chain)
-        return chains_last(functools.partial(_few, purpose, *shape))(words, keys.generation)
-
-    pairs = once(keys, pack)
-    return pairs.real, pairs.imag
+def _draw(
+    convert: Callable[[Array, Array], Array], keys: Keys, purpose: int, shape: tuple[int, ...]
+) -> Array:
+    """Draw two float32 numbers from each block and return them as one array."""
+    if len(shape) > 1:
+        return convert(*keys.bits(purpose, shape))
+    words = jax.random.key_data(keys.chain)
+    return chains_last(functools.partial(_few, convert, purpose, *shape))(words, keys.generation)
 
 
 def _few(
-    purpose: int, blocks: int, words: UInt32[Array, "2 ..."], generation: Int[Array, "..."]
-) -> Complex64[Array, "block ..."]:
+    convert: Callable[[Array, Array], Array],
+    purpose: int,
+    blocks: int,
+    words: UInt32[Array, "2 ..."],
+    generation: Int[Array, "..."],
+) -> Array:
     """Draw from blocks 0 .. blocks - 1 of a stream, also for arrays with the chain as last axis."""
     chain = key_from_words(jnp.moveaxis(words, 0, -1))
     index = jnp.arange(blocks).reshape(-1, *[1] * (words.ndim - 1))
-    return _packed(*Keys(chain, generation).bits_at(purpose, index))
+    return convert(*Keys(chain, generation).bits_at(purpose, index))
 
 
-def _packed(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Complex64[Array, "..."]:
+def _complex(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Complex64[Array, "..."]:
     return jax.lax.complex(normal_from_bits(high), normal_from_bits(low))
+
+
+def _joined(axis: int, width: int, high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Array:
+    rest = jax.lax.slice_in_dim(low, 0, width - high.shape[axis], axis=axis)
+    return jnp.concatenate([normal_from_bits(high), normal_from_bits(rest)], axis)
 
 
 def normal_rows(

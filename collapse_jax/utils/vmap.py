@@ -81,12 +81,10 @@ def chains_last(function: Callable[..., Any]) -> Callable[..., Any]:
 def _in_this_order(array: Array) -> Array:
     """Return the array with its last axis contiguous in memory, unlike after `jnp.moveaxis`.
 
-    The compiler for TPU splits numbers of eight bytes and cannot do so under a constraint.
+    Compilers for accelerators choose an order of their own.
     """
 
     def constrained(array: Array) -> Array:
         return with_layout_constraint(array, Layout(major_to_minor=tuple(range(array.ndim))))
 
-    if array.dtype.itemsize <= 4:
-        return constrained(array)
-    return jax.lax.platform_dependent(array, tpu=lambda array: array, default=constrained)
+    return jax.lax.platform_dependent(array, cpu=constrained, default=lambda array: array)
