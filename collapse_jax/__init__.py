@@ -64,6 +64,7 @@ from collapse_jax.utils.status import Status
 if TYPE_CHECKING:
     from collapse_jax.families.bernoulli import Bernoulli
     from collapse_jax.families.exponential import Exponential
+    from collapse_jax.families.kernel_density import KernelDensity
     from collapse_jax.families.poisson import Poisson
     from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
 
@@ -101,6 +102,7 @@ __all__ = [
     "GaussianMixture",
     "Images",
     "InitialGeneration",
+    "KernelDensity",
     "Keys",
     "Labels",
     "LanguageModel",
@@ -145,6 +147,7 @@ _LATER = {
     "Bernoulli": "families.bernoulli",
     "Exponential": "families.exponential",
     "ExponentialLaw": "sources.rate_laws",
+    "KernelDensity": "families.kernel_density",
     "Poisson": "families.poisson",
     "PoissonLaw": "sources.rate_laws",
 }

@@ -29,6 +29,7 @@ from collapse_jax.core.source import AbstractSource
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.families.bernoulli import Bernoulli
 from collapse_jax.families.exponential import Exponential
+from collapse_jax.families.kernel_density import KernelDensity
 from collapse_jax.families.poisson import Poisson
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
 from collapse_jax.policies.selections import Accept, BestOf, Edit, Top
@@ -410,4 +411,24 @@ def rate_chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
         st.builds(Chain, st.builds(Poisson, corpus), rate.map(PoissonLaw), policy),
         st.builds(Chain, st.builds(Exponential, corpus), rate.map(ExponentialLaw), policy),
         st.builds(Chain, st.just(Bernoulli()), categoricals(2), policy),
+    )
+
+
+def kernel_chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
+    """Draw chains of `KernelDensity`, of any width, under any policy.
+
+    Args:
+      num_generations: last generation of a run.
+
+    Returns:
+      A strategy of `Chain`.
+    """
+    width = st.sampled_from(("scott", "silverman", 0.0, 0.5, 4.0))
+    return st.sampled_from((1, 2)).flatmap(
+        lambda dim: st.builds(
+            Chain,
+            st.builds(KernelDensity, st.just(dim), width),
+            normals(dim),
+            policies(num_generations),
+        )
     )

@@ -111,6 +111,10 @@ CASES = {
     "Exponential": [(lambda _: cj.Exponential(SOURCE), "Exponential.corpus=Normal")],
     "PoissonLaw": [(lambda _: cj.PoissonLaw(SOURCE), "PoissonLaw.rate=Normal")],
     "ExponentialLaw": [(lambda _: cj.ExponentialLaw(SOURCE), "ExponentialLaw.rate=Normal")],
+    "KernelDensity": [
+        (lambda _: cj.KernelDensity(SOURCE), "KernelDensity.dim=Normal"),
+        (lambda _: cj.KernelDensity(1, SOURCE), "KernelDensity.bandwidth=Normal"),
+    ],
     "VAE": [(lambda _: cj.VAE(SOURCE), "VAE.latent_dim=Normal")],
     "LanguageModel": [(lambda _: cj.LanguageModel(SOURCE), "LanguageModel.model=Normal")],
     "Replace": [(lambda _: cj.Replace(FAMILY), "Replace.num_samples=<Gaussian")],
