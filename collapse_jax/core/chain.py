@@ -67,9 +67,10 @@ class _ModelDraw(ModelDraw):
             corpus = family.draw(*arguments)
             checks.check_drawn(family, "draw", corpus, rows, capacity)
         else:
-            checks.check_candidates(chain.policy, selection, size, capacity)
+            most = checks.check_candidates(chain.policy, selection, size, capacity)
             corpus = family.draw_selected(*arguments, chain.in_data_units(selection))
             checks.check_drawn(family, "draw_selected", corpus, None, capacity)
+            capacity = most
         return chain.marked(corpus, size, capacity, rows)
 
     @property

@@ -152,21 +152,24 @@ def check_request(policy: AbstractPolicy, draw: str, size: Any, capacity: Any) -
 
 def check_candidates(
     policy: AbstractPolicy, selection: AbstractSelection, size: Any, capacity: int
-) -> None:
-    """Refuse a draw of more rows than a selection has candidates for.
+) -> int:
+    """Refuse a draw of more rows than a selection has candidates for, as far as it is known.
 
     Args:
       policy: whose `next` draws.
       selection: of the policy.
       size: number of rows.
-      capacity: number of slots, the most rows where their number is not known.
+      capacity: number of slots.
+
+    Returns:
+      The most rows that can be asked for.
     """
     most, rows = selection.most_rows, _known(size)
-    asked = capacity if rows is None else rows
-    if most is not None and asked > most:
+    if most is not None and rows is not None and rows > most:
         place = f"size of step.model in {type(policy).__name__}.next"
         allowed = f"{type(selection).__name__} has {counted(most, 'candidate')}"
-        raise check.fail(place, asked, allowed, "pass more candidates, or ask for fewer rows")
+        raise check.fail(place, rows, allowed, "pass more candidates, or ask for fewer rows")
+    return capacity if most is None else min(capacity, most)
 
 
 def check_drawn(owner: Any, method: str, corpus: Any, rows: int | None, capacity: int) -> None:

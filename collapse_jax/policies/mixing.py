@@ -122,10 +122,12 @@ class Mixing(AbstractPolicy):
     @property
     def _most_new(self) -> int | None:
         """Return the most rows that are drawn from a model, None where M is not known yet."""
-        if self.num_samples is None or self.fixed_counts is None:
-            return None if self.num_samples is None else self.largest_size
+        if self.num_samples is None:
+            return None
         _, sizes, _ = self._schedule()
-        return int(np.max(sizes - np.sum(np.atleast_2d(self.fixed_counts), axis=1)))
+        if self.fixed_counts is not None:
+            sizes = sizes - np.sum(np.atleast_2d(self.fixed_counts), axis=1)
+        return int(np.max(sizes))
 
     @property
     def reuses_previous(self) -> bool:

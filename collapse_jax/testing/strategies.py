@@ -276,7 +276,9 @@ def tables_of_states(num_states: int = 3) -> st.SearchStrategy[np.ndarray]:
       A strategy of float32 arrays [state].
     """
     scores = st.sampled_from((-1.0, 0.0, 0.5, 2.0))
-    return st.lists(scores, min_size=num_states, max_size=num_states).map(np.float32)
+    return st.lists(scores, min_size=num_states, max_size=num_states).map(
+        lambda s: np.array(s, np.float32)
+    )
 
 
 def selections(num_states: int = 3, most: int = 8) -> st.SearchStrategy[AbstractSelection]:
@@ -306,7 +308,7 @@ def selections(num_states: int = 3, most: int = 8) -> st.SearchStrategy[Abstract
             functions,
             shares(2),
         ),
-        targets.map(np.int32).map(of).map(Edit),
+        targets.map(lambda t: np.array(t, np.int32)).map(of).map(Edit),
     )
 
 

@@ -130,6 +130,11 @@ def test_only_rows_of_the_newest_model_are_selected():
     assert np.all(np.isclose(rows[1:], 7).sum(axis=-1) == 4)
     records = run(cj.Accumulate([50, 5, 5], selection=cj.Top(9, near)))
     assert np.all(records["status"] == 0)
+    records = run(cj.Fresh([50, 8, 9], [50, 1, 2], selection=cj.Top(9, near)))
+    assert np.all(records["status"] == 0)
+    with pytest.raises(cj.ArgumentError, match=r"Mixing.num_samples=10 .*Top has 9 candidates"):
+        cj.Mixing([5, 10], gamma=[0.1], selection=cj.Top(9, near))
+    assert cj.Mixing([50, 9], gamma=[0.1], selection=cj.Top(9, near)).initial_size == 50
     mixed = cj.Mixing(10, beta=0.3, gamma=0.2, allocation="fixed", selection=seven)
     rows = run(mixed, metrics=["samples"])["samples"][1, ..., 0]
     assert np.all(np.isclose(rows, 7).sum(axis=-1) == 5)
