@@ -28,7 +28,8 @@ def _is_redrawing(setting: Setting) -> bool:
 
 
 def _is_accumulating(setting: Setting) -> bool:
-    return setting.is_plain_under(Regime.ACCUMULATE)
+    adds_original = setting.policy.get("num_original")
+    return setting.is_plain_under(Regime.ACCUMULATE) and not adds_original
 
 
 def _survival(setting: Setting) -> Finding:

@@ -10,7 +10,7 @@ from collapse_jax.metrics.discrete import tail_on_host
 from collapse_jax.policies import Accumulate, Fresh
 from collapse_jax.sources import Categorical
 from collapse_jax.sources.empirical import EmpiricalLabels
-from collapse_jax.theory import ancestors, discrete
+from collapse_jax.theory import ancestors, discrete, pools
 
 Curves = dict[str, Curve]
 
@@ -44,9 +44,14 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
     is_data = False
     if isinstance(source, EmpiricalLabels):
         is_data = sizes[0] == source.num_rows
-        if sizes[0] < source.num_rows or type(policy) is Fresh:
-            return {}  # D_0 is a subset of the data without replacement
-    if type(policy) is Accumulate:
+        adds_original = type(policy) is Fresh or np.any(getattr(policy, "num_original", 0))
+        if sizes[0] < source.num_rows or adds_original:
+            return {}  # original rows are subsets of the data without replacement
+    if type(policy) is Accumulate and np.any(policy.num_original):
+        made = sizes - np.broadcast_to(policy.num_original, len(sizes))
+        kept = 1 - pools.pooled_error(made, policy.num_original)
+        curves = {"heterozygosity": Curve(float(law @ (1 - law)) * kept)}
+    elif type(policy) is Accumulate:
         values = discrete.accumulate_expected_heterozygosity(law, sizes)
         curves = {"heterozygosity": Curve(values / (1 - 1 / sizes[0]) if is_data else values)}
     elif fresh is None:

@@ -8,7 +8,7 @@ import numpy as np
 from collapse_jax.core.metric import Curve
 from collapse_jax.policies import Accumulate
 from collapse_jax.sources import Normal
-from collapse_jax.theory import gaussian, gaussian_accumulation
+from collapse_jax.theory import gaussian, gaussian_accumulation, pools
 
 Curves = dict[str, Curve]
 
@@ -34,7 +34,10 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
         return {}
     estimator, bias = family.estimator, float(family.sampling_bias)
     fresh = policy.fresh_share(len(sizes) - 1)
-    if type(policy) is Accumulate and bias == 1:
+    if type(policy) is Accumulate and np.any(policy.num_original):
+        made = sizes - np.broadcast_to(policy.num_original, len(sizes))
+        variance, error = pools.pooled_moments(made, policy.num_original, estimator, bias)
+    elif type(policy) is Accumulate and bias == 1:
         variance = gaussian_accumulation.accumulate_expected_variance(sizes, estimator)
         error = gaussian_accumulation.accumulate_mean_squared_error(sizes, estimator)
     elif fresh is not None:

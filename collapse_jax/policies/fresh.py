@@ -10,8 +10,7 @@ from collapse_jax.core.corpus import AbstractCorpus, join
 from collapse_jax.core.policy import AbstractPolicy, FreshShare, Step, Verifier, size_at
 from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.policies.checks import check_length, check_selection, check_sizes
-from collapse_jax.utils import check
-from collapse_jax.utils.counted import counted
+from collapse_jax.policies.original_rows import added, check_num_original, largest_of
 
 
 @config
@@ -44,37 +43,14 @@ class Fresh(AbstractPolicy):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_samples", check_sizes("Fresh.num_samples", self.num_samples))
-        remedy = "pass one int >= 0, or one per generation"
-        if self.num_original is None:
-            raise check.fail("Fresh.num_original", None, "it must be given", remedy)
-        original = check_sizes("Fresh.num_original", self.num_original, 0)
+        original = check_num_original("Fresh", self.num_samples, self.num_original)
         object.__setattr__(self, "num_original", original)
         check_selection(self, self.num_samples)
-        if isinstance(self.num_samples, tuple) and isinstance(original, tuple):
-            allowed = f"num_samples has {counted(len(self.num_samples), 'entry', 'entries')}"
-            if len(original) != len(self.num_samples):
-                remedy = "give both one per generation, or one number"
-                raise check.fail("len(Fresh.num_original)", len(original), allowed, remedy)
-        if self.num_samples is not None and self.largest_size > check.MAX_SIZE:
-            name = "Fresh.num_samples + Fresh.num_original"
-            raise check.fail(name, self.largest_size, "it must be below 2^31", "lower one of them")
 
     @property
-    def total_sizes(self) -> int | tuple[int, ...]:
+    def total_sizes(self) -> Any:
         """Return the numbers of synthetic and original rows, added."""
-        synthetic, original = self._schedules
-        if isinstance(synthetic, int) and isinstance(original, int):
-            return synthetic + original
-        if isinstance(synthetic, int):
-            return tuple(synthetic + size for size in original)
-        if isinstance(original, int):
-            return tuple(size + original for size in synthetic)
-        return tuple(sum(sizes) for sizes in zip(synthetic, original, strict=True))
-
-    @property
-    def _schedules(self) -> tuple[Any, Any]:
-        """Return the numbers of synthetic and of original rows, each an int or a tuple."""
-        return self.num_samples, self.num_original
+        return None if self.num_samples is None else added(self.num_samples, self.num_original)
 
     @property
     def has_fixed_size(self) -> bool:
@@ -114,9 +90,9 @@ class Fresh(AbstractPolicy):
     def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
         """Return the model's rows, followed by the source's."""
         sizes, parts = [], []
-        for schedule, draw in zip(self._schedules, (step.model, step.original), strict=True):
-            largest = schedule if isinstance(schedule, int) else max(schedule)
-            if largest > 0:
+        schedules: Any = (self.num_samples, self.num_original)
+        for schedule, draw in zip(schedules, (step.model, step.original), strict=True):
+            if (largest := largest_of(schedule)) > 0:
                 sizes.append(size_at(schedule, step.generation))
                 parts.append(draw(sizes[-1], largest))
         return join(parts, sizes, self.largest_size, self.has_fixed_size), step.memory

@@ -192,7 +192,8 @@ def _adds_rows(policy: Mapping[str, Any]) -> bool:
     """Tell whether corpora have a given number of original rows next to the M of the model."""
     original = policy.get("num_original")
     is_number = isinstance(original, int) and original > 0
-    return is_number and policy.get("type") in ("Fresh", "WeightedFresh")
+    kinds = ("Fresh", "WeightedFresh", "Accumulate", "AccumulateSubsample")
+    return is_number and policy.get("type") in kinds
 
 
 def _sizes(sizes: Any) -> str:
@@ -204,7 +205,7 @@ def _sizes(sizes: Any) -> str:
 def _schedule(policy: Mapping[str, Any], size: str, noun: str) -> str:
     """Return the sentence about sizes of D_0 and of schedules; nothing if all corpora have M rows.
 
-    The first entry of a schedule belongs to D_0, which `Fresh` makes of both schedules.
+    The first entry of a schedule belongs to D_0, which is made of both schedules.
     """
     schedules = {"M": size or policy.get("num_samples"), "N": policy.get("num_original") or 0}
     if not (_has_schedule(policy) or _adds_rows(policy)):
@@ -299,17 +300,23 @@ def _accumulate(policy: Mapping[str, Any], size: str, noun: str) -> str:
 
 
 def _subsample(policy: Mapping[str, Any], size: str, noun: str) -> str:
+    more = _more_original(policy)
+    chosen = f"as many {noun} as a generation adds," if more else _many(size, noun)
     return (
-        f"{_many(size, noun)} chosen at random, without replacement, among the original {noun} in "
+        f"{chosen} chosen at random, without replacement, among the original {noun} in "
         f"D_0 and all that earlier models made; before that the newest model adds "
-        f"{_many(size, noun)}{_more_original(policy)}"
+        f"{_many(size, noun)}{more}"
     )
 
 
 def _more_original(policy: Mapping[str, Any]) -> str:
-    """Return what a run of an earlier version adds to the pool, or nothing."""
+    """Return the new original rows that a generation adds to the pool, or nothing."""
     original = policy.get("num_original") or 0
-    return f" and {_many(_value(original), 'new original ones')}" if original else ""
+    if entries(original) == [0]:
+        return ""
+    shown = "N_g" if _is_schedule(original) else _value(original)
+    ones = "one" if original == 1 else "ones"
+    return f", and {shown} new original {ones} {'is' if original == 1 else 'are'} added"
 
 
 def _fresh(policy: Mapping[str, Any], size: str, noun: str) -> str:

@@ -321,11 +321,11 @@ def policies(num_generations: int = 3) -> st.SearchStrategy[AbstractPolicy]:
     Returns:
       A strategy of policies.
     """
-    sizes = schedules(num_generations)
+    sizes, original = schedules(num_generations), st.sampled_from((0, 3))
     return st.one_of(
         sizes.map(Replace),
-        sizes.map(Accumulate),
-        sizes.map(AccumulateSubsample),
+        st.builds(Accumulate, sizes, original),
+        st.builds(AccumulateSubsample, sizes, original),
         st.builds(Fresh, st.sampled_from(SIZES), st.sampled_from((0, 3))),
         mixings(),
     )

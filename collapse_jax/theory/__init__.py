@@ -4,6 +4,7 @@ gaussian  Replace in any dimension, with sampling bias; first-order expansions
 gaussian_accumulation  Gaussian chains that accumulate data or draw fresh data
 rates  Poisson and exponential chains
 kernel_density  moments and characteristic functions of kernel density chains
+pools  models fitted to pools of synthetic and of new original rows
 discrete  closed forms of chains of frequencies
 ancestors  the ancestral dual: support, absorption and surviving mass for every p_0
 ancestor_chains  simulation of the dual, hundreds of times faster than the chain

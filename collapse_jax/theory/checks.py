@@ -35,12 +35,13 @@ def numbers_of(name: str, value: Any, remedy: str) -> np.ndarray:
         raise check.fail(name, value, "it must be numbers", remedy) from None
 
 
-def sizes_of(sizes: Sizes, least: int = 1) -> np.ndarray:
+def sizes_of(sizes: Sizes, least: int = 1, name: str = "sizes") -> np.ndarray:
     """Return M_0 .. M_G as float64.
 
     Args:
       sizes: [generation], numbers of rows.
       least: smallest number of rows allowed.
+      name: name of the argument, for error messages.
 
     Returns:
       [generation] float64, numbers of rows.
@@ -48,10 +49,10 @@ def sizes_of(sizes: Sizes, least: int = 1) -> np.ndarray:
     Raises:
       ValueError: if `sizes` is empty, is not one-dimensional or has a number below `least`.
     """
-    values = numbers_of("sizes", sizes, "pass M_0 .. M_G")
+    values = numbers_of(name, sizes, "pass M_0 .. M_G")
     if values.ndim != 1 or values.size == 0 or not np.min(values) >= least:
         allowed = f"it must be a sequence of numbers >= {least}"
-        raise check.fail("sizes", values.tolist(), allowed, "pass M_0 .. M_G")
+        raise check.fail(name, values.tolist(), allowed, "pass M_0 .. M_G")
     return values
 
 

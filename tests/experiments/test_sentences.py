@@ -60,6 +60,17 @@ SCHEDULES = {
         f"on M_g images chosen at random, without replacement, among {POOL}; before that the "
         f"newest model adds M_g images. {SIZES}",
     ),
+    "accumulate, originals": (
+        {"type": "Accumulate", "num_original": [1, 2, 3]},
+        f"on {POOL}: each D_g after D_0 adds M_g images of the newest model, and N_g new original "
+        "ones are added. D_0 has 21 original images, M_1, M_2 = 50, 30 and N_1, N_2 = 2, 3.",
+    ),
+    "subsample, originals": (
+        {"type": "AccumulateSubsample", "num_original": 10},
+        f"on as many images as a generation adds, chosen at random, without replacement, among "
+        f"{POOL}; before that the newest model adds M_g images, and 10 new original ones are "
+        "added. D_0 has 30 original images and M_1, M_2 = 50, 30.",
+    ),
     "fresh": (
         {"type": "Fresh", "num_original": 10},
         f"on M_g {FROM} and on 10 original images, redrawn for each corpus. D_0 has 30 original "

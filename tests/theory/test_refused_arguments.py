@@ -11,6 +11,7 @@ from collapse_jax.theory import (
     discrete,
     gaussian,
     occupancy,
+    pools,
 )
 from collapse_jax.theory import gaussian_accumulation as pooled
 from collapse_jax.theory.enumeration import EnumeratedChain
@@ -66,6 +67,16 @@ CALLS = {
         lambda: pooled.fresh_share_moments(SIZES, 0.1, "mle", "fixed", "x"),
         "sampling_bias",
     ),
+    "no rows of a pool": (lambda: pools.pooled_error([]), "num_samples"),
+    "original rows below zero": (lambda: pools.pooled_error(SIZES, -1), "num_original"),
+    "original rows of other generations": (
+        lambda: pools.worth_in_original_rows(SIZES, [1, 2, 3]),
+        "num_original",
+    ),
+    "estimator of a pool": (lambda: pools.pooled_moments(SIZES, 1, "x"), "estimator"),
+    "a pool of one row": (lambda: pools.pooled_moments([1], 0, "mle"), "sizes"),
+    "bias of a pool": (lambda: pools.pooled_moments(SIZES, 1, "mle", 0), "sampling_bias"),
+    "share of an exponent": (lambda: pools.error_exponent(1.5), "original_share"),
     "sizes of weighted rows": (
         lambda: pooled.weighted_fresh_error(0.5, SIZES, 3, refit=True),
         "num_samples",

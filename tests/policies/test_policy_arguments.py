@@ -1,0 +1,63 @@
+"""Bad arguments of policies with original rows: one line each, before anything compiles."""
+
+import pytest
+
+import collapse_jax as cj
+
+NORMAL = cj.Normal(0.0, 1.0)
+
+
+def simulate(policy, num_generations=3):
+    chain = cj.Chain(cj.Gaussian(1), NORMAL, policy)
+    return cj.simulate(chain, key=0, num_chains=4, num_generations=num_generations)
+
+
+CASES = {
+    "accumulate without an original": (
+        lambda: cj.Accumulate(10, None),
+        "Accumulate.num_original=None",
+    ),
+    "accumulate original below zero": (
+        lambda: cj.Accumulate(10, -1),
+        "Accumulate.num_original=-1",
+    ),
+    "accumulate original of float": (
+        lambda: cj.Accumulate(10, [1, 2.5]),
+        r"Accumulate.num_original\[1\]=2.5",
+    ),
+    "accumulate lengths": (
+        lambda: cj.Accumulate([10, 20], [1, 2, 3]),
+        r"len\(Accumulate.num_original\)=3",
+    ),
+    "accumulate sum above int32": (
+        lambda: cj.Accumulate(2**31 - 1, 1),
+        "Accumulate.num_samples . Accumulate",
+    ),
+    "accumulate originals for another run": (
+        lambda: simulate(cj.Accumulate(5, [10, 20])),
+        r"len\(Accumulate.num_original\)=2",
+    ),
+    "subsample original below zero": (
+        lambda: cj.AccumulateSubsample(10, [3, -1]),
+        r"AccumulateSubsample.num_original\[1\]=-1",
+    ),
+    "subsample originals for another run": (
+        lambda: simulate(cj.AccumulateSubsample(5, [10, 20])),
+        r"len\(AccumulateSubsample.num_original\)=2",
+    ),
+    "original rows fill the pool": (
+        lambda: simulate(cj.Accumulate(1, 2**30), 5),
+        "pool size=",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_bad_argument_gets_one_line(name):
+    call, words = CASES[name]
+    with pytest.raises(cj.ArgumentError, match=words) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert " is not allowed: " in message
+    assert ";" in message
