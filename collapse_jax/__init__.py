@@ -20,6 +20,7 @@ from collapse_jax.utils import instructions as _instructions  # noqa: F401, befo
 from collapse_jax.utils import jax_import as _jax_import  # noqa: F401, before any other import of it
 
 # isort: split
+from collapse_jax import theory
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import AbstractCorpus, Counts, Moments
 from collapse_jax.core.family import AbstractFamily, Fit, Schedule
@@ -41,7 +42,14 @@ from collapse_jax.engine.compile_for import CompileReport, compile_for
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture, LanguageModel
-from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
+from collapse_jax.policies import (
+    Accumulate,
+    AccumulateSubsample,
+    Detector,
+    Fresh,
+    Mixing,
+    Replace,
+)
 from collapse_jax.policies.selections import Accept, BestOf, Edit, Top
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.results.compare import TheoryComparison, compare_with_theory
@@ -90,6 +98,7 @@ __all__ = [
     "Counts",
     "CountsSource",
     "Curve",
+    "Detector",
     "Discrete",
     "Edit",
     "Empirical",
@@ -141,6 +150,7 @@ __all__ = [
     "register_policy",
     "simulate",
     "sweep",
+    "theory",
 ]
 
 _LATER = {

@@ -127,6 +127,7 @@ def _rules(experiment: Any) -> Any:
 
     registry = tyro.constructors.ConstructorRegistry()
     registry.primitive_rule(_number_rule)
+    registry.primitive_rule(_detector_rule)
     if experiment.size_meaning:
         _show_one_size(registry, experiment.size_meaning)
     return registry
@@ -149,6 +150,32 @@ def _number_rule(info: Any) -> Any:
         instance_from_str=read,
         is_instance=lambda value: isinstance(value, (int, float)),
         str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _detector_rule(info: Any) -> Any:
+    """Read a detector from its two probabilities."""
+    import tyro
+
+    from collapse_jax.policies import Detector
+
+    def read(words: list[str]) -> Any:
+        if words[0] == "None":
+            return None
+        passed, _, missed = words[0].partition(":")
+        return Detector(float(passed), float(missed))
+
+    def shown(value: Any) -> list[str]:
+        return ["None" if value is None else f"{value.true_pass}:{value.false_pass}"]
+
+    if info.type != Detector | None:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="{None}|TRUE:FALSE",
+        instance_from_str=read,
+        is_instance=lambda value: value is None or isinstance(value, Detector),
+        str_from_instance=shown,
     )
 
 

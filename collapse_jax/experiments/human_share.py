@@ -9,7 +9,7 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
-from collapse_jax.experiments.weighting import SQUARED_ERROR
+from collapse_jax.experiments.moment_metrics import SQUARED_ERROR
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate

@@ -10,10 +10,10 @@ import numpy as np
 from collapse_jax.config import config, static
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import AbstractCorpus
-from collapse_jax.core.metric import Metric
 from collapse_jax.core.policy import Step
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.moment_metrics import SQUARED_ERROR
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh
@@ -30,16 +30,6 @@ from collapse_jax.utils import check
 
 _MOST_WEIGHTS = 1000  # points of a sweep
 _STATIONARY = 1e-4  # share of the initial error that is left: less than chance adds
-
-
-def squared_error(key, family, params, corpus, source, generation0):
-    """Return (mu_hat - mu)^2 in squared data units; a metric, see `collapse_jax.Metric`."""
-    return (params.mean[0] - source.truth.mean[0]) ** 2
-
-
-SQUARED_ERROR = Metric(
-    squared_error, unit="data units squared", reads=("params", "source"), is_relative=True
-)
 
 
 @config

@@ -14,6 +14,7 @@ from collapse_jax.core.policy import AbstractPolicy, FreshShare, Recall, Step, V
 from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.state import Needs
 from collapse_jax.policies.checks import check_length, check_selection, check_sizes
+from collapse_jax.policies.detector import Detector, check_detector
 from collapse_jax.random.alias import AliasTable, binomial_table, draw_from
 from collapse_jax.random.binomial import binomial
 from collapse_jax.random.keys import Purpose
@@ -45,10 +46,13 @@ class Mixing(AbstractPolicy):
         of rows by largest remainder.
       verifier: a verifier of the newest model's rows, see `Replace`.
       selection: what makes the model's part of the corpus from its rows, see `Replace`.
+      detector: a filter of rows from both origins: alpha and gamma are then the shares before it.
+        None for no filter.
 
     Raises:
       ValueError: for shares outside [0, 1] or that do not sum to 1 to within 1e-6, schedules
-        that disagree, or a subset larger than what it is chosen from.
+        that disagree, a subset larger than what it is chosen from, or a detector with beta > 0 or
+        allocation "fixed".
 
     >>> import collapse_jax as cj
     >>> policy = cj.Mixing([100, 200, 400], beta=0.2, gamma=[0.1, 0.3])
@@ -67,6 +71,7 @@ class Mixing(AbstractPolicy):
     allocation: str = static(default="multinomial")
     verifier: Verifier | None = static(default=None)
     selection: AbstractSelection | None = static(default=None)
+    detector: Detector | None = None
     fixed_counts: Any = dataclasses.field(init=False, repr=False, default=None)
     table: Any = dataclasses.field(init=False, repr=False, default=None)  # of original rows
     uses_previous: bool = static(init=False, repr=False, default=False)
@@ -92,6 +97,7 @@ class Mixing(AbstractPolicy):
             allowed = "schedules need one entry for each of D_1 .. D_G"
             raise check.fail("lengths in Mixing", lengths, allowed, "give them equal lengths")
         _check_sum(given)
+        check_detector(self.detector, given, self.allocation)
         if (
             self.selected_by is not None
             and self.previous == "distribution"
@@ -197,10 +203,11 @@ class Mixing(AbstractPolicy):
             original = np.atleast_2d(self.fixed_counts)[:, 1]
             sizes = self.sizes(num_generations)[1:]
             return FreshShare(np.broadcast_to(original, num_generations) / sizes, "fixed")
-        return FreshShare(np.broadcast_to(self.gamma, num_generations), "multinomial")
+        gamma = self._passed(np.asarray(self.gamma, np.float64))
+        return FreshShare(np.broadcast_to(gamma, num_generations), "multinomial")
 
     def shares(self, generation: Int[Array, ""]) -> Shares:
-        """Return alpha, beta and gamma of the corpus of `generation`, scalars."""
+        """Return alpha, beta and gamma of the corpus of `generation`, after the detector."""
 
         def at(share: Any) -> Array:
             values = jnp.asarray(share, jnp.result_type(float))
@@ -208,7 +215,14 @@ class Mixing(AbstractPolicy):
 
         beta, gamma = at(self.beta), at(self.gamma)
         alpha = jnp.maximum(1 - beta - gamma, 0) if self.alpha is None else at(self.alpha)
+        if self.detector is not None:
+            gamma = self._passed(gamma)
+            alpha = 1 - gamma
         return alpha, beta, gamma
+
+    def _passed(self, gamma: Any) -> Any:
+        """Return the share of original rows among those that pass the detector."""
+        return gamma if self.detector is None else self.detector.effective_share(gamma)
 
     def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
         """Return rows from the mixed law, or the rows of each part joined."""
@@ -288,6 +302,9 @@ class Mixing(AbstractPolicy):
         previous, following = sizes[: max(len(sizes) - 1, 1)], sizes[min(len(sizes) - 1, 1) :]
         beta, gamma = np.asarray(self.beta, np.float64), np.asarray(self.gamma, np.float64)
         alpha = 1 - beta - gamma if self.alpha is None else np.asarray(self.alpha, np.float64)
+        if self.detector is not None:
+            gamma = self._passed(gamma)
+            alpha = 1 - gamma
         shares = np.stack(np.broadcast_arrays(alpha, beta, gamma), axis=-1).reshape(-1, 3)
         length = max(len(shares), len(following))
         shares = np.broadcast_to(np.clip(shares, 0, 1), (length, 3))
@@ -310,6 +327,9 @@ class Mixing(AbstractPolicy):
         if self.uses_previous or not isinstance(size, int) or gamma.ndim or self.num_shares:
             return None
         alpha = 1 - gamma if self.alpha is None else np.asarray(self.alpha)
+        if self.detector is not None:
+            gamma = self._passed(gamma)
+            alpha = 1 - gamma
         return binomial_table(size, float(gamma), max(0.0, float(alpha)))
 
     def _check_subsets(self) -> None:

@@ -76,6 +76,8 @@ def _is_said(policy: Mapping[str, Any], field: str, value: Any) -> bool:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
+        if value.get("type") == "Detector":
+            return f"{number(value['true_pass'])}:{number(value['false_pass'])}"
         return (
             f"{counted(value['shape'][0], 'value')}" if "shape" in value else str(value.get("type"))
         )
@@ -133,9 +135,21 @@ def policy_sentence(policy: Mapping[str, Any], size: str = "", noun: str = "rows
     for name, value in selected.items():
         if value:
             sentence += f" {selection_sentence(name, value, noun)}"
-    if policy.get("detector"):
-        sentence += f" Rows of the newest model pass the detector {_value(policy['detector'])}."
-    return sentence
+    return sentence + _detection(policy.get("detector"), noun)
+
+
+def _detection(detector: Any, noun: str) -> str:
+    """Return the sentence about the detector that both kinds of rows pass, or nothing."""
+    if not detector:
+        return ""
+    passed, missed = (
+        "a varied share" if detector[name] == VARIED else percent(detector[name])
+        for name in ("true_pass", "false_pass")
+    )
+    return (
+        f" These are the shares before a detector, which passes {passed} of the original {noun} "
+        f"and {missed} of the others."
+    )
 
 
 def selection_sentence(name: str, value: Any, noun: str = "rows") -> str:

@@ -31,7 +31,14 @@ from collapse_jax.families.bernoulli import Bernoulli
 from collapse_jax.families.exponential import Exponential
 from collapse_jax.families.kernel_density import KernelDensity
 from collapse_jax.families.poisson import Poisson
-from collapse_jax.policies import Accumulate, AccumulateSubsample, Fresh, Mixing, Replace
+from collapse_jax.policies import (
+    Accumulate,
+    AccumulateSubsample,
+    Detector,
+    Fresh,
+    Mixing,
+    Replace,
+)
 from collapse_jax.policies.selections import Accept, BestOf, Edit, Top
 from collapse_jax.sources import Categorical, Empirical, Normal
 from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
@@ -312,6 +319,16 @@ def selections(num_states: int = 3, most: int = 8) -> st.SearchStrategy[Abstract
     )
 
 
+def detectors() -> st.SearchStrategy[Detector]:
+    """Draw detectors that pass rows of both kinds.
+
+    Returns:
+      A strategy of `Detector`.
+    """
+    passes = st.integers(1, 16).map(lambda n: n / 16)
+    return st.builds(Detector, passes, passes)
+
+
 def policies(num_generations: int = 3) -> st.SearchStrategy[AbstractPolicy]:
     """Draw policies, with one size or a schedule.
 
@@ -324,6 +341,11 @@ def policies(num_generations: int = 3) -> st.SearchStrategy[AbstractPolicy]:
     sizes, original = schedules(num_generations), st.sampled_from((0, 3))
     return st.one_of(
         sizes.map(Replace),
+        st.builds(
+            lambda gamma, detector: Mixing(8, gamma=gamma, detector=detector),
+            st.sampled_from((0.25, 1.0)),
+            detectors(),
+        ),
         st.builds(Accumulate, sizes, original),
         st.builds(AccumulateSubsample, sizes, original),
         st.builds(Fresh, st.sampled_from(SIZES), st.sampled_from((0, 3))),

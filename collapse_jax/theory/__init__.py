@@ -5,6 +5,7 @@ gaussian_accumulation  Gaussian chains that accumulate data or draw fresh data
 rates  Poisson and exponential chains
 kernel_density  moments and characteristic functions of kernel density chains
 pools  models fitted to pools of synthetic and of new original rows
+detection  shares of original rows behind a detector
 discrete  closed forms of chains of frequencies
 ancestors  the ancestral dual: support, absorption and surviving mass for every p_0
 ancestor_chains  simulation of the dual, hundreds of times faster than the chain
@@ -14,6 +15,10 @@ bounds  published bounds
 """
 
 from typing import Any
+
+from collapse_jax.theory.detection import effective_share
+
+__all__ = ["effective_share"]
 
 _FORMER = {"keeping": "gaussian_accumulation", "parents": "occupancy"}
 

@@ -10,7 +10,10 @@ import collapse_jax as cj
 from collapse_jax.cli import main
 from collapse_jax.experiments import EXPERIMENTS
 
-GRIDS = {name: {} for name in ("growing", "weighting", "mad", "regimes", "one-shot", "human-share")}
+GRIDS = {
+    name: {}
+    for name in ("growing", "weighting", "mad", "regimes", "one-shot", "human-share", "detector")
+}
 GRIDS |= {
     "keep-gaussian": {"num_samples": (30, 40)},
     "keep-words": {"source": "zipf:9", "num_samples": (30, 40)},

@@ -49,6 +49,31 @@ CASES = {
         lambda: simulate(cj.Accumulate(1, 2**30), 5),
         "pool size=",
     ),
+    "pass above one": (lambda: cj.Detector(1.5, 0.1), "Detector.true_pass=1.5"),
+    "pass below zero": (lambda: cj.Detector(0.9, -0.1), "Detector.false_pass=-0.1"),
+    "pass of text": (lambda: cj.Detector("all", 0.1), "Detector.true_pass='all'"),
+    "pass of nan": (lambda: cj.Detector(0.9, float("nan")), "Detector.false_pass=nan"),
+    "nothing passes": (lambda: cj.Detector(0, 0), "Detector.true_pass=0.0 .* no row passes"),
+    "detector of numbers": (
+        lambda: cj.Mixing(10, gamma=0.1, detector=(0.9, 0.1)),
+        r"Mixing.detector=\(0.9, 0.1\).*Detector\(true_pass, false_pass\)",
+    ),
+    "detector of fixed rows": (
+        lambda: cj.Mixing(10, gamma=0.1, detector=cj.Detector(1, 1), allocation="fixed"),
+        "Mixing.allocation='fixed'",
+    ),
+    "detector of previous rows": (
+        lambda: cj.Mixing(10, beta=[0.0, 0.2], detector=cj.Detector(1, 1)),
+        "Mixing.beta=0.2",
+    ),
+    "detector of a perfect score without original rows": (
+        lambda: cj.Mixing(10, gamma=[0.5, 0.0], detector=cj.Detector(0.9, 0.0)),
+        "Mixing.detector=Detector.*with gamma=0 no row passes",
+    ),
+    "detector that passes too many rows of D_0": (
+        lambda: cj.Mixing([10, 90], gamma=0.1, original="data", detector=cj.Detector(1.0, 0.01)),
+        "Mixing.gamma=",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from collapse_jax.theory import (
     ancestor_chains,
     ancestors,
     bounds,
+    detection,
     discrete,
     gaussian,
     occupancy,
@@ -77,6 +78,14 @@ CALLS = {
     "a pool of one row": (lambda: pools.pooled_moments([1], 0, "mle"), "sizes"),
     "bias of a pool": (lambda: pools.pooled_moments(SIZES, 1, "mle", 0), "sampling_bias"),
     "share of an exponent": (lambda: pools.error_exponent(1.5), "original_share"),
+    "share before a detector": (lambda: detection.effective_share(1.5, 0.9, 0.1), "gamma"),
+    "false passes": (lambda: detection.effective_share(0.5, 0.9, [0.1, -1]), "false_pass"),
+    "no row passes": (lambda: detection.effective_share(0.0, 0.9, 0.0), "false_pass"),
+    "passes of two lengths": (
+        lambda: detection.effective_share([0.1, 0.2], [0.1, 0.2, 0.3], 0.1),
+        "gamma",
+    ),
+    "share behind a detector": (lambda: detection.largest_false_pass(0.1, 0.9, "x"), "target"),
     "sizes of weighted rows": (
         lambda: pooled.weighted_fresh_error(0.5, SIZES, 3, refit=True),
         "num_samples",
