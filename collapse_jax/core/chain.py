@@ -140,6 +140,10 @@ class Chain:
                 raise check.fail(name, None, allowed, "pass a number, e.g. num_samples=100")
             policy = dataclasses.replace(self.policy, num_samples=self.source.num_rows)  # pyright: ignore
             object.__setattr__(self, "policy", policy)
+        if self.policy.weighs_rows and not self.family.fits_weights:
+            name, shown = "Chain.family", check.Shown(type(self.family).__name__)
+            allowed = f"{type(self.policy).__name__} gives rows unequal weights, which it ignores"
+            raise check.fail(name, shown, allowed, "use Gaussian, or leave weight out")
         object.__setattr__(self, "family", self.family.resolve(self.source, self.policy))
 
     @property

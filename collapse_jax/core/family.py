@@ -117,6 +117,11 @@ class AbstractFamily(abc.ABC):
         return True
 
     @property
+    def fits_weights(self) -> bool:
+        """Tell whether `fit` heeds unequal weights of rows."""
+        return False
+
+    @property
     def abstract_twin(self) -> "AbstractFamily":
         """Return a family whose methods can be traced for the shapes of this one's results."""
         return self

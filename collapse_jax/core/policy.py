@@ -232,6 +232,11 @@ class AbstractPolicy(abc.ABC):
         return False
 
     @property
+    def weighs_rows(self) -> bool:
+        """Tell whether rows have unequal weights, which not every family fits."""
+        return False
+
+    @property
     def uses_model_only(self) -> bool:
         """Tell whether every row after generation 0 comes from the newest model."""
         return False

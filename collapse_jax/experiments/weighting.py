@@ -4,13 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 
-from collapse_jax.config import config, static
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.corpus import AbstractCorpus
-from collapse_jax.core.policy import Step
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.moment_metrics import SQUARED_ERROR
@@ -30,37 +26,6 @@ from collapse_jax.utils import check
 
 _MOST_WEIGHTS = 1000  # points of a sweep
 _STATIONARY = 1e-4  # share of the initial error that is left: less than chance adds
-
-
-@config
-class WeightedFresh(Fresh):
-    """The policy `Fresh` with a given total weight of the real rows, for moments only.
-
-    Args:
-      num_samples: rows from the model, one int.
-      num_original: new original rows, one int.
-      weight: total weight of the original rows, in [0, 1].
-    """
-
-    num_samples: int = static(default=100)  # pyright: ignore
-    num_original: int = static(default=100)  # pyright: ignore
-    weight: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        remedy = "pass the share of the weight that real rows have"
-        weight = check.number("WeightedFresh.weight", self.weight, 0, 1, remedy)
-        object.__setattr__(self, "weight", weight)
-
-    def next(self, step: Step) -> tuple[AbstractCorpus, Any]:
-        """Pool both parts as if the weights were the shares of their rows."""
-        size = self.initial_size
-        made: Any = step.model(self.num_samples, self.num_samples)
-        real: Any = step.original(self.num_original, self.num_original)
-        made = dataclasses.replace(made, num_rows=size * (1 - self.weight))
-        real = dataclasses.replace(real, num_rows=size * self.weight)
-        pooled = made.merge(real, jnp.int32(0))
-        return dataclasses.replace(pooled, num_rows=np.int32(size)), step.memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +59,10 @@ class WeightingExperiment(AbstractExperiment):
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over weights."""
         check.integer("num_samples", self.num_samples, 2)
-        check.integer("num_original", self.num_original, 0)
+        check.integer("num_original", self.num_original, 1)
         check.integer("num_weights", self.num_weights, 1, _MOST_WEIGHTS)
         weights = np.linspace(0.2, 1.0, self.num_weights)
-        policy = WeightedFresh(self.num_samples, self.num_original)
+        policy = Fresh(self.num_samples, self.num_original, weight=0.5)
         chain = Chain(Gaussian(1, "mle"), Normal(0.0, 1.0), policy)
         records = sweep(
             chain,

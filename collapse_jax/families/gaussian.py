@@ -94,6 +94,11 @@ class Gaussian(AbstractFamily):
         """Return an elementwise schedule in one dimension with exact moments."""
         return Schedule(elementwise=self.dim == 1 and self.corpus == "moments")
 
+    @property
+    def fits_weights(self) -> bool:
+        """Return True: moments are weighted."""
+        return True
+
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
         """Choose moments, unless the policy needs rows."""
         if source.row_dim != self.dim:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.core.metric import Curve
-from collapse_jax.policies import Accumulate
+from collapse_jax.policies import Accumulate, Fresh
 from collapse_jax.sources import Normal
 from collapse_jax.theory import gaussian, gaussian_accumulation, pools
 
@@ -37,6 +37,11 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
     if type(policy) is Accumulate and np.any(policy.num_original):
         made = sizes - np.broadcast_to(policy.num_original, len(sizes))
         variance, error = pools.pooled_moments(made, policy.num_original, estimator, bias)
+    elif type(policy) is Fresh and policy.weight is not None:
+        made = sizes - np.broadcast_to(policy.num_original, len(sizes))
+        variance, error = gaussian_accumulation.weighted_fresh_moments(
+            made, policy.num_original, float(policy.weight), estimator, bias
+        )
     elif type(policy) is Accumulate and bias == 1:
         variance = gaussian_accumulation.accumulate_expected_variance(sizes, estimator)
         error = gaussian_accumulation.accumulate_mean_squared_error(sizes, estimator)

@@ -11,6 +11,7 @@ from collapse_jax.core.policy import AbstractPolicy, FreshShare, Step, Verifier,
 from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.policies.checks import check_length, check_selection, check_sizes
 from collapse_jax.policies.original_rows import added, check_num_original, largest_of
+from collapse_jax.policies.weights import check_weight, weighted
 
 
 @config
@@ -26,6 +27,8 @@ class Fresh(AbstractPolicy):
       num_original: new original rows, >= 0, one number or one per generation 0 .. G.
       verifier: a verifier of the model's rows, see `Replace`.
       selection: what makes the model's part of the corpus from its rows, see `Replace`.
+      weight: share of the total weight in a fit that original rows of D_1 .. D_G have, in (0, 1],
+        for `Gaussian` (He et al., arXiv 2502.18049); None for rows of equal weight.
 
     Raises:
       ValueError: for sizes that are not integers, schedules of different lengths, or sums
@@ -40,12 +43,15 @@ class Fresh(AbstractPolicy):
     num_original: int | Sequence[int] = static(default=0)
     verifier: Verifier | None = static(default=None)
     selection: AbstractSelection | None = static(default=None)
+    weight: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_samples", check_sizes("Fresh.num_samples", self.num_samples))
         original = check_num_original("Fresh", self.num_samples, self.num_original)
         object.__setattr__(self, "num_original", original)
         check_selection(self, self.num_samples)
+        weight = check_weight("Fresh", self.weight, original)
+        object.__setattr__(self, "weight", weight)
 
     @property
     def total_sizes(self) -> Any:
@@ -54,8 +60,14 @@ class Fresh(AbstractPolicy):
 
     @property
     def has_fixed_size(self) -> bool:
-        """Tell whether sums are constant and no row can be refused."""
-        return isinstance(self.size(0), int) and not self.can_refuse
+        """Tell whether sums are constant, and no row can be refused or has another weight."""
+        is_constant = isinstance(self.size(0), int)
+        return is_constant and not self.can_refuse and self.weight is None
+
+    @property
+    def weighs_rows(self) -> bool:
+        """Tell whether original rows have another weight."""
+        return self.weight is not None
 
     @property
     def is_elementwise(self) -> bool:
@@ -81,8 +93,8 @@ class Fresh(AbstractPolicy):
         return None
 
     def fresh_share(self, num_generations: int) -> FreshShare | None:
-        """Return num_original / M_g, exact numbers of rows."""
-        if type(self) is not Fresh:
+        """Return num_original / M_g, exact numbers of rows, if all rows have equal weights."""
+        if type(self) is not Fresh or self.weight is not None:
             return None
         original = np.broadcast_to(self.num_original, num_generations + 1)
         return FreshShare(original[1:] / self.sizes(num_generations)[1:], "fixed")
@@ -95,4 +107,6 @@ class Fresh(AbstractPolicy):
             if (largest := largest_of(schedule)) > 0:
                 sizes.append(size_at(schedule, step.generation))
                 parts.append(draw(sizes[-1], largest))
+        if self.weight is not None:
+            return weighted(parts, sizes, self.weight, self.largest_size), step.memory
         return join(parts, sizes, self.largest_size, self.has_fixed_size), step.memory

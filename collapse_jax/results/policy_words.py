@@ -340,6 +340,6 @@ def _fresh(policy: Mapping[str, Any], size: str, noun: str) -> str:
     shown = "N_g" if _is_schedule(original) else _value(original)
     real = _many(shown, f"original {noun}")
     words = f"{_replace(policy, size, noun)} and on {real}, redrawn for each corpus"
-    if "weight" in policy:
-        words += f", whose total weight is {number(policy['weight'])}"
+    if (weight := policy.get("weight")) is not None:
+        words += f", whose total weight is {number(weight)}"
     return words

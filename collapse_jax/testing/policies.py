@@ -75,10 +75,9 @@ def check_policy(
     check.instance("policy", policy, AbstractPolicy, "it must be a policy", remedy)
     policy.validate(num_generations)
     states, normal = Categorical(_LAW), Normal(0.0, 1.0)
-    chains = [
-        Chain(Discrete(corpus="samples"), states, policy),
-        Chain(Gaussian(1, corpus="samples"), normal, policy),
-    ]
+    chains = [Chain(Gaussian(1, corpus="samples"), normal, policy)]
+    if not policy.weighs_rows:  # those of states have equal weights
+        chains.insert(0, Chain(Discrete(corpus="samples"), states, policy))
     if family is not None and source is not None:
         chains = [Chain(family, source, policy)]
     for chain in chains:

@@ -414,8 +414,10 @@ def chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
       A strategy of `Chain`.
     """
     discrete = st.builds(Chain, discretes(), categoricals(), policies(num_generations))
+    weighted = st.sampled_from((0.25, 0.5, 1.0)).map(lambda w: Fresh(SIZES[1], 3, weight=w))
+    rules = policies(num_generations) | weighted
     normal = st.sampled_from((1, 2)).flatmap(
-        lambda d: st.builds(Chain, gaussians(d), normals(d), policies(num_generations))
+        lambda d: st.builds(Chain, gaussians(d), normals(d), rules)
     )
     return st.one_of(discrete, normal)
 

@@ -149,3 +149,27 @@ def allocation_of(allocation: Any) -> str:
       ValueError: for anything else.
     """
     return check.choice("allocation", allocation, ("multinomial", "fixed"))
+
+
+def made_and_original(
+    num_samples: Sizes, num_original: Sizes | int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of each kind that generations add.
+
+    Args:
+      num_samples: m_0 .. m_G, [generation], rows, at least 1.
+      num_original: one number or n_0 .. n_G, rows, at least 0.
+
+    Returns:
+      Two float64 arrays [G + 1], rows.
+
+    Raises:
+      ValueError: if an argument is outside its range.
+    """
+    made = sizes_of(num_samples, name="num_samples")
+    remedy = "pass one number >= 0, or n_0 .. n_G"
+    original = numbers_of("num_original", num_original, remedy)
+    if original.shape not in ((), made.shape) or not np.all((original >= 0) & (original < np.inf)):
+        allowed = f"it must be one number >= 0, or {len(made)} of them"
+        raise check.fail("num_original", original.tolist(), allowed, remedy)
+    return made, np.broadcast_to(original, made.shape)

@@ -16,6 +16,7 @@ from collapse_jax.theory.checks import (
     Share,
     Sizes,
     allocation_of,
+    made_and_original,
     probabilities_of,
     share_of,
     sizes_of,
@@ -195,16 +196,71 @@ def weighted_fresh_error(
     return (w**2 / real + (1 - w) ** 2 / made) / (1 - inherited)
 
 
-def best_fresh_weight(num_samples: int, num_original: int) -> float:
-    """Return (sqrt(r^2 + 4 r) - r) / 2 with r = n_real / n_syn: 0.618 at r = 1.
+def weighted_fresh_moments(
+    num_samples: Sizes,
+    num_original: Sizes | int,
+    weight: float,
+    estimator: str,
+    sampling_bias: float = 1.0,
+) -> MomentErrors:
+    """Return moments where new real rows have a total weight w in the fits after the first.
 
-    This weight minimizes `weighted_fresh_error` with known variance.
+    With v = E sigma^2 and V the error of the mean: V' = w^2 / n + (1-w)^2 (V + lambda v / m), and
+    v' = w + (1-w) (lambda v + V) - V' times 1 (MLE) or M / (M - 1) for M = m + n rows (n for w =
+    1). With the MLE and lambda = 1 V tends to `weighted_fresh_error`.
 
-    Source: He et al., arXiv 2502.18049.
+    Source: He et al., arXiv 2502.18049, with a fitted variance.
+
+    Args:
+      num_samples: m_0 .. m_G, [generation], synthetic rows, at least 1.
+      num_original: n, new real rows, one number or n_0 .. n_G, at least 1 after D_0.
+      weight: w, in (0, 1], dimensionless.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      `MomentErrors`, [G + 1] float64 each, in units of sigma_0^2.
+
+    Raises:
+      ValueError: if an argument is outside its range.
+
+    >>> from collapse_jax.theory import gaussian_accumulation as pooled
+    >>> moments = pooled.weighted_fresh_moments([200] * 100, 200, 0.618, "mle")
+    >>> moments.squared_error[[0, 1, -1]].round(6).tolist()
+    [0.0025, 0.003002, 0.003088]
+    """
+    remedy = "pass a share of the weight"
+    w = check.number("weight", weight, 0, 1, remedy, open_low=True)
+    bias = check.number(
+        "sampling_bias", sampling_bias, 0, np.inf, "pass 1.0 for unbiased draws", open_low=True
+    )
+    made, real = made_and_original(num_samples, num_original)
+    if np.any(real[1:] < 1):
+        raise check.fail("num_original", real.tolist(), "it must be >= 1", "pass 1 row or more")
+    totals = made + real
+    present = np.concatenate([totals[:1], totals[1:] if w < 1 else real[1:]])
+    corrections = present / divisor_of(sizes_of(present, 2), estimator)
+    variances, errors = [(1 - 1 / totals[0]) * corrections[0]], [1 / totals[0]]
+    for new, fresh, correction in zip(made[1:], real[1:], corrections[1:], strict=True):
+        spread, error = bias * variances[-1], errors[-1]
+        errors.append(w**2 / fresh + (1 - w) ** 2 * (error + spread / new))
+        variances.append(correction * (w + (1 - w) * (spread + error) - errors[-1]))
+    return MomentErrors(np.array(variances), np.array(errors))
+
+
+def best_fresh_weight(num_samples: int, num_original: int, *, refit: bool = False) -> float:
+    """Return the weight that minimizes `weighted_fresh_error`.
+
+    With known variance (sqrt(r^2 + 4 r) - r) / 2, r = n_real / n_syn: 0.618 at r = 1. With a fitted
+    one, 1 - w is the smaller root of a k u^2 - (a + b + a k) u + a, a = 1 / n_real, b = 1 / n_syn,
+    k = 1 - b.
+
+    Source: He et al., arXiv 2502.18049, for a known variance.
 
     Args:
       num_samples: n_syn, synthetic rows of every corpus, at least 1.
       num_original: n_real, new real rows of every corpus, at least 1.
+      refit: whether the variance is fitted too; if not, it is known.
 
     Returns:
       Weight of the real rows in (0, 1), dimensionless.
@@ -215,8 +271,15 @@ def best_fresh_weight(num_samples: int, num_original: int) -> float:
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> round(pooled.best_fresh_weight(200, 200), 4)
     0.618
+    >>> round(pooled.best_fresh_weight(2, 2, refit=True), 4)
+    0.5616
     """
     made, real = _made_and_real(num_samples, num_original)
+    if refit:
+        a, b = 1 / real, 1 / made
+        k = 1 - b
+        half = (a + b + a * k) / 2
+        return float(1 - a / (half + np.sqrt(half**2 - a**2 * k)))
     ratio = real / made
     return float((np.sqrt(ratio**2 + 4 * ratio) - ratio) / 2)
 

@@ -9,7 +9,13 @@ Source: arXiv 2602.16065, for the exponent.
 
 import numpy as np
 
-from collapse_jax.theory.checks import Share, Sizes, numbers_of, probabilities_of, sizes_of
+from collapse_jax.theory.checks import (
+    Share,
+    Sizes,
+    made_and_original,
+    probabilities_of,
+    sizes_of,
+)
 from collapse_jax.theory.gaussian import divisor_of
 from collapse_jax.theory.gaussian_accumulation import MomentErrors
 from collapse_jax.utils import check
@@ -37,7 +43,7 @@ def pooled_error(num_samples: Sizes, num_original: Sizes | int = 0) -> np.ndarra
     >>> pools.pooled_error([15] * 21, 5)[[0, 1, 5, 20]].round(4).tolist()
     [0.05, 0.0503, 0.0403, 0.0258]
     """
-    made, original = _rows_of(num_samples, num_original)
+    made, original = made_and_original(num_samples, num_original)
     size, error = made[0] + original[0], 1 / (made[0] + original[0])
     errors = [error]
     for new, real in zip(made[1:].tolist(), original[1:].tolist(), strict=True):
@@ -82,7 +88,7 @@ def pooled_moments(
     >>> (moments.variance + moments.squared_error)[-1].round(12).tolist()
     1.0
     """
-    made, original = _rows_of(num_samples, num_original)
+    made, original = made_and_original(num_samples, num_original)
     remedy = "pass 1.0 for unbiased draws"
     bias = check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
     totals = np.cumsum(made + original)
@@ -143,25 +149,3 @@ def worth_in_original_rows(num_samples: Sizes, num_original: Sizes | int = 0) ->
     [20.0, 362.3]
     """
     return 1 / pooled_error(num_samples, num_original)
-
-
-def _rows_of(num_samples: Sizes, num_original: Sizes | int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of each kind that generations add.
-
-    Args:
-      num_samples: m_0 .. m_G, [generation], rows, at least 1.
-      num_original: one number or n_0 .. n_G, rows, at least 0.
-
-    Returns:
-      Two float64 arrays [G + 1], rows.
-
-    Raises:
-      ValueError: if an argument is outside its range.
-    """
-    made = sizes_of(num_samples, name="num_samples")
-    remedy = "pass one number >= 0, or n_0 .. n_G"
-    original = numbers_of("num_original", num_original, remedy)
-    if original.shape not in ((), made.shape) or not np.all((original >= 0) & (original < np.inf)):
-        allowed = f"it must be one number >= 0, or {len(made)} of them"
-        raise check.fail("num_original", original.tolist(), allowed, remedy)
-    return made, np.broadcast_to(original, made.shape)

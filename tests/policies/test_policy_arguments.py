@@ -49,6 +49,17 @@ CASES = {
         lambda: simulate(cj.Accumulate(1, 2**30), 5),
         "pool size=",
     ),
+    "weight of zero": (lambda: cj.Fresh(10, 5, weight=0), "Fresh.weight=0"),
+    "weight above one": (lambda: cj.Fresh(10, 5, weight=1.5), "Fresh.weight=1.5"),
+    "weight of text": (lambda: cj.Fresh(10, 5, weight="half"), "Fresh.weight='half'"),
+    "weight without original rows": (
+        lambda: cj.Fresh(10, [5, 0, 5], weight=0.5),
+        r"Fresh.num_original=\(5, 0, 5\) .*every corpus",
+    ),
+    "weights of states": (
+        lambda: cj.Chain(cj.Discrete(), cj.Categorical([0.5, 0.5]), cj.Fresh(5, 5, weight=0.5)),
+        "Chain.family=Discrete .*unequal weights.*use Gaussian",
+    ),
     "pass above one": (lambda: cj.Detector(1.5, 0.1), "Detector.true_pass=1.5"),
     "pass below zero": (lambda: cj.Detector(0.9, -0.1), "Detector.false_pass=-0.1"),
     "pass of text": (lambda: cj.Detector("all", 0.1), "Detector.true_pass='all'"),

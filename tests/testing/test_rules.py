@@ -170,6 +170,7 @@ POLICIES = {
     "subsample": cj.AccumulateSubsample(10),
     "subsample, originals": cj.AccumulateSubsample([4, 10, 3, 6, 5], 7),
     "fresh": cj.Fresh(12, 5),
+    "fresh, weighted": cj.Fresh([12, 4, 6, 8, 3], 5, weight=0.3),
     "mixing": cj.Mixing(20, beta=0.3, gamma=0.2, original="data"),
     "verified": cj.Replace(20, verifier=lambda rows: rows.reshape(-1) < 1),
 }

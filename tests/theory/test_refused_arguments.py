@@ -90,6 +90,14 @@ CALLS = {
         lambda: pooled.weighted_fresh_error(0.5, SIZES, 3, refit=True),
         "num_samples",
     ),
+    "weight of no rows": (
+        lambda: pooled.weighted_fresh_moments(SIZES, 0, 0.5, "mle"),
+        "num_original",
+    ),
+    "weight in moments": (
+        lambda: pooled.weighted_fresh_moments(SIZES, 1, 0.0, "mle"),
+        "weight",
+    ),
     "weight of 0": (lambda: pooled.weighted_fresh_error(0.0, 3, 3, refit=True), "weight"),
     "sizes for a weight": (lambda: pooled.best_fresh_weight(3, SIZES), "num_original"),
     "list of fits": (lambda: bounds.suresh_survival_bounds(0.1, 3, SIZES), "num_fits"),
