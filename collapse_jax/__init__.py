@@ -23,6 +23,7 @@ from collapse_jax.utils import jax_import as _jax_import  # noqa: F401, before a
 from collapse_jax import theory
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.corpus import AbstractCorpus, Counts, Moments
+from collapse_jax.core.ecosystem import Ecosystem
 from collapse_jax.core.family import AbstractFamily, Fit, Schedule
 from collapse_jax.core.metric import Curve, Metric, Quantity
 from collapse_jax.core.policy import (
@@ -100,6 +101,7 @@ __all__ = [
     "Curve",
     "Detector",
     "Discrete",
+    "Ecosystem",
     "Edit",
     "Empirical",
     "Exponential",

@@ -99,6 +99,22 @@ class AbstractFamily(abc.ABC):
         del chain, sizes
         return {}
 
+    def ecosystem_theory(
+        self, weights: np.ndarray, source: AbstractSource, sizes: np.ndarray
+    ) -> Mapping[str, Curve]:
+        """Return expectations of models that train on each other's rows, see `Ecosystem`.
+
+        Args:
+          weights: [model, model], shares of the rows of each model by origin.
+          source: of the original rows of all models.
+          sizes: M_0 .. M_G in rows, [G + 1].
+
+        Returns:
+          Curves [G + 1, model] by variable; nothing is known by default.
+        """
+        del weights, source, sizes
+        return {}
+
     # What the engine must know of it
 
     @property

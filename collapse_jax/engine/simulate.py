@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.ecosystem import Ecosystem
 from collapse_jax.core.host_context import Stopped
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program, host_program
@@ -55,7 +56,7 @@ _GROWTH = 16  # largest factor from call to call: the first calls may be unusual
 
 
 def simulate(
-    chain: Chain,
+    chain: Chain | Ecosystem,
     *,
     key: int | Key[Array, ""],
     num_chains: int,
@@ -78,7 +79,7 @@ def simulate(
     compiles nothing.
 
     Main arguments:
-      chain: the process.
+      chain: the process, or models that train on each other's rows.
       key: an int or a typed threefry key.
       num_chains: number of chains, >= 1.
       num_generations: last generation G >= 0; models 0 .. G are made.
@@ -116,7 +117,7 @@ def simulate(
     (21, 64)
     """
     request = Request(
-        chain=chain,
+        chain=chain.joint if isinstance(chain, Ecosystem) else chain,
         key=key,
         num_chains=num_chains,
         num_generations=num_generations,

@@ -371,6 +371,14 @@ class Discrete(AbstractFamily):
 
         return discrete_curves(chain, sizes) if type(self) is Discrete else {}
 
+    def ecosystem_theory(
+        self, weights: np.ndarray, source: AbstractSource, sizes: np.ndarray
+    ) -> Mapping[str, Curve]:
+        """Return the diversity of each model on a known law."""
+        from collapse_jax.families.discrete_theory import ecosystem_curves
+
+        return ecosystem_curves(self, weights, source, sizes) if type(self) is Discrete else {}
+
 
 def _shares(counts: Float[Array, " state"], total: int | Array) -> Float[Array, " state"]:
     """Return counts / total; XLA multiplies by 1 / total, and 41 * (1 / 41) is not 1."""

@@ -10,7 +10,7 @@ from collapse_jax.metrics.discrete import tail_on_host
 from collapse_jax.policies import Accumulate, Fresh
 from collapse_jax.sources import Categorical
 from collapse_jax.sources.empirical import EmpiricalLabels
-from collapse_jax.theory import ancestors, discrete, pools
+from collapse_jax.theory import ancestors, discrete, ecosystem, pools
 
 Curves = dict[str, Curve]
 
@@ -65,6 +65,26 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
     states = float(np.count_nonzero(law))
     bounds = {name: (0.0, 1.0) for name in curves} | {"support_size": (1.0, states)}
     return {name: curve._replace(bounds=bounds[name]) for name, curve in curves.items()}
+
+
+def ecosystem_curves(family: Any, weights: np.ndarray, source: Any, sizes: np.ndarray) -> Curves:
+    """Return the expected diversity of models that train on each other's rows.
+
+    Args:
+      family: a `Discrete` family.
+      weights: [model, model], shares of the rows of each model by origin.
+      source: of the original rows of all models.
+      sizes: M_0 .. M_G in rows, [G + 1].
+
+    Returns:
+      Curves by variable, [G + 1, model]; empty where none is known.
+    """
+    if family.is_smoothed or family.is_tempered or type(source) is not Categorical:
+        return {}
+    law = np.asarray(source.law, np.float64)
+    similarity = ecosystem.expected_similarity(weights, law / law.sum(), sizes)
+    diversity = 1 - np.diagonal(similarity, axis1=1, axis2=2)
+    return {"heterozygosity": Curve(diversity, ("model",), (0.0, 1.0))}
 
 
 def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:

@@ -48,6 +48,7 @@ class Purpose(enum.IntEnum):
     PROMPT = 10
     START = 11
     SELECT = 12
+    MODEL = 13
     COMPONENT_COUNTS = 63
 
 

@@ -7,6 +7,7 @@ kernel_density  moments and characteristic functions of kernel density chains
 pools  models fitted to pools of synthetic and of new original rows
 detection  shares of original rows behind a detector
 discrete  closed forms of chains of frequencies
+ecosystem  similarity of models that train on each other's rows
 ancestors  the ancestral dual: support, absorption and surviving mass for every p_0
 ancestor_chains  simulation of the dual, hundreds of times faster than the chain
 enumeration  all states of a small chain as one matrix

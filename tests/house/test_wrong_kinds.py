@@ -120,6 +120,7 @@ CASES = {
     "Replace": [(lambda _: cj.Replace(FAMILY), "Replace.num_samples=<Gaussian")],
     "Mixing": [(lambda _: cj.Mixing(SOURCE), "Mixing.num_samples=Normal")],
     "Accumulate": [(lambda _: cj.Accumulate(SOURCE), "Accumulate.num_samples=Normal")],
+    "Ecosystem": [(lambda _: cj.Ecosystem(SOURCE, [[1.0]]), "Ecosystem.chain=Normal")],
     "Detector": [(lambda _: cj.Detector(SOURCE, 0.1), "Detector.true_pass=Normal")],
     "AccumulateSubsample": [
         (lambda _: cj.AccumulateSubsample(SOURCE), "AccumulateSubsample.num_samples=Normal")

@@ -7,9 +7,12 @@ import collapse_jax as cj
 NORMAL = cj.Normal(0.0, 1.0)
 
 
+def chain(policy):
+    return cj.Chain(cj.Gaussian(1), NORMAL, policy)
+
+
 def simulate(policy, num_generations=3):
-    chain = cj.Chain(cj.Gaussian(1), NORMAL, policy)
-    return cj.simulate(chain, key=0, num_chains=4, num_generations=num_generations)
+    return cj.simulate(chain(policy), key=0, num_chains=4, num_generations=num_generations)
 
 
 CASES = {
@@ -59,6 +62,42 @@ CASES = {
     "weights of states": (
         lambda: cj.Chain(cj.Discrete(), cj.Categorical([0.5, 0.5]), cj.Fresh(5, 5, weight=0.5)),
         "Chain.family=Discrete .*unequal weights.*use Gaussian",
+    ),
+    "ecosystem of a policy": (
+        lambda: cj.Ecosystem(chain(cj.Fresh(5, 5)), [[1.0]]),
+        "Ecosystem.chain.policy=Fresh .*must be Replace",
+    ),
+    "ecosystem of a family": (
+        lambda: cj.Ecosystem(cj.Gaussian(1), [[1.0]]),
+        "Ecosystem.chain=.*must be a Chain",
+    ),
+    "negative share": (
+        lambda: cj.Ecosystem(chain(cj.Replace(5)), [[1.0, 0.0], [-0.1, 0.5]]),
+        r"Ecosystem.weights\[1, 0\]=-0.1",
+    ),
+    "shares above one": (
+        lambda: cj.Ecosystem(chain(cj.Replace(5)), [[1.0, 0.0], [0.6, 0.5]]),
+        r"sum\(Ecosystem.weights\[1\]\)=1.1",
+    ),
+    "weights not square": (
+        lambda: cj.Ecosystem(chain(cj.Replace(5)), [[1.0, 0.0]]),
+        r"Ecosystem.weights=array of shape \(1, 2\)",
+    ),
+    "too many models": (
+        lambda: cj.Ecosystem(chain(cj.Replace(5)), [[0.0] * 300] * 300),
+        r"Ecosystem.weights=.*at most 256",
+    ),
+    "too few sources": (
+        lambda: cj.Ecosystem(chain(cj.Replace(5)), [[0.5, 0], [0, 0.5]], [NORMAL]),
+        r"len\(Ecosystem.sources\)=1",
+    ),
+    "sources of one object": (
+        lambda: cj.Ecosystem(chain(cj.Replace(5)), [[0.5]], NORMAL),
+        "Ecosystem.sources=Normal",
+    ),
+    "sources of other rows": (
+        lambda: cj.Ecosystem(chain(cj.Replace(5)), [[0.5]], [cj.Normal([0, 0], [[1, 0], [0, 1]])]),
+        "Chain.source='Normal'.*length 2",
     ),
     "pass above one": (lambda: cj.Detector(1.5, 0.1), "Detector.true_pass=1.5"),
     "pass below zero": (lambda: cj.Detector(0.9, -0.1), "Detector.false_pass=-0.1"),
