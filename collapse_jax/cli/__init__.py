@@ -25,6 +25,8 @@ USAGE = """usage: collapse COMMAND ...
   collapse pack RUN                    make one file of a run, for quotas of files
   collapse cache [--clear]             show or delete the compiled programs that are kept
   collapse --version                   print the version
+
+`collapse COMMAND --help` describes a command.
 """
 COMMANDS = {
     "list": "collapse_jax.cli.run",
@@ -74,11 +76,13 @@ def _run(given: Sequence[str], *, is_own_process: bool) -> int:
     Raises:
       ArgumentError: if there is no such command.
     """
-    if not given or given[0] in ("-h", "--help", "help"):
+    if given and given[0] == "help":
+        given = [*given[1:], "--help"]
+    if not given or given[0] in ("-h", "--help"):
         sys.stdout.write(USAGE)
         return 0 if given else BAD_INPUT
     name, *rest = given
-    if name in ("-V", "--version", "version"):
+    if name == "version" or {"-V", "--version"} & set(given):
         from collapse_jax import __version__
 
         sys.stdout.write(f"collapse {__version__}\n")
@@ -97,11 +101,10 @@ def _run(given: Sequence[str], *, is_own_process: bool) -> int:
 
 def _asks_for_help(name: str, rest: Sequence[str]) -> bool:
     """Tell whether to print the usage of a command whose options no parser describes."""
-    if name in ("run", "sweep"):  # an experiment before --help has options of its own
-        rest = rest[:1]
-    elif name not in ("list", "plot", "report"):
-        return False
-    return bool({"-h", "--help"} & set(rest))
+    if name in ("run", "sweep") and rest and not rest[0].startswith("-"):
+        return False  # an experiment before --help has options of its own
+    is_plain = name in ("run", "sweep", "list", "plot", "report")
+    return is_plain and bool({"-h", "--help"} & set(rest))
 
 
 def write_usage(name: str) -> None:

@@ -89,7 +89,7 @@ def cache_command(arguments: Sequence[str]) -> int:
     Raises:
       ArgumentError: for other arguments than --clear.
     """
-    if list(arguments) in (["-h"], ["--help"]):
+    if {"-h", "--help"} & set(arguments):
         sys.stdout.write(_USAGE)
         return 0
     if arguments and list(arguments) != ["--clear"]:

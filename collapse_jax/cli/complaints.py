@@ -1,60 +1,21 @@
 """Turn complaints of the argument parser into one line: option, value, what is allowed, remedy."""
 
 import dataclasses
-import difflib
 import math
 import re
 import sys
 import typing
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from collapse_jax.utils.suggestions import closest
+
 _LONGEST = 40  # characters of a value in a message
-_CLOSE = 0.7  # share of letters that two words have in common; chance gives up to 0.6
-_SHORTEST = 3  # letters of a word that may be the start of another
-_MARKS = ("--", "-", "policy:")  # before a name: they are no resemblance
-_LEFT_OUT = ("policy.", "num-")  # parts of a name that are often forgotten
 _RANGE = (
     f"float64 holds 0 and absolute values in [{math.ulp(0.0):.2g}, {sys.float_info.max:.2g}]; "
     "pass one of these"
 )
 _KINDS = {"INT": "an integer", "FLOAT": "a number", "STR": "a text", "PATH": "a path"}
-
-
-def closest(word: str, known: Iterable[str]) -> str:
-    """Suggest the known word that resembles a word most.
-
-    Args:
-      word: as given.
-      known: words that are allowed.
-
-    Returns:
-      "did you mean ...? ", or "" if none resembles the word.
-
-    >>> closest("gausian", ["gaussian", "vae"]), closest("--chain", ["--num-chains"])
-    ('did you mean gaussian? ', 'did you mean --num-chains? ')
-    >>> closest("--sizes", ["--isa", "--seed"])
-    ''
-    """
-    likeness, found = max(((_likeness(word, one), one) for one in known), default=(0.0, ""))
-    return f"did you mean {found}? " if likeness >= _CLOSE else ""
-
-
-def _likeness(word: str, known: str) -> float:
-    """Return how much a word resembles a known one, in [0, 1]; marks and forgotten parts aside."""
-    given, names = _bare(word.lower()), [_bare(known)]
-    for part in _LEFT_OUT:
-        names.append(names[-1].removeprefix(part))
-    likeness = max(difflib.SequenceMatcher(None, given, name).ratio() for name in names)
-    shorter, longer = sorted((given, names[0]), key=len)
-    is_start = len(shorter) >= _SHORTEST and longer.startswith(shorter)
-    return max(likeness, _CLOSE) if is_start else likeness
-
-
-def _bare(word: str) -> str:
-    """Return a word without the marks before its name."""
-    mark = next((one for one in _MARKS if word.startswith(one)), "")
-    return word.removeprefix(mark)
 
 
 def _field_of(option: str) -> str:
@@ -193,7 +154,9 @@ def bad_value(complaint: str, program: str, given: Sequence[str]) -> str:
         return f"{found[1]} is not allowed: its value is missing; {help_of}"
     if found := re.search(r"for argument '([^']+)'\. Expected one of \(([^)]*)\)", text):
         value, choices = _value_of(found[1], given), found[2].rstrip(",")
-        return f"{found[1]}={value} is not allowed: it must be one of {choices}; pass one of these"
+        hint = closest(" ".join(_words_of(found[1], given)), re.findall(r"'([^']*)'", choices))
+        remedy = f"{hint}pass one of these"
+        return f"{found[1]}={value} is not allowed: it must be one of {choices}; {remedy}"
     if found := re.search(r"Argument (\S+) is fixed", text):
         value = _value_of(found[1], given)
         return f"{found[1]}={value} is not allowed: it is an option of Python only; leave it out"
@@ -201,6 +164,10 @@ def bad_value(complaint: str, program: str, given: Sequence[str]) -> str:
         beyond = (word for word in _words_of(found[1], given) if exceeds_float(word))
         if (word := next(beyond, None)) is not None:
             return f"{found[1]}={_shown(word)} is not allowed: {_RANGE}"
+        if share := _of_percent(_words_of(found[1], given)):
+            allowed = "percent are passed as a share of 1"
+            value = _value_of(found[1], given)
+            return f"{found[1]}={value} is not allowed: {allowed}; pass {found[1]} {share}"
         metavar = re.match(
             r"(?:-\w, )?--\S+ ((?:[A-Z{}\[\]|. ]|None|\{[a-z]+\})+)(?= |$)", found[2]
         )
@@ -211,6 +178,12 @@ def bad_value(complaint: str, program: str, given: Sequence[str]) -> str:
         value = _value_of(found[1], given)
         return f"{found[1]}={value} is not allowed: it must be {allowed}; {remedy}"
     return f"arguments are not allowed: {text[:200]}; {help_of}"
+
+
+def _of_percent(words: Sequence[str]) -> str:
+    """Return the share that a text such as 10% stands for, or ""."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+) ?%", " ".join(words))
+    return f"{float(found[1]) / 100:g}" if found else ""
 
 
 def _kind(metavar: str) -> str:

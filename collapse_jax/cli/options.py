@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import decimal
 import functools
 import inspect
 import io
@@ -14,6 +15,8 @@ from typing import Annotated, Any
 from collapse_jax.cli.complaints import bad_value, check_choice, exceeds_float, unknown_words
 from collapse_jax.utils import check
 from collapse_jax.utils.check import ArgumentError
+
+_MOST_DIGITS = 20  # after the first one, of an integer such as 1e5: all options allow fewer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,7 @@ class ProcessOptions(MachineOptions):
     """Resume an interrupted run; results equal those of an uninterrupted run, to the bit."""
 
     quiet: bool = False
-    """Show no progress."""
+    """Show no progress; the answer is shown."""
     distributed: bool = False
     """Simulate this process's share of the chains; jax.distributed numbers the processes."""
     process: str = ""
@@ -44,11 +47,11 @@ class RunOptions(MachineOptions):
     seed: int = 0
     """Seed of every random number."""
     out: str = ""
-    """Output directory; a directory in runs/ by default."""
+    """Output directory, which must not exist; by default the next free one in runs/."""
     overwrite: bool = False
-    """Replace an existing run directory."""
+    """Replace the run in --out; without --out, the last such run in runs/."""
     quiet: bool = False
-    """Show no progress."""
+    """Show no progress; the answer is shown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,7 @@ class SweepOptions(RunOptions):
     """Options of `collapse sweep`."""
 
     retry: bool = False
-    """Run only the failed points of the sweep in --out again."""
+    """Run only the failed points of the sweep in --out again; without --out, of the last one."""
 
 
 def parse(base: type[RunOptions], experiment: Any, program: str, arguments: Sequence[str]) -> Any:
@@ -89,7 +92,7 @@ def parse(base: type[RunOptions], experiment: Any, program: str, arguments: Sequ
     field = ("experiment", kind, dataclasses.field(default_factory=_start(chosen, arguments)))
     options = dataclasses.make_dataclass("Options", [field], bases=(base,), frozen=True)
     options.__doc__ = experiment.__doc__
-    return parse_plain(options, program, arguments, _rules(experiment))
+    return parse_plain(options, program, arguments, experiment.size_meaning)
 
 
 def _refuse_former(experiment: Any, arguments: Sequence[str]) -> None:
@@ -121,16 +124,58 @@ def _with_policies(experiment: Any) -> Any:
     return experiment
 
 
-def _rules(experiment: Any) -> Any:
-    """Return rules of tyro for the options of an experiment."""
+def _rules(meaning: str = "") -> Any:
+    """Return rules of tyro for numbers, and for one size of a policy with this meaning."""
     import tyro
 
     registry = tyro.constructors.ConstructorRegistry()
     registry.primitive_rule(_number_rule)
     registry.primitive_rule(_detector_rule)
-    if experiment.size_meaning:
-        _show_one_size(registry, experiment.size_meaning)
+    registry.primitive_rule(_integer_rule)
+    if meaning:
+        _show_one_size(registry, meaning)
     return registry
+
+
+def _integer_rule(info: Any) -> Any:
+    """Read integers also in the form 1e5."""
+    import tyro
+
+    if info.type is not int:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: read_integer(words[0]),
+        is_instance=lambda value: isinstance(value, int) and not isinstance(value, bool),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def read_integer(text: str) -> int:
+    """Return the integer that a text stands for.
+
+    Args:
+      text: as typed, such as 100000, 100_000 or 1e5.
+
+    Raises:
+      ValueError: for anything else, and for powers of ten beyond 10^20.
+
+    >>> read_integer("1e5"), read_integer("2.5e3"), read_integer("-7")
+    (100000, 2500, -7)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        value = decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        raise ValueError(f"{text!r} is no number") from None
+    is_small = value.is_finite() and (not value or value.adjusted() <= _MOST_DIGITS)
+    if not is_small or value != value.to_integral_value():
+        raise ValueError(f"{text!r} is no integer")
+    return int(value)
 
 
 def _number_rule(info: Any) -> Any:
@@ -231,14 +276,14 @@ def _start(experiment: Any, arguments: Sequence[str]) -> Callable[[], Any]:
     return experiment
 
 
-def parse_plain(options: Any, program: str, arguments: Sequence[str], rules: Any = None) -> Any:
+def parse_plain(options: Any, program: str, arguments: Sequence[str], meaning: str = "") -> Any:
     """Parse the options of a command.
 
     Args:
       options: dataclass of the options.
       program: name of the command in the help text.
       arguments: of the command line, after the command's name.
-      rules: further rules of tyro, a registry of constructors, or None.
+      meaning: see `AbstractExperiment.size_meaning`.
 
     Returns:
       An instance of `options`.
@@ -259,7 +304,7 @@ def parse_plain(options: Any, program: str, arguments: Sequence[str], rules: Any
                 args=arguments,
                 config=(tyro.conf.CascadeSubcommandArgs,),
                 return_unknown_args=True,
-                registry=rules,
+                registry=_rules(meaning),
             )
     except SystemExit as stop:
         if stop.code in (0, None):

@@ -1,6 +1,7 @@
 """Check, before anything is computed, that a command can run and write its directory."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -16,17 +17,31 @@ _LONGEST = 200  # characters of a path in a message
 _BLOCK = bytes(4096)  # written to find a full disk
 
 
-def chosen_directory(out: str, default: str) -> Path:
+def chosen_directory(
+    out: str, default: str, *, is_new: bool = False, is_last: bool = False
+) -> Path:
     """Return the directory of the option --out.
 
     Args:
       out: value of the option, "" for the default.
       default: name of a directory in runs/.
+      is_new: whether to take the next free name without --out: NAME, NAME-2, NAME-3, ...
+      is_last: whether to take the last of these names that exists, for a run that is replaced.
 
     Raises:
       ArgumentError: for a path that is none.
     """
-    return user_path(out, "--out") if out else Path("runs") / default
+    if out:
+        return user_path(out, "--out")
+    first = Path("runs") / default
+    if not (is_new or is_last):
+        return first
+    name = last = first
+    for number in itertools.count(2):
+        if not os.path.lexists(name):
+            break
+        last, name = name, first.with_name(f"{default}-{number}")
+    return last if is_last else name
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
@@ -63,7 +78,8 @@ def _remedy(out: Path) -> str:
         except StoreError:
             return "it exists and holds files that no run wrote; pass another --out"
     return (
-        f"it exists; pass another --out or --overwrite, or resume it with `collapse resume {out}`"
+        "it exists; pass another --out, leave --out out for a free name in runs/, pass --overwrite "
+        f"to replace it, or resume it with `collapse resume {out}`"
     )
 
 

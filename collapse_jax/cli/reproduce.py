@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from collapse_jax.cli.command import Command
+from collapse_jax.cli.cost import duration
 from collapse_jax.cli.options import RunOptions, SharedRunOptions, parse_plain
 from collapse_jax.cli.output import check_environment, check_ours, chosen_directory
 from collapse_jax.cli.run import run_to
@@ -16,12 +17,12 @@ from collapse_jax.cli.show import captions_of, draw, summary_of
 from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
 from collapse_jax.utils.counted import counted
+from collapse_jax.utils.suggestions import closest
 
 if TYPE_CHECKING:
     from collapse_jax.report import Study
 
 COSTS = "costs.json"  # seconds per study, summed over all its starts
-_DAY = 24.0  # hours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +106,8 @@ def _chosen(only: str) -> list[str]:
     if unknown:
         known = ", ".join(sorted(topics) + [name for name in EXPERIMENTS if name not in topics])
         raise ArgumentError(
-            f"--only={unknown[0]!r} is not allowed: it must be among {known}; see --help"
+            f"--only={unknown[0]!r} is not allowed: it must be among {known}; "
+            f"{closest(unknown[0], {*topics, *EXPERIMENTS})}see --help"
         )
     return [
         name
@@ -156,16 +158,8 @@ def _announce(names: Sequence[str], scale: str) -> None:
         return
     hours = {name: EXPERIMENTS[name].hours[scale] for name in names}
     origin = "estimated from measured rates" if scale == "paper" else "as measured"
-    each = ", ".join(f"{name} {_duration(hours[name])}" for name in names)
-    sys.stderr.write(f"on two cores, {origin}: {each}; in total {_duration(sum(hours.values()))}\n")
-
-
-def _duration(hours: float) -> str:
-    if hours >= 2 * _DAY:
-        return f"{hours:,.0f} h ({hours / _DAY:,.0f} days)"
-    if hours >= 1:
-        return f"{hours:.1f} h"
-    return f"{60 * hours:.0f} min" if hours >= 1 / 40 else f"{3600 * hours:.0f} s"
+    each = ", ".join(f"{name} {duration(hours[name])}" for name in names)
+    sys.stderr.write(f"on two cores, {origin}: {each}; in total {duration(sum(hours.values()))}\n")
 
 
 def _run(out: Path, command: Command, options: ReproduceOptions) -> int:

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from collapse_jax.cli.answer import show_answer
 from collapse_jax.cli.command import NAME, Command
+from collapse_jax.cli.cost import announce
 from collapse_jax.cli.options import (
     ProcessOptions,
     RunOptions,
@@ -26,7 +28,7 @@ from collapse_jax.cli.output import (
     chosen_directory,
     fresh_directory,
 )
-from collapse_jax.cli.show import draw, report_failures, write_page
+from collapse_jax.cli.show import draw, report_failures, summary_of, write_page
 from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
 from collapse_jax.utils.interval import no_values_allowed
@@ -83,11 +85,19 @@ def run_command(arguments: Sequence[str]) -> int:
     name, experiment = chosen_experiment(arguments)
     options = parse(SharedRunOptions, experiment, f"collapse run {name}", arguments[1:])
     command = Command(name, list(arguments[1:]), seed=options.seed)
-    out = chosen_directory(options.out, f"{name}-{options.seed}")
-    if options.distributed or options.process:
+    if not options.distributed:  # which has to come before anything else that jax does
+        check_environment()
+        options.experiment.check(options.seed)
+    is_shared, is_last = bool(options.distributed or options.process), options.overwrite
+    is_new = not (is_shared or is_last)
+    out = chosen_directory(
+        options.out, f"{name}-{options.seed}", is_new=is_new, is_last=is_last and not is_shared
+    )
+    if is_shared:
         check_writable(out)  # another process may have made it
     else:
         check_free(out, overwrite=options.overwrite)
+    _announce(out, options.experiment, options)
     return run_to(out, command, options)
 
 
@@ -104,7 +114,9 @@ def resume_command(arguments: Sequence[str]) -> int:
       ValueError: if an argument is not allowed, or the directory is no run.
     """
     path, options = _of_run(ProcessOptions, "resume", arguments)
-    return run_to(path, Command.load(path), options)
+    command = Command.load(path)
+    _announce(path, command.config(), options, " as a whole")
+    return run_to(path, command, options)
 
 
 def extend_command(arguments: Sequence[str]) -> int:
@@ -130,6 +142,7 @@ def extend_command(arguments: Sequence[str]) -> int:
         raise ArgumentError("a new size is missing; pass --num-chains or --num-generations")
     command = dataclasses.replace(earlier, changes={**earlier.changes, **changes})
     _check_larger(path, earlier.config(), command.config())
+    _announce(path, command.config(), options, " as a whole")
     before = _settings_of(path)
     try:
         return run_to(path, command, options)
@@ -137,6 +150,12 @@ def extend_command(arguments: Sequence[str]) -> int:
         if _settings_of(path) == before:  # nothing was extended
             earlier.save(path)
         raise
+
+
+def _announce(path: Path, experiment: Any, options: ProcessOptions, extent: str = "") -> None:
+    """Say how long a run is expected to take, unless the command is quiet."""
+    if not options.quiet:
+        announce(f"{path}{extent}", experiment.expected_hours)
 
 
 def _check_larger(path: Path, earlier: Any, later: Any) -> None:
@@ -223,6 +242,7 @@ def run_to(out: Path, command: Command, options: ProcessOptions, remedy: str = "
                 records.save(out, overwrite=True, preserve=_PRESERVED)
             draw(records, out)
             page = write_page(records, out)
+    show_answer(summary_of(records))
     sys.stdout.write(f"report: {page}\n")
     given = ["run", command.experiment, *command.arguments]
     return report_failures(records, given, remedy or f"run `collapse resume {out}`")

@@ -4,13 +4,15 @@ import dataclasses
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from collapse_jax.cli.answer import show_answer
 from collapse_jax.cli.complaints import exceeds_float
-from collapse_jax.cli.options import SweepOptions, chosen_experiment, parse
+from collapse_jax.cli.cost import announce
+from collapse_jax.cli.options import SweepOptions, chosen_experiment, parse, read_integer
 from collapse_jax.cli.output import check_environment, check_free, chosen_directory
-from collapse_jax.cli.show import draw, report_failures, write_page
+from collapse_jax.cli.show import draw, report_failures, summary_of, write_page
 from collapse_jax.utils.check import ArgumentError
 
 _PLAIN = ("--out",)  # options whose value may hold a comma
@@ -36,28 +38,34 @@ def sweep_command(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments[1:]):
         parse(SweepOptions, experiment, program, ["--help"])
     template, axes = split_axes(arguments[1:])
-    first = [item.format(*(values[0] for values in axes.values())) for item in template]
-    options = parse(SweepOptions, experiment, program, first)  # refuses bad options before any run
-    for index, values in enumerate(axes.values()):
-        for value in values[1:]:
-            words = [one[0] for one in axes.values()]
-            words[index] = value
-            parse(SweepOptions, experiment, program, [item.format(*words) for item in template])
-    out = chosen_directory(options.out, f"sweep-{name}-{options.seed}")
-    if not options.retry:
-        check_free(out, overwrite=options.overwrite)
-    earlier = Records.load(out) if options.retry else None
-    check_environment()
-    grid = Grid(
-        {path: [_number(value) for value in values] for path, values in axes.items()}, earlier
-    )
-    points, lines = grid.points, ""
-    for index, point in enumerate(points):
-        begin = time.perf_counter()
+    grid = Grid({path: [_number(value) for value in values] for path, values in axes.items()})
+
+    def options_at(point: Sequence[int]) -> Any:
         chosen = [values[k] for values, k in zip(axes.values(), point, strict=True)]
         words = [item.format(*chosen) for item in template]
+        return parse(SweepOptions, experiment, program, words)
+
+    options, refused = _check_points(grid, options_at)
+    out = chosen_directory(
+        options.out,
+        f"sweep-{name}-{options.seed}",
+        is_new=not (options.overwrite or options.retry),
+        is_last=options.overwrite or options.retry,
+    )
+    if options.retry:
+        grid = Grid(grid.axes, Records.load(out))
+    else:
+        check_free(out, overwrite=options.overwrite)
+    points, lines = grid.points, ""
+    if not options.quiet:
+        experiments = [options_at(one).experiment for one in points if one not in refused]
+        announce(f"{out}", _expected_hours(grid, experiments))
+    for index, point in enumerate(points):
+        begin = time.perf_counter()
         try:
-            one = parse(SweepOptions, experiment, program, words)
+            if point in refused:
+                raise refused[point]
+            one = options_at(point)
             grid.add(point, _slim(one.experiment.run(seed=one.seed, progress=False)))
         except KeyboardInterrupt:
             reason = "interrupted; a sweep is saved when it ends: repeat the command"
@@ -75,8 +83,51 @@ def sweep_command(arguments: Sequence[str]) -> int:
     records.config["seed"] = options.seed
     records.save(out, overwrite=options.overwrite or options.retry)
     draw(records, out)
+    show_answer(summary_of(records))
     sys.stdout.write(f"report: {write_page(records, out)}\n")
     return report_failures(records, ["sweep", *arguments], "repeat the command with --retry")
+
+
+def _expected_hours(grid: Any, experiments: Sequence[Any]) -> float:
+    """Return the expected duration: points that differ in shares alone share a compilation."""
+    hours = [one.expected_hours for one in experiments]
+    least = [min(one.expected_hours, one.hours["smoke"]) for one in experiments]  # to compile
+    programs = 1
+    for values in grid.axes.values():
+        if not any(isinstance(value, float) for value in values):
+            programs *= len(values)
+    return sum(hours) - sum(least) + max(least) * min(programs, len(experiments))
+
+
+def _check_points(grid: Any, options_at: Callable[[Any], Any]) -> tuple[Any, dict[Any, Exception]]:
+    """Check the settings of every point, before the first is compiled.
+
+    Args:
+      grid: the points.
+      options_at: returns the options at a point.
+
+    Returns:
+      The options of a point, and the errors of points that will not run, by point.
+
+    Raises:
+      ArgumentError: for a value that is refused whatever the values on other axes are, or if no
+        point can run.
+    """
+    found, refused = None, {}
+    check_environment()
+    for point in grid.points:
+        try:
+            options = options_at(point)
+            options.experiment.check(options.seed)
+            found = found or options
+        except Exception as error:
+            refused[point] = error
+    for axis, length in enumerate(grid.shape):
+        for index in range(length):
+            those = [point for point in grid.points if point[axis] == index]
+            if all(point in refused for point in those):
+                raise refused[those[0]]
+    return found, refused
 
 
 def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -149,7 +200,7 @@ def _number(text: str) -> Any:
     """Return the number that a text stands for; the text if none, or none that float64 holds."""
     if exceeds_float(text):
         return text
-    for kind in (int, float):
+    for kind in (read_integer, float):
         try:
             return kind(text)
         except ValueError:

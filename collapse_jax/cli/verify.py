@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from collapse_jax.cli.cost import announce
 from collapse_jax.cli.options import parse_plain
 from collapse_jax.cli.output import check_environment, check_ours, chosen_directory
 from collapse_jax.store.files import store_errors
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collapse_jax.verify.base import Result
 
 _CHECKS = "checks.json"
+_HOURS = {"quick": 1 / 30, "full": 0.1}  # on two cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,7 @@ def verify_command(arguments: Sequence[str]) -> int:
     out = chosen_directory(options.out, f"verify-{options.lane}")
     check_ours(out, lambda path: (path / _CHECKS).is_file(), "verify")
     check_environment()
+    announce(f"lane {options.lane}", _HOURS[options.lane])
     begin = time.perf_counter()
     results = verify(options.lane, options.seed, notify=_print)
     seconds = time.perf_counter() - begin

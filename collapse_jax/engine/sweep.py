@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.engine.check_only import end_if_checking, is_checking
 from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_spec import make_run_spec
 from collapse_jax.engine.simulate import simulate
@@ -78,11 +79,10 @@ def sweep(
     if earlier is not None:
         _check_earlier(earlier, described, arguments.get("key"))
     grid = Grid(axes, earlier)
-    for path in grid.axes:
-        _check_path(chain, path)
+    _check_grid(chain, grid, arguments)
     incomplete: Records | None = None
     is_shown = progress and any(
-        _is_accepted(chain, grid.values(point), arguments) for point in grid.points
+        _refusal(chain, grid.values(point), arguments) is None for point in grid.points
     )
     with Progress(len(grid.points), is_shown, "points") as bar:
         for point in grid.points:
@@ -106,13 +106,34 @@ def sweep(
 
 
 @own_settings()
-def _is_accepted(chain: Chain, values: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
-    """Tell whether `simulate` would begin at a point; nothing is compiled."""
+def _refusal(
+    chain: Chain, values: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> Exception | None:
+    """Return the error with which `simulate` would refuse a point; nothing is compiled."""
     try:
         make_run_spec(Request(chain=with_settings(chain, values), **arguments))
-    except Exception:  # that of the point, which is reported when the point is run
-        return False
-    return True
+    except Exception as error:  # reported when the point is run
+        return error
+    return None
+
+
+def _check_grid(chain: Chain, grid: Grid, arguments: Mapping[str, Any]) -> None:
+    """Refuse paths that do not exist; if nothing is to run, check the points and end here.
+
+    Raises:
+      ArgumentError: naming the path, or the argument that `simulate` refuses at every point.
+    """
+    for path in grid.axes:
+        _check_path(chain, path)
+    if not is_checking():
+        return
+    for point in grid.points:
+        error = _refusal(chain, grid.values(point), arguments)
+        if error is None:
+            end_if_checking()
+        else:
+            grid.fail(point, error)
+    grid.records()
 
 
 def _warn_of(failures: Sequence[Mapping[str, Any]]) -> None:

@@ -5,6 +5,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
+from collapse_jax.engine.check_only import check_only
 from collapse_jax.results.records import Records
 from collapse_jax.results.statements import Statement
 from collapse_jax.store.store import Store
@@ -23,12 +26,14 @@ class Summary:
       sentences: settings and results in words.
       table: rows of cells; the first row is the header.
       statements: statements of the literature with the findings.
+      finding: the answer of the run in one sentence; "" for none.
     """
 
     title: str
     sentences: Sequence[str]
     table: Sequence[Sequence[str]]
     statements: Sequence[Statement] = ()
+    finding: str = ""
 
 
 class AbstractExperiment(abc.ABC):
@@ -116,9 +121,50 @@ class AbstractExperiment(abc.ABC):
         return cls(**{"preset": name, **cls.presets[name]})
 
     @property
+    def work(self) -> float:
+        """Return a number that the duration of the run is about proportional to.
+
+        By default the generations of all chains, times the values of every setting that has
+        several.
+        """
+        work = float(getattr(self, "num_chains", 1)) * (getattr(self, "num_generations", 0) + 1)
+        for field in dataclasses.fields(self):  # pyright: ignore
+            value = getattr(self, field.name)
+            if isinstance(value, tuple):
+                work *= max(1, len(value))
+        return work
+
+    @property
+    def expected_hours(self) -> float:
+        """Return the expected duration on two cores, from those of the scales.
+
+        Between scales the duration is a power of the work; beyond the largest it grows as the work.
+        """
+        known = sorted({(self.at_scale(scale).work, self.hours[scale]) for scale in SCALES})
+        works, hours = map(np.array, zip(*known, strict=True))
+        if self.work > works[-1]:
+            return float(hours[-1] * self.work / works[-1])
+        return float(np.exp(np.interp(np.log(max(self.work, 1e-9)), np.log(works), np.log(hours))))
+
+    @property
     def joins_processes(self) -> bool:
         """Tell whether all processes work at the same chains, and do not divide them."""
         return False
+
+    def check(self, seed: int) -> None:
+        """Refuse what `run` would refuse, before anything is compiled or written.
+
+        `run` is called up to its first call of `simulate` or `sweep`. A study whose later calls
+        may be refused, or that has work to do before the first, overrides this method.
+
+        Args:
+          seed: see `run`.
+
+        Raises:
+          ArgumentError: for a bad setting, a bad source, or a run that needs too much memory.
+        """
+        with check_only():
+            self.run(seed, False)
 
     @abc.abstractmethod
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:

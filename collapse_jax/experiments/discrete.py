@@ -17,6 +17,7 @@ from collapse_jax.plots import discrete as plots
 from collapse_jax.plots.style import drawn_labels
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, mean_of, percent_of
 from collapse_jax.results.policy_words import number, policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete
 from collapse_jax.results.setting import Setting
@@ -104,12 +105,30 @@ class DiscreteExperiment(AbstractExperiment):
         setting = Setting.of(records)
         policy = policy_name(setting.policy)
         title = f"Discrete chains after {counted(generations[-1], 'generation')}, policy {policy}"
-        return Summary(title, _sentences(setting), table, statements_of(CLAIMS, setting))
+        found = statements_of(CLAIMS, setting)
+        return Summary(title, _sentences(setting), table, found, _finding(setting))
 
 
 def _noun(setting: Setting) -> str:
     """Return what a state is called: a word where the original rows are a text."""
     return noun_of(setting.source_name)
+
+
+def _finding(setting: Setting) -> str:
+    """Say how many states are left."""
+    if not setting.num_generations:
+        return ONE_MODEL
+    support, noun = setting.records["support_size"].astype(np.float64), _noun(setting)
+    left = support[-1][~is_frozen(setting.records["status"][-1])]
+    first = float(np.mean(support[0]))
+    if not left.size:
+        return f"{after(setting)}, no chain is left, and model 0 had {mean_of(first)} {noun}s."
+    error = setting.standard_errors(np.std(left)) if left.size > 1 else np.nan
+    share = percent_of(float(np.mean(left)) / first)
+    return (
+        f"{after(setting)}, a model has {mean_of(float(np.mean(left)), float(error))} different "
+        f"{noun}s, {share} of the {mean_of(first)} of model 0."
+    )
 
 
 def _sentences(setting: Setting) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.engine.check_only import check_only
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.gaussian_claims import CLAIMS, names_of
@@ -18,6 +19,7 @@ from collapse_jax.plots import gaussian as plots
 from collapse_jax.plots.style import drawn_labels
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, listed, percent_of
 from collapse_jax.results.policy_words import policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete, concat_datasets
 from collapse_jax.results.reduce import Reduce
@@ -103,12 +105,28 @@ class GaussianExperiment(AbstractExperiment):
     every: int = 1
     """Record every k-th generation, and the last."""
 
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """Return the corpus sizes of the study."""
+        given = self.policy.num_samples
+        return PAPER_SIZES if given is None else (one_size(given),)
+
+    @property
+    def work(self) -> float:
+        """Return the generations of the chains of all sizes."""
+        return super().work * len(self._sizes)
+
+    def check(self, seed: int) -> None:
+        """Refuse bad settings of every size."""
+        for size in self._sizes:
+            with check_only():
+                self._run_size(size, seed, False, None)
+
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Run every size, and join the runs along a last dimension "num_samples"."""
         import pandas
 
-        given = self.policy.num_samples
-        sizes = PAPER_SIZES if given is None else (one_size(given),)
+        sizes = self._sizes
         parts = [
             self._run_size(size, seed, progress, store and store.part(f"M{size}")) for size in sizes
         ]
@@ -181,7 +199,8 @@ class GaussianExperiment(AbstractExperiment):
             )
         after, policy = counted(last, "generation"), policy_name(setting.policy)
         title = f"Gaussian chains after {after}, policy {policy}"
-        return Summary(title, _sentences(setting), table, statements_of(CLAIMS, setting))
+        found = statements_of(CLAIMS, setting)
+        return Summary(title, _sentences(setting), table, found, _finding(setting))
 
 
 def is_constant_rate(setting: Setting) -> bool:
@@ -191,6 +210,21 @@ def is_constant_rate(setting: Setting) -> bool:
       setting: what was run.
     """
     return setting.is_plain_under(Regime.REPLACE) and setting.size is not None
+
+
+def _finding(setting: Setting) -> str:
+    """Say how much of the spread of model 0 is left for every size."""
+    if not setting.num_generations:
+        return ONE_MODEL
+    records = setting.records
+    changes = records["log_std_mean"][-1] - records["log_std_mean"][0]
+    left = np.exp(np.asarray(changes, np.float64))
+    errors = left * setting.standard_errors(np.sum(records["log_std_std"][[0, -1]], axis=0))
+    parts = [
+        f"{percent_of(*pair)} for M = {size:,}"
+        for size, *pair in zip(records["num_samples"], left, errors, strict=True)
+    ]
+    return f"{after(setting)}, the typical standard deviation is {listed(parts)} of model 0's."
 
 
 def _sentences(setting: Setting) -> list[str]:

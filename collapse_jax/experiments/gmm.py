@@ -10,6 +10,7 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.source import AbstractSource
+from collapse_jax.engine.check_only import check_only
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.gaussian import one_size
@@ -19,6 +20,7 @@ from collapse_jax.families import GaussianMixture
 from collapse_jax.plots import gaussian_mixture as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, listed, percent_of
 from collapse_jax.results.policy_words import policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete, dataset_of
 from collapse_jax.results.setting import Setting
@@ -89,8 +91,12 @@ class GmmExperiment(AbstractExperiment):
     num_generations: int = 2050
     """Last generation."""
 
-    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
-        """Make one run per size with quantiles over chains, and snapshots for the first size."""
+    def _chains(self) -> dict[int, int]:
+        """Return the number of chains of every size.
+
+        Raises:
+          ArgumentError: for bad sizes, or a bad number of rows.
+        """
         given = self.policy.num_samples
         sizes = self.sizes if given is None else (one_size(given),)
         check.not_empty("sizes", sizes)
@@ -98,7 +104,23 @@ class GmmExperiment(AbstractExperiment):
             check.integer(f"sizes[{index}]", size, 2)
         check.distinct("sizes", sizes)
         check.integer("most-rows", self.most_rows, 1)
-        chains = [min(self.num_chains, max(_FEWEST, self.most_rows // size)) for size in sizes]
+        return {size: min(self.num_chains, max(_FEWEST, self.most_rows // size)) for size in sizes}
+
+    @property
+    def work(self) -> float:
+        """Return the rows of all chains and generations."""
+        rows = sum(size * count for size, count in self._chains().items())
+        return float(rows) * (self.num_generations + 1) * self.num_components
+
+    def check(self, seed: int) -> None:
+        """Refuse bad settings of every size."""
+        for size, count in self._chains().items():
+            with check_only():
+                self._simulate(size, seed, False, num_chains=count)
+
+    def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
+        """Make one run per size with quantiles over chains, and snapshots for the first size."""
+        sizes, chains = zip(*self._chains().items(), strict=True)
         parts = [
             self._simulate(
                 size, seed, progress, num_chains=count, store=store and store.part(f"M{size}")
@@ -205,7 +227,23 @@ class GmmExperiment(AbstractExperiment):
             "A chain stops where a value is not finite, or its rows span fewer dimensions.",
         ]
         title = f"Gaussian mixtures, {source}, policy {policy}"
-        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
+        found = statements_of(CLAIMS, setting)
+        return Summary(title, sentences, table, found, _finding(setting))
+
+
+def _finding(setting: Setting) -> str:
+    """Say how much of the spread of the components is left for every size."""
+    if not setting.num_generations:
+        return ONE_MODEL
+    records = setting.records
+    medians = records["log_spread_quantile"][:, 1, :].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        left = np.exp(medians[-1] - medians[0])
+    parts = [
+        f"{percent_of(float(share))} for M = {size:,}"
+        for size, share in zip(records["num_samples"], left, strict=True)
+    ]
+    return f"{after(setting)}, the median spread of components is {listed(parts)} of model 0's."
 
 
 _STARTS = {

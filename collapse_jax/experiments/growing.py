@@ -14,6 +14,7 @@ from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, mean_of
 from collapse_jax.results.policy_words import training_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
@@ -145,7 +146,22 @@ class GrowingExperiment(AbstractExperiment):
             "the divisor of the variance is M_i - 1 (unbiased).",
         ]
         title = "How fast must the corpus grow? Policy replace"
-        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
+        found = statements_of(CLAIMS, setting)
+        return Summary(title, sentences, table, found, _finding(setting))
+
+
+def _finding(setting: Setting) -> str:
+    """Compare the constant corpus with that which grows fastest."""
+    if not setting.num_generations:
+        return ONE_MODEL
+    means, stds = (setting.records[f"wasserstein2_squared_{part}"][-1] for part in ("mean", "std"))
+    errors = setting.standard_errors(stds)
+    constant, fastest = (mean_of(float(means[k]), float(errors[k])) for k in (0, -1))
+    return (
+        f"{after(setting, policy=False)}, the mean squared distance from the truth is {constant} "
+        f"if every corpus replaces its predecessor in the same size, and {fastest} if corpora "
+        "grow as i^1.5."
+    )
 
 
 def _distance(setting: Setting) -> Finding:

@@ -23,6 +23,8 @@ from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 
 _FINAL_RATE = 1e-6  # learning rate at the end of the paper's cosine
+_OPT_SHAPE = 12, 768  # layers and width of OPT-125m, for an estimate of time
+_NUM_WIKITEXT = 37_000  # blocks of 64 tokens of WikiText-2, for an estimate of time
 _PAPER: dict[str, Any] = {
     "source": "wikitext2",
     "model": "facebook/opt-125m",
@@ -181,6 +183,15 @@ class LmExperiment(AbstractExperiment):
         """Tell whether all devices are used."""
         return self.devices == "all"
 
+    @property
+    def work(self) -> float:
+        """Return the products of all steps of training, up to a factor."""
+        shape = (self.num_layers, self.hidden_size) if self.model == "random" else _OPT_SHAPE
+        blocks = self.num_blocks or _NUM_WIKITEXT
+        studies = 1 + len(self.original_shares) + len(self.penalties)
+        steps = studies * self.num_chains * (self.num_generations + 1) * self.num_epochs * blocks
+        return float(steps) * self.block_size * shape[0] * shape[1] ** 2
+
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Make one run per chain, for the policy and for every variant."""
         from collapse_jax.text import load_texts
@@ -227,7 +238,7 @@ class LmExperiment(AbstractExperiment):
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
         remedy = f"pass shares such as 0.1; the study {name} has no original blocks"
         for share in self.original_shares:
-            check.number("original_shares", share, 0, 1, remedy, open_low=True)
+            check.share("original_shares", share, remedy, open_low=True)
         check.distinct("original_shares", self.original_shares)
         if self.original_epochs is not None:
             check.integer("original_epochs", self.original_epochs, 1)

@@ -9,7 +9,8 @@ import numpy as np
 
 from collapse_jax.experiments.base import Summary
 from collapse_jax.results.claims import Claim, statements_of
-from collapse_jax.results.policy_words import policy_name, training_sentence
+from collapse_jax.results.findings import ONE_MODEL, after, listed, mean_of
+from collapse_jax.results.policy_words import percent, policy_name, training_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Regime, Setting
 from collapse_jax.results.statements import (
@@ -68,7 +69,29 @@ def summarize(studies: Studies) -> Summary:
     found = [*_statements(studies, "replace")]
     for name in studies:
         found += _statements_of_variant(studies, name)
-    return Summary(title, sentences, table, found)
+    return Summary(title, sentences, table, found, _finding(studies))
+
+
+def _finding(studies: Studies) -> str:
+    """Say how the perplexity of original text changes in every study."""
+    setting = Setting.of(next(iter(studies.values())))
+    if not setting.num_generations:
+        return ONE_MODEL
+    parts = []
+    for name, part in studies.items():
+        kind, value = _kind(name)
+        tests = part["test_perplexity"].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of runs in which training diverged
+            mean, _ = mean_over_chains(np.log(tests[-1] / tests[0]))
+        ratio = f"{mean_of(float(np.exp(mean)))} times that of model 0"
+        if np.isnan(mean):
+            ratio = "unknown, for training diverged,"
+        variants = {
+            "kept": f" with {percent(value)} kept original blocks",
+            "penalty": f" with a repetition penalty of {value:g}",
+        }
+        parts.append(ratio + variants.get(kind, ""))
+    return f"{after(setting)}, the perplexity of original text is {listed(parts)}."
 
 
 def _policy(study: str, part: Records) -> str:

@@ -13,6 +13,7 @@ from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh, Mixing, Replace
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, percent_of
 from collapse_jax.results.policy_words import training_sentence
 from collapse_jax.results.provenance import describe
 from collapse_jax.results.records import Records
@@ -129,7 +130,25 @@ class MadExperiment(AbstractExperiment):
             f"Augmentation: {training_sentence(setting, describe(augmentation(size)))}",
             f"Fresh data: {training_sentence(setting, describe(fresh_data(size)))}",
         ]
-        return Summary("MAD's loops", sentences, table, statements_of(CLAIMS, setting))
+        found = statements_of(CLAIMS, setting)
+        return Summary("MAD's loops", sentences, table, found, _finding(setting))
+
+
+def _finding(setting: Setting) -> str:
+    """Compare what is left of the spread in the loops, at the least biased lambda."""
+    if not setting.num_generations:
+        return ONE_MODEL
+    records = setting.records
+    best = int(np.argmin(np.abs(records["sampling_bias"] - 1)))
+    means, stds = (records[f"log_std_{part}"][[0, -1], :, best] for part in ("mean", "std"))
+    left = np.exp(np.asarray(means[1] - means[0], np.float64))
+    errors = left * setting.standard_errors(np.sum(stds, axis=0))
+    shares = [percent_of(*map(float, pair)) for pair in zip(left, errors, strict=True)]
+    return (
+        f"{after(setting, policy=False)} with lambda = {records['sampling_bias'][best]:g}, the "
+        f"typical standard deviation is {shares[0]} of model 0's in the fully synthetic loop, "
+        f"{shares[1]} with a kept real half and {shares[2]} with a redrawn real half."
+    )
 
 
 def augmentation(size: int) -> Mixing:

@@ -1,6 +1,7 @@
 """Measure the error of a single fit against the number of rows."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import listed, mean_of
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Setting
@@ -43,6 +45,11 @@ class OneShotExperiment(AbstractExperiment):
     """The largest number of rows; sizes are 10, 30, 100, ..."""
     num_chains: int = 10_000
     """Independent fits per size."""
+
+    @property
+    def work(self) -> float:
+        """Return the number of fits of all sizes."""
+        return self.num_chains * math.log10(max(self.most, 10))
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over sizes, with chains that end at generation 0."""
@@ -102,7 +109,20 @@ class OneShotExperiment(AbstractExperiment):
             "divisor M - 1 of the variance (unbiased); no model is trained on another."
         )
         found = statements_of([CLAIM], setting)
-        return Summary("The error of a single fit", [sentence], table, found)
+        return Summary("The error of a single fit", [sentence], table, found, _finding(setting))
+
+
+def _finding(setting: Setting) -> str:
+    """Compare the errors of the smallest and the largest size."""
+    records = setting.records
+    errors = setting.standard_errors(records["mean_error_std"][0])
+    ends = [0] if len(errors) == 1 else [0, len(errors) - 1]
+    parts = [
+        f"{mean_of(float(records['mean_error_mean'][0, k]), float(errors[k]))} with M = "
+        f"{records['num_samples'][k]:,} rows"
+        for k in ends
+    ]
+    return f"On average a single fit misses the mean by {listed(parts)}, in units of the std."
 
 
 def _error(setting: Setting) -> Finding:

@@ -11,11 +11,18 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.original_shares_words import (
+    ORIGINALS,
+    finding_of,
+    originals_of,
+    sufficient_words,
+)
 from collapse_jax.experiments.sources import make_labels, noun_of
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.plots.original_shares import figure_original_shares
 from collapse_jax.policies import Mixing
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import ONE_MODEL, after
 from collapse_jax.results.policy_words import VARIED, number, percent, training_sentence
 from collapse_jax.results.records import Records
 from collapse_jax.results.setting import Setting
@@ -24,7 +31,6 @@ from collapse_jax.results.statements import (
     Finding,
     agreement,
     few_chains,
-    plus_minus,
 )
 from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
@@ -32,7 +38,6 @@ from collapse_jax.utils import check
 from collapse_jax.utils.interval import no_values_allowed
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-ORIGINALS = {"redrawn": "distribution", "kept": "data"}  # values of Mixing.original
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,13 +122,13 @@ class _OriginalSharesExperiment(AbstractExperiment):
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over corpus sizes and shares."""
         remedy = "pass the share that has to survive, such as 0.9"
-        check.number("target", self.target, 0, 1, remedy, open_low=True)
+        check.share("target", self.target, remedy, open_low=True)
         check.not_empty("original_shares", self.original_shares)
         check.not_empty("num_samples", self.num_samples)
         for size in self.num_samples:
             check.integer("num_samples", size, 2)
         for share in self.original_shares:
-            check.number("original_shares", share, 0, 1, "pass shares such as 0.1")
+            check.share("original_shares", share, "pass shares such as 0.1")
         check.distinct("num_samples", self.num_samples)
         check.distinct("original_shares", self.original_shares)
         axes: dict[str, Sequence[Any]] = {
@@ -157,7 +162,7 @@ class _OriginalSharesExperiment(AbstractExperiment):
     def figures(cls, records: Records) -> Mapping[str, tuple[str, Any]]:  # pyright: ignore
         """Draw a heat map of the last generation, and the surviving share by generation."""
         what, target = cls.measured(records), records.config["study"]["target"]
-        name = f"share of {_originals(records)} originals"
+        name = f"share of {originals_of(records)} originals"
         caption = (
             f"{what.capitalize()} left, relative to {cls.reference(records)}: after the last "
             f"generation by {name} and corpus size, and by generation for M = "
@@ -173,7 +178,7 @@ class _OriginalSharesExperiment(AbstractExperiment):
         what, target = cls.measured(records), records.config["study"]["target"]
         final, shares = records["surviving"][-1], records["gamma"]
         table = [["M", *(f"gamma = {number(float(share))}" for share in shares)]]
-        originals = _originals(records)
+        originals = originals_of(records)
         policy = {**setting.policy, "gamma": VARIED}
         sentences = [
             f"{setting.extent} for each M and gamma. {training_sentence(setting, policy, 'M')}",
@@ -194,72 +199,19 @@ class _OriginalSharesExperiment(AbstractExperiment):
         for size, row, error in zip(records["num_samples"], final, errors, strict=True):
             table.append([f"{size:,}", *(f"{value:#.3g}" for value in row)])
             if not is_few:
-                words = _sufficient_words(shares, row, error, target, f"{originals} originals")
+                words = sufficient_words(shares, row, error, target, f"{originals} originals")
                 sentences.append(f"M = {size:,}: {words.format(enough)}.")
         question = "must be kept" if originals == "kept" else "must be redrawn in every generation"
         title = f"How much original data {question}? Measure: {what}"
-        return Summary(title, sentences, table, statements_of(cls.claims(), setting))
+        finding = ONE_MODEL
+        if setting.num_generations:
+            finding = finding_of(records, after(setting, policy=False), enough, is_few)
+        return Summary(title, sentences, table, statements_of(cls.claims(), setting), finding)
 
     @classmethod
     def claims(cls) -> Sequence[Claim]:
         """Return the claims of the study."""
         return ()
-
-
-def _smallest_sufficient(shares: np.ndarray, row: np.ndarray, target: float) -> float | None:
-    """Return the smallest share from which on all preserve enough; None if the largest does not.
-
-    A smaller share that preserves more than a larger one does so by chance.
-    """
-    least = None
-    for k in np.argsort(shares)[::-1]:
-        if not row[k] >= target:
-            break
-        least = float(shares[k])
-    return least
-
-
-def _sufficient_words(
-    shares: np.ndarray, row: np.ndarray, error: np.ndarray, target: float, what: str
-) -> str:
-    """Say which share suffices, with what chance allows; {} stands for what is preserved.
-
-    Args:
-      shares: shares of original rows.
-      row: what is left at each share.
-      error: standard errors of `row`.
-      target: what has to be left.
-      what: the rows whose share it is.
-    """
-    unknown = [number(float(share)) for share in shares[~np.isfinite(row)]]
-    if unknown:
-        return (
-            f"the share of {what} that preserves {{}} is not known: there is no value for gamma = "
-            f"{', '.join(unknown)}"
-        )
-    least = _smallest_sufficient(shares, row, target)
-    at = int(np.argmax(shares) if least is None else np.flatnonzero(shares == least)[0])
-    left = f"{row[at]:#.3g}{plus_minus(error[at])}"
-    if least is None:
-        words = f"no tried share of {what} preserves {{}}"
-        words += f"; gamma = {number(float(shares[at]))} leaves {left}"
-    else:
-        words = f"gamma = {number(least)} is the smallest tried share of {what} that, like all "
-        words += f"larger ones, preserves {{}}; it leaves {left}"
-    low, high = (
-        _smallest_sufficient(shares, row + sign * _WITHIN * error, target) for sign in (1, -1)
-    )
-    if low == high:
-        return words
-    assert low is not None  # more is left than at `high`
-    first = f"; within {_WITHIN} standard errors it may be gamma = {number(low)}"
-    return f"{words}{first}, or none" if high is None else f"{words}{first} to {number(high)}"
-
-
-def _originals(records: Records) -> str:
-    """Return "kept" or "redrawn"."""
-    chosen = records.config["chain"]["policy"]["original"]
-    return next(name for name, value in ORIGINALS.items() if value == chosen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -348,7 +300,7 @@ class KeepWordsExperiment(_OriginalSharesExperiment):
     def make_chain(self) -> Chain:
         """Return a chain of unigram models of the text."""
         remedy = "pass 1 for all words, or a share such as 0.01"
-        check.number("rare", self.rare, 0, 1, remedy, open_low=True)
+        check.share("rare", self.rare, remedy, open_low=True)
         source = make_labels(self.source)
         if not np.any(self._is_counted(source)):
             allowed = f"no {noun_of(self.source)} of the source is that rare"
@@ -425,7 +377,6 @@ def _distinct_words(law: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.sum(-np.expm1(sizes[:, None] * left_out), axis=1)
 
 
-_WITHIN = 2  # standard errors of a mean: about a 95 % interval
 _ENOUGH = 0.05  # share of redrawn rows from which variances over chains are well estimated
 
 

@@ -14,6 +14,7 @@ from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, mean_of
 from collapse_jax.results.policy_words import training_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
@@ -139,7 +140,22 @@ class RegimesExperiment(AbstractExperiment):
             ),
         ]
         title = f"Replace, accumulate, subsample: M = {size:,}"
-        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
+        found = statements_of(CLAIMS, setting)
+        return Summary(title, sentences, table, found, _finding(setting))
+
+
+def _finding(setting: Setting) -> str:
+    """Compare the errors of the mean under the policies."""
+    if not setting.num_generations:
+        return ONE_MODEL
+    squares, errors = _squares(setting)
+    pairs = zip(squares[-1], errors[-1], strict=True)
+    replaced, pooled, subsampled = (mean_of(*map(float, pair)) for pair in pairs)
+    return (
+        f"{after(setting, policy=False)}, the mean squared error of the mean is {replaced} if "
+        f"corpora replace each other, {pooled} if data accumulate, and {subsampled} for a "
+        "subsample of fixed size."
+    )
 
 
 def _squares(setting: Setting) -> tuple[np.ndarray, np.ndarray]:

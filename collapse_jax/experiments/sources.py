@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import math
 import re
 import sys
@@ -19,6 +20,7 @@ from collapse_jax.sources.table_files import refuse_file, split_column
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
 from collapse_jax.utils.paths import user_path
+from collapse_jax.utils.suggestions import closest
 
 _MOST_STATES = 10**7
 _MOST_DIGITS = 20  # of K: Python converts at most 4,300
@@ -33,6 +35,7 @@ _TYPED = (  # names and remedies in Python, and what can be typed instead
 )
 
 
+@functools.cache
 def text_of_python() -> str:
     """Return the prose of `pydoc_data.topics`, which is part of every Python."""
     from pydoc_data import topics
@@ -40,6 +43,7 @@ def text_of_python() -> str:
     return "\n".join(topics.topics.values())
 
 
+@functools.cache
 def docstrings_of_python() -> str:
     """Return the docstrings of the standard library, about 7,000 distinct words.
 
@@ -123,7 +127,8 @@ def make_labels(name: str) -> CountsSource:
         if kind not in ("text", "zipf"):
             refuse_file(name, "text:")
         allowed = f"it must be {', '.join(_LABELS)}, {_FILES}"
-        raise check.fail("source", name, allowed, "pass text:book.txt, for example")
+        remedy = f"{closest(name, _LABELS[:2])}pass text:book.txt, for example"
+        raise check.fail("source", name, allowed, remedy)
     source = Empirical(*tables.read(*parts))
     if not isinstance(source, CountsSource):
         allowed = "its rows are numbers, and labels are needed"
@@ -166,7 +171,8 @@ def make_rows(
     parts = split_column(name)
     if parts is None:
         refuse_file(name)
-        raise check.fail("source", name, f"it must be {names}", f"pass {next(iter(known))}")
+        remedy = f"{closest(name, known)}pass {next(iter(known))}"
+        raise check.fail("source", name, f"it must be {names}", remedy)
     values, _ = tables.read(*parts)
     if values.dtype.kind == "O":
         shown = next((text for text in values if not text.strip().isdigit()), None)

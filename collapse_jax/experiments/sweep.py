@@ -109,7 +109,32 @@ class SweepView:
         ]
         if number > _MOST_ROWS:
             sentences.insert(1, f"The table has the first {_MOST_ROWS} points.")
-        return Summary(f"Sweep of {experiment} over {' and '.join(names)}", sentences, table)
+        title = f"Sweep of {experiment} over {' and '.join(names)}"
+        return Summary(title, sentences, table, finding=_finding(records, names, means))
+
+
+def _finding(records: Records, names: Sequence[str], means: Mapping[str, np.ndarray]) -> str:
+    """Say at which points the first variable that varies is smallest and largest."""
+    generation = records["generation"][-1]
+    for variable, values in means.items():
+        known = values[np.isfinite(values)]
+        if not known.size or np.min(known) == np.max(known):
+            continue
+        ends = []
+        for find in (np.nanargmin, np.nanargmax):
+            point = np.unravel_index(
+                find(np.where(np.isfinite(values), values, np.nan)), values.shape
+            )
+            where = ", ".join(
+                f"{name} = {_shown(records[name][k])}" for name, k in zip(names, point, strict=True)
+            )
+            ends.append(f"{values[point]:.4g} at {where}")
+        return f"The mean of {variable} in generation {generation:,} is {ends[0]}, and {ends[1]}."
+    return f"No variable differs from point to point in generation {generation:,}."
+
+
+def _shown(value: Any) -> str:
+    return number(value.item() if isinstance(value, np.generic) else value)
 
 
 def _axis(records: Records, name: str) -> str:

@@ -1,5 +1,6 @@
 """Train the paper's variational autoencoders of handwritten digits."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -8,6 +9,7 @@ import numpy as np
 
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.policy import AbstractPolicy
+from collapse_jax.engine.check_only import check_only
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.sources import option
@@ -17,6 +19,7 @@ from collapse_jax.families.vae.family import LATENT_EDGES
 from collapse_jax.plots import vae as plots
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, mean_of, percent_of
 from collapse_jax.results.policy_words import policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete
 from collapse_jax.results.setting import Regime, Setting
@@ -114,23 +117,28 @@ class VaeExperiment(AbstractExperiment):
     num_evaluated: int = 10_000
     """Images that are decoded for measuring a model."""
 
+    @property
+    def work(self) -> float:
+        """Return the products of all steps of training, up to a factor."""
+        images = self.num_images or (_NUM_MNIST if self.source == "mnist" else _NUM_DIGITS)
+        steps = self.num_chains * (self.num_generations + 1) * self.epochs * images
+        return float(steps) * (self.width * self.image_size) ** 2
+
+    def check(self, seed: int) -> None:
+        """Refuse bad settings and images, without training the classifier."""
+        source = self._images()
+        with _of_source():
+            self._check_classes(source)
+        with check_only():
+            self._simulate(source, None, key=seed)
+
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Make one run per chain."""
-        shared = {field.name for field in dataclasses.fields(VAE)} - {"classifier"}
-        settings = {name: getattr(self, name) for name in shared}
-        VAE(**settings)  # refuses bad settings before images are read
-        with option("source", ("num_images",)):
-            source = Images.load(self.source, self.image_size, self.num_images)
+        source = self._images()
+        with _of_source():
             classifier = self._classifier(source)
-        records = simulate(
-            Chain(VAE(classifier=classifier, **settings), source, self.policy),
-            key=seed,
-            num_chains=self.num_chains,
-            num_generations=self.num_generations,
-            metrics=("images",),
-            progress=progress,
-            store=store and store.part("chains"),
-        )
+        part = store and store.part("chains")
+        records = self._simulate(source, classifier, key=seed, progress=progress, store=part)
         check_complete([records])
         middles = (LATENT_EDGES[1:] + LATENT_EDGES[:-1]) / 2
         named = {"long_name": "middle of a bin of latents", "units": "1"}
@@ -142,19 +150,49 @@ class VaeExperiment(AbstractExperiment):
             dataset = dataset.assign(original_shares=shares)
         return dataclasses.replace(records, source=dataset)
 
-    def _classifier(self, source: Images) -> Classifier | None:
-        """Train a classifier of the original images, if they have labels.
+    def _simulate(self, source: Images, classifier: Classifier | None, **more: Any) -> Records:
+        return simulate(
+            Chain(VAE(classifier=classifier, **self._settings), source, self.policy),
+            num_chains=self.num_chains,
+            num_generations=self.num_generations,
+            metrics=("images",),
+            **more,
+        )
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings of the family, except the classifier."""
+        shared = {field.name for field in dataclasses.fields(VAE)} - {"classifier"}
+        return {name: getattr(self, name) for name in shared}
+
+    def _images(self) -> Images:
+        """Return the original images.
 
         Raises:
-          ArgumentError: naming what leaves too few training images of a class.
+          ArgumentError: for bad settings, or images that cannot be read.
         """
+        VAE(**self._settings)  # refuses bad settings before images are read
+        with _of_source():
+            return Images.load(self.source, self.image_size, self.num_images)
+
+    def _classifier(self, source: Images) -> Classifier | None:
+        """Train a classifier of the original images, if they have labels."""
         if source.labels is None:
             return None
         try:
             return Classifier.train(source.images, source.labels)
         except check.ArgumentError:
-            if (refusal := refusal_of(source.labels)) is None:
-                raise
+            self._check_classes(source)
+            raise
+
+    def _check_classes(self, source: Images) -> None:
+        """Refuse images of which the classifier cannot be trained.
+
+        Raises:
+          ArgumentError: naming what leaves too few training images of a class.
+        """
+        if source.labels is None or (refusal := refusal_of(source.labels)) is None:
+            return
         shown, needed = refusal
         number, tests = source.num_rows, len(source.test)
         if self.num_images in (number, number + tests):  # the source may have more
@@ -248,10 +286,40 @@ class VaeExperiment(AbstractExperiment):
             )
         title = f"Variational autoencoders, policy {policy_name(setting.policy)}"
         reason = diverged_chains(number, chains) if number else None
-        return Summary(title, sentences, table, statements_of(CLAIMS, setting, reason))
+        found = statements_of(CLAIMS, setting, reason)
+        return Summary(title, sentences, table, found, _finding(setting, left))
+
+
+_NUM_DIGITS, _NUM_MNIST = 1797, 70_000  # images, for an estimate of time
+
+
+def _of_source() -> contextlib.AbstractContextManager[None]:
+    """Begin messages about images with the option that names them."""
+    return option("source", ("num_images",))
 
 
 _HEADER = ["model", "ELBO", "std of latents", "of 100", "pixel variance", "precision", "recall"]
+
+
+def _finding(setting: Setting, left: np.ndarray) -> str:
+    """Say how the spread of latents and the fit to original images change.
+
+    Args:
+      setting: what was run.
+      left: indices of the runs that have all generations.
+    """
+    if not setting.num_generations:
+        return ONE_MODEL
+    if not left.size:
+        return f"{after(setting)}, no run is left."
+    stds, elbo = (setting.records[name][:, left] for name in ("latent_std", "elbo"))
+    share = percent_of(float(np.mean(stds[-1] / stds[0])))
+    change = float(np.mean(elbo[-1] - elbo[0]))
+    side = "worse" if change < 0 else "better"
+    return (
+        f"{after(setting)}, the std of latents is {share} of model 0's, and original test images "
+        f"are described {mean_of(abs(change))} nats {side}."
+    )
 
 
 def _split(setting: Setting) -> list[str]:

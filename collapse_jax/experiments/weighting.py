@@ -14,6 +14,7 @@ from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import ONE_MODEL, after
 from collapse_jax.results.policy_words import VARIED, training_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
@@ -55,6 +56,11 @@ class WeightingExperiment(AbstractExperiment):
     """Independent chains per weight."""
     num_generations: int = 60
     """Last generation; the error is stationary long before."""
+
+    @property
+    def work(self) -> float:
+        """Return the generations of the chains of all weights."""
+        return super().work * self.num_weights
 
     def run(self, seed: int, progress: bool, store: Store | None = None) -> Records:
         """Sweep over weights."""
@@ -131,7 +137,10 @@ class WeightingExperiment(AbstractExperiment):
             f"{_smallest(records['weight'], mean)}; theory with a known variance: {best:.3f}.",
         ]
         found = statements_of(CLAIMS, setting)
-        return Summary("The weight of redrawn real rows", sentences, table, found)
+        smallest = f"{sentences[-1][0].lower()}{sentences[-1][1:]}"
+        finding = f"{after(setting, policy=False)}, {smallest}"
+        finding = finding if setting.num_generations else ONE_MODEL
+        return Summary("The weight of redrawn real rows", sentences, table, found, finding)
 
 
 def _smallest(weights: np.ndarray, means: np.ndarray) -> str:

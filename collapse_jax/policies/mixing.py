@@ -362,9 +362,9 @@ def _check_share(name: str, value: Any) -> np.ndarray:
     bad = np.flatnonzero((share < 0) | (share > 1))
     if bad.size:
         entry = f"[{bad[0]}]" if share.ndim else ""
-        raise check.fail(
-            f"{name}{entry}", float(share.flat[bad[0]]), "it must lie in [0, 1]", remedy
-        )
+        shown = float(share.flat[bad[0]])
+        remedy = check.of_percent(name, shown, remedy)
+        raise check.fail(f"{name}{entry}", shown, "it must lie in [0, 1]", remedy)
     return share
 
 

@@ -2,6 +2,7 @@
 
 import math
 import operator
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -78,6 +79,42 @@ def number(name: str, value: Any, low: float, high: float, remedy: str, *, open_
     if not (math.isfinite(result) and inside):
         raise fail(name, result, allowed, remedy)
     return result
+
+
+def share(name: str, value: Any, remedy: str, *, open_low: bool = False) -> float:
+    """Return `value` as a share in [0, 1], or (0, 1]; percent are refused with their share.
+
+    Args:
+      name: of the argument.
+      value: as given.
+      remedy: a clause that says what to do.
+      open_low: whether 0 is refused.
+
+    Raises:
+      ArgumentError: for another value.
+
+    >>> share("gamma", 0.1, "pass a share")
+    0.1
+    """
+    return number(name, value, 0, 1, of_percent(name, value, remedy), open_low=open_low)
+
+
+def of_percent(name: str, value: Any, remedy: str) -> str:
+    """Return the remedy for a bad share: for a number of percent, the share that it stands for.
+
+    Args:
+      name: of the argument.
+      value: as given.
+      remedy: a clause that says what else to do.
+
+    >>> of_percent("Mixing.gamma", 10, "pass a share")
+    'for 10 % pass gamma=0.1, otherwise pass a share'
+    """
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not (is_number and 1 < value <= 100):
+        return remedy
+    argument = re.sub(r"\[\d+\]$", "", name.rsplit(".", maxsplit=1)[-1])
+    return f"for {value:g} % pass {argument}={value / 100:g}, otherwise {remedy}"
 
 
 def choice(name: str, value: Any, options: Sequence[str]) -> str:

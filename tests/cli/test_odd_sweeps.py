@@ -72,7 +72,7 @@ REFUSED = {
     ),
     "every point refused": (
         ["sweep", "gaussian", "--num-chains", "0,-1"],
-        ["every point", "at num_chains=0: --num-chains=0 is not allowed", "--num-chains 1000"],
+        ["collapse: --num-chains=0 is not allowed", "--num-chains 1000"],
     ),
     "one size of a study twice": (
         ["run", "keep-gaussian", "--num-samples", "10", "20", "10"],
@@ -181,12 +181,20 @@ def test_a_value_is_swept_once():
         cj.sweep(chain, {"policy.gamma": [0.0, 0.1, 0]}, **run)
 
 
-def test_a_sweep_shows_points_from_the_first_that_runs(folder, capsys):
-    arguments = ["sweep", "gaussian", *TINY[:-2], "--policy.num-samples", "5", "--every", "0,1"]
-    assert main([*arguments, "--out", "new"]) == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("[1/2] every=0")
-    assert lines[1].startswith("[2/2] every=1")
+def test_a_value_that_no_point_can_run_with_is_refused_before_the_first(folder, capsys):
+    arguments = ["sweep", "gaussian", *TINY, "--seed", "1,2", "--every", "1,0"]
+    assert "--every=0 is not allowed" in refused([*arguments, "--out", "new"], capsys)
+    assert not Path("new").exists()
+
+
+def test_a_sweep_shows_points_that_are_refused_together_with_others(folder, capsys):
+    shares = ["policy:mixing", "--policy.beta", "0.9,0", "--policy.gamma", "0.5,0.1"]
+    assert main(["sweep", "gaussian", *TINY, *shares, "--out", "new"]) == 1
+    streams = capsys.readouterr()
+    lines = streams.err.splitlines()
+    assert lines[0].startswith("[1/4] policy.beta=0.9, policy.gamma=0.5")
+    assert lines[4].startswith("failed: policy.beta=0.9, policy.gamma=0.5: ArgumentError: --policy")
+    assert streams.out.splitlines()[0].startswith("The mean of ")
 
 
 @pytest.mark.parametrize("progress", [False, True])

@@ -113,8 +113,12 @@ def check_claims(summary, table, policy, more=frozenset()):
     assert len(known) == len(claims), "a claim that the table does not know"
 
 
+def said(summary):
+    return summary.title, summary.finding, *summary.sentences
+
+
 def check_words(summary, captions, titles, policy):
-    text = " ".join([summary.title, *summary.sentences, *captions.values(), *titles])
+    text = " ".join([*said(summary), *captions.values(), *titles])
     for words in IN_WORDS.get(policy, ()):
         size = "M rows" if "M rows" in text else "60 rows"
         assert words.replace("60 rows", size) in text, text
@@ -213,6 +217,7 @@ def test_a_run_of_one_model_claims_nothing_about_generations(name):
     experiment = dataclasses.replace(kind.at_scale("smoke"), **settings)
     summary, *_ = rendered(kind, experiment.run(0, False))
     assert list(summary.statements) == []
+    assert summary.finding == "No model is trained on another: the run ends with model 0."
 
 
 OTHERS = {
@@ -447,14 +452,9 @@ def test_shares_of_originals_say_whether_they_are_kept_or_redrawn(name, original
         settings |= {"source": "zipf:12", "rare": 0.3}
     records = kind(**settings).run(0, False)
     summary, captions, titles = rendered(kind, records)
-    assert (
-        records.config["chain"]["policy"]["original"]
-        == {
-            "kept": "data",
-            "redrawn": "distribution",
-        }[original]
-    )
-    text = " ".join([summary.title, *summary.sentences, *captions.values(), *titles])
+    stored = {"kept": "data", "redrawn": "distribution"}[original]
+    assert records.config["chain"]["policy"]["original"] == stored
+    text = " ".join([*said(summary), *captions.values(), *titles])
     other = {"kept": "redrawn", "redrawn": "kept"}[original]
     assert original in text
     assert other not in text
@@ -473,7 +473,7 @@ def test_words_of_a_text_are_words():
     kind = EXPERIMENTS["keep-words"]
     records = kind(**settings, num_generations=1, source="text").run(0, False)
     summary, captions, titles = rendered(kind, records)
-    text = " ".join([summary.title, *summary.sentences, *captions.values(), *titles])
+    text = " ".join([*said(summary), *captions.values(), *titles])
     assert "distinct words left" in text
     assert "independent original words" in text
     assert "state" not in text

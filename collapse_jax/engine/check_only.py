@@ -1,0 +1,43 @@
+"""Check calls of `simulate` and `sweep` without running them."""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+_is_checking: contextvars.ContextVar[bool] = contextvars.ContextVar("is_checking", default=False)
+
+
+class _Checked(BaseException):
+    """The end of a call whose arguments were checked; no `except Exception` catches it."""
+
+
+@contextlib.contextmanager
+def check_only() -> Iterator[None]:
+    """End the block at its first call of `simulate` or `sweep`, after the checks of the call.
+
+    Nothing is compiled and no store is opened.
+
+    Yields:
+      Nothing.
+
+    Raises:
+      ArgumentError: that of the call, or of what precedes it in the block.
+    """
+    token = _is_checking.set(True)
+    try:
+        yield
+    except _Checked:
+        pass
+    finally:
+        _is_checking.reset(token)
+
+
+def is_checking() -> bool:
+    """Tell whether calls are only checked."""
+    return _is_checking.get()
+
+
+def end_if_checking() -> None:
+    """End the call if it is only checked."""
+    if is_checking():
+        raise _Checked
