@@ -13,6 +13,7 @@ from collapse_jax.cli.cost import announce
 from collapse_jax.cli.options import SweepOptions, chosen_experiment, parse, read_integer
 from collapse_jax.cli.output import check_environment, check_free, chosen_directory
 from collapse_jax.cli.show import draw, report_failures, summary_of, write_page
+from collapse_jax.sources.table_files import split_column
 from collapse_jax.utils.check import ArgumentError
 
 _PLAIN = ("--out",)  # options whose value may hold a comma
@@ -153,23 +154,44 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]
             option, path = item, ""
         else:
             path = (head or option).removeprefix("--").replace("-", "_")
-            if subcommand and not item.startswith("--"):
+            if subcommand and not item.startswith("--") and option != "--source":
                 head, value, separator = subcommand[1], subcommand[2], ":"
                 path = head.rpartition(".")[2]
         values = value.split(",")
+        if (head or option) == "--source":
+            values = _sources(values)
         plain = (head or option) in _PLAIN
+        is_source = option == "--source" and not item.startswith("--")
         if path and len(values) > 1 and not plain:
             _check_values(f"{head}:" if separator == ":" else f"{head or option}=", values)
             template.append(f"{_escaped(head)}{separator}{{{len(axes)}}}")
             axes[path] = values
         else:
             template.append(_escaped(item))
+        option = "" if is_source else option  # it takes one value
     if not axes:
         raise ArgumentError(
             "axes=() is not allowed: a sweep needs an option with several values; "
             "pass --policy.num-samples 10,100,1000, for example"
         )
     return template, axes
+
+
+def _sources(parts: Sequence[str]) -> list[str]:
+    """Return sources; a part that names no file and follows FILE:COLUMN is another column.
+
+    >>> _sources(["a.csv:x", "y", "b.csv:x", "normal.npy"])
+    ['a.csv:x,y', 'b.csv:x', 'normal.npy']
+    """
+    found: list[str] = []
+    for part in parts:
+        before = split_column(found[-1]) if found else None
+        is_column = before is not None and before[1] is not None
+        if is_column and ":" not in part and split_column(part) is None:
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return found
 
 
 def _check_values(option: str, values: Sequence[str]) -> None:

@@ -7,13 +7,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.metric import Metric
 from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.engine.check_only import check_only
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.gaussian_claims import CLAIMS, names_of
-from collapse_jax.experiments.sources import make_rows
+from collapse_jax.experiments.gaussian_errors import (
+    NORMAL,
+    check_rows,
+    error_metrics,
+    gaussian_source,
+    several_axes,
+)
 from collapse_jax.families import Gaussian
 from collapse_jax.plots import gaussian as plots
 from collapse_jax.plots.style import drawn_labels
@@ -25,38 +30,12 @@ from collapse_jax.results.records import Records, check_complete, concat_dataset
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.results.setting import Regime, Setting
 from collapse_jax.results.statements import plus_minus
-from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
 from collapse_jax.utils.status import Status
 
 PAPER_SIZES = (100, 500, 1000, 10_000)
-NORMAL = "normal"
-
-
-def _mean_error(key, family, params, corpus, source, generation0):
-    return abs(params.mean[0] - source.truth.mean[0])
-
-
-def _std_error(key, family, params, corpus, source, generation0):
-    import jax.numpy as jnp
-
-    return abs(jnp.exp(params.log_scale[0]) - jnp.exp(source.truth.log_scale[0]))
-
-
-_READS = ("params", "source")
-mean_error = Metric(
-    _mean_error,
-    "mean_error",
-    unit="data units",
-    reads=_READS,
-    long_name="|mu_hat - mu|",
-    is_relative=True,
-)
-std_error = Metric(
-    _std_error, "std_error", unit="data units", reads=_READS, long_name="|sigma_hat - sigma|"
-)
 
 
 def one_size(num_samples: Any) -> int:
@@ -97,7 +76,8 @@ class GaussianExperiment(AbstractExperiment):
     estimator: Literal["unbiased", "mle"] = "unbiased"
     """Divisor of the variance: M - 1 or M."""
     source: str = NORMAL
-    """normal (standard normal rows), or rows of a file: FILE.npy, or FILE:COLUMN of a table."""
+    """normal (standard normal rows), or rows of a file: FILE.npy, or FILE:COLUMN of a table, or
+    FILE:COLUMN,COLUMN,... for rows of several numbers."""
     num_chains: int = 4096
     """Independent chains per corpus size."""
     num_generations: int = 1000
@@ -146,15 +126,15 @@ class GaussianExperiment(AbstractExperiment):
 
     def _run_size(self, size: int, seed: int, progress: bool, store: Store | None) -> Records:
         policy: Any = dataclasses.replace(self.policy, num_samples=size)  # pyright: ignore
-        source = make_rows(self.source, {NORMAL: Normal(0.0, 1.0)}, 1, 1)
-        chain = Chain(Gaussian(1, self.estimator), source, policy)
+        source, dim = gaussian_source(self.source)
+        check_rows("policy.num-samples", size, dim)
         return simulate(
-            chain,
+            Chain(Gaussian(dim, self.estimator), source, policy),
             key=seed,
             num_chains=self.num_chains,
             num_generations=self.num_generations,
             every=self.every,
-            metrics=(mean_error, std_error),
+            metrics=error_metrics(dim),
             reduce=Reduce(),
             progress=progress,
             store=store,
@@ -224,7 +204,9 @@ def _finding(setting: Setting) -> str:
         f"{percent_of(*pair)} for M = {size:,}"
         for size, *pair in zip(records["num_samples"], left, errors, strict=True)
     ]
-    return f"{after(setting)}, the typical standard deviation is {listed(parts)} of model 0's."
+    return (
+        f"{after(setting)}, the typical standard deviation relative to model 0 is {listed(parts)}."
+    )
 
 
 def _sentences(setting: Setting) -> list[str]:
@@ -238,6 +220,7 @@ def _sentences(setting: Setting) -> list[str]:
         training_sentence(setting, size="M"),
         f"Original rows: {setting.source_name}. The divisor of the variance is {divisor} of the "
         f"corpus ({family['estimator']}).",
+        *several_axes(setting),
     ]
     if family["corpus"] == "moments":
         found.append(

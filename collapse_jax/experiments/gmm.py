@@ -79,7 +79,7 @@ class GmmExperiment(AbstractExperiment):
     """Rows M of a generation, one study per size."""
     source: str = BLOB
     """blob (a standard normal law), pair (two of them, at -2 and 2), or rows of two numbers or more
-    from FILE.npy, or from lists in FILE:COLUMN of a table."""
+    from FILE.npy, from FILE:COLUMN,COLUMN,... of a table, or from lists in FILE:COLUMN."""
     num_components: int = 2
     """Number K of components."""
     start: Literal["kmeans", "kmeans++", "random_from_data", "previous"] = "kmeans"
@@ -243,7 +243,8 @@ def _finding(setting: Setting) -> str:
         f"{percent_of(float(share))} for M = {size:,}"
         for size, share in zip(records["num_samples"], left, strict=True)
     ]
-    return f"{after(setting)}, the median spread of components is {listed(parts)} of model 0's."
+    words = "the median spread of components relative to model 0"
+    return f"{after(setting)}, {words} is {listed(parts)}."
 
 
 _STARTS = {
@@ -266,7 +267,8 @@ class GmmPairExperiment(GmmExperiment):
     name = "gmm-pair"
 
     source: str = PAIR
-    """pair (standard normal laws at -2 and 2), blob (a single one), or a FILE.npy of rows."""
+    """pair (standard normal laws at -2 and 2), blob (a single one), or rows of FILE.npy or of
+    FILE:COLUMN,COLUMN,... of a table."""
 
 
 _UNITS = {

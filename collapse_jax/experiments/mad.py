@@ -9,6 +9,13 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.gaussian_errors import (
+    NORMAL,
+    check_rows,
+    gaussian_source,
+    several_axes,
+    spread_metrics,
+)
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Fresh, Mixing, Replace
@@ -27,7 +34,6 @@ from collapse_jax.results.statements import (
     most_errors,
     plus_minus,
 )
-from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 
@@ -56,6 +62,9 @@ class MadExperiment(AbstractExperiment):
     """Rows of a corpus, half of them real in the second and third loop: kept, and redrawn."""
     biases: tuple[float, ...] = (0.8, 0.9, 1.0)
     """Values of lambda: rows are drawn from N(mean, lambda * variance)."""
+    source: str = NORMAL
+    """normal (standard normal rows), or rows of a file: FILE.npy, or FILE:COLUMN of a table, or
+    FILE:COLUMN,COLUMN,... for rows of several numbers."""
     num_chains: int = 2000
     """Independent chains per loop and lambda."""
     num_generations: int = 200
@@ -74,13 +83,16 @@ class MadExperiment(AbstractExperiment):
             "augmentation": augmentation(size),
             "fresh data": fresh_data(size),
         }
-        chain = Chain(Gaussian(1), Normal(0.0, 1.0), Replace(size))
+        source, dim = gaussian_source(self.source)
+        check_rows("num_samples", size, dim)
+        chain = Chain(Gaussian(dim), source, Replace(size))
         records = sweep(
             chain,
             {"policy": list(loops.values()), "family.sampling_bias": list(self.biases)},
             key=seed,
             num_chains=self.num_chains,
             num_generations=self.num_generations,
+            metrics=spread_metrics(dim),
             reduce=Reduce(),
             progress=progress,
             store=store,
@@ -124,8 +136,9 @@ class MadExperiment(AbstractExperiment):
         size = int(setting.policy["num_samples"])
         sentences = [
             f"{setting.extent} for each loop and lambda; {size:,} rows in "
-            "each corpus, truth N(0, 1), unbiased estimator; rows are drawn from N(mean, lambda "
-            "variance).",
+            f"each corpus, original rows: {setting.source_name}, unbiased estimator; rows are "
+            "drawn from N(mean, lambda variance).",
+            *several_axes(setting),
             f"Fully synthetic: {training_sentence(setting, describe(Replace(size)))}",
             f"Augmentation: {training_sentence(setting, describe(augmentation(size)))}",
             f"Fresh data: {training_sentence(setting, describe(fresh_data(size)))}",

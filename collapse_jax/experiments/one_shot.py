@@ -10,7 +10,7 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
-from collapse_jax.experiments.gaussian import mean_error, std_error
+from collapse_jax.experiments.gaussian_errors import mean_error, std_error
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Replace

@@ -11,6 +11,13 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
+from collapse_jax.experiments.gaussian_errors import (
+    NORMAL,
+    check_rows,
+    gaussian_source,
+    several_axes,
+    spread_metrics,
+)
 from collapse_jax.experiments.original_shares_words import (
     ORIGINALS,
     finding_of,
@@ -32,7 +39,6 @@ from collapse_jax.results.statements import (
     agreement,
     few_chains,
 )
-from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 from collapse_jax.utils.interval import no_values_allowed
@@ -64,7 +70,7 @@ class _OriginalSharesExperiment(AbstractExperiment):
         """Return the chain whose shares and sizes are varied."""
         raise NotImplementedError
 
-    def metrics(self, source: Any) -> tuple[Metric, ...]:
+    def metrics(self, source: Any) -> tuple[Any, ...]:
         """Return the metrics that `surviving` needs.
 
         Args:
@@ -183,6 +189,8 @@ class _OriginalSharesExperiment(AbstractExperiment):
         sentences = [
             f"{setting.extent} for each M and gamma. {training_sentence(setting, policy, 'M')}",
             f"The table has the {what} left, relative to {cls.reference(records)}.",
+            f"Original rows: {setting.source_name}.",
+            *several_axes(setting),
         ]
         with no_values_allowed():
             spreads = np.nanstd(cls.log_values(records), axis=0)
@@ -232,14 +240,24 @@ class KeepGaussianExperiment(_OriginalSharesExperiment):
     }
     hours: ClassVar[Mapping[str, float]] = {"smoke": 0.008, "laptop": 0.012, "paper": 0.05}
 
+    source: str = NORMAL
+    """normal (standard normal rows), or rows of a file: FILE.npy, or FILE:COLUMN of a table, or
+    FILE:COLUMN,COLUMN,... for rows of several numbers."""
     num_samples: tuple[int, ...] = (10, 30, 100)
     """Corpus sizes M."""
     num_generations: int = 200
     """Last generation."""
 
     def make_chain(self) -> Chain:
-        """Return a chain of unbiased fits to normal data."""
-        return Chain(Gaussian(1), Normal(0.0, 1.0), self.policy())
+        """Return a chain of unbiased fits to the original data."""
+        source, dim = gaussian_source(self.source)
+        for size in self.num_samples:
+            check_rows("num_samples", size, dim)
+        return Chain(Gaussian(dim), source, self.policy())
+
+    def metrics(self, source: Any) -> tuple[Any, ...]:
+        """Return the measure of spread of rows of several numbers."""
+        return spread_metrics(source.row_dim)[:1]
 
     @staticmethod
     def measured(records: Records) -> str:
@@ -408,6 +426,7 @@ def _spread(setting: Setting) -> Finding:
 def _is_redrawn(setting: Setting) -> bool:
     is_drawn = setting.policy["original"] == "distribution"
     is_enough = bool(np.any(setting.records["gamma"] >= _ENOUGH))
+    is_drawn &= setting.source.get("type") == "Normal"
     return is_drawn and is_enough and setting.num_generations >= 1
 
 

@@ -89,13 +89,16 @@ def finding_of(records: Records, start: str, enough: str, is_few: bool) -> str:
         return f"{start}, too few chains tell which share of {originals} originals is enough."
     least = [smallest_sufficient(records["gamma"], row, target) for row in records["surviving"][-1]]
     found = {
-        int(size): "none that was tried" if share is None else percent(share)
+        int(size): "none" if share is None else percent(share)
         for size, share in zip(records["num_samples"], least, strict=True)
     }
     largest = max(found)
     share = found.pop(largest)
     others = "; ".join(f"M = {size:,}: {words}" for size, words in found.items())
-    return (
-        f"{start}, the smallest tried share of {originals} originals that preserves {enough} is "
-        f"{share} for M = {largest:,} rows{f' ({others})' if others else ''}."
-    )
+    more = f" ({others})" if others else ""
+    if share == "none":
+        words = f"no tried share of {originals} originals preserves {enough} for"
+    else:
+        words = f"the smallest tried share of {originals} originals that preserves {enough} is "
+        words += f"{share} for"
+    return f"{start}, {words} M = {largest:,} rows{more}."

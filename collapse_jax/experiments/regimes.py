@@ -9,7 +9,13 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
-from collapse_jax.experiments.gaussian import mean_error, std_error
+from collapse_jax.experiments.gaussian_errors import (
+    NORMAL,
+    check_rows,
+    error_metrics,
+    gaussian_source,
+    several_axes,
+)
 from collapse_jax.families import Gaussian
 from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate, AccumulateSubsample, Replace
@@ -28,7 +34,6 @@ from collapse_jax.results.statements import (
     most_errors,
     plus_minus,
 )
-from collapse_jax.sources import Normal
 from collapse_jax.store.store import Store
 from collapse_jax.theory import gaussian as theory
 from collapse_jax.theory import gaussian_accumulation
@@ -59,6 +64,9 @@ class RegimesExperiment(AbstractExperiment):
     """Rows per generation."""
     estimator: Literal["unbiased", "mle"] = "mle"
     """Divisor of the variance: M - 1 or M (the paper's code)."""
+    source: str = NORMAL
+    """normal (standard normal rows), or rows of a file: FILE.npy, or FILE:COLUMN of a table, or
+    FILE:COLUMN,COLUMN,... for rows of several numbers."""
     num_chains: int = 2000
     """Independent chains per regime."""
     num_generations: int = 500
@@ -68,19 +76,24 @@ class RegimesExperiment(AbstractExperiment):
         """Sweep over policies."""
         size = check.integer("num_samples", self.num_samples, 2)
         policies = [Replace(size), Accumulate(size), AccumulateSubsample(size)]
-        chain = Chain(Gaussian(1, self.estimator), Normal(0.0, 1.0), policies[0])
+        source, dim = gaussian_source(self.source)
+        check_rows("num_samples", size, dim)
+        chain = Chain(Gaussian(dim, self.estimator), source, policies[0])
         records = sweep(
             chain,
             {"policy": policies},
             key=seed,
             num_chains=self.num_chains,
             num_generations=self.num_generations,
-            metrics=(mean_error, std_error),
+            metrics=error_metrics(dim),
             reduce=Reduce(),
             progress=progress,
             store=store,
         )
         names = np.array([type(policy).__name__ for policy in policies])
+        dataset = records.dataset.assign_coords(policy=names)
+        if self.source != NORMAL:
+            return dataclasses.replace(records, source=dataset, expected=None)
         sizes = np.full(self.num_generations + 1, size)
         pooled = gaussian_accumulation.accumulate_mean_squared_error(sizes, self.estimator)
         curves = {
@@ -89,7 +102,6 @@ class RegimesExperiment(AbstractExperiment):
         }
         named = {"long_name": "E (mu_hat - mu)^2 in units of the truth's variance", "units": "1"}
         exact = {name: (("generation",), curve, named) for name, curve in curves.items()}
-        dataset = records.dataset.assign_coords(policy=names)
         return dataclasses.replace(records, source=dataset, expected=dataset_of(exact, {}))
 
     @staticmethod
@@ -133,7 +145,9 @@ class RegimesExperiment(AbstractExperiment):
         size = setting.policy["num_samples"]
         sentences = [
             f"{setting.extent} for each policy; M = "
-            f"{size:,} rows, truth N(0, 1), estimator {setting.family['estimator']}.",
+            f"{size:,} rows, original rows: {setting.source_name}, estimator "
+            f"{setting.family['estimator']}.",
+            *several_axes(setting),
             *(
                 f"{name}: {training_sentence(setting, {'type': name}, 'M')}"
                 for name in map(str, records["policy"])
@@ -156,6 +170,10 @@ def _finding(setting: Setting) -> str:
         f"corpora replace each other, {pooled} if data accumulate, and {subsampled} for a "
         "subsample of fixed size."
     )
+
+
+def _is_normal(setting: Setting) -> bool:
+    return setting.num_generations >= 1 and setting.source.get("type") == "Normal"
 
 
 def _squares(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
@@ -207,14 +225,14 @@ CLAIMS = (
         "The error of the mean grows if each generation replaces the one before; if data "
         "accumulate, its expected square stays below pi^2/6 = 1.64 times sigma^2/M.",
         "Shumailov et al. 2024, supplement; Gerstgrasser et al. 2024, arXiv 2404.01413",
-        lambda setting: setting.num_generations >= 1,
+        _is_normal,
         _bounded,
     ),
     Claim(
         "A subsample of fixed size of all data loses less than replacement, and more than "
         "accumulation.",
         "Shumailov et al. 2024, supplement; Kazdan et al. 2024, arXiv 2410.16713",
-        lambda setting: setting.num_generations >= 1,
+        _is_normal,
         _between,
     ),
 )

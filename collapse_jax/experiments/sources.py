@@ -103,6 +103,16 @@ def option(name: str, others: Collection[str] = ()) -> Iterator[None]:
         raise check.ArgumentError(message) from None
 
 
+def _read(path: str, column: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read a column of a table, or several that are separated by commas, see `tables.read`."""
+    try:
+        return tables.read(path, column)
+    except check.ArgumentError:
+        if column is None or "," not in column:
+            raise
+    return tables.read(path, column.split(","))
+
+
 @option("source")
 def make_labels(name: str) -> CountsSource:
     """Return a source of labels.
@@ -129,7 +139,7 @@ def make_labels(name: str) -> CountsSource:
         allowed = f"it must be {', '.join(_LABELS)}, {_FILES}"
         remedy = f"{closest(name, _LABELS[:2])}pass text:book.txt, for example"
         raise check.fail("source", name, allowed, remedy)
-    source = Empirical(*tables.read(*parts))
+    source = Empirical(*_read(*parts))
     if not isinstance(source, CountsSource):
         allowed = "its rows are numbers, and labels are needed"
         remedy = "name a column of texts or integers as FILE:COLUMN, or pass text:FILE"
@@ -173,7 +183,7 @@ def make_rows(
         refuse_file(name)
         remedy = f"{closest(name, known)}pass {next(iter(known))}"
         raise check.fail("source", name, f"it must be {names}", remedy)
-    values, _ = tables.read(*parts)
+    values, _ = _read(*parts)
     if values.dtype.kind == "O":
         shown = next((text for text in values if not text.strip().isdigit()), None)
         if shown is None:
@@ -186,7 +196,8 @@ def make_rows(
     if not least <= length <= most:
         allowed = f"its rows have {counted(length, 'number')}, and "
         allowed += f"{least} or more are needed" if most > least else f"{least} is needed"
-        shape = "[row, dim]" if most > 1 else "[row]"
-        remedy = f"pass an array {shape} as FILE.npy, or pass {next(iter(known))}"
+        remedy = f"pass an array {'[row, dim]' if most > 1 else '[row]'} as FILE.npy"
+        remedy += ", FILE:COLUMN,COLUMN" if most > 1 else ""
+        remedy += f", or pass {next(iter(known))}"
         raise check.fail("source", name, allowed, remedy)
     return source

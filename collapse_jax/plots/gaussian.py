@@ -44,7 +44,7 @@ def figure_errors(data: "Dataset") -> Any:
         axis.set(title=title, xlabel="number of fits, generation + 1")
         scale_logarithmically(axis, "xy")
         show_range(axis, 1, fits[-1])
-    axes[0, 0].set_ylabel("data units")
+    axes[0, 0].set_ylabel(data[names[0][0]].attrs.get("units", "data units"))
     axes[0, 0].legend()
     chains = num_chains_of(data)
     figure.suptitle(

@@ -128,9 +128,9 @@ REFUSED = {
         ["run", "keep-words", "--source", "rows.npy"],
         ["labels are needed"],
     ),
-    "too long rows": (
-        ["run", "gaussian", "--source", "rows.npy"],
-        ["--source='rows.npy'", "its rows have 2 numbers, and 1 is needed"],
+    "too few rows": (
+        ["run", "gaussian", "--source", "rows.npy", "--policy.num-samples", "2"],
+        ["--policy.num-samples=2", "rows of 2 numbers need at least 3"],
     ),
     "too short rows": (
         ["run", "gmm", "--source", "table.csv:x"],

@@ -21,7 +21,7 @@ SOURCES = {
     "odd:name.csv": [6],
     "t.csv": "source: column=None.*the columns are 'x', 'time:utc', 'word'",
     "t.csv:": "source: column=''.*the columns are",
-    "t.csv:x,x": "source: column='x,x'.*the columns are 'x', .*name one as FILE:COLUMN",
+    "t.csv:x,x": r"source: column=\['x', 'x'\].*'x' is given twice",
     "t.csv:z": "source: column='z'.*the columns are",
     "none.csv:x": "No such file",
     "https://example.org/t.csv:x": "addresses are not read",
