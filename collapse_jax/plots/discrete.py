@@ -62,14 +62,26 @@ def figure_survival(data: "Dataset", noun: str = "state") -> Any:
     Returns:
       A matplotlib Figure.
     """
+    figure, axes = new_figure(7.2, 7.6, 1, 1)
+    draw_survival(axes[0, 0], data, noun)
+    return figure
+
+
+def draw_survival(axis: Any, data: "Dataset", noun: str = "state") -> None:
+    """Draw the survival of states on given Axes, see `figure_survival`.
+
+    Args:
+      axis: matplotlib Axes.
+      data: records of `probabilities` [generation, chain, state].
+      noun: what a state is called, "word" for example.
+    """
     probabilities = data["probabilities"].values
     alive = np.mean(probabilities > 0, axis=1)  # [generation, state]
     order = np.argsort(-np.mean(probabilities[0], axis=0), kind="stable")
     states = alive.shape[1]
     ranks = np.unique(np.geomspace(1, states, _ROWS).round().astype(int)) - 1
     names = data["state"].values if "state" in data.coords else np.arange(states)
-    figure, axes = new_figure(7.2, 7.6, 1, 1)
-    axis, generations = axes[0, 0], data["generation"].values
+    generations = data["generation"].values
     axis.grid(visible=False)
     picture = axis.pcolormesh(
         generations, np.arange(len(ranks)), alive[:, order[ranks]].T, cmap="viridis", vmin=0,
@@ -81,6 +93,5 @@ def figure_survival(data: "Dataset", noun: str = "state") -> Any:
     axis.set_yticks(np.arange(len(ranks)), labels, fontsize=8)
     title = f"which {noun}s survive (rank by probability in model {generations[0]})"
     axis.set(xlabel="generation", title=title)
-    bar = figure.colorbar(picture, ax=axis, shrink=0.5, pad=0.02)
+    bar = axis.figure.colorbar(picture, ax=axis, shrink=0.5, pad=0.02)
     bar.set_label(f"share of chains in which the {noun} is alive")
-    return figure

@@ -9,6 +9,7 @@ import numpy as np
 from collapse_jax.results.agreement import ChainMean, chains_needed, judge, threshold
 from collapse_jax.results.records import Records
 from collapse_jax.utils import check
+from collapse_jax.utils.html_table import html_table
 from collapse_jax.utils.status import FROZEN, is_frozen
 
 _FEW = 6  # generations that are compared by default, so that the table stays short
@@ -60,6 +61,17 @@ class Row(NamedTuple):
         return simulated, "-" if math.isnan(self.low) else f"{low} .. {high}", exact
 
 
+_TITLES = (
+    "quantity",
+    "generation",
+    "chains",
+    "simulated",
+    "95 % interval",
+    "exact",
+    "standardized",
+)
+
+
 class TheoryComparison(tuple[Row, ...]):
     """Rows of a comparison, printed as a table."""
 
@@ -102,16 +114,8 @@ class TheoryComparison(tuple[Row, ...]):
             raise check.fail("false_alarm", false_alarm, allowed, f"{remedy}, or pass 1e-6")
         return limit
 
-    def __str__(self) -> str:
-        titles = (
-            "quantity",
-            "generation",
-            "chains",
-            "simulated",
-            "95 % interval",
-            "exact",
-            "standardized",
-        )
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Return the table, with its header first."""
         cells = [
             (
                 row.quantity,
@@ -122,10 +126,20 @@ class TheoryComparison(tuple[Row, ...]):
             )
             for row in self
         ]
-        widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
+        return [_TITLES, *cells]
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook, with the notes in a last column."""
+        notes = ["note", *(row.note for row in self)]
+        rows = [[*cells, note] for cells, note in zip(self._cells(), notes, strict=True)]
+        return html_table("Simulation and theory", rows)
+
+    def __str__(self) -> str:
+        cells = self._cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in (titles, *cells)
+            for line in cells
         ]
         notes = ["", *(f"  ({row.note})" if row.note else "" for row in self)]
         return "\n".join(line + note for line, note in zip(lines, notes, strict=True))

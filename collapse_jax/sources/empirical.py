@@ -26,12 +26,15 @@ from collapse_jax.sources.normal import check_units
 from collapse_jax.text.files import read_text
 from collapse_jax.text.words import check_text, find_words
 from collapse_jax.utils import check, log_cholesky
+from collapse_jax.utils.counted import counted
+from collapse_jax.utils.html_table import html_table
 from collapse_jax.utils.paths import user_path
 
 _ANY_LAW = Categorical([1.0])  # a template, whose probabilities are replaced without checks
 _MOST_RATIO = 1e15  # of standard deviations: rows of all axes share a unit, and are squared
 _SMALLEST = 1e-150  # difference of two rows: its square is zero below 1e-162 in float64
 _LARGEST = 1e37  # of a row: float32 ends at 3.4e38
+_MOST_SHOWN = 8  # states or rows that a notebook shows
 _MAX_LABELS = 2**24  # states have an entry each in every model, at least 64 MiB beyond
 
 
@@ -190,6 +193,17 @@ class EmpiricalLabels(CountsSource):
         names, counts = zip(*counted, strict=True)
         return cls(np.array(counts), names)
 
+    def _repr_html_(self) -> str:
+        """Return the most frequent states for a notebook."""
+        order = np.argsort(-np.asarray(self.counts), kind="stable")[:_MOST_SHOWN]
+        names = self.names or range(len(self.counts))
+        rows = [["state", "rows", "share"]]
+        for state in order.tolist():
+            count = int(self.counts[state])
+            rows.append([str(names[state]), f"{count:,}", f"{count / self.total:.3g}"])
+        title = f"{self.total:,} labels of {self.num_states:,} states"
+        return html_table(title, rows, _rest(self.num_states, "states"))
+
     @property
     def num_states(self) -> int:
         """Return the number of states."""
@@ -260,6 +274,17 @@ class EmpiricalRows(MomentsSource):
         object.__setattr__(self, "centre", mean)
         object.__setattr__(self, "top", np.asarray(top))
 
+    def _repr_html_(self) -> str:
+        """Return the first rows for a notebook, in the units of the data, with mean and spread."""
+        rows = [["row", *(f"[{axis}]" for axis in range(self.row_dim))]]
+        given = self.rows[:_MOST_SHOWN] * np.exp(self.top) + self.centre
+        spreads = np.std(self.rows, axis=0) * np.exp(self.top)
+        lines = {**dict(enumerate(given)), "mean": self.centre, "std": spreads}
+        for name, values in lines.items():
+            rows.append([f"{name}", *(f"{value:.6g}" for value in values)])
+        title = f"{self.num_rows:,} rows of {counted(self.row_dim, 'number')}"
+        return html_table(title, rows, _rest(self.num_rows, "rows"))
+
     @property
     def row_dim(self) -> int:
         """Return the length of a row."""
@@ -305,6 +330,11 @@ class EmpiricalRows(MomentsSource):
             truth = self.truth
             return Moments(jnp.int32(size), truth.mean, truth.log_scale, truth.factor)
         return moments_of(self.draw(keys, size, capacity))
+
+
+def _rest(number: int, noun: str) -> str:
+    """Say how many states or rows a table leaves out."""
+    return f"{number - _MOST_SHOWN:,} more {noun}" if number > _MOST_SHOWN else ""
 
 
 def _overlap(values: np.ndarray) -> float:
