@@ -13,7 +13,7 @@ from collapse_jax.cli.cost import duration
 from collapse_jax.cli.options import RunOptions, SharedRunOptions, parse_plain
 from collapse_jax.cli.output import check_environment, check_ours, chosen_directory
 from collapse_jax.cli.run import run_to
-from collapse_jax.cli.show import captions_of, draw, summary_of
+from collapse_jax.cli.show import captions_of, command_of, draw, summary_of
 from collapse_jax.store.files import store_errors
 from collapse_jax.utils.check import ArgumentError
 from collapse_jax.utils.counted import counted
@@ -197,6 +197,7 @@ def _write_page(out: Path, scale: str) -> Path:
     from collapse_jax.experiments import EXPERIMENTS
     from collapse_jax.report import Study, write_reproduction
     from collapse_jax.results.records import Records
+    from collapse_jax.results.settings_words import settings_of
 
     costs, studies = _costs(out), []
     for name in EXPERIMENTS:
@@ -217,6 +218,9 @@ def _write_page(out: Path, scale: str) -> Path:
             records.config,
             records.provenance,
             costs.get(name),
+            summary.finding,
+            settings_of(records),
+            command_of(records, path),
         )
         studies.append(study)
     sentence = (

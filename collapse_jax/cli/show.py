@@ -64,6 +64,7 @@ def draw(records: Any, path: Path) -> None:
       records: of the run.
       path: the run directory.
     """
+    from collapse_jax.plots.data import write_figure_data
     from collapse_jax.plots.style import save_figure
 
     captions = {}
@@ -72,6 +73,7 @@ def draw(records: Any, path: Path) -> None:
     for name, (caption, figure) in figures.items():
         with store_errors(path / "figures" / name):
             save_figure(figure, path / "figures", name)
+            write_figure_data(figure, path / "figures" / f"{name}.csv")
         captions[name] = caption
     with store_errors(path / _CAPTIONS):
         (path / _CAPTIONS).write_text(json.dumps(captions, indent=1) + "\n")
@@ -107,14 +109,18 @@ def write_page(records: Any, path: Path) -> Path:
       Path of the page.
     """
     from collapse_jax.report import write_report
+    from collapse_jax.results.settings_words import settings_of
 
     summary = summary_of(records)
     with store_errors(path / "report.html"):
         return write_report(
             path / "report.html",
             title=summary.title,
-            sentences=[*summary.sentences, *_command(path)],
+            sentences=summary.sentences,
             statements=summary.statements,
+            finding=summary.finding,
+            settings=settings_of(records),
+            command=command_of(records, path),
             table=summary.table,
             figures=captions_of(path) or {},
             config=records.config,
@@ -160,11 +166,18 @@ def report_failures(records: Any, arguments: Sequence[str], remedy: str) -> int:
     return 1 if failures else 0
 
 
-def _command(path: Path) -> list[str]:
-    """Return the command that repeats a run; a sweep has its command in its summary."""
-    if not (path / COMMAND).exists():
-        return []
-    return [f"Command: {Command.load(path).words}"]
+def command_of(records: Any, path: Path) -> str:
+    """Return the command that repeats a run, "" if the run has none.
+
+    Args:
+      records: of the run.
+      path: the run directory.
+    """
+    from collapse_jax.experiments.sweep import command_words
+
+    if records.config.get("experiment", {}).get("is_sweep"):
+        return command_words(records)
+    return Command.load(path).words if (path / COMMAND).exists() else ""
 
 
 def _presenter(records: Any) -> Any:

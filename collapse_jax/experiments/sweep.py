@@ -105,7 +105,6 @@ class SweepView:
             f"which failed; means over chains in generation {records['generation'][-1]:,}.",
             f"Varied: {'; '.join(_axis(records, name) for name in names)}.",
             *_policy(records, experiment),
-            f"Command: collapse sweep {shlex.join(_settings(records))}",
         ]
         if number > _MOST_ROWS:
             sentences.insert(1, f"The table has the first {_MOST_ROWS} points.")
@@ -156,14 +155,18 @@ def _policy(records: Records, experiment: str) -> list[str]:
     return [training_sentence(Setting.of(records), policy, size)]
 
 
-def _settings(records: Records) -> list[str]:
-    """Return the arguments of the sweep without its output directory and overwriting."""
+def command_words(records: Records) -> str:
+    """Return the command of a sweep, without its output directory and overwriting.
+
+    Args:
+      records: records of a sweep.
+    """
     arguments, shown, is_path = records.config["experiment"]["arguments"], [], False
     for argument in arguments:
         if not is_path and not argument.startswith(_NO_SETTINGS):
             shown.append(argument)
         is_path = argument == "--out"
-    return shown
+    return f"collapse sweep {shlex.join(shown)}"
 
 
 def _finished(records: Records, means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,9 +3,11 @@
 import base64
 import html
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from collapse_jax.plots.style import DPI
 from collapse_jax.results.statements import Statement
@@ -30,6 +32,12 @@ th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
   .statements td:last-child::before { content: "This run: "; font-weight: 600; }
 }
 pre { overflow-x: auto; font-size: .8rem; background: #8881; padding: .8rem; }
+.finding { font-size: 1.15rem; font-weight: 600; margin: .8rem 0 1.2rem; }
+.settings { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem;
+  font-size: .9rem; } .settings dt { opacity: .75; } .settings dd { margin: 0;
+  overflow-wrap: anywhere; }
+.command { white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { .settings { grid-template-columns: 1fr; } }
 details { margin: .6rem 0; } .lead { opacity: .8; }
 """
 
@@ -44,6 +52,36 @@ def paragraphs(sentences: Sequence[str]) -> str:
       HTML.
     """
     return "\n".join(f'<p class="lead">{html.escape(text)}</p>' for text in sentences)
+
+
+def finding(text: str) -> str:
+    """Build the answer of the page.
+
+    Args:
+      text: one sentence in plain text, "" for none.
+
+    Returns:
+      HTML, empty without a text.
+    """
+    return f'<p class="finding">{html.escape(text)}</p>' if text else ""
+
+
+def settings(pairs: Sequence[tuple[str, str]], command: str) -> str:
+    """Build the settings in words, and the command that repeats them.
+
+    Args:
+      pairs: names and values in plain text.
+      command: as typed, "" for none.
+
+    Returns:
+      HTML, empty without both.
+    """
+    items = "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in pairs
+    )
+    shown = f'<dl class="settings">{items}</dl>' if items else ""
+    typed = f'<pre class="command">{html.escape(command)}</pre>' if command else ""
+    return f"{shown}{typed}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -97,16 +135,17 @@ def verdict(statement: Statement) -> str:
     return f'<span class="verdict {kind}">{statement.verdict}</span>{reason}'
 
 
-def figures(files: Mapping[str, Path]) -> str:
-    """Embed figures in the page.
+def figures(files: Mapping[str, Path], folder: Path) -> str:
+    """Embed figures in the page, with links to their PDF and their numbers, if they exist.
 
     Args:
       files: PNG files by caption.
+      folder: of the page.
 
     Returns:
       HTML with the data of the files.
     """
-    return "\n".join(_figure(caption, file) for caption, file in files.items())
+    return "\n".join(_figure(caption, file, folder) for caption, file in files.items())
 
 
 def folded(title: str, content: Mapping[str, Any]) -> str:
@@ -131,12 +170,24 @@ def _head(cells: Sequence[str]) -> str:
     return f"<thead><tr>{''.join(f'<th>{cell}</th>' for cell in cells)}</tr></thead>"
 
 
-def _figure(caption: str, file: Path) -> str:
+def _links(file: Path, folder: Path) -> str:
+    """Return links to the other forms of a figure, relative to the page."""
+    kinds = {".pdf": "PDF", ".csv": "numbers (CSV)"}
+    links = []
+    for suffix, words in kinds.items():
+        other = file.with_suffix(suffix)
+        if other.is_file():
+            address = quote(os.path.relpath(other, folder))
+            links.append(f'<a href="{address}">{words}</a>')
+    return f" <small>{', '.join(links)}</small>" if links else ""
+
+
+def _figure(caption: str, file: Path, folder: Path) -> str:
     data = file.read_bytes()
     pixels = int.from_bytes(data[16:20], "big")  # PNG stores the width in these bytes
     text, encoded = html.escape(caption), base64.b64encode(data).decode()
     return (
         f'<figure><img alt="{text}" width="{round(pixels / DPI * _INCH)}" '
         f'src="data:image/png;base64,{encoded}">'
-        f"<figcaption>{text}</figcaption></figure>"
+        f"<figcaption>{text}{_links(file, folder)}</figcaption></figure>"
     )

@@ -6,7 +6,7 @@ from string import Template
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
+<title>$tab</title>
 <style>
 :root { color-scheme: light dark; }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: $width; margin: 2.5rem auto;
@@ -19,7 +19,7 @@ $body
 """)
 
 
-def page(title: str, body: str, *, style: str, width: str) -> str:
+def page(title: str, body: str, *, style: str, width: str, tab: str = "") -> str:
     """Build a page.
 
     Args:
@@ -27,8 +27,10 @@ def page(title: str, body: str, *, style: str, width: str) -> str:
       body: HTML below the headline.
       style: CSS for the body.
       width: maximal width of lines, a CSS length.
+      tab: title of the browser's tab, as plain text; the headline if "".
 
     Returns:
       The HTML document.
     """
-    return _PAGE.substitute(title=html.escape(title), body=body, style=style, width=width)
+    titles = {"title": html.escape(title), "tab": html.escape(tab or title)}
+    return _PAGE.substitute(titles, body=body, style=style, width=width)

@@ -30,6 +30,9 @@ class Study:
       config: settings of the run.
       provenance: versions, devices, key and commit of the run.
       seconds: wall time, or None if it was not recorded.
+      finding: the answer in one sentence, "" for none.
+      settings: names and values of what was run, in words.
+      command: the command that repeats the run, "" for none.
     """
 
     name: str
@@ -41,6 +44,9 @@ class Study:
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
     seconds: float | None
+    finding: str = ""
+    settings: Sequence[tuple[str, str]] = ()
+    command: str = ""
 
     @property
     def num_failed(self) -> int:
@@ -70,7 +76,7 @@ def write_reproduction(
     body = [
         fragments.paragraphs([*sentences, f"Statements of the literature: {verdicts}."]),
         _overview(studies),
-        *(_section(study) for study in studies),
+        *(_section(study, path.parent) for study in studies),
     ]
     style = fragments.STYLE + _STYLE
     path.write_text(page(title, "\n".join(body), style=style, width="62rem"), encoding="utf-8")
@@ -80,11 +86,12 @@ def write_reproduction(
 def _overview(studies: Sequence[Study]) -> str:
     lines = "".join(
         f'<tr><td><a href="#{study.name}">{html.escape(study.title)}</a>{_failed(study)}</td>'
+        f"<td>{html.escape(study.finding)}</td>"
         f"<td>{'<br>'.join(map(fragments.verdict, study.statements))}</td>"
         f"<td>{_cost(study)}</td></tr>"
         for study in studies
     )
-    head = "<thead><tr><th>study</th><th>verdicts</th><th>cost</th></tr></thead>"
+    head = "<thead><tr><th>study</th><th>finding</th><th>verdicts</th><th>cost</th></tr></thead>"
     return f'<div class="wide"><table>{head}<tbody>{lines}</tbody></table></div>'
 
 
@@ -93,14 +100,16 @@ def _failed(study: Study) -> str:
     return f"<br>not complete: {counted(number, 'point')} failed" if number else ""
 
 
-def _section(study: Study) -> str:
+def _section(study: Study, folder: Path) -> str:
     return "\n".join(
         [
             f'<section><h2 id="{study.name}">{html.escape(study.title)}</h2>',
+            fragments.finding(study.finding),
+            fragments.settings(study.settings, study.command),
+            fragments.figures(study.figures, folder),
             fragments.paragraphs(study.sentences),
-            fragments.statements(study.statements),
             fragments.table(study.table),
-            fragments.figures(study.figures),
+            fragments.statements(study.statements),
             f"<p>Cost: {_cost(study)}.</p>",
             fragments.folded("Configuration", study.config),
             fragments.folded("Provenance", study.provenance),

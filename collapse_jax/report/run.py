@@ -20,18 +20,24 @@ def write_report(
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
     statements: Sequence[Statement] = (),
+    finding: str = "",
+    settings: Sequence[tuple[str, str]] = (),
+    command: str = "",
 ) -> Path:
-    """Write a page with embedded figures.
+    """Write a page that answers first: finding, settings, command, figures, tables, literature.
 
     Args:
       path: the file to write.
       title: headline.
-      sentences: the setting and the findings, in words.
+      sentences: the setting and further findings, in words.
       table: rows of cells; the first row is the header.
       figures: PNG files by caption.
       config: settings of the run.
       provenance: versions, devices, key and commit of the run.
       statements: of the literature, with the findings of this run.
+      finding: the answer in one sentence, "" for none; also in the title of the browser's tab.
+      settings: names and values of what was run, in words.
+      command: the command that repeats the run, "" for none.
 
     Returns:
       `path`.
@@ -41,14 +47,17 @@ def write_report(
     """
     path = user_path(path)
     body = [
+        fragments.finding(finding),
+        fragments.settings(settings, command),
+        fragments.figures(figures, path.parent),
         fragments.paragraphs(sentences),
-        fragments.statements(statements),
         fragments.table(table),
-        fragments.figures(figures),
+        fragments.statements(statements),
         "<h2>Configuration and provenance</h2>",
         fragments.folded("Configuration", config),
         fragments.folded("Provenance", provenance),
     ]
-    text = page(title, "\n".join(body), style=fragments.STYLE, width="62rem")
+    tab = f"{title}: {finding}" if finding else title
+    text = page(title, "\n".join(body), style=fragments.STYLE, width="62rem", tab=tab)
     path.write_text(text, encoding="utf-8")
     return path

@@ -1,6 +1,7 @@
 """Figures of records by name, and the tables that notebooks show."""
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ RUN = {"key": 0, "num_chains": 6, "num_generations": 3}
 @pytest.fixture(autouse=True)
 def closed():
     yield
-    mpl.pyplot.close("all")
+    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_a_heat_map_has_the_medians_and_a_colour_bar(swept):
     assert axis.get_title("left") == "log_std, generation 3"
     (bar,) = [one for one in axis.figure.axes if one is not axis]
     assert bar.get_ylabel() == "dimensionless, median over chains"
-    mine = mpl.pyplot.subplots()[1]
+    mine = plt.subplots()[1]
     assert swept.plot.heatmap("log_std", ax=mine, generation=0) is mine
 
 
@@ -60,7 +61,7 @@ def test_samples_are_drawn_by_generation(dim):
     axes = records.plot.samples(chain=5)
     assert [axis.get_title("left") for axis in axes] == [f"generation {k}" for k in range(4)]
     assert all(axis.get_xlabel() and axis.get_ylabel() for axis in axes)
-    mine = mpl.pyplot.subplots(1, 2)[1]
+    mine = plt.subplots(1, 2)[1]
     assert records.plot.samples(mine)[1].get_title("left") == "generation 3"
     with pytest.raises(cj.ArgumentError, match="chain=6"):
         records.plot.samples(chain=6)
