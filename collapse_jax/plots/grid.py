@@ -98,7 +98,7 @@ def draw_heat_map(
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if not value > middle else "black"
         text = form.format(value) if np.isfinite(value) else "failed"
-        panel.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
+        panel.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
 
 
 def _tick(value: Any) -> str:

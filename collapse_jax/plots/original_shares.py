@@ -35,7 +35,7 @@ def figure_original_shares(data: "Dataset", what: str, share: str, target: float
     """
     import matplotlib as mpl
 
-    figure, axes = new_figure(11.5, 4.3, 1, 2, width_ratios=(1.35, 1))
+    figure, axes = new_figure(11.5, 4.6, 1, 2, width_ratios=(1.35, 1))
     final, shares, sizes = (
         data["surviving"].values[-1],
         data["gamma"].values,
@@ -50,19 +50,26 @@ def figure_original_shares(data: "Dataset", what: str, share: str, target: float
     )  # fmt: skip
     title = ""
     for row, values in enumerate(final):
-        sufficient = np.flatnonzero(values >= target)
-        if sufficient.size:
-            title = f"; right of orange: at least {target:.6g}"
-            edge = sufficient[0] - 0.5
+        short = np.flatnonzero(~(values >= target))
+        edge = (short[-1] + 1 if short.size else 0) - 0.5  # right of it, every share is enough
+        if edge < len(shares) - 1:
+            title = f"\nright of orange: at least {target:.0%}"
             left.plot([edge, edge], [row - 0.5, row + 0.5], color="#D55E00", linewidth=3)
     last = data["generation"].values[-1]
-    left.set_title(f"{what} left after {counted(last, 'generation')}{title}")
+    left.set_title(f"{what} left\nafter {counted(last, 'generation')}{title}", fontsize=10)
+    bar = figure.colorbar(left.images[-1], ax=left, format="{x:.0%}", pad=0.02)
+    bar.set_label("share left")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(shares)))
     for index, colour in enumerate(colours):
         curve = data["surviving"].values[:, -1, index]
         right.plot(data["generation"].values, curve, color=colour, label=f"{shares[index]:g}")
     right.axhline(target, color="#D55E00", linewidth=1.5)
-    right.set(xlabel="generation", title=f"M = {sizes[-1]:,}, by gamma", ylim=(0, None))
+    right.set(
+        xlabel="generation",
+        ylabel="share left",
+        title=f"M = {sizes[-1]:,}, by gamma",
+        ylim=(0, None),
+    )
     show_range(right, 0, last)
-    right.legend(title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    right.legend(title="gamma", fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
