@@ -221,7 +221,7 @@ def _foreign(path: Path) -> Iterator[str]:
         if one.is_dir() and not one.is_symlink() and one.parent != path:
             continue
         within = re.sub(r"\Aparts/[^/]+/", "", name)
-        is_figure = one.parent == path / "figures" and one.suffix in (".png", ".pdf")
+        is_figure = one.parent == path / "figures" and one.suffix in (".png", ".pdf", ".csv")
         is_figure = is_figure and (figures is None or one.stem in figures)
         parts = one.relative_to(path).parts
         is_temporary = any(part.startswith(files.TEMPORARY) for part in parts)
