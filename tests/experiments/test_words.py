@@ -1,8 +1,7 @@
 """Sentences, titles and captions of every study: true for every policy that the study accepts.
 
-The table of claims is written from the mathematics of the processes, not from the code: a claim
-may only be made under the policies, families and sources for which it is a theorem, or for which
-the paper made it.
+The table of claims is written from the mathematics, not from the code: a claim may only be made
+where it is a theorem, or where the paper made it.
 """
 
 import dataclasses
@@ -50,8 +49,7 @@ POLICIES = {
     "fresh, edited": cj.Fresh(SIZE, 20, selection=cj.Edit(accept)),
     "accumulate, rated": cj.Accumulate(SIZE, selection=cj.BestOf(2, [accept, accept])),
 }
-ALONE = {"replace", "mixing, nothing mixed", "fresh, nothing original"}
-"""Every row comes from the predecessor, and none is refused."""
+ALONE = {"replace", "mixing, nothing mixed", "fresh, nothing original"}  # the predecessor's rows
 NEW = {"redrawn", "redrawn, exact", "redrawn, schedule", "all redrawn", "fresh"}
 """Every corpus has new rows from p_0; all others come from the predecessor."""
 POOLED = {"accumulate"}

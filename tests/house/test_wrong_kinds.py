@@ -125,6 +125,13 @@ CASES = {
     "AccumulateSubsample": [
         (lambda _: cj.AccumulateSubsample(SOURCE), "AccumulateSubsample.num_samples=Normal")
     ],
+    "Accept": [(lambda _: cj.Accept(SOURCE), "Accept.function=Normal")],
+    "Top": [
+        (lambda _: cj.Top(SOURCE, max), "Top.num_candidates=Normal"),
+        (lambda _: cj.Top(9, SOURCE), "Top.score=Normal"),
+    ],
+    "BestOf": [(lambda _: cj.BestOf(2, SOURCE), "BestOf.rewards=Normal")],
+    "Edit": [(lambda _: cj.Edit(SOURCE), "Edit.function=Normal")],
     "Fresh": [(lambda _: cj.Fresh(SOURCE, 1), "Fresh.num_samples=Normal")],
     "Reduce": [(lambda one: cj.Reduce(one), "Reduce.mean=<Records")],
     "Store": [(lambda one: cj.Store(one), "store=<Records")],
