@@ -75,7 +75,9 @@ if TYPE_CHECKING:
     from collapse_jax.families.exponential import Exponential
     from collapse_jax.families.kernel_density import KernelDensity
     from collapse_jax.families.poisson import Poisson
+    from collapse_jax.families.regression import LinearRegression, LogisticRegression
     from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
+    from collapse_jax.sources.regression import LinearModel, LogisticModel, Table
 
 __version__ = "0.2.0"
 
@@ -117,6 +119,10 @@ __all__ = [
     "Keys",
     "Labels",
     "LanguageModel",
+    "LinearModel",
+    "LinearRegression",
+    "LogisticModel",
+    "LogisticRegression",
     "Metric",
     "Mixing",
     "ModelDraw",
@@ -142,6 +148,7 @@ __all__ = [
     "Status",
     "Step",
     "Store",
+    "Table",
     "TheoryComparison",
     "TokenBlocks",
     "Top",
@@ -160,8 +167,13 @@ _LATER = {
     "Exponential": "families.exponential",
     "ExponentialLaw": "sources.rate_laws",
     "KernelDensity": "families.kernel_density",
+    "LinearModel": "sources.regression",
+    "LinearRegression": "families.regression",
+    "LogisticModel": "sources.regression",
+    "LogisticRegression": "families.regression",
     "Poisson": "families.poisson",
     "PoissonLaw": "sources.rate_laws",
+    "Table": "sources.regression",
 }
 """Public names by the module that is imported when they are first used."""
 

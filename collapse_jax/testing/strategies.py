@@ -31,6 +31,7 @@ from collapse_jax.families.bernoulli import Bernoulli
 from collapse_jax.families.exponential import Exponential
 from collapse_jax.families.kernel_density import KernelDensity
 from collapse_jax.families.poisson import Poisson
+from collapse_jax.families.regression import LinearRegression
 from collapse_jax.policies import (
     Accumulate,
     AccumulateSubsample,
@@ -42,6 +43,7 @@ from collapse_jax.policies import (
 from collapse_jax.policies.selections import Accept, BestOf, Edit, Top
 from collapse_jax.sources import Categorical, Empirical, Normal
 from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
+from collapse_jax.sources.regression import LinearModel
 
 STATES = (2, 3, 5)
 """Numbers of states."""
@@ -458,3 +460,22 @@ def kernel_chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
             policies(num_generations),
         )
     )
+
+
+def regression_chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
+    """Draw chains of `LinearRegression`, with and without penalty, under any policy.
+
+    Args:
+      num_generations: last generation of a run.
+
+    Returns:
+      A strategy of `Chain`.
+    """
+
+    def chain(dim: int) -> st.SearchStrategy[Chain]:
+        family = st.builds(LinearRegression, st.just(dim), st.sampled_from((0.0, 0.5)))
+        truth = st.lists(numbers(), min_size=dim, max_size=dim)
+        source = st.builds(LinearModel, truth, st.integers(0, 64).map(lambda n: n / 64))
+        return st.builds(Chain, family, source, policies(num_generations))
+
+    return st.sampled_from((1, 3)).flatmap(chain)

@@ -115,6 +115,13 @@ CASES = {
         (lambda _: cj.KernelDensity(SOURCE), "KernelDensity.dim=Normal"),
         (lambda _: cj.KernelDensity(1, SOURCE), "KernelDensity.bandwidth=Normal"),
     ],
+    "LinearRegression": [(lambda _: cj.LinearRegression(SOURCE), "LinearRegression.dim=Normal")],
+    "LogisticRegression": [
+        (lambda _: cj.LogisticRegression(1, SOURCE), "LogisticRegression.penalty=Normal")
+    ],
+    "LinearModel": [(lambda _: cj.LinearModel(SOURCE), "LinearModel.coefficients=Normal")],
+    "LogisticModel": [(lambda _: cj.LogisticModel(SOURCE), "LogisticModel.coefficients=Normal")],
+    "Table": [(lambda _: cj.Table(SOURCE, x="a", y="b"), "pass a table, or an array")],
     "VAE": [(lambda _: cj.VAE(SOURCE), "VAE.latent_dim=Normal")],
     "LanguageModel": [(lambda _: cj.LanguageModel(SOURCE), "LanguageModel.model=Normal")],
     "Replace": [(lambda _: cj.Replace(FAMILY), "Replace.num_samples=<Gaussian")],
