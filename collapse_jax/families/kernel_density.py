@@ -214,7 +214,7 @@ class KernelDensity(AbstractFamily):
         }
 
     def theory(self, chain: Any, sizes: np.ndarray) -> Mapping[str, Curve]:
-        """Return expectations on a law with known moments, without reused rows or a verifier."""
+        """Return expectations on a law with known moments, without reused rows or a selection."""
         from collapse_jax.families.kernel_density_theory import kernel_density_curves
 
         return kernel_density_curves(chain, sizes)

@@ -15,7 +15,7 @@ from collapse_jax.theory import kernel_density
 def kernel_density_curves(chain: Any, sizes: np.ndarray) -> dict[str, Curve]:
     """Return the known expectations of a kernel density chain.
 
-    They are known for a `Normal` or `NormalMixture` truth without verifier, under Replace,
+    They are known for a `Normal` or `NormalMixture` truth without selection, under Replace,
     Accumulate, Fresh, and Mixing with new original rows: see `collapse_jax.theory.kernel_density`.
 
     Args:
@@ -26,7 +26,7 @@ def kernel_density_curves(chain: Any, sizes: np.ndarray) -> dict[str, Curve]:
       Curves by variable, [G + 1, ...]; empty where none is known.
     """
     family, source, policy = chain.family, chain.source, chain.policy
-    if policy.verifier is not None or type(source) not in (Normal, NormalMixture):
+    if policy.selected_by is not None or type(source) not in (Normal, NormalMixture):
         return {}
     fresh = policy.fresh_share(len(sizes) - 1)
     is_pooled = type(policy) is Accumulate and not np.any(getattr(policy, "num_original", 0))

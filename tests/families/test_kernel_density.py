@@ -90,6 +90,12 @@ def test_closed_forms_agree_with_each_other():
     assert late.corpus_variance[-1] == pytest.approx(1 + 0.7 * 0.4**2 / 0.3, rel=1e-4)
 
 
+def test_expectations_are_unknown_where_rows_are_selected():
+    policy = cj.Replace(10, selection=cj.Edit(lambda rows: 0.5 * rows))
+    chain = cj.Chain(*FAMILIES["fixed"], policy)
+    assert chain.family.theory(chain, policy.sizes(G)) == {}
+
+
 @pytest.mark.parametrize(("rule", "dim"), [("scott", 1), ("silverman", 3)])
 def test_rules_are_those_of_scipy(rule, dim):
     rows = np.random.default_rng(0).normal(size=(40, dim)) * [1.0, 20.0, 0.1][:dim] + 5
