@@ -14,11 +14,16 @@ $(READY): pyproject.toml constraints.txt collapse_jax/__init__.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[test]
 	touch $@
 
-# The main job on real input: the paper's Gaussian figure and the words of a real text.
+# The main job on real input: the paper's Gaussian figure, the words of a real text, and how many
+# of its rows keep the rare ones.
 demo: $(READY)
 	$(BIN)/collapse run gaussian --out runs/demo/gaussian --overwrite
 	$(BIN)/collapse run discrete --out runs/demo/discrete --overwrite
-	@echo "reports: runs/demo/gaussian/report.html runs/demo/discrete/report.html"
+	rm -rf runs/demo/plan
+	$(BIN)/collapse plan words --rows 20000 --generations 3 --keep rare:0.001 --at-least 0.3 \
+		--out runs/demo/plan
+	@echo "reports: runs/demo/gaussian/report.html runs/demo/discrete/report.html" \
+		"runs/demo/plan/report.html"
 
 # The table of speed, and how times grow; BENCH_OUT=docs/benchmarks writes what the docs show.
 BENCH_OUT ?= runs/benchmarks

@@ -76,6 +76,9 @@ if TYPE_CHECKING:
     from collapse_jax.families.kernel_density import KernelDensity
     from collapse_jax.families.poisson import Poisson
     from collapse_jax.families.regression import LinearRegression, LogisticRegression
+    from collapse_jax.planning.answer import Plan
+    from collapse_jax.planning.plan import plan
+    from collapse_jax.planning.rows import OriginalRows
     from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
     from collapse_jax.sources.regression import LinearModel, LogisticModel, Table
 
@@ -132,6 +135,8 @@ __all__ = [
     "Normal",
     "NormalMixture",
     "OriginalDraw",
+    "OriginalRows",
+    "Plan",
     "Poisson",
     "PoissonLaw",
     "Purpose",
@@ -156,6 +161,7 @@ __all__ = [
     "Verifier",
     "compare_with_theory",
     "compile_for",
+    "plan",
     "register_policy",
     "simulate",
     "sweep",
@@ -171,9 +177,12 @@ _LATER = {
     "LinearRegression": "families.regression",
     "LogisticModel": "sources.regression",
     "LogisticRegression": "families.regression",
+    "OriginalRows": "planning.rows",
+    "Plan": "planning.answer",
     "Poisson": "families.poisson",
     "PoissonLaw": "sources.rate_laws",
     "Table": "sources.regression",
+    "plan": "planning.plan",
 }
 """Public names by the module that is imported when they are first used."""
 

@@ -26,6 +26,7 @@ WORDS = {
     "families": "discrete, gaussian, gaussian_mixture, vae, language_model",
     "lm": "networks of language models, useful alone",
     "metrics": "a model against the truth",
+    "planning": "how much original data is needed",
     "plots": "figures of a dataset",
     "policies": "the rule for the next corpus",
     "random": "keys and exact samplers",

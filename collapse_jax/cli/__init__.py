@@ -19,6 +19,7 @@ USAGE = """usage: collapse COMMAND ...
   collapse extend RUN [options]        extend a run by chains or generations
   collapse sweep EXPERIMENT [options]  run an experiment for several values: --option 1,2,3
   collapse reproduce [--only NAMES]    run the studies; --scale smoke, laptop or paper
+  collapse plan TOPIC [options]        find how much original data must be kept
   collapse verify [--lane full]        check simulations against exact laws
   collapse plot RUN                    draw a run's figures again
   collapse report RUN                  write a run's report.html again
@@ -35,6 +36,7 @@ COMMANDS = {
     "extend": "collapse_jax.cli.run",
     "sweep": "collapse_jax.cli.sweep",
     "reproduce": "collapse_jax.cli.reproduce",
+    "plan": "collapse_jax.cli.plan",
     "verify": "collapse_jax.cli.verify",
     "plot": "collapse_jax.cli.show",
     "report": "collapse_jax.cli.show",

@@ -295,7 +295,7 @@ def parse_plain(options: Any, program: str, arguments: Sequence[str], meaning: s
     import tyro
 
     complaint, arguments = io.StringIO(), list(arguments)
-    _name_successors(arguments)
+    _name_successors(options, arguments)
     try:
         with contextlib.redirect_stderr(complaint):
             found, unknown = tyro.cli(
@@ -317,18 +317,20 @@ def parse_plain(options: Any, program: str, arguments: Sequence[str], meaning: s
     return found
 
 
-def _name_successors(arguments: Sequence[str]) -> None:
-    """Refuse an option by the name that it had in version 0.1.
+def _name_successors(options: Any, arguments: Sequence[str]) -> None:
+    """Refuse an option by the name that it had in version 0.1, unless it is one of these options.
 
     Raises:
       ArgumentError: naming the present option.
     """
     from collapse_jax.config import FORMER
 
+    fields = dataclasses.fields(options) if dataclasses.is_dataclass(options) else ()
+    present = {field.name for field in fields}
     for item in arguments:
         found = re.fullmatch(r"--([\w.-]*\.)?([\w-]+)(=.*)?", item)
         old = found[2].replace("-", "_") if found else ""
-        if found and old in FORMER:
+        if found and old in FORMER and old not in present:
             start, new = found[1] or "", FORMER[old].replace("_", "-")
             remedy = "see --help"
             if new == "verifier":

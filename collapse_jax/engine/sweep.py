@@ -124,7 +124,7 @@ def _check_grid(chain: Chain, grid: Grid, arguments: Mapping[str, Any]) -> None:
       ArgumentError: naming the path, or the argument that `simulate` refuses at every point.
     """
     for path in grid.axes:
-        _check_path(chain, path)
+        check_path(chain, path)
     if not is_checking():
         return
     for point in grid.points:
@@ -194,14 +194,14 @@ def _settings(config: Any) -> list[dataclasses.Field]:
     return [field for field in dataclasses.fields(config) if field.init]
 
 
-def _check_path(config: Any, path: str) -> None:
+def check_path(config: Any, path: str, name: str = "path in axes") -> None:
     """Check that every part of a path is a setting."""
     done = type(config).__name__
     for part in path.split("."):
         names = [field.name for field in _settings(config)]
         if part not in names:
             allowed = f"{done} has no setting {part!r}, only {', '.join(names)}"
-            raise check.fail("path in axes", path, allowed, "name one of these")
+            raise check.fail(name, path, allowed, "name one of these")
         config, done = getattr(config, part), f"{done}.{part}"
         if not dataclasses.is_dataclass(config):
             break

@@ -57,7 +57,7 @@ def expected_support_size(probabilities: Law, sizes: Sizes, gamma: Share = 0.0) 
     [632.3, 468.8, 374.3]
     """
     law = law_of(probabilities)
-    return _present(law, np.ones(len(law)), counts_of(sizes), gamma)
+    return expected_present(law, sizes, np.ones(len(law)), gamma)
 
 
 def expected_surviving_mass(
@@ -98,7 +98,40 @@ def expected_surviving_mass(
         raise check.fail(
             "within", check.Shown(f"shape {mask.shape}"), allowed, "pass one bool for each state"
         )
-    return _present(law, law * mask, counts_of(sizes), gamma)
+    return expected_present(law, sizes, law * mask, gamma)
+
+
+def expected_present(
+    probabilities: Law, sizes: Sizes, weights: np.ndarray, gamma: Share = 0.0
+) -> np.ndarray:
+    """Return E (sum of the weights of the states present in D_g), g = 0 .. G.
+
+    Source: the ancestral dual, Cannings, Adv. Appl. Probab. 6 (1974).
+
+    Args:
+      probabilities: p_0, [state], probabilities with sum 1.
+      sizes: M_0 .. M_G, [generation], rows; at most 5,000 each where `gamma` > 0.
+      weights: [state], at least 0, such as the share of the rare states that a state is.
+      gamma: share of D_1 .. D_G drawn from p_0, one number or [G], in [0, 1], dimensionless.
+
+    Returns:
+      [G + 1] float64, in the unit of the weights.
+
+    Raises:
+      ValueError: if an argument is outside its range.
+
+    >>> from collapse_jax.theory import ancestors
+    >>> ancestors.expected_present([0.9, 0.1], [10] * 3, [0.0, 1.0], 0.1).round(4).tolist()
+    [0.6513, 0.5238, 0.4618]
+    """
+    law, counts = law_of(probabilities), counts_of(sizes)
+    values, index = np.unique(law, return_inverse=True)
+    total = np.bincount(index, np.asarray(weights, np.float64))
+    values, total = values[total > 0], total[total > 0]
+    shares = share_of("gamma", gamma, len(counts) - 1)
+    if np.any(shares > 0):
+        return total @ (1 - _founders(1 - values, counts, shares))
+    return _expectation(_presence(values, total, counts[0]), counts)
 
 
 def absorption_probability(probabilities: Law, sizes: Sizes, gamma: Share = 0.0) -> np.ndarray:
@@ -219,17 +252,6 @@ def _distinct(law: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the different probabilities of p_0, and the number of states with each."""
     values, number = np.unique(law[law > 0], return_counts=True)
     return values, number.astype(np.float64)
-
-
-def _present(law: np.ndarray, weights: np.ndarray, sizes: np.ndarray, gamma: Share) -> np.ndarray:
-    """Return E (sum of the weights of the states present), g = 0 .. G."""
-    values, index = np.unique(law, return_inverse=True)
-    total = np.bincount(index, weights)
-    values, total = values[total > 0], total[total > 0]
-    shares = share_of("gamma", gamma, len(sizes) - 1)
-    if np.any(shares > 0):
-        return total @ (1 - _founders(1 - values, sizes, shares))
-    return _expectation(_presence(values, total, sizes[0]), sizes)
 
 
 def _presence(law: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:

@@ -154,6 +154,55 @@ def fresh_share_moments(
     return MomentErrors(np.array(variances), np.array(errors))
 
 
+def stationary_fresh_moments(
+    num_samples: int,
+    gamma: float,
+    estimator: str,
+    allocation: str = "multinomial",
+    sampling_bias: float = 1.0,
+) -> MomentErrors:
+    """Return the limits of `fresh_share_moments` for infinitely many generations.
+
+    With the MLE and exact counts E sigma^2 = 1 - 1 / (1 - gamma + gamma M (2 - gamma)), so the
+    smallest share that keeps 1 - eps of the variance for ever is about (1 - eps) / (2 M eps).
+
+    Source: the fixed point of the recursion of `fresh_share_moments`.
+
+    Args:
+      num_samples: M, rows of every corpus, at least 2.
+      gamma: share of each corpus drawn from p_0, in (0, 1], dimensionless.
+      estimator: "unbiased" (divisor M - 1) or "mle" (divisor M).
+      allocation: "multinomial" or "fixed", see `fresh_share_moments`.
+      sampling_bias: lambda, factor of the covariance of drawn rows, positive, dimensionless.
+
+    Returns:
+      `MomentErrors` of two numbers, in units of sigma_0^2; infinite where variances grow for ever.
+
+    Raises:
+      ValueError: if an argument is outside its range.
+
+    >>> from collapse_jax.theory import gaussian_accumulation as pooled
+    >>> variance, error = pooled.stationary_fresh_moments(100, 0.1, "mle", "fixed")
+    >>> round(variance, 4), round(1 - 1 / (1 - 0.1 + 0.1 * 100 * (2 - 0.1)), 4)
+    (0.9497, 0.9497)
+    """
+    size = check.integer("num_samples", num_samples, 2)
+    share = check.number("gamma", gamma, 0, 1, "pass a share above 0", open_low=True)
+    allocation, remedy = allocation_of(allocation), "pass 1.0 for unbiased draws"
+    bias = check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
+    correction = size / float(divisor_of(np.array([size]), estimator)[0])
+    squares = (1 - share) ** 2
+    if allocation == "multinomial":
+        squares += share * (1 - share) / size
+    error_of_rows = 1 / (size * (1 - squares))  # V over the variance of a row
+    factor = correction * ((1 - 1 / size) + (1 - share - squares) * error_of_rows)
+    lost = 1 - factor * (1 - share) * bias
+    if lost <= 0:
+        return MomentErrors(np.inf, np.inf)
+    variance = factor * share / lost
+    return MomentErrors(variance, error_of_rows * (share + (1 - share) * bias * variance))
+
+
 def _times(factor: float, moment: float) -> float:
     """Return a product that may overflow to inf, and is 0 if the factor is."""
     with np.errstate(over="ignore"):

@@ -89,7 +89,7 @@ def characteristic_factor(
     >>> from collapse_jax.theory import kernel_density
     >>> found = kernel_density.characteristic_factor([0.5, 1.0, 2.0], 0.4, 30, gamma=0.3)
     >>> (found[30] * [0.8825, 0.6065, 0.1353]).round(4).tolist()  # times those of N(0, 1)
-    [0.8435, 0.5143, 0.0826]
+    [0.8435, 0.5142, 0.0826]
     """
     u = numbers_of("frequency", frequency, "pass frequencies u")
     width = check.number("bandwidth", bandwidth, 0, np.inf, _WIDTH)

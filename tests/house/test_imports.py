@@ -16,8 +16,8 @@ FLOORS = (
     ("random", "store", "text", "plots"),
     ("core", "lm", "results", "theory"),
     ("sources", "policies", "metrics"),
-    ("families", "report"),
-    ("engine",),
+    ("families", "report", "engine"),
+    ("planning",),
     ("experiments", "testing", ""),  # "": the public names, collapse_jax/__init__.py
     ("verify",),
     ("cli",),

@@ -47,6 +47,7 @@ REASONS = {
     "collapse_jax.GaussianMixture": "examples/mixture_film.py: EM takes long to compile",
     "collapse_jax.LanguageModel": "examples/tiny_language_model.py: it trains networks",
     "collapse_jax.VAE": "examples/vae_grid.py: it trains networks",
+    "collapse_jax.Plan": "the result of plan",
     "collapse_jax.TheoryComparison": "the result of compare_with_theory",
     "collapse_jax.lm.TrainingState": "what Trainer.start returns",
     "collapse_jax.testing.check_family": "examples/custom_family.py: nine rules are compiled",

@@ -15,6 +15,7 @@ FAMILY, SOURCE, POLICY = cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(10)
 CHAIN = cj.Chain(FAMILY, SOURCE, POLICY)
 RUN = {"key": 0, "num_chains": 2, "num_generations": 1}
 KEY = jax.random.key(0)
+PLAN = {"quantity": "log_std", "at_least": 0.5, "generations": 1, "key": 0}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,11 @@ CASES = {
         (lambda _: cj.sweep(FAMILY, {"policy.gamma": [0]}, **RUN), "pass collapse_jax.Chain(...)"),
         (lambda _: cj.sweep(CHAIN, 3, **RUN), "axes=3 is not allowed: it must be a dict"),
         (lambda _: cj.sweep(CHAIN, ["policy"], **RUN), "axes=['policy'] is not allowed"),
+    ],
+    "plan": [
+        (lambda _: cj.plan(FAMILY, **PLAN), "pass collapse_jax.Chain(...)"),
+        (lambda _: cj.plan(CHAIN, **PLAN, knob=POLICY), "knob=Replace"),
+        (lambda _: cj.plan(CHAIN, **(PLAN | {"quantity": 3})), "Metric.function=3"),
     ],
     "compare_with_theory": [
         (lambda one: cj.compare_with_theory(one.dataset), "pass the result of simulate, or Rec"),
@@ -155,6 +161,7 @@ UNCHECKED = {
     "Bernoulli": "takes no argument",
     "ArgumentError": "an error",
     "CompileReport": "made by compile_for",
+    "Plan": "made by plan",
     "compile_for": "checked in tests/engine/test_compile_for.py",
     "Keys": "made by chains",
     "Moments": "a pytree, made while programs are traced",

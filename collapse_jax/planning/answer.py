@@ -1,0 +1,140 @@
+"""Hold the answer of a plan: the bracket, its proof, and what is known around it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from collapse_jax.planning.rows import OriginalRows
+from collapse_jax.planning.trials import Trial
+from collapse_jax.utils.paths import user_path
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The smallest value of a setting for which a demand holds.
+
+    Attributes:
+      question: what was asked, JSON-able.
+      demand: the demand in words.
+      knob: path of the setting.
+      bracket: a value that fails and one that holds; None where there is none.
+      is_feasible: whether some value holds.
+      reason: why there is no bracket, or what is odd; empty if nothing is.
+      is_exact: whether every verdict is by theory.
+      confidence: probability that both ends of the bracket are right.
+      original_rows: original rows that the chain reads at the value that holds; None if none does.
+      equivalent_rows: how many original rows alone give a model as good as the last one at that
+        value; None where theory does not know.
+      sensitivity: change of the mean quantity by 1,000 more rows, and its standard error; None if
+        the setting counts no rows.
+      half: what is known at half of the value that holds; None if that is no value.
+      double: the same at twice the value.
+      limit: mean quantity after infinitely many generations at that value, None if unknown.
+      trials: all that was tried, by level.
+      command: code or command that repeats the plan.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
+    >>> question = {"quantity": "variance_ratio", "at_most": 0.0, "generations": 5}
+    >>> plan = cj.plan(chain, **question, knob="policy.num_samples", probability=None, key=0)
+    >>> plan.is_feasible, plan.bracket
+    (False, (1048576, None))
+    """
+
+    question: dict[str, Any]
+    demand: str
+    knob: str
+    bracket: tuple[float | None, float | None]
+    is_feasible: bool
+    reason: str
+    is_exact: bool
+    confidence: float
+    original_rows: OriginalRows | None
+    equivalent_rows: int | None
+    sensitivity: tuple[float, float] | None
+    half: Trial | None
+    double: Trial | None
+    limit: float | None
+    trials: tuple[Trial, ...]
+    command: str
+
+    @property
+    def answer(self) -> str:
+        """Return the answer in one sentence."""
+        fails, holds = self.bracket
+        if holds is None:
+            return f"No value of {self.knob} is enough: {self.reason}."
+        if fails is None:
+            return f"{self.knob} = {holds:.6g} is enough, the smallest value there is."
+        return f"{self.knob} = {holds:.6g} is enough, and {fails:.6g} is not."
+
+    @property
+    def assumption(self) -> str:
+        """Return what the answer assumes, in one sentence."""
+        proof = "exact theory" if self.is_exact else f"simulation, confidence {self.confidence:g}"
+        settings = self.question["chain"]
+        names = ", ".join(settings[part]["type"] for part in ("family", "source", "policy"))
+        return f"Demanded: {self.demand}. Assumed: {names}; by {proof}."
+
+    def __str__(self) -> str:
+        """Return the answer, what it assumes, and what it costs, a line each."""
+        lines = [self.answer, self.assumption]
+        if self.reason and self.is_feasible:
+            lines.append(f"Note: {self.reason}.")
+        if self.original_rows is not None:
+            rows = self.original_rows
+            lines.append(
+                f"Original rows: {rows.first:,} first, {rows.per_generation:,.6g} per generation, "
+                f"{rows.total:,.6g} in all."
+            )
+        if self.equivalent_rows is not None:
+            lines.append(
+                f"The last model is as good as one of {self.equivalent_rows:,} original rows."
+            )
+        for name, trial in (("half", self.half), ("twice", self.double)):
+            if trial is not None:
+                lines.append(f"At {name} the value, {trial.value:.6g}: {shown(trial)}.")
+        if self.sensitivity is not None:
+            change, error = self.sensitivity
+            lines.append(f"1,000 more rows change the quantity by {change:.3g} ± {error:.1g}.")
+        if self.limit is not None:
+            lines.append(f"After infinitely many generations the quantity is {self.limit:.6g}.")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        content = dataclasses.asdict(self)
+        rows = self.original_rows
+        content["original_rows"] = None if rows is None else rows._asdict()
+        return {"answer": self.answer, "assumption": self.assumption, **content}
+
+    def report(self, path: str | Path) -> Path:
+        """Write a page with the answer, the figure and all trials; next to it a file of JSON.
+
+        Args:
+          path: of the HTML file, or a directory for report.html.
+
+        Returns:
+          The path of the page.
+
+        Raises:
+          StoreError: if it cannot be written.
+        """
+        from collapse_jax.planning.page import write_page
+
+        return write_page(self, user_path(path))
+
+
+def shown(trial: Trial) -> str:
+    """Return a trial in words.
+
+    Args:
+      trial: of a plan.
+    """
+    if trial.num_chains == 0:
+        return f"{'holds' if trial.holds else 'fails'}, mean {trial.estimate:.6g} by theory"
+    verdict = {True: "holds", False: "fails", None: "stays undecided"}[trial.holds]
+    return (
+        f"{verdict}, mean {trial.estimate:.4g} ± {trial.standard_error:.1g}, "
+        f"demand met by {trial.share:.1%} of {trial.num_chains:,} chains"
+    )

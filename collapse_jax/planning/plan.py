@@ -1,0 +1,286 @@
+"""Answer how much original data a chain needs, with a bracket and its error."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Key
+
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.metric import Metric
+from collapse_jax.planning.answer import Plan, shown
+from collapse_jax.planning.demand import RARE, Demand, make_demand
+from collapse_jax.planning.expectation import exact_mean
+from collapse_jax.planning.knob import Knob, make_knob
+from collapse_jax.planning.rows import equivalent_rows, original_rows
+from collapse_jax.planning.search import Found, find
+from collapse_jax.planning.trials import Effort, Trial, Trials, make_effort
+from collapse_jax.random.threefry import key_words
+from collapse_jax.results.provenance import describe
+from collapse_jax.store.files import StoreError
+from collapse_jax.utils import check
+from collapse_jax.utils.counted import counted
+from collapse_jax.utils.fork import check_fork
+from collapse_jax.utils.paths import user_path
+
+_MORE = 1000  # rows of the sensitivity
+_SPREAD = 9  # levels that are compared where theory has every mean
+
+
+def plan(
+    chain: Chain,
+    *,
+    quantity: str | Metric | Callable[..., Any],
+    generations: int | float,
+    key: int | Key[Array, ""],
+    at_least: float | None = None,
+    at_most: float | None = None,
+    knob: str = "policy.gamma",
+    probability: float | None = 0.95,
+    confidence: float = 0.99,
+    throughout: bool = False,
+    rare: float | Sequence[Any] = RARE,
+    bounds: Sequence[float] | None = None,
+    precision: float = 0.05,
+    max_chains: int = 4096,
+    store: str | Path | None = None,
+    progress: Callable[[str], Any] | None = None,
+) -> Plan:
+    """Find the smallest value of a setting for which a quantity is preserved, as a bracket.
+
+    Where theory knows the mean and `probability` is None, both ends are certain. Elsewhere chains
+    are simulated, on the same random numbers for every value, until a test that may end at any time
+    knows; each end is wrong with probability at most (1 - confidence) / 2.
+
+    Main arguments:
+      chain: the process; its own value of the setting does not matter.
+      quantity: "tail_survival" (share of rare states that the model has), "variance_ratio" (fitted
+        over true variance), a variable of the family, a `Metric` of one number, or a function.
+      generations: the last one, or `math.inf` for the stationary state where theory has it.
+      key: an int or a typed threefry key.
+      at_least: limit that the quantity must reach; give this or `at_most`.
+      at_most: limit that the quantity must not exceed.
+      knob: path of the setting, whose larger values are expected to help.
+      probability: share of chains for which the demand is to hold; None for the mean over chains.
+      confidence: probability that both ends of a simulated bracket are right.
+
+    Other arguments:
+      throughout: whether the demand is to hold in all earlier generations too.
+      rare: for "tail_survival", a probability below which states are rare, or their names.
+      bounds: least and largest value; None for [0, 1] of shares, and any whole number.
+      precision: width of a simulated bracket relative to the answer; others are a row wide.
+      max_chains: chains of one value, after which it stays undecided.
+      store: a file that remembers trials, so that a killed plan resumes.
+      progress: told of every trial in words, for example `print`.
+
+    Returns:
+      A `Plan`.
+
+    Raises:
+      ArgumentError: for a bad argument, before anything compiles.
+      StoreError: if the store cannot be read or written.
+
+    >>> import collapse_jax as cj
+    >>> chain = cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), cj.Mixing(1000))
+    >>> demand = {"quantity": "variance_ratio", "at_least": 0.95, "probability": None}
+    >>> cj.plan(chain, **demand, generations=float("inf"), key=0).bracket
+    (0.009, 0.01)
+    """
+    check_fork()
+    check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
+    demand = make_demand(
+        chain, quantity, at_least, at_most, generations,
+        throughout=throughout, probability=probability, rare=rare,
+    )  # fmt: skip
+    setting = make_knob(chain, knob, bounds, demand.last)
+    effort = make_effort(confidence, precision, max_chains)
+    question = _question(chain, demand, setting, effort, key)
+    path = None if store is None else _file(store)
+    trials = Trials(setting, demand, key, effort, path, question, _notifier(knob, progress))
+    return _made(trials, question)
+
+
+def _notifier(knob: str, progress: Callable[[str], Any] | None) -> Callable[[Trial], None]:
+    """Return what is called with every trial."""
+
+    def notify(trial: Trial) -> None:
+        if progress is not None:
+            progress(f"{knob} = {trial.value:.6g}: {shown(trial)}")
+
+    return notify
+
+
+def _file(store: str | Path) -> Path:
+    path = user_path(store)
+    if path.is_dir():
+        raise StoreError(f"{path} is a directory; name a file such as plan.json")
+    return path
+
+
+def _start(knob: Knob) -> int:
+    """Return a level to begin from: the chain's own value."""
+    value: Any = knob.chain
+    for part in knob.path.split("."):
+        value = getattr(value, part)
+    return max(int(value), knob.low + 1)
+
+
+def _question(chain: Chain, demand: Demand, knob: Knob, effort: Effort, key: Any) -> dict[str, Any]:
+    """Return what was asked, JSON-able: equal questions have equal answers."""
+    return {
+        "chain": describe(chain),
+        "quantity": demand.name,
+        "at_least" if demand.is_least else "at_most": demand.limit,
+        "generations": "inf" if demand.generations == math.inf else demand.generations,
+        "throughout": demand.throughout,
+        "probability": demand.probability,
+        "states": None if demand.weights is None else int(np.count_nonzero(demand.weights)),
+        "knob": knob.path,
+        "bounds": [knob.value(knob.low), knob.value(knob.high)],
+        **effort._asdict(),
+        "key": list(key_words(key)),
+    }
+
+
+def _made(trials: Trials, question: dict[str, Any]) -> Plan:
+    """Search, and return the bracket with what is known around it."""
+    knob, demand = trials.knob, trials.demand
+    start = _start(knob) if knob.is_open else None
+    found = find(trials.verdict, knob.low, knob.high, start, trials.width)
+    level = found.holds
+    half = double = sensitivity = limit = rows = equivalent = None
+    if level is not None:
+        half = _near(trials, level // 2, level)
+        double = _near(trials, min(2 * level, knob.high), level)
+        sensitivity = _sensitivity(trials, level)
+        chain = knob.at(level)
+        limit = exact_mean(chain, demand, math.inf)
+        rows = original_rows(chain, demand.last)
+        equivalent = equivalent_rows(chain, demand, trials.at(level).estimate)
+    reason = _reason(trials, found)
+    made = tuple(trials.made[one] for one in sorted(trials.made))
+    return Plan(
+        question=question,
+        demand=str(demand),
+        knob=knob.path,
+        bracket=(
+            None if found.fails is None else knob.value(found.fails),
+            None if level is None else knob.value(level),
+        ),
+        is_feasible=level is not None,
+        reason=reason,
+        is_exact=all(one.num_chains == 0 for one in made),
+        confidence=question["confidence"],
+        original_rows=rows,
+        equivalent_rows=equivalent,
+        sensitivity=sensitivity,
+        half=half,
+        double=double,
+        limit=limit,
+        trials=made,
+        command=_command(question),
+    )
+
+
+def _near(trials: Trials, level: int, answer: int) -> Trial | None:
+    """Return the trial of a level near the answer, if it is another one."""
+    return trials.at(level) if trials.knob.low <= level != answer else None
+
+
+def _sensitivity(trials: Trials, level: int) -> tuple[float, float] | None:
+    """Return the change of the mean quantity by 1,000 more rows, with its standard error."""
+    knob = trials.knob
+    more = min(level + _MORE, knob.high)
+    if not (knob.is_share or knob.counts_rows) or more == level:
+        return None
+    scale = _MORE / (more - level)
+    if trials.at(level).num_chains == 0:
+        change = trials.at(more).estimate - trials.at(level).estimate
+        return change * scale, 0.0
+    gaps = trials.first_values(more) - trials.first_values(level)
+    return (
+        float(np.mean(gaps)) * scale,
+        float(np.std(gaps) / math.sqrt(len(gaps))) * scale,
+    )
+
+
+def _reason(trials: Trials, found: Found) -> str:
+    """Return why there is no bracket, or what is odd about it; empty if nothing is."""
+    knob, high = trials.knob, trials.knob.high
+    parts = []
+    if _has_no_effect(trials):
+        parts.append(f"{knob.path} has no effect on {trials.demand.name}")
+    elif found.holds is None:
+        best = trials.at(high)
+        parts.append(f"its largest value, {knob.value(high):.6g}, {shown(best)}")
+        parts.append(_remedy(trials))
+    elif found.fails is None and not knob.is_open and trials.at(high).holds is False:
+        parts.append(f"its largest value, {knob.value(high):.6g}, fails: more of it does harm")
+    if (odd := _out_of_order(trials, found)) is not None:
+        parts.append(f"the demand is not monotone in {knob.path}: {odd}")
+    if found.holds is not None:
+        unknown = [one for one in trials.made.values() if one.holds is None]
+        if unknown:
+            chains = counted(len(unknown), "value")
+            parts.append(f"{chains} inside the bracket stayed undecided; raise max_chains")
+    return "; ".join(part for part in parts if part)
+
+
+def _highest(trials: Trials) -> int:
+    """Return the highest level, or of those tried where the highest one is a guess."""
+    return max(trials.made) if trials.knob.is_open else trials.knob.high
+
+
+def _has_no_effect(trials: Trials) -> bool:
+    """Tell whether the quantity is the same at the lowest and the highest value."""
+    ends = [trials.at(level) for level in (trials.knob.low, _highest(trials))]
+    if ends[0].level == ends[1].level:
+        return False
+    if all(one.num_chains == 0 for one in ends):
+        return ends[0].estimate == ends[1].estimate
+    if any(one.num_chains == 0 for one in ends):
+        return False
+    values = [trials.first_values(one.level) for one in ends]
+    return bool(np.array_equal(*values, equal_nan=True))
+
+
+def _remedy(trials: Trials) -> str:
+    """Return what would help where no value is enough."""
+    knob, demand = trials.knob, trials.demand
+    if trials.at(knob.high).holds is None:
+        return "raise max_chains, or demand less"
+    if knob.is_share:
+        return "with original rows alone corpora are too small; raise policy.num_samples"
+    ways = ["demand less"]
+    if demand.generations != math.inf and int(demand.generations) > 0:
+        ways.append("pass fewer generations")
+    if knob.name != "gamma" and hasattr(knob.chain.policy, "gamma"):
+        ways.append("raise policy.gamma")
+    return " or ".join(ways)
+
+
+def _out_of_order(trials: Trials, found: Found) -> str | None:
+    """Return which verdicts contradict that larger values help; None if none does."""
+    knob = trials.knob
+    if all(one.num_chains == 0 for one in trials.made.values()):  # theory costs little: look around
+        for level in np.linspace(knob.low, _highest(trials), _SPREAD).round().astype(int):
+            trials.at(int(level))
+    known = [one for one in trials.made.values() if one.holds is not None]
+    holding = [one for one in known if one.holds]
+    if not holding:
+        return None
+    least = min(holding, key=lambda one: one.level)
+    above = [one for one in known if one.holds is False and one.level > least.level]
+    if not above:
+        return None
+    return f"{least.value:.6g} holds and {above[0].value:.6g} fails"
+
+
+def _command(question: dict[str, Any]) -> str:
+    """Return the call that repeats a plan."""
+    names = ("quantity", "at_least", "at_most", "generations", "throughout", "probability")
+    given = {name: question[name] for name in (*names, "knob", "confidence") if name in question}
+    settings = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    return f"collapse_jax.plan(chain, {settings}, key={tuple(question['key'])})"

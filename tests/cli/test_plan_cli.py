@@ -1,0 +1,60 @@
+"""`collapse plan` answers on the terminal, in a page and as JSON, and refuses in one line."""
+
+import json
+
+import pytest
+
+from collapse_jax.cli import main
+
+QUESTION = ["plan", "gaussian", "--rows", "100", "--generations", "20", "--probability", "0"]
+
+
+def test_the_answer_comes_first(tmp_path, capsys):
+    out = tmp_path / "plan"
+    assert main([*QUESTION, "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    answer = printed.out.splitlines()[0]
+    assert answer == "policy.gamma = 0.1 is enough, and 0.09 is not."
+    assert f"<h1>{answer}</h1>" in (out / "report.html").read_text()
+    found = json.loads((out / "report.json").read_text())
+    assert (found["bracket"], found["is_exact"]) == ([0.09, 0.1], True)
+    assert found["command"] == " ".join(["collapse", *QUESTION, "--out", str(out)])
+    assert main([*QUESTION, "--out", str(out), "--quiet"]) == 0
+    again = capsys.readouterr()
+    assert again.out == printed.out
+    assert again.err == ""
+
+
+def test_a_share_that_does_not_exist_has_exit_code_1(tmp_path, capsys):
+    arguments = [*QUESTION, "--at-least", "0.999", "--out", str(tmp_path / "plan"), "--quiet"]
+    assert main(arguments) == 1
+    assert capsys.readouterr().out.startswith("No value of policy.gamma is enough: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["plan", "wrods"], "did you mean words?"),
+        (["plan", "words", "--keep", "rare:x"], "--keep='rare:x'"),
+        (["plan", "words", "--keep", "nosuchword"], "rare[0]='nosuchword'"),
+        (["plan", "gaussian", "--rows", "1"], "Gaussian needs 2 rows"),
+        (["plan", "gaussian", "--dim", "0"], "--dim=0"),
+        (["plan", "zipf", "--states", "1"], "--states=1"),
+        (["plan", "zipf", "--exponent", "-1"], "--exponent=-1"),
+        (["plan", "table"], "--source=''"),
+        (["plan", "table", "--source", "nofile.csv:a"], "nofile.csv"),
+        (["plan", "gaussian", "--probability", "1"], "probability=1.0"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert expected in printed.err
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_topics_are_listed(capsys):
+    assert main(["plan", "--help"]) == 0
+    assert "collapse plan zipf" in capsys.readouterr().out
