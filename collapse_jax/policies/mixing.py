@@ -21,6 +21,7 @@ from collapse_jax.random.keys import Purpose
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
 
+_CAPACITIES = 8  # numbers of slots for original rows: each is a program of its own
 _NEVER = 1e-12  # probability of a run that is refused late: no study repeats so many
 Shares = tuple[Array, Array, Array]
 
@@ -118,10 +119,12 @@ class Mixing(AbstractPolicy):
             if self.allocation == "fixed":
                 counts = self._fixed_counts()
                 object.__setattr__(self, "fixed_counts", counts)
-                object.__setattr__(self, "most_original", int(np.max(counts[..., 1])))
+                object.__setattr__(
+                    self, "most_original", self._rounded(int(np.max(counts[..., 1])))
+                )
             elif (table := self._table()) is not None:
                 object.__setattr__(self, "table", table)
-                object.__setattr__(self, "most_original", table.largest)
+                object.__setattr__(self, "most_original", self._rounded(table.largest))
             self._check_subsets()
         check_selection(self, self._most_new)
 
@@ -331,6 +334,12 @@ class Mixing(AbstractPolicy):
             gamma = self._passed(gamma)
             alpha = 1 - gamma
         return binomial_table(size, float(gamma), max(0.0, float(alpha)))
+
+    def _rounded(self, rows: int) -> int:
+        """Return slots for rows: a multiple of an eighth, so that shares share compilations."""
+        most = self.initial_size if self.reuses_original else self.largest_size
+        step = max(1, self.largest_size // _CAPACITIES)
+        return min(-(-rows // step) * step, max(most, rows))
 
     def _check_subsets(self) -> None:
         """Refuse subsets without replacement that are larger than what exists."""
