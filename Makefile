@@ -70,9 +70,9 @@ accelerators:
 	JAX_PLATFORMS=cpu $(ACCELERATORS)/bin/python -m pytest -n 2 --dist worksteal -q \
 		-m "accelerator$(if $(filter short,$(LANE)), and not slow)" tests/accelerators
 
-# Half an hour or more of simulation, too long for every change.
+# The thorough tests, and half an hour or more of simulation, too long for every change.
 verify: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "slow and not accelerator"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "(slow or thorough) and not accelerator"
 	$(BIN)/collapse verify --lane full --out runs/verify
 	$(BIN)/python tests/crash/kill.py --times 200
 

@@ -6,8 +6,8 @@ with failures kept in a database.
 
 Compiled programs are dropped before a process has more than Linux lets it map.
 
-Tests that take longest, most of it compilation, have the mark `thorough`; `make test-thorough`
-runs them.
+Tests that take longest, most of it compilation, have the mark `thorough`, by a decorator or by a
+line of thorough.txt; `make test-thorough` runs them.
 """
 
 import atexit
@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 collect_ignore = ["crash", "packaging"]  # scripts
 if importlib.util.find_spec("torch") is None:
@@ -43,6 +44,14 @@ settings.register_profile("pull-request", derandomize=True, max_examples=25, **_
 settings.register_profile("random", max_examples=25, database=None, print_blob=True, **_COMMON)
 settings.register_profile("nightly", max_examples=20_000, print_blob=True, **_COMMON)
 settings.load_profile("pull-request")
+
+
+@pytest.hookimpl(tryfirst=True)  # before marks choose what is run
+def pytest_collection_modifyitems(items):
+    lines = set(Path(__file__).with_name("thorough.txt").read_text().splitlines())
+    for item in items:
+        if item.nodeid in lines:
+            item.add_marker("thorough")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -26,7 +26,7 @@ class Plan:
       equivalent_rows: how many original rows alone give a model as good as the last one at that
         value; None where theory does not know.
       sensitivity: change of the mean quantity by 1,000 more rows, and its standard error; None if
-        the setting counts no rows.
+        the setting counts no rows, or has not as many more.
       half: what is known at half of the value that holds; None if that is no value.
       double: the same at twice the value.
       limit: mean quantity after infinitely many generations at that value, None if unknown.
@@ -63,7 +63,7 @@ class Plan:
         """Return the answer in one sentence."""
         fails, holds = self.bracket
         if holds is None:
-            return f"No value of {self.knob} is enough: {self.reason}."
+            return f"No value of {self.knob} is known to be enough: {self.reason}."
         if fails is None:
             return f"{self.knob} = {holds:.6g} is enough, the smallest value there is."
         return f"{self.knob} = {holds:.6g} is enough, and {fails:.6g} is not."

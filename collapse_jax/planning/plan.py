@@ -157,7 +157,7 @@ def _made(trials: Trials, question: dict[str, Any]) -> Plan:
         sensitivity = _sensitivity(trials, level)
         chain = knob.at(level)
         limit = exact_mean(chain, demand, math.inf)
-        rows = original_rows(chain, demand.last)
+        rows = original_rows(chain, demand.generations)
         equivalent = equivalent_rows(chain, demand, trials.at(level).estimate)
     reason = _reason(trials, found)
     made = tuple(trials.made[one] for one in sorted(trials.made))
@@ -191,19 +191,13 @@ def _near(trials: Trials, level: int, answer: int) -> Trial | None:
 
 def _sensitivity(trials: Trials, level: int) -> tuple[float, float] | None:
     """Return the change of the mean quantity by 1,000 more rows, with its standard error."""
-    knob = trials.knob
-    more = min(level + _MORE, knob.high)
-    if not (knob.is_share or knob.counts_rows) or more == level:
+    knob, more = trials.knob, level + _MORE
+    if not (knob.is_share or knob.counts_rows) or more > knob.high:
         return None
-    scale = _MORE / (more - level)
     if trials.at(level).num_chains == 0:
-        change = trials.at(more).estimate - trials.at(level).estimate
-        return change * scale, 0.0
+        return trials.at(more).estimate - trials.at(level).estimate, 0.0
     gaps = trials.first_values(more) - trials.first_values(level)
-    return (
-        float(np.mean(gaps)) * scale,
-        float(np.std(gaps) / math.sqrt(len(gaps))) * scale,
-    )
+    return float(np.mean(gaps)), float(np.std(gaps) / math.sqrt(len(gaps)))
 
 
 def _reason(trials: Trials, found: Found) -> str:

@@ -1,5 +1,6 @@
 """Count the original rows that a chain reads."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,17 +34,18 @@ class OriginalRows(NamedTuple):
     total: float
 
 
-def original_rows(chain: Chain, generations: int) -> OriginalRows:
+def original_rows(chain: Chain, generations: int | float) -> OriginalRows:
     """Return the original rows that a chain reads in a number of generations.
 
     Args:
       chain: the process.
-      generations: the last generation.
+      generations: the last generation, `math.inf` for ever.
     """
     policy: Any = chain.policy
-    sizes = policy.sizes(max(generations, 1))
-    first, later = int(sizes[0]), np.zeros(max(generations, 1))
-    fresh = policy.fresh_share(max(generations, 1))
+    last = 1 if generations == math.inf else max(int(generations), 1)
+    sizes = policy.sizes(last)
+    first, later = int(sizes[0]), np.zeros(last)
+    fresh = policy.fresh_share(last)
     is_reused = bool(getattr(policy, "reuses_original", False))
     if fresh is not None:
         later = np.asarray(fresh.shares, np.float64) * sizes[1:]
@@ -51,8 +53,9 @@ def original_rows(chain: Chain, generations: int) -> OriginalRows:
         later = np.broadcast_to(np.asarray(policy.num_original, np.float64), len(sizes))[1:]
     elif hasattr(policy, "gamma"):
         later = np.broadcast_to(np.asarray(policy.gamma, np.float64), len(sizes) - 1) * sizes[1:]
-    total = first if is_reused else first + float(np.sum(later[:generations]))
-    return OriginalRows(first, float(np.mean(later)), float(total))
+    each = float(np.mean(later))
+    new = 0.0 if is_reused or each == 0 else each * generations
+    return OriginalRows(first, each, first + new)
 
 
 def equivalent_rows(chain: Chain, demand: Demand, mean: float) -> int | None:

@@ -28,7 +28,7 @@ def test_the_answer_comes_first(tmp_path, capsys):
 def test_a_share_that_does_not_exist_has_exit_code_1(tmp_path, capsys):
     arguments = [*QUESTION, "--at-least", "0.999", "--out", str(tmp_path / "plan"), "--quiet"]
     assert main(arguments) == 1
-    assert capsys.readouterr().out.startswith("No value of policy.gamma is enough: ")
+    assert capsys.readouterr().out.startswith("No value of policy.gamma is known to be enough: ")
 
 
 @pytest.mark.parametrize(
