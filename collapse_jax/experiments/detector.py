@@ -15,6 +15,7 @@ from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Detector, Mixing
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, listed, percent_of
 from collapse_jax.results.policy_words import VARIED, percent, training_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
@@ -155,7 +156,7 @@ class DetectorExperiment(AbstractExperiment):
             *_demands(records),
         ]
         title = "How good must a detector of synthetic rows be?"
-        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
+        return Summary(title, sentences, table, statements_of(CLAIMS, setting), _finding(setting))
 
 
 def _demands(records: Records) -> list[str]:
@@ -198,3 +199,21 @@ CLAIMS = (
     ),
 )
 """Claims of the study, each with the settings that it is made for."""
+
+
+def _finding(setting: Setting) -> str:
+    """Return the expected variance with the best and the worst detector, at the largest share."""
+    if setting.num_generations == 0:
+        return ONE_MODEL
+    records = setting.records
+    gammas, passes = records["gamma"], records["false_pass"]
+    share = int(np.argmax(gammas))
+    kept = records.theory["fitted_variance"].values[-1][:, share]
+    words = [
+        f"{percent_of(kept[j])} where {percent_of(passes[j])} of the synthetic rows pass"
+        for j in dict.fromkeys((int(np.argmin(passes)), int(np.argmax(passes))))
+    ]
+    return (
+        f"{after(setting, policy=False)} and with gamma = {gammas[share]:.4g} the detector leaves "
+        f"{listed(words)} of the variance."
+    )

@@ -15,6 +15,7 @@ from collapse_jax.plots.lines import Line, Panel, figure_panels
 from collapse_jax.policies import Accumulate
 from collapse_jax.random.keys import MAX_GENERATIONS
 from collapse_jax.results.claims import Claim, statements_of
+from collapse_jax.results.findings import ONE_MODEL, after, listed
 from collapse_jax.results.policy_words import percent, training_sentence
 from collapse_jax.results.records import Records, dataset_of
 from collapse_jax.results.reduce import Reduce
@@ -164,7 +165,7 @@ class HumanShareExperiment(AbstractExperiment):
             f"{records['generation'][first]:,} and {setting.num_generations:,}.",
         ]
         title = "What is a pool worth, by its share of original rows?"
-        return Summary(title, sentences, table, statements_of(CLAIMS, setting))
+        return Summary(title, sentences, table, statements_of(CLAIMS, setting), _finding(setting))
 
 
 def _training(setting: Setting) -> str:
@@ -228,3 +229,18 @@ CLAIMS = (
     ),
 )
 """Claims of the study, each with the settings that it is made for."""
+
+
+def _finding(setting: Setting) -> str:
+    """Return what the largest and the smallest share of original rows are worth."""
+    if setting.num_generations == 0:
+        return ONE_MODEL
+    shares, exact = setting.records["original_share"], setting.records.theory["squared_error"]
+    worth = 1 / exact.values[-1]
+    low, high = int(np.argmin(shares)), int(np.argmax(shares))
+    pool = _added(setting) * (setting.num_generations + 1)
+    words = [
+        f"{worth[k]:,.0f} original ones where {percent(float(shares[k]))} of them are original"
+        for k in dict.fromkeys((low, high))
+    ]
+    return f"{after(setting, policy=False)} {pool:,} pooled rows are worth {listed(words)}."

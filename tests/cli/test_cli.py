@@ -48,7 +48,13 @@ def test_a_policy_is_chosen_by_name(tmp_path):
     command += ["--num-chains", "300", "--num-generations", "3", "--out", str(out)]
     assert main(command) == 0
     config = json.loads((out / "config.json").read_text())
-    policy = {"type": "Accumulate", "num_samples": 20, "verifier": None}
+    policy = {
+        "type": "Accumulate",
+        "num_samples": 20,
+        "num_original": 0,
+        "verifier": None,
+        "selection": None,
+    }
     assert config["experiment"]["policy"] == policy
 
 

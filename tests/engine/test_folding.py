@@ -8,7 +8,7 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.engine.folding import folded, squeezed, unfolded, unsqueezed
-from collapse_jax.engine.program import Batch, advance, empty_buffers
+from collapse_jax.engine.program import Batch, advance, empty_carry, empty_records
 from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_spec import make_run_spec
 from collapse_jax.utils.jax_settings import own_settings
@@ -35,7 +35,8 @@ def plan(chain, num_chains, platform="tpu", **more):
 @own_settings()
 def run(spec, is_folded):
     program = spec.program._replace(folded=is_folded)
-    carry, records = empty_buffers(program, spec.carry_shape, spec.record_shape, spec.width)
+    carry = empty_carry(spec.carry_shape, spec.width)
+    records = empty_records(program, spec.record_shape, spec.width)
     batch = Batch(np.arange(spec.width, dtype=np.uint32), np.ones(spec.width, bool))
     arguments = (program, spec.chain.centred, np.zeros(2, np.uint32), batch)
     carry, records = advance(*arguments, carry, records, *np.array([-1, 1, 1], np.int32))

@@ -282,6 +282,9 @@ def only_parsed(tmp_path, monkeypatch):
     monkeypatch.setattr("collapse_jax.cli.run.run_to", start_of)
     monkeypatch.setattr("collapse_jax.results.grid.Grid", PointsOnly)
     monkeypatch.setattr("collapse_jax.verify.suite.verify", reached)
+    monkeypatch.setattr("collapse_jax.planning.plan.plan", reached)
+    for options in ("WordsOptions", "TableOptions"):
+        monkeypatch.setattr(f"collapse_jax.cli.plan.{options}.source_of", reached)
     monkeypatch.setattr("collapse_jax.store.directory.remove", reached)
     monkeypatch.setattr("collapse_jax.store.archive.pack", reached)
     # --isa starts the command again in a process of its own.
