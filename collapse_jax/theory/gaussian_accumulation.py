@@ -183,7 +183,7 @@ def stationary_fresh_moments(
 
     >>> from collapse_jax.theory import gaussian_accumulation as pooled
     >>> variance, error = pooled.stationary_fresh_moments(100, 0.1, "mle", "fixed")
-    >>> round(variance, 4), round(1 - 1 / (1 - 0.1 + 0.1 * 100 * (2 - 0.1)), 4)
+    >>> variance.round(4).item(), round(1 - 1 / (1 - 0.1 + 0.1 * 100 * (2 - 0.1)), 4)
     (0.9497, 0.9497)
     """
     size = check.integer("num_samples", num_samples, 2)
@@ -198,9 +198,10 @@ def stationary_fresh_moments(
     factor = correction * ((1 - 1 / size) + (1 - share - squares) * error_of_rows)
     lost = 1 - factor * (1 - share) * bias
     if lost <= 0:
-        return MomentErrors(np.inf, np.inf)
+        return MomentErrors(np.array(np.inf), np.array(np.inf))
     variance = factor * share / lost
-    return MomentErrors(variance, error_of_rows * (share + (1 - share) * bias * variance))
+    error = error_of_rows * (share + (1 - share) * bias * variance)
+    return MomentErrors(np.array(variance), np.array(error))
 
 
 def _times(factor: float, moment: float) -> float:
