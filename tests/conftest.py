@@ -59,3 +59,18 @@ def _room_for_programs():
     yield
     if memory.is_full_of_programs():
         jax.clear_caches()
+
+
+@pytest.fixture
+def refused():
+    """Check that a call ends with one line: what is not allowed, what is, what to do."""
+
+    def check(call, expected):
+        with pytest.raises(ValueError, match=expected) as caught:
+            call()
+        message = str(caught.value)
+        assert "\n" not in message
+        assert len(message) < 400
+        assert "; " in message, "what is allowed, then what to do"
+
+    return check

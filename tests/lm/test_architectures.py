@@ -58,23 +58,11 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", thorough_except(QUICK, numbers.CONFIGS))
-def test_golden_values_of_pytorch(name, folder):
+def test_golden_values_of_pytorch(name, folder, check_golden_values):
     """Compare with the output of tests/parity/golden_lm.py."""
     golden, model = GOLDEN[name], lm.load(folder(name))
     tokens, mask, labels = texts.make_texts()
-    logits = lm.logits(model, tokens, mask)
-    assert logits.dtype == jnp.float32
-    np.testing.assert_allclose(logits[:, -1, :8], golden["logits"], atol=1e-4)
-    np.testing.assert_allclose(lm.loss(model, tokens, mask, labels), golden["loss"], rtol=1e-5)
-    trainer = lm.Trainer(model, lm.Training(has_dropout=False))
-    state = trainer.start(model)
-    summed, gradients = trainer.gradients(state, trainer.batch(tokens, mask, labels))
-    named = parameters(trainer.model(state._replace(params=gradients)))
-    assert named.keys() == golden["norms"].keys()
-    largest = max(golden["norms"].values())
-    for key, param in named.items():
-        found = np.linalg.norm(np.asarray(param[...])) / float(summed.number)
-        np.testing.assert_allclose(found, golden["norms"][key], rtol=1e-3, atol=1e-6 * largest)
+    check_golden_values(model, golden, tokens, mask, labels)
 
 
 @pytest.mark.parametrize("setting", numbers.SETTINGS)

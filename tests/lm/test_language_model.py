@@ -53,24 +53,12 @@ def copied(folder, tmp_path):
         pytest.param("untied", marks=pytest.mark.thorough),
     ],
 )
-def test_golden_values_of_pytorch(name, tmp_path):
+def test_golden_values_of_pytorch(name, tmp_path, check_golden_values):
     """Compare with the output of tests/parity/golden_opt.py; `make parity` tests all configs."""
     config, golden = numbers.CONFIGS[name], GOLDEN[name]
     model = lm.load(numbers.write_model(tmp_path, config))
     tokens, mask, labels = numbers.make_texts(vocab=config["vocab_size"])
-    logits = lm.logits(model, tokens, mask)
-    assert logits.dtype == jnp.float32
-    np.testing.assert_allclose(logits[:, -1, :8], golden["logits"], atol=1e-4)
-    np.testing.assert_allclose(lm.loss(model, tokens, mask, labels), golden["loss"], rtol=1e-5)
-    trainer = lm.Trainer(model, lm.Training(has_dropout=False))
-    state = trainer.start(model)
-    summed, gradients = trainer.gradients(state, trainer.batch(tokens, mask, labels))
-    named = parameters(trainer.model(state._replace(params=gradients)))
-    assert named.keys() == golden["norms"].keys()
-    largest = max(golden["norms"].values())
-    for key, param in named.items():
-        found = np.linalg.norm(np.asarray(param[...])) / float(summed.number)
-        np.testing.assert_allclose(found, golden["norms"][key], rtol=1e-3, atol=1e-6 * largest)
+    check_golden_values(model, golden, tokens, mask, labels)
 
 
 @pytest.mark.parametrize("setting", numbers.SETTINGS)
