@@ -46,23 +46,13 @@ class PlanOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class WordsOptions(PlanOptions):
-    """Find the share of original rows that keeps the rare words of a text."""
+class StateOptions(PlanOptions):
+    """Options of topics whose rows are states: which of them are to survive?"""
 
-    source: str = "docstrings"
-    """docstrings (of Python's library), text, text:FILE, zipf:K, or labels as FILE:COLUMN."""
-    rows: int = 0
-    """Rows of every corpus; as many as the source has by default."""
     keep: str = "rare:0.01"
     """rare:SHARE, the words with a smaller probability, or names of words: cat,dog."""
 
     quantity: ClassVar[str] = "tail_survival"
-
-    def source_of(self) -> Any:
-        """Return the words."""
-        from collapse_jax.experiments.sources import make_labels
-
-        return make_labels(self.source)
 
     def family(self, source: Any) -> Any:
         """Return laws on states."""
@@ -70,26 +60,40 @@ class WordsOptions(PlanOptions):
 
         return Discrete()
 
-    def rare(self) -> float | list[str]:
-        """Return what is to survive: a probability, or names."""
+    def question(self) -> dict[str, Any]:
+        """Return what is to survive: states below a probability, or names."""
         kind, _, value = self.keep.partition(":")
         if kind != "rare":
-            return self.keep.split(",")
+            return {"rare": self.keep.split(",")}
         try:
-            return float(value)
+            return {"rare": float(value)}
         except ValueError:
             remedy = "pass rare:0.01, or names such as cat,dog"
             raise check.fail("--keep", self.keep, "rare: needs a probability", remedy) from None
 
 
 @dataclasses.dataclass(frozen=True)
-class ZipfOptions(WordsOptions):
+class WordsOptions(StateOptions):
+    """Find the share of original rows that keeps the rare words of a text."""
+
+    source: str = "docstrings"
+    """docstrings (of Python's library), text, text:FILE, zipf:K, or labels as FILE:COLUMN."""
+    rows: int = 0
+    """Rows of every corpus; as many as the source has by default."""
+
+    def source_of(self) -> Any:
+        """Return the words."""
+        from collapse_jax.experiments.sources import make_labels
+
+        return make_labels(self.source)
+
+
+@dataclasses.dataclass(frozen=True)
+class ZipfOptions(StateOptions):
     """Find the share of original rows that keeps the rare states of a power law."""
 
-    source: str = "zipf"
-    """Not used: the states have probabilities proportional to 1 / rank^exponent."""
     states: int = 5000
-    """Number of states."""
+    """Number of states, with probabilities proportional to 1 / rank^exponent."""
     exponent: float = 1.1
     """Exponent of the probabilities."""
     rows: int = 200_000
@@ -108,17 +112,33 @@ class ZipfOptions(WordsOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianOptions(PlanOptions):
+class RowOptions(PlanOptions):
+    """Options of topics whose rows are numbers."""
+
+    estimator: Literal["unbiased", "mle"] = "mle"
+    """Divisor of the fitted variance: M - 1, or M."""
+
+    quantity: ClassVar[str] = "variance_ratio"
+
+    def family(self, source: Any) -> Any:
+        """Return normal laws of the rows' length."""
+        from collapse_jax.families import Gaussian
+
+        return Gaussian(source.row_dim, estimator=self.estimator)
+
+    def question(self) -> dict[str, Any]:
+        """Return nothing more: the quantity says all."""
+        return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianOptions(RowOptions):
     """Find the share of original rows that keeps the variance of normal rows."""
 
     rows: int = 1000
     """Rows of every corpus."""
-    estimator: Literal["unbiased", "mle"] = "mle"
-    """Divisor of the fitted variance: M - 1, or M."""
     dim: int = 1
     """Length of a row."""
-
-    quantity: ClassVar[str] = "variance_ratio"
 
     def source_of(self) -> Any:
         """Return standard normal rows."""
@@ -129,27 +149,15 @@ class GaussianOptions(PlanOptions):
         dim = check.integer("--dim", self.dim, 1, 1000)
         return Normal(np.zeros(dim), np.eye(dim))
 
-    def family(self, source: Any) -> Any:
-        """Return normal laws of the rows' length."""
-        from collapse_jax.families import Gaussian
-
-        return Gaussian(source.row_dim, estimator=self.estimator)
-
-    def rare(self) -> float:
-        """Return what is not used."""
-        return 0.01
-
 
 @dataclasses.dataclass(frozen=True)
-class TableOptions(GaussianOptions):
+class TableOptions(RowOptions):
     """Find the share of original rows that keeps the variance of columns of a file."""
 
     source: str = ""
     """FILE or FILE:COLUMN; several columns as FILE:a,b."""
     rows: int = 0
     """Rows of every corpus; as many as the file has by default."""
-    dim: int = 0
-    """Not used: the columns decide."""
 
     def source_of(self) -> Any:
         """Return the rows of the file."""
@@ -205,7 +213,7 @@ def plan_command(arguments: Sequence[str]) -> int:
         generations=options.generations,
         probability=options.probability or None,
         confidence=options.confidence,
-        rare=options.rare(),
+        **options.question(),
         key=options.seed,
         store=out / _TRIALS,
         progress=None if options.quiet else _print,

@@ -149,9 +149,42 @@ class Counts(AbstractCorpus):
         return type(self)(self.counts + other.counts, {**self.info, **other.info})
 
 
+class AbstractStatistics(AbstractCorpus):
+    """A corpus that is the number of its rows, and statistics that suffice for a fit.
+
+    Subclasses are frozen dataclasses with the field `num_rows`, an int32 scalar or a plain number.
+    """
+
+    num_rows: Any
+
+    @property
+    def size(self) -> Int[Array, ""]:
+        """Return the number of rows."""
+        return self.num_rows
+
+    @property
+    def static_size(self) -> int | None:
+        """Return the number of rows if it is a plain number."""
+        is_plain = isinstance(self.num_rows, (int, np.integer))
+        return int(self.num_rows) if is_plain else None
+
+    def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
+        """Return the corpus unchanged: statistics have no slots."""
+        return self
+
+    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
+        """Refuse: statistics do not say what their rows are."""
+        name = type(self).__name__
+        raise TypeError(f"{name} has no rows to choose from; use corpus='samples'")
+
+    def of_size(self, size: Size) -> Self:
+        """Return the same statistics with this number of rows."""
+        return dataclasses.replace(self, num_rows=size)  # pyright: ignore
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Moments(AbstractCorpus):
+class Moments(AbstractStatistics):
     """Size, mean and covariance (divisor: the size) of real-valued rows.
 
     covariance = L L^T with L = factor @ diag(exp(log_scale)): scales live on the log
@@ -170,29 +203,6 @@ class Moments(AbstractCorpus):
     mean: Float[Array, " dim"]
     log_scale: Float[Array, " dim"]
     factor: Float[Array, "dim dim"]  # unit lower triangular
-
-    @property
-    def size(self) -> Int[Array, ""]:
-        """Return the number of rows."""
-        return self.num_rows
-
-    @property
-    def static_size(self) -> int | None:
-        """Return the number of rows if it is a plain number."""
-        is_plain = isinstance(self.num_rows, (int, np.integer))
-        return int(self.num_rows) if is_plain else None
-
-    def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """Return the corpus unchanged: moments have no slots."""
-        return self
-
-    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
-        """Refuse: moments do not say what their rows are."""
-        raise TypeError("Moments hold no rows to choose from; use corpus='samples'")
-
-    def of_size(self, size: Size) -> Self:
-        """Return the same moments with this number of rows."""
-        return dataclasses.replace(self, num_rows=size)
 
     def translated(self, shift: Float[Array, " dim"]) -> Self:
         """Return the moments of the rows plus a vector.
@@ -219,7 +229,7 @@ class Moments(AbstractCorpus):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Totals(AbstractCorpus):
+class Totals(AbstractStatistics):
     """Number and mean of real rows: sufficient for laws that are fitted by their mean.
 
     mean = relative_mean * exp(log_scale): a mean that drifts geometrically never underflows, and
@@ -235,29 +245,6 @@ class Totals(AbstractCorpus):
     num_rows: Any  # int32 scalar
     relative_mean: Float[Array, ""]
     log_scale: Float[Array, ""]
-
-    @property
-    def size(self) -> Int[Array, ""]:
-        """Return the number of rows."""
-        return self.num_rows
-
-    @property
-    def static_size(self) -> int | None:
-        """Return the number of rows if it is a plain number."""
-        is_plain = isinstance(self.num_rows, (int, np.integer))
-        return int(self.num_rows) if is_plain else None
-
-    def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """Return the corpus unchanged: totals have no slots."""
-        return self
-
-    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
-        """Refuse: totals do not say what their rows are."""
-        raise TypeError("Totals hold no rows to choose from; use corpus='samples'")
-
-    def of_size(self, size: Size) -> Self:
-        """Return the same mean with this number of rows."""
-        return dataclasses.replace(self, num_rows=size)
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
         """Return number and mean of the pooled rows."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from collapse_jax.core.corpus import AbstractCorpus, Size
+from collapse_jax.core.corpus import AbstractStatistics, Size
 from collapse_jax.random.chi_square import log_chi_square
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.normal import normal
@@ -17,7 +17,7 @@ from collapse_jax.utils.log_cholesky import product
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Gram(AbstractCorpus):
+class Gram(AbstractStatistics):
     """Number of rows (x, y) and the means of x x^T and x y: sufficient for linear regression.
 
     >>> import jax.numpy as jnp
@@ -29,29 +29,6 @@ class Gram(AbstractCorpus):
     num_rows: Any  # int32 scalar
     xx: Float[Array, "dim dim"]
     xy: Float[Array, " dim"]
-
-    @property
-    def size(self) -> Int[Array, ""]:
-        """Return the number of rows."""
-        return self.num_rows
-
-    @property
-    def static_size(self) -> int | None:
-        """Return the number of rows if it is a plain number."""
-        is_plain = isinstance(self.num_rows, (int, np.integer))
-        return int(self.num_rows) if is_plain else None
-
-    def with_capacity(self, capacity: int, is_full: bool = False) -> Self:
-        """Return the corpus unchanged: products have no slots."""
-        return self
-
-    def subsample(self, keys: Keys, purpose: int, size: Size, capacity: int, total: Size) -> Self:
-        """Refuse: products do not say what their rows are."""
-        raise TypeError("Gram holds no rows to choose from; use corpus='samples'")
-
-    def of_size(self, size: Size) -> Self:
-        """Return the same products with this number of rows."""
-        return dataclasses.replace(self, num_rows=size)
 
     def merge(self, other: Any, start: Int[Array, ""]) -> Self:
         """Return the mean products of the pooled rows."""

@@ -26,7 +26,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._spare: list[tuple[Hashable, dict]] = []
+        self._spare: list[tuple[Hashable, dict, int]] = []  # with their bytes
 
     def take(self, program: Hashable) -> dict | None:
         """Return buffers of a program that nobody uses, None if there are none.
@@ -35,7 +35,7 @@ class Buffers:
           program: what the shapes of the buffers and their device depend on.
         """
         with self._lock:
-            for index, (name, _) in enumerate(self._spare):
+            for index, (name, *_) in enumerate(self._spare):
                 if name == program:
                     return self._spare.pop(index)[1]
         return None
@@ -47,11 +47,11 @@ class Buffers:
           program: what the shapes of the buffers and their device depend on.
           records: the buffers.
         """
+        nbytes = memory.size_of(records)
         with self._lock:
-            self._spare.append((program, records))
-            sizes = [memory.size_of(one) for _, one in self._spare]
-            while sum(sizes) > _MOST_BYTES:
-                del self._spare[0], sizes[0]
+            self._spare.append((program, records, nbytes))
+            while sum(size for *_, size in self._spare) > _MOST_BYTES:
+                del self._spare[0]
 
     def clear(self) -> None:
         """Forget all buffers."""

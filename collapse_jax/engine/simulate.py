@@ -234,8 +234,10 @@ class _Execution:
             advance = debug_program.advance_on(platform(worker.device))
         arguments = (program, chain, worker.key, chains)
         now, leaves = batch.generation, batch.leaves()
-        empty = empty_carry(spec.carry_shape, spec.width)
-        carry = worker.put(empty if leaves is None else resume(spec, leaves))
+        if leaves is None:
+            carry = worker.put(empty_carry(spec.carry_shape, spec.width))
+        else:
+            carry = worker.put(resume(spec, leaves))
         signature = (advance, program, spec.width, worker.device, worker.signature)
         records = _buffers.take(signature)
         if records is None:

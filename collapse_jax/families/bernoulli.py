@@ -15,7 +15,7 @@ from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.random.binomial import binomial
-from collapse_jax.random.hypergeometric import MAX_POPULATION
+from collapse_jax.random.hypergeometric import check_population
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
@@ -56,11 +56,7 @@ class Bernoulli(AbstractFamily):
 
     def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
         """Refuse subsets of more rows than hypergeometric draws can handle."""
-        rows = policy.largest_population(num_generations)
-        if rows > MAX_POPULATION:
-            allowed = f"subsets of counts are chosen from at most {MAX_POPULATION} rows"
-            remedy = "lower num_samples or num_generations"
-            raise check.fail("rows to choose from", rows, allowed, remedy)
+        check_population(policy.largest_population(num_generations))
 
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int

@@ -21,7 +21,7 @@ from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.core.state import Needs
 from collapse_jax.metrics import discrete as metrics
-from collapse_jax.random.hypergeometric import MAX_POPULATION
+from collapse_jax.random.hypergeometric import check_population
 from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
@@ -143,11 +143,8 @@ class Discrete(AbstractFamily):
 
     def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
         """Refuse subsets of more rows than hypergeometric draws can handle."""
-        rows = policy.largest_population(num_generations)
-        if self.corpus == "counts" and rows > MAX_POPULATION:
-            allowed = f"subsets of counts are chosen from at most {MAX_POPULATION} rows"
-            remedy = "lower num_samples or num_generations"
-            raise check.fail("rows to choose from", rows, allowed, remedy)
+        if self.corpus == "counts":
+            check_population(policy.largest_population(num_generations))
 
     def original(
         self, keys: Keys, source: AbstractSource, size: Size, capacity: int

@@ -16,7 +16,6 @@ from collapse_jax.core.source import AbstractSource
 from collapse_jax.families.mean_family import AbstractMeanFamily
 from collapse_jax.random.exponential import exponential, log_exponential_mean
 from collapse_jax.random.keys import Keys, Purpose
-from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
 
 
@@ -52,9 +51,6 @@ class Exponential(AbstractMeanFamily):
     """
 
     corpus: str = static(default="auto")
-
-    def __post_init__(self) -> None:
-        check.choice("Exponential.corpus", self.corpus, ("auto", "moments", "samples"))
 
     @property
     def takes_whole_numbers(self) -> bool:

@@ -32,6 +32,10 @@ class AbstractMeanFamily(AbstractFamily):
 
     corpus: str
 
+    def __post_init__(self) -> None:
+        name = f"{type(self).__name__}.corpus"
+        check.choice(name, self.corpus, ("auto", "moments", "samples"))
+
     @property
     @abc.abstractmethod
     def takes_whole_numbers(self) -> bool:

@@ -15,7 +15,6 @@ from collapse_jax.core.source import AbstractSource
 from collapse_jax.families.mean_family import AbstractMeanFamily
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.poisson import poisson, poisson_mean
-from collapse_jax.utils import check
 
 
 @config
@@ -50,9 +49,6 @@ class Poisson(AbstractMeanFamily):
     """
 
     corpus: str = static(default="auto")
-
-    def __post_init__(self) -> None:
-        check.choice("Poisson.corpus", self.corpus, ("auto", "moments", "samples"))
 
     @property
     def takes_whole_numbers(self) -> bool:

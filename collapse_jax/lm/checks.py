@@ -1,4 +1,4 @@
-"""Check tokens, masks, labels and keys before anything is compiled."""
+"""Check configs, tokens, masks, labels and keys before anything is compiled."""
 
 from typing import Any
 
@@ -156,3 +156,41 @@ def make_key(key: Any) -> Key[Array, ""]:
       ValueError: if `key` is neither a threefry key nor an integer in range.
     """
     return as_key(key)
+
+
+def check_sizes(config: Any, *names: str) -> None:
+    """Refuse fields of a config that are no integers >= 1.
+
+    Args:
+      config: of a network.
+      names: of the fields, dimensionless.
+    """
+    for name in names:
+        check.integer(f"{type(config).__name__}.{name}", getattr(config, name), 1)
+
+
+def check_flags(config: Any, *names: str) -> None:
+    """Refuse fields of a config that are not True or False.
+
+    Args:
+      config: of a network.
+      names: of the fields.
+    """
+    for name in names:
+        allowed, remedy = "it must be True or False", f"pass {name}=True or False"
+        label = f"{type(config).__name__}.{name}"
+        check.instance(label, getattr(config, name), bool, allowed, remedy)
+
+
+def check_divides(config: Any, part: str, whole: str) -> None:
+    """Refuse a field of a config that does not divide another.
+
+    Args:
+      config: of a network.
+      part: name of the divisor.
+      whole: name of the number that it must divide.
+    """
+    if getattr(config, whole) % getattr(config, part):
+        allowed = f"it must divide {whole}={getattr(config, whole)}"
+        label = f"{type(config).__name__}.{part}"
+        raise check.fail(label, getattr(config, part), allowed, "change one of the two")

@@ -10,13 +10,14 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from collapse_jax.lm.causal_lm import Attend, BaseConfig, Heads, Hidden, as_config, register
+from collapse_jax.lm.checks import check_divides, check_flags, check_sizes
 from collapse_jax.lm.layers import (
     ACTIVATIONS,
     Init,
     LayerNorm,
     another_key,
     dropout,
-    product,
+    mapped,
     run_block,
 )
 from collapse_jax.utils import check
@@ -90,13 +91,10 @@ class GPT2Config(BaseConfig):
     eos_token_id: int | tuple[int, ...] | None = 50256
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
-            check.integer(f"GPT2Config.{name}", getattr(self, name), 1)
+        check_sizes(self, "vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
         if self.n_inner is not None:
-            check.integer("GPT2Config.n_inner", self.n_inner, 1)
-        if self.n_embd % self.n_head:
-            allowed = f"it must divide n_embd={self.n_embd}"
-            raise check.fail("GPT2Config.n_head", self.n_head, allowed, "change one of the two")
+            check_sizes(self, "n_inner")
+        check_divides(self, "n_head", "n_embd")
         check.choice("GPT2Config.activation_function", self.activation_function, tuple(ACTIVATIONS))
         for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop"):
             check.number(f"GPT2Config.{name}", getattr(self, name), 0, 1, f"pass {name}=0.1")
@@ -107,11 +105,9 @@ class GPT2Config(BaseConfig):
         object.__setattr__(self, "layer_norm_epsilon", epsilon)
         remedy = "pass initializer_range=0.02"
         check.number("GPT2Config.initializer_range", self.initializer_range, 0, 1e3, remedy)
-        for (
-            name
-        ) in "scale_attn_weights scale_attn_by_inverse_layer_idx tie_word_embeddings".split():
-            allowed, remedy = "it must be True or False", f"pass {name}=True or False"
-            check.instance(f"GPT2Config.{name}", getattr(self, name), bool, allowed, remedy)
+        check_flags(
+            self, "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "tie_word_embeddings"
+        )
         self.check_tokens()
 
     @property
@@ -214,8 +210,7 @@ class Projection(nnx.Module):
         Returns:
           Activations [..., out], dimensionless.
         """
-        rows = x.reshape(-1, x.shape[-1])
-        return product(rows, self.weight[...].T).reshape(*x.shape[:-1], -1) + self.bias[...]
+        return mapped(x, self.weight[...].T) + self.bias[...]
 
 
 class Attention(nnx.Module):

@@ -36,9 +36,21 @@ class Linear(nnx.Module):
         Returns:
           Activations [..., out], dimensionless.
         """
-        rows = x.reshape(-1, x.shape[-1])
-        mapped = product(rows, self.weight[...]).reshape(*x.shape[:-1], -1)
-        return mapped if self.bias is None else mapped + self.bias[...]
+        linear = mapped(x, self.weight[...])
+        return linear if self.bias is None else linear + self.bias[...]
+
+
+def mapped(x: Array, weight: Array) -> Array:
+    """Multiply the last axis by the transposed weights.
+
+    Args:
+      x: activations [..., in], dimensionless.
+      weight: matrix [out, in], dimensionless.
+
+    Returns:
+      x W^T, [..., out].
+    """
+    return product(x.reshape(-1, x.shape[-1]), weight).reshape(*x.shape[:-1], -1)
 
 
 @jax.custom_vjp

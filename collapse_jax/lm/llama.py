@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from collapse_jax.lm.causal_lm import Attend, BaseConfig, Heads, Hidden, as_config, register
+from collapse_jax.lm.checks import check_divides, check_flags, check_sizes
 from collapse_jax.lm.layers import ACTIVATIONS, Init, Linear, RMSNorm, embedded, run_block
 from collapse_jax.lm.rotary import RotaryScaling, frequencies, read_rotary, rotate, rotation
 from collapse_jax.utils import check
@@ -103,15 +104,20 @@ class LlamaConfig(BaseConfig):
         check.choice("LlamaConfig.model_type", self.model_type, MODEL_TYPES)
         if self.num_key_value_heads is None:
             put("num_key_value_heads", self.num_attention_heads)
-        for name in (
-            "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads "
-            "num_key_value_heads max_position_embeddings"
-        ).split():
-            check.integer(f"LlamaConfig.{name}", getattr(self, name), 1)
-        self._divides("num_attention_heads", "hidden_size") if self.head_dim is None else None
-        self._divides("num_key_value_heads", "num_attention_heads")
+        check_sizes(
+            self,
+            "vocab_size",
+            "hidden_size",
+            "intermediate_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "max_position_embeddings",
+        )
         if self.head_dim is None:
+            check_divides(self, "num_attention_heads", "hidden_size")
             put("head_dim", self.hidden_size // self.num_attention_heads)
+        check_divides(self, "num_key_value_heads", "num_attention_heads")
         check.integer("LlamaConfig.head_dim", self.head_dim, 2)
         if self.head_dim % 2:
             allowed = "components of a head are rotated in pairs"
@@ -123,9 +129,7 @@ class LlamaConfig(BaseConfig):
             put(name, check.number(f"LlamaConfig.{name}", given, 0, high, remedy, open_low=True))
         for name, high in (("attention_dropout", 1), ("initializer_range", 1e3)):
             check.number(f"LlamaConfig.{name}", getattr(self, name), 0, high, f"pass {name}=0.0")
-        for name in ("attention_bias", "mlp_bias", "tie_word_embeddings"):
-            allowed, remedy = "it must be True or False", f"pass {name}=True or False"
-            check.instance(f"LlamaConfig.{name}", getattr(self, name), bool, allowed, remedy)
+        check_flags(self, "attention_bias", "mlp_bias", "tie_word_embeddings")
         put("rope_scaling", RotaryScaling.of(self.rope_scaling))
         if self.model_type == "qwen2":
             put("attention_bias", True)
@@ -138,14 +142,6 @@ class LlamaConfig(BaseConfig):
                 raise check.fail(f"LlamaConfig.{name}", True, allowed, f"pass {name}=False")
         self._check_windows()
         self.check_tokens()
-
-    def _divides(self, part: str, whole: str) -> None:
-        """Refuse a number that does not divide another."""
-        if getattr(self, whole) % getattr(self, part):
-            allowed = f"it must divide {whole}={getattr(self, whole)}"
-            raise check.fail(
-                f"LlamaConfig.{part}", getattr(self, part), allowed, "change one of the two"
-            )
 
     def _check_windows(self) -> None:
         """Refuse windows of a network without any, and types of a wrong number of blocks."""

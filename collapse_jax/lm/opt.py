@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from collapse_jax.lm.causal_lm import Attend, BaseConfig, Heads, Hidden, as_config, register
+from collapse_jax.lm.checks import check_divides, check_flags, check_sizes
 from collapse_jax.lm.layers import (
     ACTIVATIONS,
     Init,
@@ -102,7 +103,8 @@ class OPTConfig(BaseConfig):
     eos_token_id: int | tuple[int, ...] | None = 2
 
     def __post_init__(self) -> None:
-        sizes = (
+        check_sizes(
+            self,
             "vocab_size",
             "hidden_size",
             "num_hidden_layers",
@@ -110,24 +112,15 @@ class OPTConfig(BaseConfig):
             "max_position_embeddings",
             "num_attention_heads",
         )
-        for name in sizes:
-            check.integer(f"OPTConfig.{name}", getattr(self, name), 1)
         if self.word_embed_proj_dim is None:
             object.__setattr__(self, "word_embed_proj_dim", self.hidden_size)
-        check.integer("OPTConfig.word_embed_proj_dim", self.word_embed_proj_dim, 1)
-        if self.hidden_size % self.num_attention_heads:
-            allowed = f"it must divide hidden_size={self.hidden_size}"
-            remedy = "change one of the two"
-            raise check.fail(
-                "OPTConfig.num_attention_heads", self.num_attention_heads, allowed, remedy
-            )
+        check_sizes(self, "word_embed_proj_dim")
+        check_divides(self, "num_attention_heads", "hidden_size")
         check.choice("OPTConfig.activation_function", self.activation_function, _ACTIVATIONS)
         for name in ("dropout", "attention_dropout", "layerdrop"):
             remedy = f"pass for example {name}=0.1"
             check.number(f"OPTConfig.{name}", getattr(self, name), 0, 1, remedy)
-        for name in _FLAGS:
-            allowed, remedy = "it must be True or False", f"pass {name}=True or False"
-            check.instance(f"OPTConfig.{name}", getattr(self, name), bool, allowed, remedy)
+        check_flags(self, *_FLAGS)
         check.number("OPTConfig.init_std", self.init_std, 0, 1e3, "pass init_std=0.02")
         self.check_tokens()
 

@@ -37,6 +37,11 @@ class Knob:
     is_open: bool = False
 
     @property
+    def current(self) -> Any:
+        """Return the chain's own value."""
+        return _value_at(self.chain, self.path)
+
+    @property
     def name(self) -> str:
         """Return the last part of the path."""
         return self.path.rsplit(".", maxsplit=1)[-1]

@@ -119,14 +119,6 @@ def _file(store: str | Path) -> Path:
     return path
 
 
-def _start(knob: Knob) -> int:
-    """Return a level to begin from: the chain's own value."""
-    value: Any = knob.chain
-    for part in knob.path.split("."):
-        value = getattr(value, part)
-    return max(int(value), knob.low + 1)
-
-
 def _question(chain: Chain, demand: Demand, knob: Knob, effort: Effort, key: Any) -> dict[str, Any]:
     """Return what was asked, JSON-able: equal questions have equal answers."""
     return {
@@ -147,7 +139,7 @@ def _question(chain: Chain, demand: Demand, knob: Knob, effort: Effort, key: Any
 def _made(trials: Trials, question: dict[str, Any]) -> Plan:
     """Search, and return the bracket with what is known around it."""
     knob, demand = trials.knob, trials.demand
-    start = _start(knob) if knob.is_open else None
+    start = max(int(knob.current), knob.low + 1) if knob.is_open else None
     found = find(trials.verdict, knob.low, knob.high, start, trials.width)
     level = found.holds
     half = double = sensitivity = limit = rows = equivalent = None
@@ -212,13 +204,13 @@ def _reason(trials: Trials, found: Found) -> str:
         parts.append(_remedy(trials))
     elif found.fails is None and not knob.is_open and trials.at(high).holds is False:
         parts.append(f"its largest value, {knob.value(high):.6g}, fails: more of it does harm")
-    if (odd := _out_of_order(trials, found)) is not None:
+    if (odd := _out_of_order(trials)) is not None:
         parts.append(f"the demand is not monotone in {knob.path}: {odd}")
     if found.holds is not None:
-        unknown = [one for one in trials.made.values() if one.holds is None]
+        unknown = sum(one.holds is None for one in trials.made.values())
         if unknown:
-            chains = counted(len(unknown), "value")
-            parts.append(f"{chains} inside the bracket stayed undecided; raise max_chains")
+            values = counted(unknown, "value")
+            parts.append(f"{values} inside the bracket stayed undecided; raise max_chains")
     return "; ".join(part for part in parts if part)
 
 
@@ -255,7 +247,7 @@ def _remedy(trials: Trials) -> str:
     return " or ".join(ways)
 
 
-def _out_of_order(trials: Trials, found: Found) -> str | None:
+def _out_of_order(trials: Trials) -> str | None:
     """Return which verdicts contradict that larger values help; None if none does."""
     knob = trials.knob
     if all(one.num_chains == 0 for one in trials.made.values()):  # theory costs little: look around

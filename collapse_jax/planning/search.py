@@ -44,23 +44,16 @@ def find(
     fails, holds = low, high
     if start is not None:
         fails, holds = _doubled(verdict, low, high, max(start, low + 1))
-    if verdict(holds) is not True:
-        return Found(fails if verdict(holds) is None else holds, None)
+    answer = verdict(holds)
+    if not answer:
+        return Found(fails if answer is None else holds, None)
     unknown: list[int] = []
-
-    def is_wide(one: int, other: int) -> bool:
-        return other - one > width(holds)
-
-    while is_wide(fails, holds):
-        first, last = (unknown[0], unknown[-1]) if unknown else (None, None)
-        if first is None or last is None:
-            level = _middle(fails, holds, low)
-        elif is_wide(fails, first):
-            level = _middle(fails, first, low)
-        elif is_wide(last, holds):
-            level = _middle(last, holds, low)
-        else:
-            break
+    while True:
+        gaps = [(fails, unknown[0]), (unknown[-1], holds)] if unknown else [(fails, holds)]
+        wide = [(one, other) for one, other in gaps if other - one > width(holds)]
+        if not wide:
+            return Found(fails, holds)
+        level = _middle(*wide[0], low)
         answer = verdict(level)
         if answer is None:
             unknown = sorted([*unknown, level])
@@ -70,7 +63,6 @@ def find(
         else:
             fails = level
             unknown = [one for one in unknown if one > level]
-    return Found(fails, holds)
 
 
 def _doubled(verdict: Verdict, low: int, high: int, start: int) -> tuple[int, int]:

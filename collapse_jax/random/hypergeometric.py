@@ -23,8 +23,24 @@ from collapse_jax.random.rounded_normal import (
     table_sampler,
 )
 from collapse_jax.random.tree import accumulate, tree_sampler
+from collapse_jax.utils import check
 
 MAX_POPULATION = 10**8  # items: `_mean` is exact up to here
+
+
+def check_population(rows: int) -> None:
+    """Refuse a choice from more rows than draws can handle.
+
+    Args:
+      rows: of the largest corpus that a subset is chosen from.
+
+    Raises:
+      ArgumentError: if they are more than 10^8.
+    """
+    if rows > MAX_POPULATION:
+        allowed = f"subsets of counts are chosen from at most {MAX_POPULATION} rows"
+        remedy = "lower num_samples or num_generations"
+        raise check.fail("rows to choose from", rows, allowed, remedy)
 
 
 def _mean(good: Array, sample: Array, total: Array, dtype) -> tuple[Array, Array]:

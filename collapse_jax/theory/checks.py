@@ -151,6 +151,19 @@ def allocation_of(allocation: Any) -> str:
     return check.choice("allocation", allocation, ("multinomial", "fixed"))
 
 
+def bias_of(sampling_bias: Any) -> float:
+    """Return the factor of the covariance of drawn rows.
+
+    Args:
+      sampling_bias: positive, dimensionless.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    remedy = "pass 1.0 for unbiased draws"
+    return check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
+
+
 def made_and_original(
     num_samples: Sizes, num_original: Sizes | int
 ) -> tuple[np.ndarray, np.ndarray]:

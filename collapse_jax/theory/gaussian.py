@@ -18,7 +18,7 @@ Alemohammad et al., arXiv 2307.01850, for the sampling bias.
 
 import numpy as np
 
-from collapse_jax.theory.checks import Sizes, numbers_of, sizes_of
+from collapse_jax.theory.checks import Sizes, bias_of, numbers_of, sizes_of
 from collapse_jax.utils import check
 
 _FEW = 100  # from here on series of four terms are right to 1e-16 of their value
@@ -92,8 +92,7 @@ def _halves(sizes: np.ndarray, dim: int) -> np.ndarray:
 
 def _log_biases(sizes: np.ndarray, sampling_bias: float) -> np.ndarray:
     """Return g ln lambda, g = 0 .. G, nats."""
-    remedy = "pass 1.0 for unbiased draws"
-    bias = check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
+    bias = bias_of(sampling_bias)
     return np.arange(len(sizes)) * np.log(bias)
 
 

@@ -16,6 +16,7 @@ from collapse_jax.theory.checks import (
     Share,
     Sizes,
     allocation_of,
+    bias_of,
     made_and_original,
     probabilities_of,
     share_of,
@@ -139,8 +140,7 @@ def fresh_share_moments(
     values = sizes_of(sizes, 2)
     shares = share_of("gamma", gamma, len(values) - 1)
     corrections = values / divisor_of(values, estimator)
-    allocation, remedy = allocation_of(allocation), "pass 1.0 for unbiased draws"
-    bias = check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
+    allocation, bias = allocation_of(allocation), bias_of(sampling_bias)
     variances, errors = [(1 - 1 / values[0]) * corrections[0]], [1 / values[0]]
     for size, share, correction in zip(values[1:], shares, corrections[1:], strict=True):
         rows = share + _times((1 - share) * bias, variances[-1])
@@ -188,8 +188,7 @@ def stationary_fresh_moments(
     """
     size = check.integer("num_samples", num_samples, 2)
     share = check.number("gamma", gamma, 0, 1, "pass a share above 0", open_low=True)
-    allocation, remedy = allocation_of(allocation), "pass 1.0 for unbiased draws"
-    bias = check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
+    allocation, bias = allocation_of(allocation), bias_of(sampling_bias)
     correction = size / float(divisor_of(np.array([size]), estimator)[0])
     squares = (1 - share) ** 2
     if allocation == "multinomial":
@@ -281,9 +280,7 @@ def weighted_fresh_moments(
     """
     remedy = "pass a share of the weight"
     w = check.number("weight", weight, 0, 1, remedy, open_low=True)
-    bias = check.number(
-        "sampling_bias", sampling_bias, 0, np.inf, "pass 1.0 for unbiased draws", open_low=True
-    )
+    bias = bias_of(sampling_bias)
     made, real = made_and_original(num_samples, num_original)
     if np.any(real[1:] < 1):
         raise check.fail("num_original", real.tolist(), "it must be >= 1", "pass 1 row or more")

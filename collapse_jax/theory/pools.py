@@ -12,13 +12,13 @@ import numpy as np
 from collapse_jax.theory.checks import (
     Share,
     Sizes,
+    bias_of,
     made_and_original,
     probabilities_of,
     sizes_of,
 )
 from collapse_jax.theory.gaussian import divisor_of
 from collapse_jax.theory.gaussian_accumulation import MomentErrors
-from collapse_jax.utils import check
 
 
 def pooled_error(num_samples: Sizes, num_original: Sizes | int = 0) -> np.ndarray:
@@ -89,8 +89,7 @@ def pooled_moments(
     1.0
     """
     made, original = made_and_original(num_samples, num_original)
-    remedy = "pass 1.0 for unbiased draws"
-    bias = check.number("sampling_bias", sampling_bias, 0, np.inf, remedy, open_low=True)
+    bias = bias_of(sampling_bias)
     totals = np.cumsum(made + original)
     sizes_of(totals, 2)
     corrections = (totals / divisor_of(totals, estimator)).tolist()
