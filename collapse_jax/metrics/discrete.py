@@ -5,6 +5,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 TAIL = 0.1  # probability mass of the tail of p_0, at most
+# Coefficients (-1)^k / (k (k - 1)) of x^(k - 2), highest power first, as `polyval` takes them.
+_SERIES = np.array([(-1) ** k / (k * (k - 1)) for k in range(11, 1, -1)])
 _ROUNDED_TAIL = TAIL * (1 + 1e-5)  # sums of float32 are off by less
 
 
@@ -75,8 +77,9 @@ def kl_divergence(
       truth: q, [state], probabilities with sum 1.
 
     Returns:
-      Scalar, nats, at least 0; infinite if p has mass where q has none. In float32 it is off by
-      about 1e-7, which is more than the divergence of a model from more than 10^7 rows.
+      Scalar, nats, at least 0; infinite if p has mass where q has none. Its relative error is that
+      of the gaps p - q, however small they are: the terms p ln(p / q) - p + q, which have the
+      same sum and are at least 0, are added instead of p ln(p / q), whose signs differ.
 
     >>> import jax.numpy as jnp
     >>> from collapse_jax.metrics import discrete
@@ -86,9 +89,16 @@ def kl_divergence(
     >>> float(discrete.kl_divergence(truth, model))
     inf
     """
+    gaps = probabilities - truth
     positive = probabilities > 0
     ratio = jnp.where(positive, probabilities, 1) / jnp.where(positive, truth, 1)
-    return jnp.maximum(jnp.sum(probabilities * jnp.log(ratio)), 0)
+    far = probabilities * jnp.log(ratio) - gaps
+    # (1 + x) ln(1 + x) - x = x^2/2 - x^3/6 + x^4/12 - ..., where x = p / q - 1 is small
+    small = 0.125 if gaps.dtype == jnp.float32 else 0.02
+    is_near = jnp.abs(gaps) < small * truth
+    x = jnp.where(is_near, gaps, 0) / jnp.where(is_near, truth, 1)
+    series = jnp.polyval(_SERIES.astype(x.dtype), x)
+    return jnp.sum(jnp.where(is_near, gaps * x * series, far))
 
 
 def tail(truth: Float[Array, " state"]) -> Bool[Array, " state"]:

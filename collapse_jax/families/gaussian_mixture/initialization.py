@@ -84,8 +84,10 @@ def plus_plus(
         seeds, nearest = carry
         candidates = rows.values[:, choose(rows.weigh(nearest), uniforms[k])]
         options = closest(candidates, nearest)
-        best = jnp.argmin(row_sums([rows.weigh(options)])[0])
-        return seeds.at[:, k].set(candidates[:, best]), options[best]
+        # One array for each candidate: on CPU sums of several arrays are one fast loop.
+        best = jnp.argmin(jnp.stack(row_sums([rows.weigh(option) for option in options])))
+        seed = candidates[:, best]
+        return seeds.at[:, k].set(seed), closest(seed[:, None], nearest)[0]
 
     return jax.lax.fori_loop(1, len(uniforms), add, (seeds, start))[0]
 
