@@ -11,6 +11,7 @@ from collapse_jax.lm.layers import another_key, dropout
 
 MASKED = -1e30
 """Score of an invisible key, nats: finite, so that a query that sees no key yields no NaN."""
+_ALL = 2**31 - 1  # positions: more than any text has, for a block without a window
 _ATTENTION = 3  # stream of a block's key; the smaller ones belong to the layers of the block
 
 
@@ -24,6 +25,24 @@ def text_positions(mask: Bool[Array, "batch position"]) -> Int[Array, "batch pos
       Index of each token in its text, int32 [batch, position] in tokens; -1 for padding.
     """
     return jnp.where(mask, jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1, -1)
+
+
+def window_at(config: CausalLMConfig, number: Any) -> Any:
+    """Return how many positions a token of a block sees.
+
+    Args:
+      config: config of the model.
+      number: number of the block, an integer, or an integer array where blocks are scanned.
+
+    Returns:
+      Number of positions, an integer or an array; None for all earlier ones.
+    """
+    if isinstance(number, int):
+        return config.window(number)
+    windows = [config.window(each) for each in range(config.num_hidden_layers)]
+    if len(set(windows)) == 1:
+        return windows[0]
+    return jnp.asarray([_ALL if each is None else each for each in windows], jnp.int32)[number]
 
 
 def causal_attention(
@@ -50,15 +69,15 @@ def causal_attention(
     causal = (earlier & mask[:, None, :])[:, None]  # batch, head, query, key
     sees = (jnp.cumsum(mask, axis=1) > 0)[:, :, None, None]
 
-    def visible(number: int) -> Bool[Array, "batch 1 query key"]:
-        window = config.window(number)
-        if window is None or window >= length:
+    def visible(number: Any) -> Bool[Array, "batch 1 query key"]:
+        window = window_at(config, number)
+        if window is None or (isinstance(window, int) and window >= length):
             return causal
         positions = text_positions(mask)
         distance = positions[:, :, None] - positions[:, None, :]
         return causal & (distance < window)[:, None]
 
-    def attend(number: int, queries: Heads, keys: Heads, values: Heads) -> Heads:
+    def attend(number: Any, queries: Heads, keys: Heads, values: Heads) -> Heads:
         shape, group = queries.shape, queries.shape[2] // keys.shape[2]
         queries, keys, values = (each.swapaxes(1, 2) for each in (queries, keys, values))
         queries = queries.reshape(*keys.shape[:2], group * length, keys.shape[3])

@@ -5,7 +5,8 @@ the cache, searches, losses, training and devices. What they may assume, and an 
 therefore hold to:
 
 - **Attention is the caller's.** A network calls `attend(number, queries, keys, values)` once for
-  every block, in the order number = 0, 1, ..., and mixes positions nowhere else. Queries are
+  every block, in the order number = 0, 1, ..., and mixes positions nowhere else. A network that
+  runs its list of blocks by `layer_stack.run_layers` can have them scanned (`scan_layers`). Queries are
   [batch, position, head, dim] and scaled, so that attention is softmax(queries keys^T) values. Keys
   and values may have fewer heads, a divisor of the number of query heads; query head h then reads
   head h // (heads / key heads), and nothing is repeated. Keys contain everything that depends on
@@ -34,6 +35,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from collapse_jax.lm.layer_stack import stacked
 from collapse_jax.random.threefry import as_key
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
@@ -420,7 +422,14 @@ def as_config(given: Any) -> Any:
 
 
 @own_settings()
-def create(config: Any, *, key: Any, dtype: Any = jnp.float32, remat: bool = False) -> Any:
+def create(
+    config: Any,
+    *,
+    key: Any,
+    dtype: Any = jnp.float32,
+    remat: bool = False,
+    scan_layers: bool = False,
+) -> Any:
     """Make a network with random weights.
 
     Args:
@@ -432,12 +441,15 @@ def create(config: Any, *, key: Any, dtype: Any = jnp.float32, remat: bool = Fal
         float32.
       remat: compute each block a second time in the backward pass instead of storing its
         activations: a third more work, much less memory.
+      scan_layers: compile one block and repeat it, so that the time to compile does not grow
+        with depth; parameters of blocks are stacked, [block, ...]. Files are the same.
 
     Returns:
       The network, a `CausalLM`.
 
     Raises:
-      ValueError: if `config` describes no known architecture, or a value is out of range.
+      ValueError: if `config` describes no known architecture, a value is out of range, or a
+        network whose blocks are to be scanned does not run them by `run_layers`.
 
     >>> import jax
     >>> from collapse_jax import lm
@@ -450,7 +462,8 @@ def create(config: Any, *, key: Any, dtype: Any = jnp.float32, remat: bool = Fal
     config = as_config(config)
     key = key if isinstance(key, jax.Array) else as_key(key)
     dtype = jnp.dtype(dtype)
-    return architecture_of(config).network(config, key=key, dtype=dtype, remat=remat)
+    network = architecture_of(config).network(config, key=key, dtype=dtype, remat=remat)
+    return stacked(network) if scan_layers else network
 
 
 def end_tokens(config: CausalLMConfig) -> tuple[int, ...]:

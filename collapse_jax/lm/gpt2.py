@@ -1,7 +1,6 @@
 """Compute GPT-2 networks (Radford et al. 2019): config, network, names in files."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from collapse_jax.lm.causal_lm import Attend, BaseConfig, Heads, Hidden, as_config, register
 from collapse_jax.lm.checks import check_divides, check_flags, check_sizes
+from collapse_jax.lm.layer_stack import run_layers
 from collapse_jax.lm.layers import (
     ACTIVATIONS,
     Init,
@@ -18,7 +18,6 @@ from collapse_jax.lm.layers import (
     another_key,
     dropout,
     mapped,
-    run_block,
 )
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
@@ -145,11 +144,11 @@ class GPT2Config(BaseConfig):
         """Return the probability of dropping an attention weight in training."""
         return self.attn_pdrop
 
-    def query_scale(self, number: int) -> float:
+    def query_scale(self, number: Any) -> Any:
         """Return the factor of the queries of a block, dimensionless.
 
         Args:
-          number: number of the block, from 0.
+          number: number of the block, from 0; an integer array in a scan.
         """
         scale = self.head_dim**-0.5 if self.scale_attn_weights else 1.0
         return scale / (number + 1) if self.scale_attn_by_inverse_layer_idx else scale
@@ -339,12 +338,10 @@ class GPT2(nnx.Module):
         x = self.wte[...][input_ids] + self.wpe[...][jnp.maximum(positions, 0)]
         x = dropout(None if key is None else another_key(key, _EMBEDDED), x, config.embd_pdrop)
 
-        def scaled(number: int, queries: Heads, keys: Heads, values: Heads) -> Heads:
-            return attend(number, queries * config.query_scale(number), keys, values)
+        def scaled(number: Any, queries: Heads, keys: Heads, values: Heads) -> tuple:
+            return queries * config.query_scale(number), keys, values
 
-        for number, block in enumerate(self.h):
-            block_key = None if key is None else another_key(key, number)
-            x = run_block(block, functools.partial(scaled, number), x, block_key, self.remat)
+        x = run_layers(self.h, attend, x, key, remat=self.remat, prepare=scaled)
         return self.ln_f(x)
 
     @property

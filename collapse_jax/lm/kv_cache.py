@@ -5,27 +5,75 @@ one for each token that any row has tried. A mask selects the slots that a row d
 so that a new choice of rows moves neither keys nor values.
 """
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from collapse_jax.lm.attention import MASKED, causal_attention, text_positions
+from collapse_jax.lm.attention import MASKED, causal_attention, text_positions, window_at
 from collapse_jax.lm.causal_lm import CausalLM, Heads
+from collapse_jax.lm.layer_stack import is_scanned
 from collapse_jax.lm.layers import head_logits
 
 
 class KVCache(NamedTuple):
     """Keys and values of all slots, one array for each block of the network.
 
+    A scan over blocks needs one array for all blocks.
+
     Attributes:
-      keys: [batch, key head, slot, dim] for each block.
-      values: [batch, key head, dim, slot] for each block.
+      keys: [batch, key head, slot, dim] for each block, or [block, batch, key head, slot, dim].
+      values: [batch, key head, dim, slot] for each block, or with a leading axis of blocks.
     """
 
-    keys: tuple[Float[Array, "batch head slot dim"], ...]
-    values: tuple[Float[Array, "batch head dim slot"], ...]
+    keys: Any
+    values: Any
+
+    @classmethod
+    def empty(cls, model: CausalLM, batch: int, length: int) -> "KVCache":
+        """Make a cache that a network fills.
+
+        Args:
+          model: the network.
+          batch: number of prompts.
+          length: number of slots.
+
+        Returns:
+          Arrays of zeros for a network whose blocks are scanned, else no arrays.
+        """
+        if not is_scanned(model):
+            return cls((), ())
+        config = model.config
+        shape = config.num_hidden_layers, batch, config.num_key_value_heads, length, config.head_dim
+        zeros = jnp.zeros(shape, model.head.dtype)
+        return cls(zeros, zeros.swapaxes(-1, -2))
+
+    def of_block(self, number: Any) -> tuple[Array, Array]:
+        """Return keys and values of a block.
+
+        Args:
+          number: number of the block, an integer, or an integer array in a scan.
+        """
+        return self.keys[number], self.values[number]
+
+    def with_block(self, number: Any, keys: Array, values: Array) -> "KVCache":
+        """Return the cache with other keys and values of a block.
+
+        Args:
+          number: number of the block, an integer, or an integer array in a scan.
+          keys: [batch, key head, slot, dim].
+          values: [batch, key head, dim, slot].
+        """
+
+        def put(all_blocks: Any, new: Array) -> Any:
+            if isinstance(all_blocks, tuple):
+                return (*all_blocks[:number], new, *all_blocks[number + 1 :])
+            return jax.lax.dynamic_update_index_in_dim(all_blocks, new, number, 0)
+
+        return KVCache(put(self.keys, keys), put(self.values, values))
 
     def grow(self, slots: int) -> "KVCache":
         """Append empty slots.
@@ -36,10 +84,15 @@ class KVCache(NamedTuple):
         Returns:
           The larger cache.
         """
-        ends = ((0, 0), (0, 0), (0, slots), (0, 0))
-        keys = tuple(jnp.pad(each, ends) for each in self.keys)
+
+        def longer(axis: int, array: Array) -> Array:
+            ends = [(0, 0)] * array.ndim
+            ends[axis] = (0, slots)
+            return jnp.pad(array, ends)
+
         return KVCache(
-            keys, tuple(jnp.pad(each, (*ends[:2], *ends[:1:-1])) for each in self.values)
+            jax.tree.map(functools.partial(longer, -2), self.keys),
+            jax.tree.map(functools.partial(longer, -1), self.values),
         )
 
 
@@ -56,16 +109,32 @@ def read_prompts(
     Returns:
       The cache with one slot per position, and logits [batch, vocab].
     """
-    keys, values = [], []
     attend_causally = causal_attention(mask, model.config)
 
-    def attend(number: int, queries: Heads, new_keys: Heads, new_values: Heads) -> Heads:
-        keys.append(new_keys.transpose(0, 2, 1, 3))
-        values.append(new_values.transpose(0, 2, 3, 1))
-        return attend_causally(number, queries, new_keys, new_values)
+    def attend(cache: KVCache, number: Any, queries: Heads, *new: Heads) -> tuple[KVCache, Heads]:
+        keys, values = new
+        cache = cache.with_block(number, keys.transpose(0, 2, 1, 3), values.transpose(0, 2, 3, 1))
+        return cache, attend_causally(number, queries, keys, values)
 
-    hidden = model(input_ids, text_positions(mask), attend)
-    return KVCache(tuple(keys), tuple(values)), head_logits(hidden[:, -1], model.head)
+    attending = _Attending(KVCache.empty(model, *mask.shape), attend)
+    hidden = model(input_ids, text_positions(mask), attending)
+    return attending.cache, head_logits(hidden[:, -1], model.head)
+
+
+class _Attending:
+    """An `attend` that stores keys and values, where `run_layers` finds them.
+
+    Args:
+      cache: keys and values before the first block.
+      function: function of cache and arguments of `attend` to the next cache and the result.
+    """
+
+    def __init__(self, cache: KVCache, function: Callable) -> None:
+        self.cache, self.function = cache, function
+
+    def __call__(self, number: Any, queries: Heads, keys: Heads, values: Heads) -> Heads:
+        self.cache, found = self.function(self.cache, number, queries, keys, values)
+        return found
 
 
 def next_logits(
@@ -92,33 +161,35 @@ def next_logits(
     Returns:
       The cache, and logits [batch, row, vocab].
     """
-    keys, values = list(cache.keys), list(cache.values)
 
-    def attend(number: int, queries: Heads, new_keys: Heads, new_values: Heads) -> Heads:
-        keys[number] = jax.lax.dynamic_update_slice_in_dim(
-            keys[number], new_keys.transpose(0, 2, 1, 3), slot, axis=2
+    def attend(cache: KVCache, number: Any, queries: Heads, *new: Heads) -> tuple[KVCache, Heads]:
+        new_keys, new_values = new
+        keys, values = cache.of_block(number)
+        keys = jax.lax.dynamic_update_slice_in_dim(
+            keys, new_keys.transpose(0, 2, 1, 3), slot, axis=2
         )
-        values[number] = jax.lax.dynamic_update_slice_in_dim(
-            values[number], new_values.transpose(0, 2, 3, 1), slot, axis=3
+        values = jax.lax.dynamic_update_slice_in_dim(
+            values, new_values.transpose(0, 2, 3, 1), slot, axis=3
         )
         shape, group = queries.shape, queries.shape[2] // new_keys.shape[2]
         scores = jnp.einsum(
             "bhsd,bnhd->bhsn",
-            keys[number],
+            keys,
             _split_groups(queries, group),
             preferred_element_type=jnp.float32,
         )
-        seen = _within(visible, model.config.window(number), slot, length)
+        seen = _within(visible, window_at(model.config, number), slot, length)
         seen = jnp.repeat(seen, group, axis=1) if group > 1 else seen
         seen = seen.transpose(0, 2, 1)[:, None]
         weights = jax.nn.softmax(jnp.where(seen, scores, MASKED), axis=2)
         weights = weights.astype(new_values.dtype)
-        found = jnp.einsum("bhds,bhsn->bnhd", values[number], weights)
-        return _join_groups(found, group).reshape(shape)
+        found = jnp.einsum("bhds,bhsn->bnhd", values, weights)
+        return cache.with_block(number, keys, values), _join_groups(found, group).reshape(shape)
 
     row_positions = jnp.broadcast_to(positions[:, None], tokens.shape)
-    hidden = model(tokens, row_positions, attend)
-    return KVCache(tuple(keys), tuple(values)), head_logits(hidden, model.head)
+    attending = _Attending(cache, attend)
+    hidden = model(tokens, row_positions, attending)
+    return attending.cache, head_logits(hidden, model.head)
 
 
 def _split_groups(queries: Heads, group: int) -> Heads:
@@ -140,7 +211,7 @@ def _join_groups(found: Heads, group: int) -> Heads:
 
 
 def _within(
-    visible: Bool[Array, "batch row slot"], window: int | None, slot: Array, length: int
+    visible: Bool[Array, "batch row slot"], window: Any, slot: Array, length: int
 ) -> Bool[Array, "batch row slot"]:
     """Return the visible slots of the last `window` positions, all for None.
 

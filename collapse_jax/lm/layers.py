@@ -215,11 +215,6 @@ def dropout(key: Any, x: Array, rate: float) -> Array:
     return jnp.where(is_retained, x / (1 - rate), 0)
 
 
-def _fold(key: Any, number: int) -> Any:
-    """Return another key for every text."""
-    return jax.vmap(lambda key: jax.random.fold_in(key, number))(key)
-
-
 def embedded(
     table: Float[Array, "vocab embedding"], input_ids: Array, padding: int | None
 ) -> Array:
@@ -238,27 +233,6 @@ def embedded(
         return rows
     is_padding = (input_ids == padding)[..., None]
     return jnp.where(is_padding, jax.lax.stop_gradient(rows), rows)
-
-
-def run_block(block: Any, attend: Callable, x: Array, key: Any, remat: bool) -> Array:
-    """Apply a block, a function of activations, `attend` and key.
-
-    Args:
-      block: module of Flax.
-      attend: function of queries, keys and values [batch, position, head, dim].
-      x: activations [batch, position, hidden], dimensionless.
-      key: one key per text [batch], for dropout; None for no dropout.
-      remat: whether the backward pass computes the block again instead of storing its
-        activations.
-
-    Returns:
-      Activations [batch, position, hidden], dimensionless.
-    """
-
-    def call(block: Any, x: Array, key: Any) -> Array:
-        return block(x, attend, key)
-
-    return (nnx.remat(call) if remat else call)(block, x, key)
 
 
 def another_key(key: Any, number: int) -> Any:

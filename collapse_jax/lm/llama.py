@@ -5,7 +5,6 @@ and values, Qwen3 (arXiv 2505.09388) norms of queries and keys.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +14,8 @@ from jaxtyping import Array, Float, Int, Key
 
 from collapse_jax.lm.causal_lm import Attend, BaseConfig, Heads, Hidden, as_config, register
 from collapse_jax.lm.checks import check_divides, check_flags, check_sizes
-from collapse_jax.lm.layers import ACTIVATIONS, Init, Linear, RMSNorm, embedded, run_block
+from collapse_jax.lm.layer_stack import run_layers
+from collapse_jax.lm.layers import ACTIVATIONS, Init, Linear, RMSNorm, embedded
 from collapse_jax.lm.rotary import RotaryScaling, frequencies, read_rotary, rotate, rotation
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
@@ -390,12 +390,10 @@ class Llama(nnx.Module):
         radians = frequencies(config.head_dim, config.rope_theta, config.rope_scaling)
         turn, scale = rotation(positions, radians, x.dtype), config.head_dim**-0.5
 
-        def rotated(number: int, queries: Heads, keys: Heads, values: Heads) -> Heads:
-            return attend(number, rotate(queries, turn) * scale, rotate(keys, turn), values)
+        def rotated(number: Any, queries: Heads, keys: Heads, values: Heads) -> tuple:
+            return rotate(queries, turn) * scale, rotate(keys, turn), values
 
-        for number, block in enumerate(self.layers):
-            x = run_block(block, functools.partial(rotated, number), x, None, self.remat)
-        return self.norm(x)
+        return self.norm(run_layers(self.layers, attend, x, remat=self.remat, prepare=rotated))
 
     @property
     def head(self) -> Float[Array, "vocab embedding"]:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from collapse_jax.lm.causal_lm import Attend, BaseConfig, Heads, Hidden, as_config, register
 from collapse_jax.lm.checks import check_divides, check_flags, check_sizes
+from collapse_jax.lm.layer_stack import run_layers
 from collapse_jax.lm.layers import (
     ACTIVATIONS,
     Init,
@@ -20,7 +21,6 @@ from collapse_jax.lm.layers import (
     another_key,
     dropout,
     embedded,
-    run_block,
 )
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
@@ -342,9 +342,7 @@ class OPT(nnx.Module):
         if self.project_in is not None:
             x = self.project_in(x)
         x = x + self.embed_positions[...][positions + POSITION_OFFSET]
-        for number, block in enumerate(self.layers):
-            block_key = None if key is None else another_key(key, number)
-            x = run_block(block, functools.partial(attend, number), x, block_key, self.remat)
+        x = run_layers(self.layers, attend, x, key, remat=self.remat)
         if self.final_layer_norm is not None:
             x = self.final_layer_norm(x)
         return x if self.project_out is None else self.project_out(x)

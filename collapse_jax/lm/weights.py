@@ -21,6 +21,7 @@ from collapse_jax.lm.causal_lm import (
     architecture_of,
     as_config,
 )
+from collapse_jax.lm.layer_stack import stacked, unstacked
 from collapse_jax.lm.weight_files import (
     FORMATS,
     find_files,
@@ -49,6 +50,7 @@ def load(
     dtype: Any = jnp.float32,
     weights: str = "safe",
     remat: bool = False,
+    scan_layers: bool = False,
 ) -> Any:
     """Load a model of any known architecture from a folder or the Hugging Face hub.
 
@@ -64,6 +66,7 @@ def load(
         "safetensors" and "msgpack" read one of them; "pytorch" unpickles pytorch_model.bin
         through torch with weights_only=True.
       remat: whether blocks are computed twice to save memory, see `create`.
+      scan_layers: whether blocks are stacked and compiled once, see `create`.
 
     Returns:
       The network with the loaded parameters, a `CausalLM`.
@@ -108,7 +111,8 @@ def load(
         raise check.fail("path_or_id", str(path_or_id), allowed, remedy)
     source = files[0] if len(files) == 1 else index_of(files[0].parent, FORMATS[name].file)
     network = architecture_of(config).network(config, key=None, dtype=dtype, remat=remat)
-    return _set_parameters(network, arrays, source)
+    network = _set_parameters(network, arrays, source)
+    return stacked(network) if scan_layers else network
 
 
 def read_config(path_or_id: Any, *, revision: str | None = None) -> Any:
@@ -176,11 +180,11 @@ def parameters(model: CausalLM) -> dict[str, Any]:
 
     Returns:
       Flax parameters, a number of them per block, with the shapes in files; setting one changes
-      the model.
+      the model, unless its blocks are scanned.
     """
     prefix = architecture_of(model.config).prefix
     found = {}
-    for path, param in nnx.iter_graph(model):
+    for path, param in nnx.iter_graph(unstacked(model)):
         if isinstance(param, nnx.Param):
             name = ".".join(map(str, path))
             name = name if path[-1] in ("weight", "bias") else f"{name}.weight"
