@@ -5,12 +5,12 @@ the cache, searches, losses, training and devices. What they may assume, and an 
 therefore hold to:
 
 - **Attention is the caller's.** A network calls `attend(number, queries, keys, values)` once for
-  every block, in the order number = 0, 1, ..., and mixes positions nowhere else. A network that
-  runs its list of blocks by `layer_stack.run_layers` can have them scanned (`scan_layers`). Queries are
+  every block, in the order number = 0, 1, ..., and mixes positions nowhere else. Queries are
   [batch, position, head, dim] and scaled, so that attention is softmax(queries keys^T) values. Keys
   and values may have fewer heads, a divisor of the number of query heads; query head h then reads
   head h // (heads / key heads), and nothing is repeated. Keys contain everything that depends on
-  their position, such as a rotation.
+  their position, such as a rotation. A network that runs its list of blocks by
+  `layer_stack.run_layers` can also have them scanned; number is then an integer array.
 - **The cache** stores the keys and values of a call and attends to them in later ones, in which the
   network gets only the newest tokens. So keys and values of a token depend on this token, on its
   position and on what `attend` has returned.
