@@ -11,10 +11,10 @@ from collapse_jax.engine.multiprocess import is_first
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.experiments.base import AbstractExperiment, Scales, Summary
 from collapse_jax.experiments.lm_corpora import write_corpora
-from collapse_jax.experiments.lm_findings import split, summarize
+from collapse_jax.experiments.lm_findings import ACCUMULATE, split, summarize
 from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
-from collapse_jax.policies import Mixing, Replace
+from collapse_jax.policies import Accumulate, Mixing, Replace
 from collapse_jax.results.policy_words import number, policy_name
 from collapse_jax.results.records import Records, check_complete, concat_datasets
 from collapse_jax.results.setting import Setting
@@ -22,6 +22,7 @@ from collapse_jax.sources import TokenBlocks
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check
 
+_OF_MODEL = "model"  # the tokenizer of the pretrained model
 _FINAL_RATE = 1e-6  # learning rate at the end of the paper's cosine
 _OPT_SHAPE = 12, 768  # layers and width of OPT-125m, for an estimate of time
 _NUM_WIKITEXT = 37_000  # blocks of 64 tokens of WikiText-2, for an estimate of time
@@ -44,6 +45,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper-keep10": _PAPER
     | {"num_epochs": 10, "policy": Mixing(gamma=0.1, original="data", allocation="fixed")},
     "paper-penalty": _PAPER | {"repetition_penalty": 2.0},
+    "pretrained": {
+        "source": "wikitext2",
+        "model": "HuggingFaceTB/SmolLM2-135M",
+        "tokenizer": "model",
+        "num_blocks": 512,
+        "num_test_blocks": 256,
+        "num_chains": 2,
+        "num_generations": 3,
+        "num_epochs": 1,
+        "learning_rate": 2e-5,
+        "generation_batch": 32,
+        "accumulate": True,
+        "scan_layers": True,
+    },
     "small": {
         "vocab_size": 2048,
         "num_blocks": 1000,
@@ -79,7 +94,11 @@ class LmExperiment(AbstractExperiment):
     presets take weights and text from the Hugging Face hub, by estimate weeks, or a day on an
     accelerator: paper (OPT-125m on WikiText-2, learning rate 2e-5, batches of 128), runner (as
     paper, with rate 1e-5 and batches of 16), paper-keep10 (10 epochs, 10 % original blocks) and
-    paper-penalty (repetition penalty 2).
+    paper-penalty (repetition penalty 2). The preset pretrained fine-tunes 512 blocks of a model of
+    your own choice (`--model FOLDER`), by default SmolLM2-135M, with its own tokenizer, in
+    three studies: without original blocks, with a tenth, and with all blocks written so far.
+
+    `--accumulate` adds a study whose corpora are the original blocks and all that models wrote.
 
     `--penalties 2` adds a study with a repetition penalty, as does scale laptop of `collapse
     reproduce`. Under the policy replace, expect the perplexity of original test text to rise from
@@ -116,7 +135,14 @@ class LmExperiment(AbstractExperiment):
     }
 
     preset: Literal[
-        "paper", "runner", "paper-keep10", "paper-penalty", "small", "tiny", "micro"
+        "paper",
+        "runner",
+        "paper-keep10",
+        "paper-penalty",
+        "pretrained",
+        "small",
+        "tiny",
+        "micro",
     ] = "tiny"
     """Name of a set of settings; other options override them."""
     policy: AbstractPolicy = dataclasses.field(default_factory=Replace)
@@ -127,16 +153,21 @@ class LmExperiment(AbstractExperiment):
     """Passes over corpora with original blocks; num_epochs if not given."""
     penalties: tuple[float, ...] = ()
     """Repetition penalties, one more study per penalty."""
+    accumulate: bool = False
+    """Add a study that trains on the original blocks and on all that earlier models wrote."""
     source: str = "pydoc"
     """pydoc, wikitext2 (from the Hugging Face hub) or a folder of text files."""
     tokenizer: str = "bpe"
-    """bpe (trained on the text) or a tokenizer of the hub or a folder."""
+    """bpe (trained on the text), model (that of the pretrained model), or a tokenizer of the hub
+    or a folder."""
     vocab_size: int = 512
     """Number of different tokens of bpe."""
     block_size: int = 64
     """Tokens of a block, and of its continuation."""
     num_blocks: int | None = 256
     """Number of leading blocks of the training text to use, None for all."""
+    num_test_blocks: int | None = None
+    """Number of leading blocks of validation and test text to use; num_blocks if not given."""
     model: str = "random"
     """random, or pretrained weights of the hub or a folder."""
     architecture: str | None = None
@@ -170,10 +201,16 @@ class LmExperiment(AbstractExperiment):
     """Use the network's dropout in training."""
     num_beams: int = 5
     """Beams of the search for continuations."""
+    do_sample: bool = False
+    """Draw continuations at random, instead of a search with beams."""
+    temperature: float = 1.0
+    """Divisor of the logits of random continuations."""
     repetition_penalty: float = 1.0
     """Penalty of tokens that occurred before; 1 for none."""
     generation_batch: int = 64
     """Blocks continued at a time."""
+    scan_layers: bool = False
+    """Compile one layer and repeat it: less time to compile deep networks."""
     devices: int | Literal["all"] | None = None
     """Number of devices that share training and writing, or "all" (with --distributed those of
     all processes); None for one device."""
@@ -188,7 +225,7 @@ class LmExperiment(AbstractExperiment):
         """Return the products of all steps of training, up to a factor."""
         shape = (self.num_layers, self.hidden_size) if self.model == "random" else _OPT_SHAPE
         blocks = self.num_blocks or _NUM_WIKITEXT
-        studies = 1 + len(self.original_shares) + len(self.penalties)
+        studies = 1 + len(self.original_shares) + len(self.penalties) + self.accumulate
         steps = studies * self.num_chains * (self.num_generations + 1) * self.num_epochs * blocks
         return float(steps) * self.block_size * shape[0] * shape[1] ** 2
 
@@ -199,10 +236,11 @@ class LmExperiment(AbstractExperiment):
         variants = self._variants()
         texts = load_texts(
             self.source,
-            tokenizer=self.tokenizer,
+            tokenizer=self.model if self.tokenizer == _OF_MODEL else self.tokenizer,
             vocab_size=self.vocab_size,
             block_size=self.block_size,
             num_blocks=self.num_blocks,
+            num_test_blocks=self.num_test_blocks,
         )
         source = TokenBlocks.of(texts)
         studies = {}
@@ -231,10 +269,16 @@ class LmExperiment(AbstractExperiment):
             allowed = f"the weights of the model {self.model!r} are pretrained, not random"
             remedy = "pass start=pretrained or start=last, or model=random"
             raise check.fail("start", self.start, allowed, remedy)
+        if self.tokenizer == _OF_MODEL and self.model == "random":
+            allowed = "a random model has no tokenizer"
+            raise check.fail("tokenizer", _OF_MODEL, allowed, "pass bpe, or --model FOLDER")
         if self.original_shares and not isinstance(self.policy, Replace):
             allowed = "shares of original blocks need the policy replace"
             remedy = "pass --original-shares without a number"
             raise check.fail("original_shares", self.original_shares, allowed, remedy)
+        if self.accumulate and not isinstance(self.policy, Replace):
+            allowed = "the study accumulate is compared with the policy replace"
+            raise check.fail("accumulate", True, allowed, "pass --no-accumulate")
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(self.policy).__name__).lower()
         remedy = f"pass shares such as 0.1; the study {name} has no original blocks"
         for share in self.original_shares:
@@ -262,7 +306,8 @@ class LmExperiment(AbstractExperiment):
             f"penalty-{number(penalty)}": dataclasses.replace(self, repetition_penalty=penalty)
             for penalty in self.penalties
         }
-        return {name: self, **original, **penalised}
+        pooled = {ACCUMULATE: dataclasses.replace(self, policy=Accumulate(sizes))}
+        return {name: self, **original, **(pooled if self.accumulate else {}), **penalised}
 
     def _family(self, vocab_size: int) -> LanguageModel:
         from collapse_jax import lm
@@ -287,9 +332,11 @@ class LmExperiment(AbstractExperiment):
         )
         decoding = lm.Decoding(
             self.block_size,
-            num_beams=self.num_beams,
+            num_beams=1 if self.do_sample else self.num_beams,
             min_new_tokens=self.block_size,
             repetition_penalty=self.repetition_penalty,
+            do_sample=self.do_sample,
+            temperature=self.temperature,
         )
         return LanguageModel(
             network,
@@ -298,6 +345,7 @@ class LmExperiment(AbstractExperiment):
             start=self.start,
             batch_size=self.batch_size,
             generation_batch=self.generation_batch,
+            scan_layers=self.scan_layers,
         )
 
     @staticmethod
@@ -338,8 +386,11 @@ def _joined(studies: Mapping[str, Records]) -> Records:
     """Join the studies along a dimension "study", without corpora, which have their own files."""
     import pandas
 
+    slots = max(records.dataset.sizes["slot"] for records in studies.values())
     slim = [
-        records.dataset.drop_vars(["corpus", "first_event"], errors="ignore")
+        records.dataset.drop_vars(["corpus", "first_event"], errors="ignore").pad(
+            slot=(0, slots - records.dataset.sizes["slot"])
+        )
         for records in studies.values()
     ]
     joined = concat_datasets(slim, pandas.Index(list(studies), name="study"))

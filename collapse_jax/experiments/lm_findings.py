@@ -24,7 +24,10 @@ from collapse_jax.results.statements import (
 from collapse_jax.utils.counted import counted
 from collapse_jax.utils.interval import has_intervals, mean_over_chains
 
+ACCUMULATE = "accumulate"
+"""Name of the study whose corpora grow by the text of every model."""
 _PAPER = "Shumailov et al. 2024, OPT-125m"
+_ACCUMULATED = "Gerstgrasser et al. 2024"
 _OPT = "facebook/opt-125m"
 _THOUSAND = 1000  # blocks: with fewer, the 99.9 % quantile is the largest block
 _TENTH = 0.1  # share of kept blocks in the paper
@@ -89,6 +92,7 @@ def _finding(studies: Studies) -> str:
         variants = {
             "kept": f" with {percent(value)} kept original blocks",
             "penalty": f" with a repetition penalty of {value:g}",
+            ACCUMULATE: " with all earlier blocks",
         }
         parts.append(ratio + variants.get(kind, ""))
     return f"{after(setting)}, the perplexity of original text is {listed(parts)}."
@@ -104,13 +108,20 @@ def _policy(study: str, part: Records) -> str:
     if kind == "kept":
         mixing = {"type": "Mixing", "beta": 0.0, "gamma": share, "original": "data"}
         policy = mixing | {"allocation": "fixed", "num_samples": policy.get("num_samples")}
+    if kind == ACCUMULATE:
+        policy = {"type": "Accumulate", "num_samples": policy.get("num_samples"), "num_original": 0}
     more = f" A repetition penalty of {share:g} is used." if kind == "penalty" else ""
     more = more if setting.num_generations else ""
     return f"{training_sentence(setting, policy)}{more} "
 
 
 def _kind(study: str) -> tuple[str, float]:
-    """Return kind and number of a variant, such as kept and 0.1; "" and NaN for other studies."""
+    """Return kind and number of a variant, such as kept and 0.1; "" and NaN for other studies.
+
+    A growing corpus has a kind, but no number.
+    """
+    if study == ACCUMULATE:
+        return study, np.nan
     kind, _, value = study.partition("-")
     try:
         return (kind, float(value)) if kind in ("kept", "penalty") else ("", np.nan)
@@ -154,7 +165,7 @@ def _statements(studies: Studies, name: str) -> list[Statement]:
 
 
 def _statements_of_variant(studies: Studies, name: str) -> list[Statement]:
-    """Check the paper's statement about a share of original blocks, or about a penalty."""
+    """Check a statement about original blocks, growing corpora, or a penalty."""
     kind, value = _kind(name)
     plain = studies.get("replace")
     if plain is None or not _is_plain(Setting.of(plain)) or len(plain["generation"]) < 2:
@@ -165,21 +176,24 @@ def _statements_of_variant(studies: Studies, name: str) -> list[Statement]:
     reason = _reason(plain, studies[name])
     if kind == "kept" and value == _TENTH:
         claim = "A tenth of the original blocks, kept in every corpus, makes the loss much smaller."
-        words = "times less than without"
+        words, origin = "times less than without", _PAPER
+    elif kind == ACCUMULATE:
+        claim = "If corpora keep the original blocks and all text so far, models lose much less."
+        words, origin = "times less than without", _ACCUMULATED
     elif kind == "penalty" and value > 1:
         doubles = ": perplexities double" if _is_opt(setting) and value == 2 else ""
         claim = f"A repetition penalty makes models worse{doubles}."
-        words = "times that without a penalty"
+        words, origin = "times that without a penalty", _PAPER
     else:
         return []
 
     def test(_: Setting) -> Finding:
         tests, variant = plain["test_perplexity"], studies[name]["test_perplexity"]
-        ratios = tests[-1] / variant[-1] if kind == "kept" else variant[-1] / tests[-1]
+        ratios = variant[-1] / tests[-1] if kind == "penalty" else tests[-1] / variant[-1]
         course = f"perplexity {_interval(variant[0])}, then {_interval(variant[-1])}"
         return _above_one(f"{course}: {_interval(ratios)} {words}", ratios)
 
-    return statements_of([Claim(claim, _PAPER, lambda _: True, test)], told, reason)
+    return statements_of([Claim(claim, origin, lambda _: True, test)], told, reason)
 
 
 def _is_plain(setting: Setting) -> bool:

@@ -41,6 +41,7 @@ def load_texts(
     vocab_size: int = 1024,
     block_size: int = 64,
     num_blocks: int | None = None,
+    num_test_blocks: int | None = None,
     remainder: str = "batch",
 ) -> Texts:
     """Load a text, tokenize it line by line and cut it into blocks.
@@ -67,6 +68,8 @@ def load_texts(
       vocab_size: number of tokens of bpe, >= 260; a short text may give fewer.
       block_size: tokens per block, >= 2.
       num_blocks: number of blocks of each split to return, from its start; None for all.
+      num_test_blocks: number of blocks of the validation and of the test set; None for
+        num_blocks.
       remainder: where tokens that fill no block are dropped: in every "batch" of 1,000 lines
         in four shards, as in the code of Shumailov et al. (2024), or once at the "end".
 
@@ -79,8 +82,9 @@ def load_texts(
     """
     check.integer("block_size", block_size, 2)
     check.integer("vocab_size", vocab_size, SMALLEST)
-    if num_blocks is not None:
-        check.integer("num_blocks", num_blocks, 1)
+    for argument, value in (("num_blocks", num_blocks), ("num_test_blocks", num_test_blocks)):
+        if value is not None:
+            check.integer(argument, value, 1)
     check.choice("remainder", remainder, REMAINDERS)
     if revision is not None and tokenizer == BPE:
         raise check.fail("revision", revision, "bpe has no revisions", "leave it out")
@@ -98,5 +102,7 @@ def load_texts(
         if not len(found):
             allowed = f"an empty split: the text for {split} fills no block"
             raise check.fail("block_size", block_size, allowed, "pass a smaller one or more text")
-    selected = {split: found[:num_blocks] for split, found in blocks.items()}
+    tested = num_blocks if num_test_blocks is None else num_test_blocks
+    ends = {"train": num_blocks, "validation": tested, "test": tested}
+    selected = {split: found[: ends[split]] for split, found in blocks.items()}
     return Texts(**selected, tokenizer=loaded, fingerprint=fingerprint)

@@ -44,6 +44,43 @@ def test_a_micro_run_has_figures_corpora_and_a_page(tmp_path, capsys):
     assert page.count("<dt>model 1") == 12
 
 
+@pytest.fixture
+def pretrained(tmp_path):
+    """A folder of weights and tokenizer, as from the hub."""
+    from collapse_jax import lm
+    from collapse_jax.text import load_texts
+
+    load_texts(vocab_size=300).tokenizer.save(tmp_path / "weights")
+    config = lm.config_of_size(
+        "llama", vocab_size=304, hidden_size=16, num_layers=2, num_heads=2, num_positions=32
+    )
+    lm.save(lm.create(config, key=0), tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+SHORT = "--source pydoc --num-blocks 10 --num-test-blocks 6 --block-size 16 --batch-size 4".split()
+
+
+@pytest.mark.thorough
+def test_pretrained_weights_are_tuned_again_in_every_generation(tmp_path, pretrained):
+    """Three studies; sampling; blocks scanned; corpora that grow."""
+    out = tmp_path / "run"
+    command = ["run", "lm", "--preset", "pretrained", "--model", str(pretrained), *SHORT]
+    command += ["--num-generations", "2", "--num-chains", "1", "--do-sample", "--quiet"]
+    assert main([*command, "--learning-rate", "0.01", "--out", str(out)]) == 0
+    records = cj.Records.load(out)
+    assert list(records["study"]) == ["replace", "kept-0.1", "accumulate"]
+    assert len(set(records["zero_shot_perplexity"].ravel())) == 1
+    assert np.isfinite(records["test_perplexity"]).all()
+    counts = np.isfinite(records["corpus_perplexity"]).sum(axis=-1)[:, 0]
+    np.testing.assert_array_equal(counts, [[10, 10, 10], [10, 10, 20], [10, 10, 30]])
+    grown = cj.Records.load(out / "parts" / "accumulate")["corpus"][:, 0]
+    np.testing.assert_array_equal(grown[2][:20], grown[1][:20])
+    np.testing.assert_array_equal(grown[1][:10], grown[0][:10])
+    page = (out / "report.html").read_text()
+    assert "If corpora keep the original blocks and all text so far" in page
+
+
 def test_presets_are_where_options_start(tmp_path):
     assert LmExperiment.of_preset("paper").learning_rate == 2e-5
     assert LmExperiment.of_preset("runner").batch_size == 16
@@ -85,6 +122,18 @@ WRONG = {
     "no memory for beams": (
         ["--num-beams", "300", "--generation-batch", "1000000"],
         "--num-beams=300 is not allowed: with --generation-batch 1000000 a search needs ",
+    ),
+    "no tokenizer of a random model": (
+        ["--tokenizer", "model"],
+        "--tokenizer='model' is not allowed: a random model has no tokenizer; pass bpe, or --model",
+    ),
+    "no tokenizer in the folder": (
+        ["--tokenizer", "model", "--model", "tests/golden"],
+        "it cannot be loaded from a folder or the hub",
+    ),
+    "growing corpora beside another policy": (
+        ["policy:accumulate", "--original-shares", "--accumulate"],
+        "--accumulate=True is not allowed: the study accumulate is compared",
     ),
     "no such tokenizer": (["--tokenizer", "nobody/nothing"], "tokenizer"),
 }

@@ -43,13 +43,14 @@ def evaluate(family: Any, model: Any, corpus: Any, source: Any, generation0: Any
     perplexities = np.full(len(used), np.nan, np.float32)
     perplexities[used] = perplexity(losses(family, judge, blocks))
     own = with_params(family, model.params)
-    is_rare = texts.rare_tail(np.asarray(source.train), source.vocab_size, _RARE)
+    tokens = own.config.vocab_size  # a network may have more than its tokenizer
+    is_rare = texts.rare_tail(np.asarray(source.train), tokens, _RARE)
     values = {
         "corpus_perplexity": perplexities,
         "test_perplexity": perplexity(mean_loss(family, own, family.test)),
         **{f"distinct_{n}": texts.distinct(blocks, n) for n in _NGRAMS},
         "repetition_rate": texts.repetition_rate(blocks),
-        "unigram_entropy": texts.unigram_entropy(blocks, source.vocab_size),
+        "unigram_entropy": texts.unigram_entropy(blocks, tokens),
         "tail_share": texts.tail_share(blocks, is_rare),
         "unique_share": texts.unique_share(blocks),
     }
@@ -88,12 +89,13 @@ def with_params(family: Any, params: Any) -> lm.CausalLM:
       family: a `LanguageModel`.
       params: parameters in the form of `flax.nnx`.
     """
-    return nnx.merge(_structure(family.network), params)
+    return nnx.merge(_structure(family.network, family.scan_layers), params)
 
 
 @functools.lru_cache(maxsize=8)
-def _structure(network: lm.CausalLMConfig) -> Any:
-    return nnx.graphdef(nnx.eval_shape(lambda: lm.create(network, key=0)))
+def _structure(network: lm.CausalLMConfig, scan_layers: bool) -> Any:
+    made = nnx.eval_shape(lambda: lm.create(network, key=0, scan_layers=scan_layers))
+    return nnx.graphdef(made)
 
 
 def mesh_of(family: Any) -> Mesh | None:

@@ -65,6 +65,7 @@ class LanguageModel(AbstractFamily):
       batch_size: blocks of a training step.
       generation_batch: blocks continued at a time.
       evaluation_batch: blocks evaluated at a time.
+      scan_layers: whether blocks of the network are compiled once, see `lm.create`.
 
     Raises:
       ArgumentError: for any other value.
@@ -78,16 +79,19 @@ class LanguageModel(AbstractFamily):
     batch_size: int = static(default=128)
     generation_batch: int = static(default=32)
     evaluation_batch: int = static(default=32)
+    scan_layers: bool = static(default=False)
     validation: Any = dataclasses.field(init=False, repr=False, default=None)
     test: Any = dataclasses.field(init=False, repr=False, default=None)
     context: HostContext = static(init=False, repr=False, default=_IN_MEMORY)
 
     def __post_init__(self) -> None:
         from collapse_jax.lm import Decoding, Training, is_config
+        from collapse_jax.lm.checks import check_flags
 
         for name in ("batch_size", "generation_batch", "evaluation_batch"):
             check.integer(f"LanguageModel.{name}", getattr(self, name), 1)
         check.choice("LanguageModel.start", self.start, STARTS)
+        check_flags(self, "scan_layers")
         defaults = {
             "training": Training(),
             "decoding": Decoding(64, num_beams=5, min_new_tokens=64),
@@ -292,7 +296,8 @@ class ZeroModel(LanguageModel):
 
         from collapse_jax.lm import create
 
-        shapes = jax.eval_shape(lambda: nnx.state(create(self.network, key=0)))
+        scan = self.scan_layers
+        shapes = jax.eval_shape(lambda: nnx.state(create(self.network, key=0, scan_layers=scan)))
         params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         losses = jnp.zeros(self.training.num_epochs, jnp.float32)
         return Fit(TunedModel(params, losses, losses, jnp.float32(0)), jnp.int32(Status.OK))

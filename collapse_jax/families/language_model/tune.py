@@ -95,15 +95,16 @@ def starting_model(family: Any, keys: Keys, previous: TunedModel | None) -> lm.C
     if family.start == "last" and previous is not None:
         return with_params(family, previous.params)
     if isinstance(family.model, str):
-        return _load(family.model, family.revision)
+        return _load(family.model, family.revision, family.scan_layers)
     if family.start != "fresh":
         keys = Keys(keys.chain, jnp.int32(0))
-    return lm.create(family.model, key=keys.unrolled_key(Purpose.START))
+    key = keys.unrolled_key(Purpose.START)
+    return lm.create(family.model, key=key, scan_layers=family.scan_layers)
 
 
 @functools.lru_cache(maxsize=1)
-def _load(model: str, revision: str | None) -> lm.CausalLM:
-    return lm.load(model, revision=revision)
+def _load(model: str, revision: str | None, scan_layers: bool) -> lm.CausalLM:
+    return lm.load(model, revision=revision, scan_layers=scan_layers)
 
 
 def shuffled(keys: Keys, epoch: int, number: int) -> Int[np.ndarray, " block"]:
