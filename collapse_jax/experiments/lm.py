@@ -197,6 +197,14 @@ class LmExperiment(AbstractExperiment):
     """Fall of the learning rate: with every epoch, with every step, or not at all."""
     weight_decay: float = 0.01
     """Decoupled weight decay of all parameters."""
+    trainable: Literal["all", "lora"] = "all"
+    """Parameters that are trained: all, or low-rank changes of projections (lora)."""
+    rank: int = 8
+    """Rank of the changes of lora."""
+    alpha: float = 16.0
+    """Changes of lora are multiplied by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Projections that lora changes, such as q_proj v_proj; all if not given."""
     dropout: bool = True
     """Use the network's dropout in training."""
     num_beams: int = 5
@@ -329,6 +337,10 @@ class LmExperiment(AbstractExperiment):
             num_epochs=self.num_epochs,
             weight_decay=self.weight_decay,
             has_dropout=self.dropout,
+            trainable=self.trainable,
+            rank=self.rank,
+            alpha=self.alpha,
+            targets=self.targets or None,
         )
         decoding = lm.Decoding(
             self.block_size,

@@ -20,6 +20,7 @@ from collapse_jax.lm.causal_lm import (
 from collapse_jax.lm.generation import Decoding, generate, stream
 from collapse_jax.lm.gpt2 import GPT2Config
 from collapse_jax.lm.llama import LlamaConfig
+from collapse_jax.lm.lora import add_adapters
 from collapse_jax.lm.opt import OPT, OPTConfig
 from collapse_jax.lm.scoring import logits, loss, losses, perplexities
 from collapse_jax.lm.sharding import data_mesh
@@ -38,6 +39,7 @@ __all__ = [
     "Trainer",
     "Training",
     "TrainingState",
+    "add_adapters",
     "architectures",
     "config_of_size",
     "create",

@@ -196,6 +196,8 @@ class GPT2Config(BaseConfig):
 class Projection(nnx.Module):
     """Affine map x W + b, with W [in, out] as in the files of GPT-2."""
 
+    fan_in_fan_out: ClassVar[bool] = True
+
     def __init__(self, size_in: int, size_out: int, init: Init) -> None:
         self.weight = nnx.Param(init.normal(size_in, size_out))
         self.bias = nnx.Param(init.zeros(size_out))

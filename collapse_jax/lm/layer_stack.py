@@ -15,6 +15,9 @@ from jaxtyping import Array
 from collapse_jax.lm.layers import another_key
 from collapse_jax.utils import check
 
+STACKED = "block"
+"""Part of the names of stacked parameters, where files have the number of the block."""
+
 
 class LayerStack(nnx.Module):
     """Blocks of one kind as one block, whose parameters are [block, ...].

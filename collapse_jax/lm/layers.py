@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,8 @@ _EPSILON = 1e-5  # added to a variance, as in PyTorch's LayerNorm
 
 class Linear(nnx.Module):
     """Affine map x W^T + b, with W [out, in] as in PyTorch."""
+
+    fan_in_fan_out: ClassVar[bool] = False  # PEFT's name for W [in, out]
 
     def __init__(self, size_in: int, size_out: int, bias: bool, init: "Init") -> None:
         self.weight = nnx.Param(init.normal(size_out, size_in))

@@ -164,8 +164,9 @@ def _read_pytorch(file: Path) -> Mapping[str, Any]:
     }
 
 
+safetensors = Format("model.safetensors", _read_safetensors)
 FORMATS = {
-    "safetensors": Format("model.safetensors", _read_safetensors),
+    "safetensors": safetensors,
     "msgpack": Format("flax_model.msgpack", _read_msgpack),
     "pytorch": Format("pytorch_model.bin", _read_pytorch),
 }

@@ -61,7 +61,7 @@ def tune(family: Any, keys: Keys, corpus: Labels, previous: Any) -> TunedModel:
     training = dataclasses.replace(family.training, steps_per_epoch=steps)
     model = starting_model(family, keys, previous)
     trainer = lm.Trainer(model, training, mesh_of(family))
-    work = _begin(family, trainer, model, generation, (epochs, steps))
+    work = _begin(family, trainer, model, keys, (epochs, steps))
     dropout = keys.unrolled_key(Purpose.FIT)
     done = int(work.state.step)
     losses, order = list(work.losses.ravel()[:done]), np.empty(0)
@@ -74,7 +74,7 @@ def tune(family: Any, keys: Keys, corpus: Labels, previous: Any) -> TunedModel:
         work = work._replace(state=state)
         losses.append(loss)
         if index == steps - 1:
-            work = _validated(family, work, epoch)
+            work = _validated(family, trainer, work, epoch)
         family.context.checkpoint(generation, _NAME, functools.partial(_arrays, work, losses))
     return TunedModel(
         jax.tree.map(np.asarray, work.best),
@@ -142,14 +142,12 @@ def batch_of(
     return ids, labels
 
 
-def _begin(
-    family: Any, trainer: lm.Trainer, model: lm.CausalLM, generation: int, shape: tuple
-) -> Work:
+def _begin(family: Any, trainer: lm.Trainer, model: lm.CausalLM, keys: Keys, shape: tuple) -> Work:
     """Return training before its first step, or the last checkpoint of unfinished training."""
-    state = trainer.start(model)
+    state = trainer.start(model, key=keys.unrolled_key(Purpose.START))
     nothing = np.full(shape, np.nan, np.float32)
     work = Work(state, nnx.state(model), nothing, nothing[:, 0], np.array(np.nan, np.float32))
-    arrays = family.context.restore(generation, _NAME)
+    arrays = family.context.restore(int(keys.generation), _NAME)
     if arrays is None:
         zero_shot = perplexity(mean_loss(family, model, family.test))
         return work._replace(zero_shot=np.asarray(zero_shot))
@@ -157,10 +155,10 @@ def _begin(
     return restored._replace(state=trainer.resume(restored.state))
 
 
-def _validated(family: Any, work: Work, epoch: int) -> Work:
+def _validated(family: Any, trainer: lm.Trainer, work: Work, epoch: int) -> Work:
     """Add the validation loss after an epoch, and update the best parameters."""
-    params = work.state.params
-    loss = mean_loss(family, with_params(family, params), family.validation)
+    model = trainer.model(work.state)
+    loss, params = mean_loss(family, model, family.validation), nnx.state(model)
     validation = work.validation.copy()
     validation[epoch] = loss
     if np.all(np.isnan(work.validation)) or loss < np.nanmin(work.validation):
