@@ -242,6 +242,10 @@ class LmExperiment(AbstractExperiment):
         from collapse_jax.text import load_texts
 
         variants = self._variants()
+        if self.model != "random":
+            from collapse_jax import lm
+
+            lm.read_config(self.model)  # its faults first: a tokenizer's message may hide them
         texts = load_texts(
             self.source,
             tokenizer=self.model if self.tokenizer == _OF_MODEL else self.tokenizer,

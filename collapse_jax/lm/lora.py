@@ -17,9 +17,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from collapse_jax.lm.causal_lm import CausalLM, architecture_of
+from collapse_jax.lm.causal_lm import CausalLM, CausalLMConfig, architecture_of, create
 from collapse_jax.lm.checks import make_key
-from collapse_jax.lm.layer_stack import STACKED, is_scanned, unstacked
+from collapse_jax.lm.layer_stack import STACKED, is_scanned, stacked, unstacked
 from collapse_jax.lm.weight_files import read_arrays, refuse, safetensors
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
@@ -63,6 +63,19 @@ class Adapter(NamedTuple):
         """
         product = scale * (self.b @ self.a)
         return product.swapaxes(-1, -2) if is_transposed else product
+
+
+def check_targets(config: CausalLMConfig, targets: Sequence[str] | None) -> None:
+    """Refuse targets that name no projection, before weights are read.
+
+    Args:
+      config: config of the network.
+      targets: last parts of the names of projections; None for all projections.
+
+    Raises:
+      ValueError: if a target names no projection.
+    """
+    _targeted(nnx.eval_shape(lambda: create(config, key=0)), targets)
 
 
 def create_adapters(
@@ -209,11 +222,7 @@ def add_adapters(model: CausalLM, path: Any) -> Any:
         reason = f"the network has no {min(arrays, default='projection of it')}"
         raise refuse(file, reason, "pass the adapters of this network")
     adapt(whole, adapters, settings["lora_alpha"] / settings["r"])
-    if not is_scanned(model):
-        return whole
-    from collapse_jax.lm.layer_stack import stacked
-
-    return stacked(whole)
+    return stacked(whole) if is_scanned(model) else whole
 
 
 def _read_settings(file: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ except for names that wrappers of PyTorch change, and a tied matrix stored under
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ HEAD = "lm_head.weight"
 """PyTorch's name of the head."""
 _OF_ONE_MODEL = "weights and config.json must belong to one model: fetch both again"
 _WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module")  # of DDP, torch.compile and FSDP
+_SAFE = ("safetensors", "msgpack")  # formats that run no code of the file
 _LISTED = 3  # names in a message, so that it stays one readable line
 
 
@@ -90,29 +91,46 @@ def load(
     check_fork()
     dtype = _check_dtype(dtype)
     check.choice("weights", weights, ("safe", *FORMATS))
-    names = ("safetensors", "msgpack") if weights == "safe" else (weights,)
+    names = _SAFE if weights == "safe" else (weights,)
     folder = find_folder(path_or_id, revision, [FORMATS[name].file for name in names])
     config = _read_config(folder)
-    for name in names:
-        files = find_files(folder, FORMATS[name].file)
-        if files:
-            arrays: dict[str, Any] = {}
-            for file in files:
-                arrays.update(read_arrays(file, FORMATS[name]))
-            break
-    else:
-        has_pickle = bool(find_files(folder, FORMATS["pytorch"].file))
-        allowed = f"there is no {' or '.join(FORMATS[name].file for name in names)}"
-        remedy = (
-            "pass weights='pytorch' to unpickle pytorch_model.bin (weights_only) through torch"
-            if has_pickle
-            else "pass a folder that transformers or collapse_jax has saved"
-        )
-        raise check.fail("path_or_id", str(path_or_id), allowed, remedy)
+    name, files = _find_weights(path_or_id, folder, names)
+    arrays: dict[str, Any] = {}
+    for file in files:
+        arrays.update(read_arrays(file, FORMATS[name]))
     source = files[0] if len(files) == 1 else index_of(files[0].parent, FORMATS[name].file)
     network = architecture_of(config).network(config, key=None, dtype=dtype, remat=remat)
     network = _set_parameters(network, arrays, source)
     return stacked(network) if scan_layers else network
+
+
+def check_weights(path_or_id: Any) -> None:
+    """Refuse a folder without weights; nothing is read, and nothing asked of the hub.
+
+    Args:
+      path_or_id: folder or hub id.
+
+    Raises:
+      ValueError: if the folder is on this machine and has no weights that `load` reads.
+    """
+    folder = user_path(path_or_id, "path_or_id")
+    if folder.is_dir():
+        _find_weights(path_or_id, folder, _SAFE)
+
+
+def _find_weights(path_or_id: Any, folder: Path, names: Sequence[str]) -> tuple[str, list[Path]]:
+    """Return the first format of which there are files, and the files."""
+    for name in names:
+        files = find_files(folder, FORMATS[name].file)
+        if files:
+            return name, files
+    allowed = f"there is no {' or '.join(FORMATS[name].file for name in names)}"
+    remedy = (
+        "pass weights='pytorch' to unpickle pytorch_model.bin (weights_only) through torch"
+        if find_files(folder, FORMATS["pytorch"].file)
+        else "pass a folder that transformers or collapse_jax has saved"
+    )
+    raise check.fail("path_or_id", str(path_or_id), allowed, remedy)
 
 
 def read_config(path_or_id: Any, *, revision: str | None = None) -> Any:

@@ -17,6 +17,7 @@ _BOS = "</s>"  # begins every text in OPT
 _NAMES = {"bos_token": _BOS, "eos_token": _BOS, "pad_token": "<pad>", "unk_token": "<unk>"}
 SMALLEST = len(_SPECIAL) + 256
 """Smallest number of tokens of bpe: the special ones and one for every byte."""
+_FILES = ("tokenizer*", "vocab*", "*.model")  # one of which every tokenizer has
 _BACKEND = "pass a tokenizer that the library `tokenizers` can run, or bpe"
 
 
@@ -129,6 +130,9 @@ def _fetch(name: str, revision: str | None) -> Tokenizer:
         allowed = "it must be bpe, a folder or a hub id"
         raise check.fail("tokenizer", name, allowed, "pass bpe, which needs no network")
     folder = user_path(name, "tokenizer")
+    if folder.is_dir() and not any(next(folder.glob(files), None) for files in _FILES):
+        allowed, remedy = "there is no tokenizer.json in it", "pass another folder, or bpe"
+        raise check.fail("tokenizer", name, allowed, remedy)
     try:
         found: Any = AutoTokenizer.from_pretrained(
             str(folder) if os.path.isdir(folder) else name,

@@ -63,10 +63,11 @@ SHORT = "--source pydoc --num-blocks 10 --num-test-blocks 6 --block-size 16 --ba
 
 @pytest.mark.thorough
 def test_pretrained_weights_are_tuned_again_in_every_generation(tmp_path, pretrained):
-    """Three studies; sampling; blocks scanned; corpora that grow."""
+    """Three studies; sampling; blocks scanned; adapters; corpora that grow."""
     out = tmp_path / "run"
     command = ["run", "lm", "--preset", "pretrained", "--model", str(pretrained), *SHORT]
     command += ["--num-generations", "2", "--num-chains", "1", "--do-sample", "--quiet"]
+    command += ["--trainable", "lora", "--rank", "2"]
     assert main([*command, "--learning-rate", "0.01", "--out", str(out)]) == 0
     records = cj.Records.load(out)
     assert list(records["study"]) == ["replace", "kept-0.1", "accumulate"]
@@ -79,6 +80,46 @@ def test_pretrained_weights_are_tuned_again_in_every_generation(tmp_path, pretra
     np.testing.assert_array_equal(grown[1][:10], grown[0][:10])
     page = (out / "report.html").read_text()
     assert "If corpora keep the original blocks and all text so far" in page
+
+
+def edit(**values):
+    def of(folder):
+        file = folder / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+    return of
+
+
+def remove(*names):
+    return lambda folder: [(folder / name).unlink() for name in names]
+
+
+UNUSABLE = {
+    "model_type='mamba' is not allowed: known types are ": edit(model_type="mamba"),
+    "rope_type='yarn' is not allowed: it must be one of ": edit(
+        rope_scaling={"rope_type": "yarn", "factor": 2.0}
+    ),
+    "LlamaConfig.hidden_act='mish' is not allowed: ": edit(hidden_act="mish"),
+    "quantization_config=awq is not allowed: quantised weights": edit(
+        quantization_config={"quant_method": "awq"}
+    ),
+    "there is no config.json in it; pass a folder that": remove("config.json"),
+    "there is no model.safetensors or flax_model.msgpack; pass": remove("model.safetensors"),
+    "is not allowed: there is no tokenizer.json in it; pass": remove(
+        "tokenizer.json", "tokenizer_config.json"
+    ),
+}
+
+
+@pytest.mark.parametrize("message", UNUSABLE)
+def test_folders_that_cannot_be_used_are_refused_in_one_line(message, tmp_path, pretrained, capsys):
+    UNUSABLE[message](pretrained)
+    command = ["run", "lm", "--preset", "pretrained", "--model", str(pretrained), *SHORT]
+    assert main([*command, "--num-generations", "0", "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    assert message in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_presets_are_where_options_start(tmp_path):
@@ -127,9 +168,13 @@ WRONG = {
         ["--tokenizer", "model"],
         "--tokenizer='model' is not allowed: a random model has no tokenizer; pass bpe, or --model",
     ),
-    "no tokenizer in the folder": (
+    "no model in the folder": (
         ["--tokenizer", "model", "--model", "tests/golden"],
-        "it cannot be loaded from a folder or the hub",
+        "there is no config.json in it",
+    ),
+    "no such projections": (
+        ["--trainable", "lora", "--targets", "query"],
+        "--targets='query' is not allowed: projections of this network are fc1, fc2, k_proj",
     ),
     "growing corpora beside another policy": (
         ["policy:accumulate", "--original-shares", "--accumulate"],

@@ -152,7 +152,7 @@ class LanguageModel(AbstractFamily):
             if value != block:
                 allowed = f"blocks have {counted(block, 'token')}"
                 raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
-        self._check_search(network, block)
+        self._check_work(network, block)
         selection = policy.selected_by
         if selection is not None and selection.repeats_draws:
             field = "selection" if policy.verifier is None else "verifier"
@@ -168,10 +168,16 @@ class LanguageModel(AbstractFamily):
             raise check.fail(f"{type(policy).__name__}.previous", "distribution", allowed, remedy)
         return replace_fields(self, validation=source.validation, test=source.test)
 
-    def _check_search(self, network: Any, block: int) -> None:
-        """Refuse a search that the model or the memory of a CPU is too small for."""
+    def _check_work(self, network: Any, block: int) -> None:
+        """Refuse missing weights, adapters of nothing, and searches that are too large."""
         from collapse_jax.lm.checks import check_beams
+        from collapse_jax.lm.lora import check_targets
+        from collapse_jax.lm.weights import check_weights
 
+        if isinstance(self.model, str):
+            check_weights(self.model)
+        if self.training.trainable == "lora":
+            check_targets(network, self.training.targets)
         check_beams(network, self.decoding.num_beams)
         needed = self.decoding.least_bytes(network, self.generation_batch, block)
         limit = memory.available() if jax.default_backend() == "cpu" else needed
