@@ -99,6 +99,9 @@ def is_scanned(model: Any) -> bool:
 
     Args:
       model: network of any architecture.
+
+    Returns:
+      True if its blocks are a `LayerStack`.
     """
     return any(isinstance(one, LayerStack) for one in vars(model).values())
 

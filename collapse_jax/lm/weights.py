@@ -105,7 +105,7 @@ def load(
 
 
 def check_weights(path_or_id: Any) -> None:
-    """Refuse a folder without weights; nothing is read, and nothing asked of the hub.
+    """Refuse a folder without weights (0 bytes are read); nothing is asked of the hub.
 
     Args:
       path_or_id: folder or hub id.
