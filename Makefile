@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: accelerators demo test test-thorough coverage dist test-dist parity bench lint docs verify fuzz clean
+.PHONY: accelerators demo test test-thorough coverage dist test-dist parity browser bench lint docs verify fuzz clean
 
 # The version is in collapse_jax/__init__.py; installing again lets pip report it.
 $(READY): pyproject.toml constraints.txt collapse_jax/__init__.py
@@ -69,6 +69,12 @@ accelerators:
 		-c constraints.txt -e .[test,$(if $(filter short,$(LANE)),tpu,accelerators)]
 	JAX_PLATFORMS=cpu $(ACCELERATORS)/bin/python -m pytest -n 2 --dist worksteal -q \
 		-m "accelerator$(if $(filter short,$(LANE)), and not slow)" tests/accelerators
+
+# The pages in headless Chromium, which the system provides; AXE_CORE may name the file axe.min.js
+# of the npm package axe-core, for its rules of accessibility.
+browser: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[test,browser]
+	$(BIN)/python -m pytest -q -rs tests/report tests/explorer
 
 # The thorough tests, and half an hour or more of simulation, too long for every change.
 verify: $(READY)

@@ -64,16 +64,14 @@ def draw(records: Any, path: Path) -> None:
       records: of the run.
       path: the run directory.
     """
-    from collapse_jax.plots.data import write_figure_data
-    from collapse_jax.plots.style import save_figure
+    from collapse_jax.plots.data import save_with_numbers
 
-    captions = {}
+    captions, presenter = {}, _presenter(records)
     with no_values_allowed():
-        figures = _presenter(records).figures(records)
+        figures, views = presenter.figures(records), presenter.views(records)
     for name, (caption, figure) in figures.items():
         with store_errors(path / "figures" / name):
-            save_figure(figure, path / "figures", name)
-            write_figure_data(figure, path / "figures" / f"{name}.csv")
+            save_with_numbers(figure, path / "figures", name, views.get(name))
         captions[name] = caption
     with store_errors(path / _CAPTIONS):
         (path / _CAPTIONS).write_text(json.dumps(captions, indent=1) + "\n")

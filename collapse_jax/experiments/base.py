@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from collapse_jax.engine.check_only import check_only
+from collapse_jax.plots.views import View
 from collapse_jax.results.records import Records
 from collapse_jax.results.statements import Statement
 from collapse_jax.store.store import Store
@@ -194,6 +195,19 @@ class AbstractExperiment(abc.ABC):
         Returns:
           Caption and matplotlib Figure by name of the file.
         """
+
+    @staticmethod
+    def views(records: Records) -> Mapping[str, View | None]:
+        """Describe interactive figures that show more than the curves of the pictures.
+
+        Args:
+          records: the result of `run`.
+
+        Returns:
+          Views of `plots.views` by name of the figure; the others are made of the figure's curves.
+        """
+        del records
+        return {}
 
     @staticmethod
     @abc.abstractmethod

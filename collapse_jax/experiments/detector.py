@@ -124,7 +124,7 @@ class DetectorExperiment(AbstractExperiment):
             for k, share in enumerate(records["gamma"])
         ]
         title, x = r"E $\sigma^2$ of the last model", records["false_pass"][order]
-        panel = Panel(title, "false passes", x, lines, "", "log", marker="o")
+        panel = Panel(title, "false passes", x, lines, "variance of rows = 1", "log", marker="o")
         caption = (
             f"Expected variance of model {records['generation'][-1]:,} by the probability that a "
             "synthetic row passes the detector, and by the share gamma of original rows before "

@@ -15,6 +15,7 @@ from collapse_jax.experiments.sources import make_labels, noun_of
 from collapse_jax.families import Discrete
 from collapse_jax.plots import discrete as plots
 from collapse_jax.plots.style import drawn_labels
+from collapse_jax.plots.views import View, words_view
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
 from collapse_jax.results.findings import ONE_MODEL, after, mean_of, percent_of
@@ -89,6 +90,11 @@ class DiscreteExperiment(AbstractExperiment):
                 plots.figure_survival(records.dataset, noun),
             ),
         }
+
+    @staticmethod
+    def views(records: Records) -> Mapping[str, View]:
+        """Describe the survival of every state, with a search."""
+        return {"survival": words_view(records.dataset, _noun(Setting.of(records)))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -18,6 +18,7 @@ from collapse_jax.experiments.gmm_claims import CLAIMS
 from collapse_jax.experiments.sources import make_rows
 from collapse_jax.families import GaussianMixture
 from collapse_jax.plots import gaussian_mixture as plots
+from collapse_jax.plots.views import View, film_view
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
 from collapse_jax.results.findings import ONE_MODEL, after, listed, percent_of
@@ -195,6 +196,11 @@ class GmmExperiment(AbstractExperiment):
                 plots.figure_curves(records.dataset),
             ),
         }
+
+    @staticmethod
+    def views(records: Records) -> Mapping[str, View]:
+        """Describe the snapshots as a film."""
+        return {"snapshots": film_view(records.dataset)}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -122,7 +122,7 @@ class GrowingExperiment(AbstractExperiment):
             for index, name in enumerate(records["num_samples"])
         ]
         title, fits = r"mean of $W_2^2$(model, truth)", records["generation"] + 1
-        panel = Panel(title, "number of fits i", fits, lines, "", "log", "log")
+        panel = Panel(title, "number of fits i", fits, lines, "data units squared", "log", "log")
         caption = (
             "Mean of the squared Wasserstein distance from the truth by growth of the corpus, "
             "policy replace. The dashed lines are exact expectations."

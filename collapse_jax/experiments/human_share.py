@@ -122,7 +122,15 @@ class HumanShareExperiment(AbstractExperiment):
             for k, label in enumerate(records["policy"])
         ]
         shares = records["original_share"]
-        worth = Panel("original rows that the pool is worth", "rows", rows, lines, "", "log", "log")
+        worth = Panel(
+            "original rows that the pool is worth",
+            "rows",
+            rows,
+            lines,
+            "original rows",
+            "log",
+            "log",
+        )
         caption = "Original rows that the pool is worth, by its rows and its share of original ones"
         panels = [worth]
         if _early(records):
@@ -134,7 +142,7 @@ class HumanShareExperiment(AbstractExperiment):
             ]
             title = "exponent of the error"
             panels.append(
-                Panel(title, "share of original rows", shares[order], exponents, "", marker="o")
+                Panel(title, "share of original rows", shares[order], exponents, "a", marker="o")
             )
             caption += ", and the exponent a of its root mean square error N^-a by that share"
         return {"worth": (f"{caption}. The dashed lines are exact.", figure_panels(panels))}

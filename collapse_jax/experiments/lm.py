@@ -14,6 +14,7 @@ from collapse_jax.experiments.lm_corpora import write_corpora
 from collapse_jax.experiments.lm_findings import ACCUMULATE, split, summarize
 from collapse_jax.families import LanguageModel
 from collapse_jax.plots import language_model as plots
+from collapse_jax.plots.views import View, generations_view
 from collapse_jax.policies import Accumulate, Mixing, Replace
 from collapse_jax.results.policy_words import number, policy_name
 from collapse_jax.results.records import Records, check_complete, concat_datasets
@@ -391,6 +392,12 @@ class LmExperiment(AbstractExperiment):
                 plots.validation_curves(studies),
             ),
         }
+
+    @staticmethod
+    def views(records: Records) -> Mapping[str, View | None]:
+        """Describe the perplexities of blocks as a film."""
+        studies = {name: one.dataset for name, one in split(records).items()}
+        return {"histograms": generations_view(plots.perplexity_histograms(studies))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -111,7 +111,7 @@ class MadExperiment(AbstractExperiment):
                 for k, bias in enumerate(records["sampling_bias"])
             ]
             title, generations = f"{loop}: mean of ln sigma", records["generation"]
-            panels.append(Panel(title, "generation", generations, lines))
+            panels.append(Panel(title, "generation", generations, lines, "ln sigma"))
         caption = (
             "Mean of ln sigma by generation, a panel for each loop and a line for each lambda."
         )

@@ -85,7 +85,7 @@ class OneShotExperiment(AbstractExperiment):
                 Line("median, 5–95 %", middle, band=(low, high)),
             ]
             size = records["num_samples"]
-            panels.append(Panel(title, "rows M", size, lines, "", "log", "log"))
+            panels.append(Panel(title, "rows M", size, lines, "data units", "log", "log"))
         caption = (
             "Errors of one fit against the number of rows; the dashed line is the exact mean of "
             "the error of the mean."

@@ -27,6 +27,7 @@ from collapse_jax.experiments.original_shares_words import (
 from collapse_jax.experiments.sources import make_labels, noun_of
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.plots.original_shares import figure_original_shares
+from collapse_jax.plots.views import View, grid_view
 from collapse_jax.policies import Mixing
 from collapse_jax.results.claims import Claim, statements_of
 from collapse_jax.results.findings import ONE_MODEL, after
@@ -176,6 +177,20 @@ class _OriginalSharesExperiment(AbstractExperiment):
         )
         figure = figure_original_shares(records.dataset, what, name, target)
         return {"original_shares": (caption, figure)}
+
+    @classmethod
+    def views(cls, records: Records) -> Mapping[str, View]:  # pyright: ignore
+        """Describe the surviving share in every generation, with a target that can be changed."""
+        shares = (f"share of {originals_of(records)} originals", records["gamma"])
+        view = grid_view(
+            {f"{cls.measured(records)} left": records["surviving"]},
+            ("rows M", records["num_samples"]),
+            shares,
+            records["generation"],
+            target=records.config["study"]["target"],
+            is_share=True,
+        )
+        return {"original_shares": view}
 
     @classmethod
     def summarize(cls, records: Records) -> Summary:  # pyright: ignore

@@ -115,7 +115,7 @@ class RegimesExperiment(AbstractExperiment):
             for index, policy in enumerate(records["policy"]):
                 low, middle, high = records[f"{name}_quantile"][:, :, index].T
                 lines.append(Line(str(policy), middle, band=(low, high)))
-            panels.append(Panel(title, "number of fits", fits, lines, "", "log", "log"))
+            panels.append(Panel(title, "number of fits", fits, lines, "data units", "log", "log"))
         chains = records.config["num_chains"]
         note = f"median and 5–95 % of {counted(chains, 'chain')}"
         caption = "Errors of mean and standard deviation by number of fits and policy."

@@ -17,6 +17,7 @@ from collapse_jax.families import VAE
 from collapse_jax.families.vae.classifier import Classifier, refusal_of
 from collapse_jax.families.vae.family import LATENT_EDGES
 from collapse_jax.plots import vae as plots
+from collapse_jax.plots.views import View, generations_view
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import Claim, statements_of
 from collapse_jax.results.findings import ONE_MODEL, after, mean_of, percent_of
@@ -240,6 +241,11 @@ class VaeExperiment(AbstractExperiment):
             )
             figures["classes"] = (caption, plots.figure_classes(records.dataset))
         return figures
+
+    @staticmethod
+    def views(records: Records) -> Mapping[str, View | None]:
+        """Describe the density of latents as a film."""
+        return {"density": generations_view(plots.figure_density(records.dataset))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -112,7 +112,9 @@ class WeightingExperiment(AbstractExperiment):
         ]
         best = float(records.theory["best_weight"].values)
         title = rf"E $(\hat\mu - \mu)^2$; best weight with known variance {best:.3f}"
-        panel = Panel(title, "weight of real rows", records["weight"], lines, marker="o")
+        panel = Panel(
+            title, "weight of real rows", records["weight"], lines, "data units squared", marker="o"
+        )
         caption = (
             f"Mean squared error of the mean of model {records['generation'][-1]:,} by the weight "
             "of redrawn real rows, its exact stationary value with a fitted variance (dashed), and "

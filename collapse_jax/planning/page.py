@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from collapse_jax.plots.style import new_figure, save_figure, scale_logarithmically, styled
+from collapse_jax.plots.data import save_with_numbers
+from collapse_jax.plots.style import new_figure, scale_logarithmically, styled
 from collapse_jax.report import write_report
 from collapse_jax.store.files import store_errors
 
@@ -30,8 +31,7 @@ def write_page(plan: Any, path: Path) -> Path:
     with store_errors(page):
         page.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
-            files = save_figure(figure_plan(plan), folder, "plan")
-            picture = next(one for one in files if one.suffix == ".png")
+            picture = save_with_numbers(figure_plan(plan), Path(folder), "plan")
             write_report(
                 page,
                 title=plan.answer,

@@ -1,13 +1,41 @@
-"""Write the numbers of a figure as a table."""
+"""Write a figure with its numbers: as pictures, as a table, and as an interactive figure."""
 
 import csv
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from collapse_jax.plots.style import save_figure
+from collapse_jax.plots.views import figure_view
+
 _HEADER = ("panel", "curve", "x", "y", "value")
+
+
+def save_with_numbers(
+    figure: Any, directory: Path, name: str, view: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a figure as `name`.png, .pdf, .csv, and .json where it can be interactive.
+
+    Args:
+      figure: a matplotlib Figure.
+      directory: the folder, made if it does not exist.
+      name: name of the files without suffix.
+      view: the interactive figure, see `plots.views`; None for the curves of the figure.
+
+    Returns:
+      The path of the PNG file.
+    """
+    picture, _ = save_figure(figure, directory, name)
+    write_figure_data(figure, picture.with_suffix(".csv"))
+    view, file = view or figure_view(figure), picture.with_suffix(".json")
+    if view is None:
+        file.unlink(missing_ok=True)  # of an earlier version of the figure
+    else:
+        file.write_text(json.dumps(view, separators=(",", ":"), allow_nan=False), encoding="utf-8")
+    return picture
 
 
 def write_figure_data(figure: Any, path: Path) -> Path:
@@ -23,11 +51,21 @@ def write_figure_data(figure: Any, path: Path) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_HEADER)
-        for number, axis in enumerate(figure.axes):
-            if axis.get_visible() and axis.get_label() != "<colorbar>":
-                panel = axis.get_title() or axis.get_title("left") or f"panel {number + 1}"
-                writer.writerows([panel, *row] for row in _rows(axis))
+        for panel, axis in _panels(figure):
+            writer.writerows([panel, *row] for row in _rows(axis))
     return path
+
+
+def _panels(figure: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the panels of a figure by title, with the vertical label where titles repeat."""
+    titles = [axis.get_title() or axis.get_title("left") for axis in figure.axes]
+    label = ""
+    for number, (title, axis) in enumerate(zip(titles, figure.axes, strict=True)):
+        label = axis.get_ylabel() or label  # panels of a row share that of the first one
+        if axis.get_visible() and axis.get_label() != "<colorbar>":
+            is_repeated = titles.count(title) > 1 and bool(title)
+            name = title or f"panel {number + 1}"
+            yield f"{name}: {' '.join(label.split())}" if is_repeated else name, axis
 
 
 def _rows(axis: Any) -> Iterator[tuple[Any, ...]]:

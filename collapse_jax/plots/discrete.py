@@ -24,20 +24,21 @@ def figure_diversity(data: "Dataset", theory: "Dataset | None" = None) -> Any:
     Returns:
       A matplotlib Figure.
     """
-    figure, axes = new_figure(11, 3.5, 1, 3)
+    figure, axes = new_figure(9.2, 3.3, 1, 3)
     generations = data["generation"].values
     panels = (
         ("support_size", "states left", "number of states"),
         ("entropy", "entropy", "nats"),
         ("tail_mass", "mass of the original tail", "probability"),
     )
-    for axis, colour, (name, title, unit) in zip(axes[0], COLOURS, panels, strict=False):
+    colour = COLOURS[0]
+    for axis, (name, title, unit) in zip(axes[0], panels, strict=True):
         low, middle, high = np.quantile(data[name].values, (0.05, 0.5, 0.95), axis=1)
         axis.fill_between(generations, low, high, color=colour, alpha=0.2, linewidth=0)
-        axis.plot(generations, middle, color=colour)
+        axis.plot(generations, middle, color=colour, label="median")
         if theory is not None and name in theory:
             axis.plot(generations, theory[name].values, "k--", lw=0.9, label="exact mean")
-            axis.legend()
+        axis.legend()
         axis.set(title=title, ylabel=unit, xlabel="generation")
         show_range(axis, 0, generations[-1])
         axis.set_ylim(bottom=0)

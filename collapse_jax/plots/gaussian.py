@@ -4,21 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse_jax.plots.style import (
-    COLOURS,
-    new_figure,
-    num_chains_of,
-    scale_logarithmically,
-    show_range,
-    styled,
-)
+from collapse_jax.plots.lines import Line, Panel, figure_panels
+from collapse_jax.plots.style import COLOURS, new_figure, num_chains_of, show_range, styled
 from collapse_jax.utils.counted import counted
 
 if TYPE_CHECKING:
     from xarray import Dataset
 
 
-@styled
 def figure_errors(data: "Dataset") -> Any:
     """Draw |mu_hat - mu| and |sigma_hat - sigma| by generation: median and 5-95 % of chains.
 
@@ -29,28 +22,20 @@ def figure_errors(data: "Dataset") -> Any:
     Returns:
       A matplotlib Figure.
     """
-    figure, axes = new_figure(9.6, 3.9, 1, 2, sharex=True)
-    fits = data["generation"].values + 1
-    names = (
-        ("mean_error_quantile", r"error of the mean, $|\hat\mu - \mu|$"),
-        ("std_error_quantile", r"error of the std, $|\hat\sigma - \sigma|$"),
-    )
-    for axis, (name, title) in zip(axes[0], names, strict=True):
+    names = {
+        "mean_error_quantile": r"error of the mean, $|\hat\mu - \mu|$",
+        "std_error_quantile": r"error of the std, $|\hat\sigma - \sigma|$",
+    }
+    fits, panels = data["generation"].values + 1, []
+    for name, title in names.items():
+        lines = []
         for index, size in enumerate(data["num_samples"].values):
             low, middle, high = np.moveaxis(data[name].values[..., index], 1, 0)
-            colour = COLOURS[index % len(COLOURS)]
-            axis.fill_between(fits, low, high, color=colour, alpha=0.15, linewidth=0)
-            axis.plot(fits, middle, color=colour, label=f"M = {size:,}")
-        axis.set(title=title, xlabel="number of fits, generation + 1")
-        scale_logarithmically(axis, "xy")
-        show_range(axis, 1, fits[-1])
-    axes[0, 0].set_ylabel(data[names[0][0]].attrs.get("units", "data units"))
-    axes[0, 0].legend()
-    chains = num_chains_of(data)
-    figure.suptitle(
-        f"median and 5–95 % of {counted(chains, 'chain')}", fontsize=9, x=0.99, ha="right"
-    )
-    return figure
+            lines.append(Line(f"M = {size:,}", middle, band=(low, high)))
+        unit = data[name].attrs.get("units", "data units")
+        panels.append(Panel(title, "fits, generation + 1", fits, lines, unit, "log", "log"))
+    note = f"median and 5–95 % of {counted(num_chains_of(data), 'chain')}"
+    return figure_panels(panels, note)
 
 
 @styled
@@ -75,7 +60,10 @@ def figure_log_std(data: "Dataset", theory: "Dataset | None" = None, title: str 
         for index in range(curves.shape[1]):
             label = "exact expectation" if index == 0 else None
             axis.plot(fits, curves[:, index], "k--", linewidth=0.9, label=label)
-    axis.set(title=title or r"mean of $\ln\,\hat\sigma$", ylabel=r"$\hat\sigma$ in data units")
+    axis.set(
+        title=title or r"mean of $\ln\,\hat\sigma$",
+        ylabel=r"$\ln\,\hat\sigma$, $\hat\sigma$ in data units",
+    )
     axis.set(xlabel="number of fits, generation + 1")
     show_range(axis, 0, fits[-1])
     axis.legend()

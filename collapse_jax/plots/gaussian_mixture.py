@@ -27,7 +27,7 @@ def figure_snapshots(data: "Dataset") -> Any:
       A matplotlib Figure.
     """
     generations = data["snapshot"].values
-    figure, axes = new_figure(2.0 * len(generations), 4.4, 2, len(generations))
+    figure, axes = new_figure(2.0 * len(generations), 3.4, 2, len(generations))
     rows = data["snapshot_samples"].values[..., :2]
     home = _window(rows[0])
     for index, generation in enumerate(generations):
@@ -40,9 +40,9 @@ def figure_snapshots(data: "Dataset") -> Any:
             axis.set_aspect("equal")
             axis.set_xticks([])
             axis.set_yticks([])
-        axes[0, index].set_title(f"generation {generation:,}")
-        axes[1, index].set_xlabel(f"width {'' if own.is_resolved else 'below '}{2 * own.reach:.2g}")
-    axes[0, 0].set_ylabel("window of generation 0")
+        axes[0, index].set_title(f"model {generation:,}", fontsize=9)
+        axes[1, index].set_xlabel(f"width {'' if own.is_resolved else '< '}{2 * own.reach:.2g}")
+    axes[0, 0].set_ylabel("window of model 0")
     axes[1, 0].set_ylabel("own window")
     return figure
 
@@ -102,18 +102,18 @@ def figure_curves(data: "Dataset") -> Any:
     after = data["generation"].values > 0
     fits = data["generation"].values[after]
     panels = [
-        Panel(title, "generation", fits, _lines(data, name, after, factor), xscale="log")
-        for title, name, factor in (
-            (r"$\log_{10} \int (f_0 - f_g)^2$", "log_l2_squared", 1 / np.log(10)),
-            (r"$\log_{10}$ std of a component", "log_spread", 1 / np.log(10)),
-            ("effective number of components", "effective_components", 1.0),
+        Panel(title, "generation", fits, _lines(data, name, after), unit, xscale="log")
+        for title, name, unit in (
+            (r"$\ln \int (f_0 - f_g)^2$", "log_l2_squared", "from model 0"),
+            ("ln std of a component", "log_spread", "std in data units"),
+            ("components", "effective_components", "effective number"),
         )
     ]
     return figure_panels(panels, "median of chains, and 5–95 %")
 
 
-def _lines(data: "Dataset", name: str, after: np.ndarray, factor: float) -> list[Line]:
-    values = factor * data[f"{name}_quantile"].values[after]
+def _lines(data: "Dataset", name: str, after: np.ndarray) -> list[Line]:
+    values = data[f"{name}_quantile"].values[after]
     return [
         Line(f"M = {size:,}", values[:, 1, k], band=(values[:, 0, k], values[:, 2, k]))
         for k, size in enumerate(data["num_samples"].values)

@@ -8,6 +8,8 @@ import numpy as np
 from collapse_jax.plots.style import COLOURS, new_figure, styled
 
 MOST_PANELS = 6  # panels of a figure: more would be too small to read
+_COLUMNS = 2  # panels in a row, so that labels stay readable on a page
+_EQUAL = 0.179  # luminance on which black and white have the same contrast, 4.58
 _MOST_NUMBERS = 250  # cells of a heat map with numbers: in smaller cells they would overlap
 
 
@@ -25,15 +27,17 @@ def figure_grid(axes: Mapping[str, np.ndarray], variables: Mapping[str, np.ndarr
     """
     names = list(axes)
     chosen = dict(list(variables.items())[:MOST_PANELS])
-    columns = min(3, len(chosen))
+    columns = min(_COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
-    figure, panels = new_figure(4.2 * columns, 3.5 * rows, rows, columns)
+    figure, panels = new_figure(4.6 * columns, 3.5 * rows, rows, columns)
     for panel, (name, values) in zip(panels.flat, chosen.items(), strict=False):
         plane = values.reshape(*values.shape[:2], -1)[..., 0] if len(names) > 2 else values
         if len(names) == 1:
             draw_line(panel, axes[names[0]], plane, names[0])
+            panel.set_ylabel(name)
         else:
             draw_heat_map(panel, plane, axes[names[0]], axes[names[1]], names[0], names[1])
+            figure.colorbar(panel.images[-1], ax=panel, pad=0.02)
         panel.set_title(name)
     for panel in panels.flat[len(chosen) :]:
         panel.set_visible(False)
@@ -94,11 +98,17 @@ def draw_heat_map(
     panel.set(xlabel=column_name, ylabel=row_name)
     if values.size > _MOST_NUMBERS:
         return
-    middle = 0.5 * (low + high)
+    colours = panel.images[-1].to_rgba(values)[..., :3]
     for (row, column), value in np.ndenumerate(values):
-        colour = "white" if not value > middle else "black"
+        colour = "black" if _luminance(colours[row, column]) > _EQUAL else "white"
         text = form.format(value) if np.isfinite(value) else "failed"
         panel.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+
+
+def _luminance(colour: np.ndarray) -> float:
+    """Return the relative luminance of a colour, as WCAG 2 defines it."""
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def _tick(value: Any) -> str:

@@ -118,8 +118,9 @@ def diversity(studies: Studies) -> Any:
     Returns:
       A matplotlib Figure.
     """
-    figure, axes = new_figure(13.2, 5.8, 2, 4)
-    *panels, last = axes.flat
+    figure, axes = new_figure(9.2, 8.4, 3, 3)
+    *panels, spare, last = axes.flat
+    figure.delaxes(spare)
     for axis, (name, title, unit) in zip(panels, _DIVERSITY, strict=True):
         for index, (label, records) in enumerate(studies.items()):
             _draw_runs(axis, records, name, index, label)

@@ -35,7 +35,7 @@ def figure_original_shares(data: "Dataset", what: str, share: str, target: float
     """
     import matplotlib as mpl
 
-    figure, axes = new_figure(11.5, 4.6, 1, 2, width_ratios=(1.35, 1))
+    figure, axes = new_figure(9.2, 4.4, 1, 2, width_ratios=(1.35, 1))
     final, shares, sizes = (
         data["surviving"].values[-1],
         data["gamma"].values,

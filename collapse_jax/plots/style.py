@@ -13,6 +13,7 @@ from collapse_jax.utils.paths import user_path
 
 # Okabe & Ito's palette, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+WIDTH = 9.2  # inches: the width of a page, on which labels have the size that they are drawn with
 DPI = 160  # dots per inch of PNG files: sharp on screens, small in a repository
 _FEW = 1e3  # ratio of the ends of an axis up to which decades alone would be too few marks
 _SETTINGS: Any = {
@@ -74,7 +75,7 @@ def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: A
     """Make a figure with a grid of axes, for functions that are `styled`.
 
     Args:
-      width: inches.
+      width: inches; at most `WIDTH` is taken.
       height: inches.
       rows: rows of axes.
       columns: columns of axes.
@@ -85,7 +86,7 @@ def new_figure(width: float, height: float, rows: int, columns: int, **kwargs: A
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(min(width, WIDTH), height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 

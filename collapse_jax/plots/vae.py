@@ -100,8 +100,10 @@ def figure_latents(data: "Dataset") -> Any:
             axis.plot(generations, values, color=COLOURS[0], linewidth=0.8, alpha=0.6)
             axis.plot(generations, middle, "o-", color=COLOURS[0], markersize=3)
             axis.set_title(f"{quantity} of latents, {counted(count, 'image')}")
+            axis.set_ylabel("latent units")
     for axis in axes[1]:
         axis.set_xlabel("generation")
+        axis.xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
@@ -117,18 +119,19 @@ def figure_quality(data: "Dataset") -> Any:
     """
     generations = data["generation"].values
     titles = {
-        "elbo": "ELBO of test images (nats)",
-        "pixel_variance": "pixel variance",
-        "precision": "precision (k = 5)",
-        "recall": "recall (k = 5)",
+        "elbo": ("ELBO of test images", "nats per image"),
+        "pixel_variance": ("pixel variance", "intensity squared"),
+        "precision": ("precision (k = 5)", "share of images"),
+        "recall": ("recall (k = 5)", "share of images"),
     }
     figure, axes = new_figure(8.4, 6.4, 2, 2, sharex=True)
-    for axis, (name, title) in zip(axes.flat, titles.items(), strict=True):
+    for axis, (name, (title, unit)) in zip(axes.flat, titles.items(), strict=True):
         axis.plot(generations, data[name].values, color=COLOURS[0], linewidth=0.8, alpha=0.6)
         axis.plot(generations, _mean(data[name].values), "o-", color=COLOURS[0], ms=3)
-        axis.set_title(title)
+        axis.set(title=title, ylabel=unit)
     for axis in axes[1]:
         axis.set_xlabel("generation")
+        axis.xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from collapse_jax.report.page import page
 
 _STYLE = """body { overflow-wrap: anywhere; }
-section { border-top: 1px solid #8884; margin-top: 2rem; }
-blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid #8888;
+section { border-top: 1px solid var(--line); margin-top: 2rem; }
+blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid var(--line);
   white-space: pre-wrap; }
-dt { font-weight: 600; margin-top: .9rem; } dt small { font-weight: 400; opacity: .75; }
+dt { font-weight: 600; margin-top: .9rem; } dt small { font-weight: 400; color: var(--faint); }
 dd { margin: .2rem 0 0; white-space: pre-wrap; }
 """
 _LEAD = (

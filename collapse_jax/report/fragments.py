@@ -13,33 +13,7 @@ from collapse_jax.plots.style import DPI
 from collapse_jax.results.statements import Statement
 
 _INCH = 104  # CSS pixels per inch of a figure, so that two panels fill the width of the page
-STYLE = """h1 { margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-figure { margin: 1.2rem 0; overflow-x: auto; }
-figcaption { font-size: .9rem; opacity: .75; }
-img { max-width: max(100%, 36rem); height: auto; background: #fff; border-radius: 4px; }
-.wide { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid #8884; }
-.statements td { font-size: .9rem; } .statements td + td { min-width: 9rem; }
-.verdict { white-space: nowrap; font-weight: 600; }
-.agrees::before { content: "✓ "; } .differs::before { content: "✗ "; }
-.untested::before { content: "? "; }
-@media (max-width: 40rem) {
-  .statements thead { display: none; }
-  .statements tr { display: block; border-bottom: 1px solid #8884; }
-  .statements td { display: block; border: 0; }
-  .statements td:last-child::before { content: "This run: "; font-weight: 600; }
-}
-pre { overflow-x: auto; font-size: .8rem; background: #8881; padding: .8rem; }
-.finding { font-size: 1.15rem; font-weight: 600; margin: .8rem 0 1.2rem; }
-.settings { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem;
-  font-size: .9rem; } .settings dt { opacity: .75; } .settings dd { margin: 0;
-  overflow-wrap: anywhere; }
-.command { white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { .settings { grid-template-columns: 1fr; } }
-details { margin: .6rem 0; } .lead { opacity: .8; }
-"""
+START = "CollapseViewer.start();"  # draws the interactive figures of a page
 
 
 def paragraphs(sentences: Sequence[str]) -> str:
@@ -97,7 +71,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         return ""
     header, *body = ([_cell(str(cell)) for cell in row] for row in rows)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in body)
-    return f'<div class="wide"><table>{_head(header)}<tbody>{lines}</tbody></table></div>'
+    return wide(f"<table>{_head(header)}<tbody>{lines}</tbody></table>", "table")
 
 
 def statements(items: Sequence[Statement]) -> str:
@@ -117,7 +91,8 @@ def statements(items: Sequence[Statement]) -> str:
         for one in items
     )
     head = _head(["verdict", "literature", "this run"])
-    return f'<div class="wide"><table class="statements">{head}<tbody>{lines}</tbody></table></div>'
+    content = f'<table class="statements">{head}<tbody>{lines}</tbody></table>'
+    return wide(content, "statements of the literature")
 
 
 def verdict(statement: Statement) -> str:
@@ -136,7 +111,9 @@ def verdict(statement: Statement) -> str:
 
 
 def figures(files: Mapping[str, Path], folder: Path) -> str:
-    """Embed figures in the page, with links to their PDF and their numbers, if they exist.
+    """Embed figures: interactive where their numbers are known, pictures in print.
+
+    Links lead to their PDF and to their numbers, if these files exist.
 
     Args:
       files: PNG files by caption.
@@ -159,7 +136,21 @@ def folded(title: str, content: Mapping[str, Any]) -> str:
       HTML.
     """
     text = html.escape(json.dumps(content, indent=1))
-    return f"<details><summary>{html.escape(title)}</summary><pre>{text}</pre></details>"
+    shown = f'<pre tabindex="0">{text}</pre>'
+    return f"<details><summary>{html.escape(title)}</summary>{shown}</details>"
+
+
+def wide(content: str, name: str) -> str:
+    """Wrap content that scrolls by itself where it is wider than the page.
+
+    Args:
+      content: HTML.
+      name: of the content, for readers who do not see it.
+
+    Returns:
+      HTML.
+    """
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{name}">{content}</div>'
 
 
 def _cell(text: str) -> str:
@@ -187,7 +178,16 @@ def _figure(caption: str, file: Path, folder: Path) -> str:
     pixels = int.from_bytes(data[16:20], "big")  # PNG stores the width in these bytes
     text, encoded = html.escape(caption), base64.b64encode(data).decode()
     return (
-        f'<figure><img alt="{text}" width="{round(pixels / DPI * _INCH)}" '
-        f'src="data:image/png;base64,{encoded}">'
+        f'<figure>{_view(file.with_suffix(".json"))}<div class="picture wide" tabindex="0" '
+        f'role="region" aria-label="picture"><img alt="{text}" '
+        f'width="{round(pixels / DPI * _INCH)}" src="data:image/png;base64,{encoded}"></div>'
         f"<figcaption>{text}{_links(file, folder)}</figcaption></figure>"
     )
+
+
+def _view(file: Path) -> str:
+    """Return the place and the numbers of an interactive figure, "" if there is none."""
+    if not file.is_file():
+        return ""
+    numbers = file.read_text(encoding="utf-8").replace("<", "\\u003c")  # no tag ends the script
+    return f'<div class="view" hidden></div><script type="application/json">{numbers}</script>'

@@ -1,6 +1,7 @@
 """Build a self-contained HTML page, the common template of all reports."""
 
 import html
+from importlib import resources
 from string import Template
 
 _PAGE = Template("""<!doctype html>
@@ -8,29 +9,43 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$tab</title>
 <style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: $width; margin: 2.5rem auto;
-  padding: 0 1.2rem; }
-h1 { font-size: 1.7rem; }
+:root { --width: $width; }
 $style</style></head><body>
+<main>
 <h1>$title</h1>
 $body
-</body></html>
+</main>
+$scripts</body></html>
 """)
 
 
-def page(title: str, body: str, *, style: str, width: str, tab: str = "") -> str:
-    """Build a page.
+def asset(name: str) -> str:
+    """Return the text of a style sheet or a script of the pages.
+
+    Args:
+      name: of the file in collapse_jax/report/assets.
+    """
+    return (resources.files("collapse_jax.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def page(
+    title: str, body: str, *, width: str, style: str = "", tab: str = "", script: str = ""
+) -> str:
+    """Build a page with the style of all pages.
 
     Args:
       title: headline, as plain text.
       body: HTML below the headline.
-      style: CSS for the body.
       width: maximal width of lines, a CSS length.
+      style: further CSS for the body.
       tab: title of the browser's tab, as plain text; the headline if "".
+      script: JavaScript at the end of the page, after the viewer of interactive figures; "" for
+        a page without them.
 
     Returns:
-      The HTML document.
+      The HTML document, which asks for no other file.
     """
     titles = {"title": html.escape(title), "tab": html.escape(tab or title)}
-    return _PAGE.substitute(titles, body=body, style=style, width=width)
+    scripts = f"<script>\n{asset('viewer.js')}{script}</script>\n" if script else ""
+    style = asset("page.css") + style
+    return _PAGE.substitute(titles, body=body, style=style, width=width, scripts=scripts)

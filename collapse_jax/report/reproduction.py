@@ -12,7 +12,7 @@ from collapse_jax.report.page import page
 from collapse_jax.results.statements import Statement
 from collapse_jax.utils.counted import counted
 
-_STYLE = """h2 { border-top: 1px solid #8884; padding-top: 1.4rem; }
+_STYLE = """h2 { border-top: 1px solid var(--line); padding-top: 1.4rem; }
 """
 
 
@@ -78,8 +78,8 @@ def write_reproduction(
         _overview(studies),
         *(_section(study, path.parent) for study in studies),
     ]
-    style = fragments.STYLE + _STYLE
-    path.write_text(page(title, "\n".join(body), style=style, width="62rem"), encoding="utf-8")
+    text = page(title, "\n".join(body), style=_STYLE, width="62rem", script=fragments.START)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -92,7 +92,7 @@ def _overview(studies: Sequence[Study]) -> str:
         for study in studies
     )
     head = "<thead><tr><th>study</th><th>finding</th><th>verdicts</th><th>cost</th></tr></thead>"
-    return f'<div class="wide"><table>{head}<tbody>{lines}</tbody></table></div>'
+    return fragments.wide(f"<table>{head}<tbody>{lines}</tbody></table>", "overview")
 
 
 def _failed(study: Study) -> str:

@@ -58,6 +58,6 @@ def write_report(
         fragments.folded("Provenance", provenance),
     ]
     tab = f"{title}: {finding}" if finding else title
-    text = page(title, "\n".join(body), style=fragments.STYLE, width="62rem", tab=tab)
+    text = page(title, "\n".join(body), width="62rem", tab=tab, script=fragments.START)
     path.write_text(text, encoding="utf-8")
     return path

@@ -18,6 +18,7 @@ from collapse_jax.store.lock import exclusive, locked
 from collapse_jax.store.unfinished_work import WORK
 
 RECORDS, THEORY = "records.zarr", "theory.zarr"
+_FIGURES = (".png", ".pdf", ".csv", ".json")  # suffixes of the files of a figure
 _COVERED = ("config.json", "provenance.json", RECORDS, THEORY, STATE)
 _KNOWN = ("command.json", "parts", "corpora", "figures", "report.html", "lock", STATE, WORK, FIRST)
 _OWN = re.compile(  # names in a run directory, and in its parts
@@ -221,7 +222,7 @@ def _foreign(path: Path) -> Iterator[str]:
         if one.is_dir() and not one.is_symlink() and one.parent != path:
             continue
         within = re.sub(r"\Aparts/[^/]+/", "", name)
-        is_figure = one.parent == path / "figures" and one.suffix in (".png", ".pdf", ".csv")
+        is_figure = one.parent == path / "figures" and one.suffix in _FIGURES
         is_figure = is_figure and (figures is None or one.stem in figures)
         parts = one.relative_to(path).parts
         is_temporary = any(part.startswith(files.TEMPORARY) for part in parts)

@@ -101,6 +101,38 @@ def test_a_page_answers_first(name, tmp_path):
         for link in re.findall(f'href="(figures/[^"]*[.]{kind})"', page):
             assert (tmp_path / link).stat().st_size > 0
     assert page.count('.csv">') == page.count("<figure>")
+    assert len(page) < 3_000_000
+    for figure_name, (_, figure) in EXPERIMENTS[name].figures(records).items():
+        check_readable(figure, figure_name)
+
+
+def check_readable(figure, name):
+    """Texts have at least 8 pt on a page of the report, and all axes have labels."""
+    pixels_of_page = 62 * 16 - 2 * 1.2 * 16
+    shown = min(
+        1.0, pixels_of_page / (104 * figure.get_size_inches()[0])
+    )  # 104: an inch of figures
+    for text in figure.findobj(mpl.text.Text):
+        if text.get_visible() and text.get_text().strip():
+            assert text.get_fontsize() / 72 * 104 * shown >= 8 * 96 / 72, (name, text.get_text())
+    for axis in figure.axes:
+        if not (axis.get_visible() and axis.axison and axis.lines):
+            continue
+        for which in "xy":
+            siblings = getattr(axis, f"get_shared_{which}_axes")().get_siblings(axis)
+            labels = [getattr(one, f"get_{which}label")() for one in (axis, *siblings)]
+            assert any(labels), (name, which, axis.get_title())
+            assert getattr(axis, f"get_{which}scale")() in ("linear", "log")
+
+
+def test_too_small_a_text_would_be_found():
+    figure, axes = plt.subplots(figsize=(12, 3))
+    axes.plot([1, 2], [1, 2])
+    axes.set(xlabel="x", ylabel="y")
+    axes.xaxis.label.set_fontsize(7)
+    with pytest.raises(AssertionError, match="wide"):
+        check_readable(figure, "wide")
+    plt.close(figure)
 
 
 def test_the_numbers_of_a_figure_are_those_that_it_shows(tmp_path):
