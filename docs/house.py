@@ -22,6 +22,7 @@ WORDS = {
     "config.py": "frozen settings that are pytrees",
     "core": "corpus, source, policy, family, chain",
     "engine": "simulate and sweep",
+    "explorer": "a local page with sliders",
     "experiments": "studies: run, figures, summarize",
     "families": "discrete, gaussian, gaussian_mixture, vae, language_model",
     "lm": "networks of language models, useful alone",

@@ -20,6 +20,7 @@ USAGE = """usage: collapse COMMAND ...
   collapse sweep EXPERIMENT [options]  run an experiment for several values: --option 1,2,3
   collapse reproduce [--only NAMES]    run the studies; --scale smoke, laptop or paper
   collapse plan TOPIC [options]        find how much original data must be kept
+  collapse explore [--port PORT]       serve a local page with sliders for a chain
   collapse verify [--lane full]        check simulations against exact laws
   collapse plot RUN                    draw a run's figures again
   collapse report RUN                  write a run's report.html again
@@ -37,13 +38,14 @@ COMMANDS = {
     "sweep": "collapse_jax.cli.sweep",
     "reproduce": "collapse_jax.cli.reproduce",
     "plan": "collapse_jax.cli.plan",
+    "explore": "collapse_jax.cli.explore",
     "verify": "collapse_jax.cli.verify",
     "plot": "collapse_jax.cli.show",
     "report": "collapse_jax.cli.show",
     "pack": "collapse_jax.cli.pack",
     "cache": "collapse_jax.cli.cache",
 }
-_SIMULATING = ("run", "resume", "extend", "sweep", "reproduce")
+_SIMULATING = ("run", "resume", "extend", "sweep", "reproduce", "explore")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ FLOORS = (
     ("core", "lm", "results", "theory"),
     ("sources", "policies", "metrics"),
     ("families", "report", "engine"),
-    ("planning",),
+    ("planning", "explorer"),
     ("experiments", "testing", ""),  # "": the public names, collapse_jax/__init__.py
     ("verify",),
     ("cli",),

@@ -1,0 +1,275 @@
+"""Simulate what the sliders show: curves over generations, the Python code, the command."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from collapse_jax.core.chain import Chain
+from collapse_jax.core.metric import Metric
+from collapse_jax.engine.expected import expected_curves
+from collapse_jax.engine.simulate import simulate
+from collapse_jax.explorer.adjustable import KINDS, MOST_ROWS, Adjustable
+from collapse_jax.families import Discrete, Gaussian
+from collapse_jax.families.bernoulli import Bernoulli
+from collapse_jax.families.exponential import Exponential
+from collapse_jax.families.poisson import Poisson
+from collapse_jax.plots.style import COLOURS
+from collapse_jax.plots.views import panels_view
+from collapse_jax.policies import Accumulate, Fresh, Mixing, Replace
+from collapse_jax.results.reduce import Reduce
+from collapse_jax.sources import Categorical, Normal
+from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
+from collapse_jax.utils import check
+
+MOST_GENERATIONS = 300
+_CHAINS = {"discrete": 512}  # by family: whose curves would otherwise take more than seconds
+_MOST_CHAINS = 65_536
+_LEVELS = (0.05, 0.5, 0.95)
+_STATES = 30  # of the discrete family
+
+
+@dataclasses.dataclass(frozen=True)
+class _Family:
+    """What the page shows of a family.
+
+    Attributes:
+      family: the family.
+      source: its original rows.
+      python: both as Python code.
+      variables: label by variable; those ending in "_variance" are variances over chains.
+      command: experiment and source on the command line, "" if there is none.
+      least: the smallest M.
+    """
+
+    family: Any
+    source: Any
+    python: tuple[str, str]
+    variables: Mapping[str, str]
+    command: str = ""
+    least: int = 1
+
+
+def _fitted_variance(key, family, params, corpus, source, generation0):
+    import jax.numpy as jnp
+
+    return jnp.exp(2 * params.log_scale[0])
+
+
+_VARIANCE = Metric(_fitted_variance, "variance", long_name="fitted variance", unit="1")
+_ZIPF = 1 / np.arange(1, _STATES + 1)
+_RATE = {"rate": "fitted rate", "rate_variance": "variance of the fitted rate over chains"}
+_ABSORBED = {"is_absorbed": "share of chains that are absorbed"}
+FAMILIES: dict[str, _Family] = {
+    "gaussian": _Family(
+        Gaussian(1),
+        Normal(0.0, 1.0),
+        ("cj.Gaussian(1)", "cj.Normal(0.0, 1.0)"),
+        {
+            "log_std": "ln of the fitted standard deviation",
+            "variance": "fitted variance",
+            "mean_variance": "variance of the fitted mean over chains",
+        },
+        "gaussian",
+        2,
+    ),
+    "discrete": _Family(
+        Discrete(),
+        Categorical(_ZIPF / _ZIPF.sum()),
+        (
+            "cj.Discrete()",
+            f"cj.Categorical([1 / k / {float(_ZIPF.sum())!r} for k in range(1, {_STATES + 1})])",
+        ),
+        {
+            "support_size": "states left",
+            "heterozygosity": "heterozygosity",
+            "tail_mass": "mass of the original tail",
+        },
+        f"discrete --source zipf:{_STATES}",
+    ),
+    "poisson": _Family(
+        Poisson(),
+        PoissonLaw(2.0),
+        ("cj.Poisson()", "cj.PoissonLaw(2.0)"),
+        _RATE | _ABSORBED,
+    ),
+    "exponential": _Family(
+        Exponential(),
+        ExponentialLaw(1.0),
+        ("cj.Exponential()", "cj.ExponentialLaw(1.0)"),
+        {"log_rate": "ln of the fitted rate", "log_rate_variance": "its variance over chains"},
+    ),
+    "bernoulli": _Family(
+        Bernoulli(),
+        Categorical([0.7, 0.3]),
+        ("cj.Bernoulli()", "cj.Categorical([0.7, 0.3])"),
+        _RATE | _ABSORBED,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the page asks for.
+
+    Args:
+      family: a name in `FAMILIES`.
+      policy: "replace", "mixing", "accumulate" or "fresh".
+      rows: M, in [1, 1,000,000], for gaussian from 2.
+      share: of original rows, in [0, 1]; ignored by replace.
+      generations: G, in [1, 300].
+
+    Raises:
+      ArgumentError: for any other value.
+    """
+
+    family: str = "gaussian"
+    policy: str = "replace"
+    rows: int = 100
+    share: float = 0.1
+    generations: int = 100
+
+    def __post_init__(self) -> None:
+        check.choice("family", self.family, tuple(FAMILIES))
+        check.choice("policy", self.policy, KINDS)
+        check.integer("rows", self.rows, FAMILIES[self.family].least, MOST_ROWS)
+        check.share("share", self.share, "pass a share in [0, 1]")
+        check.integer("generations", self.generations, 1, MOST_GENERATIONS)
+
+    @property
+    def num_original(self) -> int:
+        """Return the original rows of a generation, where their number is fixed."""
+        return round(self.share * self.rows)
+
+    @property
+    def num_chains(self) -> int:
+        """Return the number of chains; one for a family, so that programs are compiled once."""
+        return _CHAINS.get(self.family, _MOST_CHAINS)
+
+    @property
+    def chain(self) -> Chain:
+        """Return the chain that the page is about."""
+        made = self.rows - self.num_original
+        policies = {
+            "replace": lambda: Replace(self.rows),
+            "mixing": lambda: Mixing(self.rows, gamma=self.share),
+            "accumulate": lambda: Accumulate(made, num_original=self.num_original),
+            "fresh": lambda: Fresh(made, num_original=self.num_original),
+        }
+        one = FAMILIES[self.family]
+        return Chain(one.family, one.source, policies[self.policy]())
+
+    @property
+    def policy_code(self) -> str:
+        """Return the policy as Python code."""
+        made = f"{self.rows - self.num_original}, num_original={self.num_original}"
+        return {
+            "replace": f"cj.Replace({self.rows})",
+            "mixing": f"cj.Mixing({self.rows}, gamma={self.share:g})",
+            "accumulate": f"cj.Accumulate({made})",
+            "fresh": f"cj.Fresh({made})",
+        }[self.policy]
+
+    @property
+    def python(self) -> str:
+        """Return a program that simulates and draws the chain."""
+        family, source = FAMILIES[self.family].python
+        run = f"num_chains={self.num_chains}, num_generations={self.generations}"
+        return (
+            "import collapse_jax as cj\n\n"
+            f"chain = cj.Chain({family}, {source}, {self.policy_code})\n"
+            f"records = cj.simulate(chain, key=0, {run}, reduce=cj.Reduce())\n"
+            "print(records)\n"
+            "print(cj.compare_with_theory(records))\n"
+            "records.plot()  # in a notebook\n"
+        )
+
+    @property
+    def command(self) -> str:
+        """Return the command of the chain, "" where the command line has no such experiment."""
+        experiment = FAMILIES[self.family].command
+        if not experiment:
+            return ""
+        options = {
+            "replace": f"--policy.num-samples {self.rows}",
+            "mixing": f"--policy.num-samples {self.rows} --policy.gamma {self.share:g}",
+        }
+        made = (
+            f"--policy.num-samples {self.rows - self.num_original} "
+            f"--policy.num-original {self.num_original}"
+        )
+        chosen = options.get(self.policy, made)
+        return (
+            f"collapse run {experiment} --num-chains {self.num_chains} "
+            f"--num-generations {self.generations} policy:{self.policy} {chosen}"
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def curves_of(settings: Settings) -> dict[str, Any]:
+    """Simulate the chain, with one compilation per family and policy.
+
+    Args:
+      settings: of the page.
+
+    Returns:
+      The view of the curves, what was simulated in words, the Python code and the command; JSON.
+    """
+    begin = time.perf_counter()
+    one = FAMILIES[settings.family]
+    rows, share = np.int32(settings.rows), np.float32(settings.share)
+    records = simulate(
+        Chain(one.family, one.source, Adjustable(settings.policy, rows, share)),
+        key=0,
+        num_chains=settings.num_chains,
+        num_generations=settings.generations + 1,
+        metrics=(_VARIANCE,) if settings.family == "gaussian" else (),
+        reduce=Reduce(quantiles=_LEVELS),
+    )
+    theory = _theory(settings)
+    generations = np.arange(settings.generations + 1)
+    panels = [
+        _panel(name, label, records, theory, generations) for name, label in one.variables.items()
+    ]
+    return {
+        "view": panels_view(panels),
+        "chains": settings.num_chains,
+        "seconds": round(time.perf_counter() - begin, 3),
+        "python": settings.python,
+        "command": settings.command,
+        "original": settings.num_original,
+    }
+
+
+def _theory(settings: Settings) -> Mapping[str, np.ndarray]:
+    """Return the exact expectations that are known, [generation]."""
+    chain = settings.chain
+    generations = np.arange(settings.generations + 1)
+    found = expected_curves(chain, chain.family.quantities, generations)
+    return {str(name): np.asarray(one.values) for name, one in found.data_vars.items()}
+
+
+def _panel(
+    name: str, label: str, records: Any, theory: Mapping[str, np.ndarray], generations: np.ndarray
+) -> dict[str, Any]:
+    """Return curves of a variable; generation 1 of the records is generation 0 of the chain."""
+
+    def of(variable: str) -> np.ndarray:
+        return np.asarray(records[variable], np.float64)[1:].reshape(len(generations), -1)
+
+    exact = theory.get(name)
+    lines: list[tuple[str, np.ndarray, str]] = []
+    band = None
+    if name.endswith("_variance"):
+        lines.append(("simulated", of(f"{name.removesuffix('_variance')}_std")[:, 0] ** 2, "line"))
+    else:
+        mean, levels = of(f"{name}_mean")[:, 0], of(f"{name}_quantile")
+        lines.append(("mean", mean, "line"))
+        if name != "is_absorbed":
+            band = ("5 to 95 % of chains", levels[:, 0], levels[:, -1])
+    if exact is not None:
+        lines.append(("exact", exact.reshape(len(generations), -1)[:, 0], "dashed"))
+    return {"title": label, "x": generations, "lines": lines, "band": band, "color": COLOURS[0]}

@@ -1,0 +1,158 @@
+"""The explorer: theory next to its curves, one compilation, refusals, and many random moves."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+
+import collapse_jax as cj
+from collapse_jax.explorer import Explorer, curves
+from collapse_jax.explorer.curves import FAMILIES, Settings, curves_of
+from collapse_jax.explorer.page import explorer_page
+from collapse_jax.explorer.server import settings_of
+from collapse_jax.utils.check import ArgumentError
+
+
+@pytest.fixture(autouse=True)
+def few_chains(monkeypatch):
+    """Simulate 2,048 chains of numbers and 256 of states."""
+    monkeypatch.setattr(curves, "_CHAINS", {"gaussian": 2048, "discrete": 256})
+    curves_of.cache_clear()
+
+
+@pytest.fixture
+def explorer():
+    """Serve an explorer in another thread."""
+    one = Explorer()
+    thread = threading.Thread(target=one.serve)
+    thread.start()
+    yield one
+    one.close()
+    thread.join()
+
+
+def ask(explorer, address="", host=None, **settings):
+    """Return status and text of an answer."""
+    url = explorer.url + address + (f"?{urlencode(settings)}" if settings else "")
+    request = urllib.request.Request(url, headers={} if host is None else {"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def last(found, panel):
+    """Return the last values of the curves of a panel, by name."""
+    return {one["name"]: one["y"][-1] for one in found["view"]["panels"][panel]["series"]}
+
+
+@pytest.mark.parametrize("policy", ["replace", "accumulate"])
+def test_curves_agree_with_theory_at_every_size_with_one_compilation(policy):
+    for rows, generations in ((50, 20), (400, 30)):
+        found = curves_of(Settings("gaussian", policy, rows, 0.0, generations))
+        if policy == "replace":
+            ends = last(found, 0)
+            error = 5 * np.sqrt(generations / (2 * rows) / 2048)
+            assert abs(ends["mean"] - ends["exact"]) < error
+        ends = last(found, 2)  # the variance of the mean, whose relative error is sqrt(2 / chains)
+        assert abs(ends["simulated"] / ends["exact"] - 1) < 5 * np.sqrt(2 / 2048)
+
+
+def test_another_size_share_or_horizon_compiles_nothing(monkeypatch):
+    import jax
+
+    curves_of(Settings("gaussian", "replace", 50, 0.1, 20))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
+    )
+    curves_of(Settings("gaussian", "replace", 51, 0.2, 25))
+    assert compiled == []
+
+
+def test_the_code_of_a_page_makes_the_chain_that_is_shown():
+    for family in FAMILIES:
+        for policy in ("replace", "mixing", "accumulate", "fresh"):
+            settings = Settings(family, policy, 50, 0.2, 7)
+            names: dict = {"cj": cj}
+            line = settings.python.splitlines()[2]
+            exec(line, names)
+            assert type(names["chain"].policy) is type(settings.chain.policy)
+            assert names["chain"].policy == settings.chain.policy
+            assert np.allclose(names["chain"].policy.sizes(7), settings.chain.policy.sizes(7))
+
+
+def test_two_hundred_random_moves_are_answered(explorer):
+    random = np.random.default_rng(0)
+    sizes, shares = [2, 3, 10, 70, 1000, 50_000, 1_000_000], [0.0, 0.001, 0.1, 0.5, 1.0]
+    generations = [1, 2, 10, 50]
+    for _ in range(200):
+        moved = {
+            "family": "gaussian",
+            "policy": str(random.choice(["replace", "accumulate"])),
+            "rows": int(random.choice(sizes)),
+            "share": float(random.choice(shares)),
+            "generations": int(random.choice(generations)),
+        }
+        status, text = ask(explorer, "curves", **moved)
+        assert status == 200, (moved, text)
+        found = json.loads(text)
+        panels = found["view"]["panels"]
+        assert len(panels) == 3
+        assert len(panels[0]["series"][0]["y"]) == moved["generations"] + 1
+        if moved["policy"] == "replace":
+            assert f"cj.Replace({moved['rows']})" in found["python"]
+            assert f"--policy.num-samples {moved['rows']}" in found["command"]
+
+
+def test_other_hosts_tokens_and_pages_are_refused(explorer):
+    assert ask(explorer)[0] == 200
+    for host in ("example.org", f"example.org:{explorer.port}", "127.0.0.1", "127.0.0.1:1"):
+        status, text = ask(explorer, host=host)
+        assert (status, "<html" in text) == (403, False)
+    assert explorer.answer(f"localhost:{explorer.port}", f"/{explorer.token}/")[0] == 200
+    own = f"127.0.0.1:{explorer.port}"
+    for target in ("/", "/curves", f"/{explorer.token[:-1]}/", f"/{explorer.token}x/curves"):
+        assert explorer.answer(own, target)[0] == 403
+    assert explorer.answer(own, f"/{explorer.token}/../secrets")[0] == 404
+    assert len(explorer.token) >= 20
+    assert Explorer().token != explorer.token
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("rows=0", "rows=0"),
+        ("rows=1", "rows=1"),  # a Gaussian needs 2
+        ("rows=1e9", "rows='1e9'"),
+        ("rows=5&rows=6", "rows='5,6'"),
+        ("share=2", "share=2"),
+        ("share=nan", "share=nan"),
+        ("generations=100000", "generations=100000"),
+        ("family=llama", "family='llama'"),
+        ("policy=none", "policy='none'"),
+        ("chains=5", "name in the query='chains'"),
+        ("family=gaussian&" * 100, "query=1,600 characters"),
+    ],
+)
+def test_a_bad_query_gets_one_clear_line(query, words):
+    with pytest.raises(ArgumentError) as error:
+        settings_of(query)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_page_asks_for_nothing_but_curves():
+    page = explorer_page()
+    assert "CHOICES" not in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_a_taken_port_is_refused(explorer):
+    with pytest.raises(ArgumentError, match=f"--port={explorer.port}"):
+        Explorer(explorer.port)
