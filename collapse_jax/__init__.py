@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from collapse_jax.families.kernel_density import KernelDensity
     from collapse_jax.families.poisson import Poisson
     from collapse_jax.families.regression import LinearRegression, LogisticRegression
+    from collapse_jax.families.series_density import SeriesDensity
     from collapse_jax.planning.answer import Plan
     from collapse_jax.planning.plan import plan
     from collapse_jax.planning.rows import OriginalRows
@@ -150,6 +151,7 @@ __all__ = [
     "Sampler",
     "Samples",
     "Schedule",
+    "SeriesDensity",
     "Status",
     "Step",
     "Store",
@@ -181,6 +183,7 @@ _LATER = {
     "Plan": "planning.answer",
     "Poisson": "families.poisson",
     "PoissonLaw": "sources.rate_laws",
+    "SeriesDensity": "families.series_density",
     "Table": "sources.regression",
     "plan": "planning.plan",
 }

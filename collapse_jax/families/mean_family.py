@@ -127,16 +127,7 @@ class AbstractMeanFamily(AbstractFamily):
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
         """Return the variables on request, by name."""
-        return {
-            "samples": Metric(
-                samples_of,
-                "samples",
-                ("slot", "dim"),
-                unit="data units",
-                reads=("family", "corpus"),
-                long_name="rows of the corpus",
-            ),
-        }
+        return {"samples": SAMPLES}
 
 
 def samples_of(key, family, params, corpus, source, generation0) -> Array:
@@ -149,6 +140,17 @@ def samples_of(key, family, params, corpus, source, generation0) -> Array:
         allowed = f"no rows are held with corpus={family.corpus!r}"
         raise check.fail("metrics", "samples", allowed, "force them with corpus='samples'")
     return jnp.where(corpus.full_weights()[:, None] > 0, corpus.absolute_rows, jnp.nan)
+
+
+SAMPLES = Metric(
+    samples_of,
+    "samples",
+    ("slot", "dim"),
+    unit="data units",
+    reads=("family", "corpus"),
+    long_name="rows of the corpus",
+)
+"""Rows of D_g, NaN in empty slots."""
 
 
 def check_numbers(source: AbstractSource, family: str, whole: bool) -> None:

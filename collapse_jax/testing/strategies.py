@@ -32,6 +32,7 @@ from collapse_jax.families.exponential import Exponential
 from collapse_jax.families.kernel_density import KernelDensity
 from collapse_jax.families.poisson import Poisson
 from collapse_jax.families.regression import LinearRegression
+from collapse_jax.families.series_density import SeriesDensity
 from collapse_jax.policies import (
     Accumulate,
     AccumulateSubsample,
@@ -460,6 +461,19 @@ def kernel_chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
             policies(num_generations),
         )
     )
+
+
+def series_chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:
+    """Draw chains of `SeriesDensity`, with and without penalty, under any policy.
+
+    Args:
+      num_generations: last generation of a run.
+
+    Returns:
+      A strategy of `Chain`.
+    """
+    family = st.builds(SeriesDensity, st.sampled_from((1, 4)), st.sampled_from((0.0, 0.5)))
+    return st.builds(Chain, family, normals(1), policies(num_generations))
 
 
 def regression_chains(num_generations: int = 3) -> st.SearchStrategy[Chain]:

@@ -6,6 +6,7 @@ rates  Poisson and exponential chains
 kernel_density  moments and characteristic functions of kernel density chains
 pools  models fitted to pools of synthetic and of new original rows
 detection  shares of original rows behind a detector
+series_density  coefficients of series density chains on the circle
 regression  errors of chains of least-squares regressions
 discrete  closed forms of chains of frequencies
 ecosystem  similarity of models that train on each other's rows

@@ -121,6 +121,7 @@ CASES = {
         (lambda _: cj.KernelDensity(SOURCE), "KernelDensity.dim=Normal"),
         (lambda _: cj.KernelDensity(1, SOURCE), "KernelDensity.bandwidth=Normal"),
     ],
+    "SeriesDensity": [(lambda _: cj.SeriesDensity(SOURCE), "SeriesDensity.num_terms=Normal")],
     "LinearRegression": [(lambda _: cj.LinearRegression(SOURCE), "LinearRegression.dim=Normal")],
     "LogisticRegression": [
         (lambda _: cj.LogisticRegression(1, SOURCE), "LogisticRegression.penalty=Normal")
