@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from collapse_jax.families.bernoulli import Bernoulli
     from collapse_jax.families.exponential import Exponential
     from collapse_jax.families.kernel_density import KernelDensity
+    from collapse_jax.families.normal_prior import NormalInverseWishart
     from collapse_jax.families.poisson import Poisson
     from collapse_jax.families.regression import LinearRegression, LogisticRegression
     from collapse_jax.families.series_density import SeriesDensity
@@ -134,6 +135,7 @@ __all__ = [
     "MomentsSource",
     "Needs",
     "Normal",
+    "NormalInverseWishart",
     "NormalMixture",
     "OriginalDraw",
     "OriginalRows",
@@ -181,6 +183,7 @@ _LATER = {
     "LogisticRegression": "families.regression",
     "OriginalRows": "planning.rows",
     "Plan": "planning.answer",
+    "NormalInverseWishart": "families.normal_prior",
     "Poisson": "families.poisson",
     "PoissonLaw": "sources.rate_laws",
     "SeriesDensity": "families.series_density",

@@ -20,7 +20,9 @@ from collapse_jax.core.samples import Labels, expand, prefix_weights
 from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource, CountsSource
 from collapse_jax.core.state import Needs
+from collapse_jax.families.learner import check_learner
 from collapse_jax.metrics import discrete as metrics
+from collapse_jax.random.dirichlet import dirichlet
 from collapse_jax.random.hypergeometric import check_population
 from collapse_jax.random.integers import uniform_integers
 from collapse_jax.random.keys import Keys, Purpose
@@ -28,6 +30,7 @@ from collapse_jax.random.multinomial import multinomial
 from collapse_jax.utils import check
 from collapse_jax.utils.status import Status
 
+_LARGEST_PRIOR = 1e9  # of a parameter, as of smoothing
 _ROWS_PER_STATE = 24  # a binomial costs about as much as resampling this many rows
 
 
@@ -46,7 +49,9 @@ class Discrete(AbstractFamily):
 
     One generation, in order: M rows are drawn from the model's law p_g, raised to
     1 / temperature and cut by top_p and min_probability; then
-    p_{g+1} = (counts + smoothing) / (M + num_states * smoothing).
+    p_{g+1} = (counts + smoothing) / (M + num_states * smoothing). With a prior, p_{g+1} is
+    the mean of its posterior Dirichlet(prior + counts), or a sample of it; a chain of samples
+    has the prior as its stationary law (Griffiths and Kalish 2007).
 
     Variables, of the fitted p_g: `support_size` (states present in D_g), `entropy`,
     `heterozygosity`, `total_variation`, `kl_divergence`, `tail_mass` (mass on the least
@@ -59,6 +64,8 @@ class Discrete(AbstractFamily):
       temperature: T, in (0, 1e6].
       top_p: in (0, 1]; only the most likely states, which hold this much, are drawn.
       min_probability: in [0, 1]; states below it are never drawn, except the most likely ones.
+      prior: parameters > 0 of a Dirichlet law, a number for all states or [state]; None for none.
+      learner: "posterior_mean" or "posterior_sample", with a prior.
       corpus: "counts" (exact, any M), "samples" (labels, resampled), or "auto" for the
         faster one; both have the same law.
 
@@ -79,6 +86,8 @@ class Discrete(AbstractFamily):
     top_p: float = 1.0
     min_probability: float = 0.0
     corpus: str = static(default="auto")
+    prior: Any = None
+    learner: str = static(default="posterior_mean")
     is_smoothed: bool = static(init=False, repr=False, default=False)
     is_tempered: bool = static(init=False, repr=False, default=False)
     is_selected: bool = static(init=False, repr=False, default=False)
@@ -104,9 +113,25 @@ class Discrete(AbstractFamily):
         check.choice("Discrete.corpus", self.corpus, ("auto", "counts", "samples"))
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "is_smoothed", self.smoothing > 0)
+        self._check_prior()
+        is_smoothed = self.smoothing > 0 or self.prior is not None
+        object.__setattr__(self, "is_smoothed", is_smoothed)
         cuts = (self.temperature, self.top_p, self.min_probability)
         object.__setattr__(self, "is_tempered", cuts != (1.0, 1.0, 0.0))
+
+    def _check_prior(self) -> None:
+        check_learner("Discrete", self.learner, self.prior)
+        if self.prior is None:
+            return
+        remedy = "pass parameters > 0 of a Dirichlet law, one number or one per state"
+        prior = check.array("Discrete.prior", self.prior, (0, 1), remedy)
+        if not (np.min(prior) > 0 and np.max(prior) <= _LARGEST_PRIOR):
+            shown = float(np.min(prior) if np.min(prior) <= 0 else np.max(prior))
+            raise check.fail("Discrete.prior", shown, "it must be in (0, 1e9]", remedy)
+        if self.smoothing > 0:
+            allowed = "a prior already smooths"
+            raise check.fail("Discrete.smoothing", self.smoothing, allowed, "leave it out")
+        object.__setattr__(self, "prior", prior)
 
     @property
     def holds_labels(self) -> bool:
@@ -131,6 +156,9 @@ class Discrete(AbstractFamily):
                 "Discrete.num_states", self.num_states, f"the source has {states}", "leave it out"
             )
         states = self.num_states or states
+        if self.prior is not None and self.prior.ndim and len(self.prior) != states:
+            allowed = f"there are {states} states"
+            raise check.fail("len(Discrete.prior)", len(self.prior), allowed, "pass one for each")
         corpus = self.corpus
         if corpus == "auto":
             few_rows = policy.largest_size <= _ROWS_PER_STATE * states
@@ -175,6 +203,10 @@ class Discrete(AbstractFamily):
             assert isinstance(corpus, Labels)
             return Fit(LabelModel(corpus.rows, None if corpus.weights is None else corpus.size))
         counts = self._counts(corpus).astype(jnp.result_type(float)) + self.smoothing
+        if self.prior is not None:
+            counts = counts + jnp.asarray(self.prior, counts.dtype)
+            if self.learner == "posterior_sample":
+                return Fit(dirichlet(keys, Purpose.FIT, counts))
         if not self.is_selected:
             return Fit(_shares(counts, jnp.sum(counts)))
         total = jnp.sum(counts)

@@ -10,7 +10,7 @@ from collapse_jax.metrics.discrete import tail_on_host
 from collapse_jax.policies import Accumulate, Fresh
 from collapse_jax.sources import Categorical
 from collapse_jax.sources.empirical import EmpiricalLabels
-from collapse_jax.theory import ancestors, discrete, ecosystem, pools
+from collapse_jax.theory import ancestors, bayesian, discrete, ecosystem, pools
 
 Curves = dict[str, Curve]
 
@@ -34,8 +34,10 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
       Curves by variable, [G + 1]; empty where none is known.
     """
     family, source, policy = chain.family, chain.source, chain.policy
-    if policy.selected_by is not None or family.is_smoothed or family.is_tempered:
+    if policy.selected_by is not None or family.smoothing > 0 or family.is_tempered:
         return {}
+    if family.prior is not None:
+        return _with_prior(family, source, policy, sizes)
     if type(source) not in (Categorical, EmpiricalLabels):
         return {}
     law = np.asarray(source.law, np.float64)
@@ -65,6 +67,23 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
     states = float(np.count_nonzero(law))
     bounds = {name: (0.0, 1.0) for name in curves} | {"support_size": (1.0, states)}
     return {name: curve._replace(bounds=bounds[name]) for name, curve in curves.items()}
+
+
+def _with_prior(family: Any, source: Any, policy: Any, sizes: np.ndarray) -> Curves:
+    """Return expectations of a Bayesian learner on a known law."""
+    fresh = policy.fresh_share(len(sizes) - 1)
+    if type(source) is not Categorical or fresh is None:
+        return {}
+    law = np.zeros(family.num_states)
+    law[: source.num_states] = np.asarray(source.law, np.float64)
+    prior = np.broadcast_to(np.asarray(family.prior, np.float64), law.shape)
+    is_sample = family.learner == "posterior_sample"
+    found = bayesian.dirichlet_moments(law / law.sum(), prior, sizes, *fresh, is_sample=is_sample)
+    tail = found.mean @ tail_on_host(law)
+    return {
+        "heterozygosity": Curve(found.heterozygosity, bounds=(0.0, 1.0)),
+        "tail_mass": Curve(tail, bounds=(0.0, 1.0)),
+    }
 
 
 def ecosystem_curves(family: Any, weights: np.ndarray, source: Any, sizes: np.ndarray) -> Curves:

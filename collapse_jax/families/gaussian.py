@@ -17,6 +17,9 @@ from collapse_jax.core.policy import AbstractPolicy
 from collapse_jax.core.samples import Rows, moments_of, prefix_weights
 from collapse_jax.core.source import AbstractSource, MomentsSource
 from collapse_jax.core.state import InitialGeneration
+from collapse_jax.families.learner import check_learner
+from collapse_jax.families.normal_prior import NormalInverseWishart
+from collapse_jax.families.shrinkage import ledoit_wolf
 from collapse_jax.metrics import gaussian as metrics
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.normal import normal, normal_rows
@@ -45,9 +48,11 @@ class Gaussian(AbstractFamily):
 
     One generation, in order: M rows are drawn from N(mu_g, sampling_bias * Sigma_g);
     mu_{g+1} is their mean, Sigma_{g+1} their covariance with divisor M ("mle") or
-    M - 1 ("unbiased"). With the corpus "moments" no row is drawn: mean and scatter
-    have their exact normal and Wishart laws, and a generation costs O(dim^2)
-    for every M.
+    M - 1 ("unbiased"), or shrunk towards a multiple of the identity ("ledoit_wolf", which reads
+    rows). With a prior, both are the means of their posterior, or a sample of it; a chain of
+    samples has the prior as its stationary law (Griffiths and Kalish 2007). With the corpus
+    "moments" no row is drawn: mean and scatter have their exact normal and Wishart laws, and a
+    generation costs O(dim^2) for every M.
 
     Variables: `mean` [dim]; in one dimension `log_std` = ln sigma and
     `wasserstein2_squared` (left out if the moments of the truth are unknown); in more
@@ -57,11 +62,13 @@ class Gaussian(AbstractFamily):
 
     Args:
       dim: length of a row, >= 1.
-      estimator: "unbiased" or "mle".
+      estimator: "unbiased", "mle" or "ledoit_wolf"; ignored with a prior.
       sampling_bias: lambda in (0, 1e6], the factor on the covariance at sampling
         (Alemohammad et al., arXiv 2307.01850).
       corpus: "moments", "samples" (rows are drawn: the slow twin), or "auto": moments
         unless the policy reuses rows or selects them.
+      prior: a `NormalInverseWishart`; None for none.
+      learner: "posterior_mean" or "posterior_sample", with a prior.
 
     Raises:
       ArgumentError: for any other value.
@@ -78,26 +85,41 @@ class Gaussian(AbstractFamily):
     estimator: str = static(default="unbiased")
     sampling_bias: float = 1.0
     corpus: str = static(default="auto")
+    prior: Any = None
+    learner: str = static(default="posterior_mean")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", check.integer("Gaussian.dim", self.dim, 1, 2**15))
-        check.choice("Gaussian.estimator", self.estimator, ("unbiased", "mle"))
+        check.choice("Gaussian.estimator", self.estimator, ("unbiased", "mle", "ledoit_wolf"))
         check.choice("Gaussian.corpus", self.corpus, ("auto", "moments", "samples"))
         remedy = "pass a factor such as sampling_bias=0.9, or 1 for none"
         bias = check.number(
             "Gaussian.sampling_bias", self.sampling_bias, 0, 1e6, remedy, open_low=True
         )
         object.__setattr__(self, "sampling_bias", bias)
+        check_learner("Gaussian", self.learner, self.prior)
+        if self.prior is None:
+            return
+        allowed, remedy = "it must be a prior", "pass NormalInverseWishart(mean, kappa, scale, dof)"
+        prior = check.instance("Gaussian.prior", self.prior, NormalInverseWishart, allowed, remedy)
+        if prior.dim != self.dim:
+            shown, allowed = check.Shown(f"dim={prior.dim}"), f"the family has dim={self.dim}"
+            raise check.fail("Gaussian.prior", shown, allowed, "pass a prior of rows as long")
 
     @property
     def schedule(self) -> Schedule:
         """Return an elementwise schedule in one dimension with exact moments."""
-        return Schedule(elementwise=self.dim == 1 and self.corpus == "moments")
+        is_plain = self.corpus == "moments" and self.prior is None
+        return Schedule(elementwise=self.dim == 1 and is_plain)
 
     @property
     def fits_weights(self) -> bool:
-        """Return True: moments are weighted."""
-        return True
+        """Tell whether moments are weighted, as all but shrunk ones are."""
+        return not self._is_shrunk
+
+    @property
+    def _is_shrunk(self) -> bool:
+        return self.estimator == "ledoit_wolf" and self.prior is None
 
     def resolve(self, source: AbstractSource, policy: AbstractPolicy) -> Self:
         """Choose moments, unless the policy needs rows."""
@@ -115,11 +137,12 @@ class Gaussian(AbstractFamily):
                 name, policy.num_samples, "Gaussian needs 2 rows for a variance", "pass 2 or more"
             )
         selection = policy.selected_by
-        needs_rows = policy.reuses_rows or selection is not None
+        needs_rows = policy.reuses_rows or selection is not None or self._is_shrunk
         if needs_rows and self.corpus == "moments":
             name = type(policy).__name__
             reads = "a verifier reads rows" if policy.verifier else "a selection reads rows"
             reason = "rows are trained on again" if selection is None else reads
+            reason = "shrinkage reads rows" if self._is_shrunk else reason
             allowed = f"moments do not suffice for {name}: {reason}"
             raise check.fail("Gaussian.corpus", "moments", allowed, "use corpus='auto'")
         if self.corpus != "auto":
@@ -139,10 +162,16 @@ class Gaussian(AbstractFamily):
         return samples if self.corpus == "samples" else moments_of(samples)
 
     def fit(self, keys: Keys, corpus: Moments | Rows, previous: Any, generation0: Any) -> Fit:
-        """Return the sample mean and covariance."""
-        moments = moments_of(corpus) if isinstance(corpus, Rows) else corpus
+        """Return the sample mean and covariance, or those of the posterior."""
+        moments = corpus
+        if isinstance(corpus, Rows):
+            moments = ledoit_wolf(corpus) if self._is_shrunk else moments_of(corpus)
+        if self.prior is not None:
+            is_sample = self.learner == "posterior_sample"
+            prior, data = self.prior, moments
+            moments = prior.sample_model(keys, data) if is_sample else prior.mean_model(data)
         log_scale = moments.log_scale
-        if self.estimator == "unbiased":
+        if self.estimator == "unbiased" and self.prior is None:
             size = moments.num_rows.astype(log_scale.dtype)
             log_scale = log_scale - 0.5 * jnp.log1p(-1 / size)
         largest = jnp.max(log_scale)
@@ -201,6 +230,12 @@ class Gaussian(AbstractFamily):
     def located(self) -> Sequence[str]:
         """Return the variables that move with the rows."""
         return ("mean", "samples")
+
+    def translated(self, shift: np.ndarray) -> Self:
+        """Return the family with its prior moved."""
+        if self.prior is None:
+            return self
+        return replace_fields(self, prior=self.prior.translated(shift))
 
     def translate(self, params: NormalModel, shift: Float[Array, " dim"]) -> NormalModel:
         """Return the model with its mean moved."""

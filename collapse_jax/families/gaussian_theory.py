@@ -8,7 +8,7 @@ import numpy as np
 from collapse_jax.core.metric import Curve
 from collapse_jax.policies import Accumulate, Fresh
 from collapse_jax.sources import Normal
-from collapse_jax.theory import gaussian, gaussian_accumulation, pools
+from collapse_jax.theory import bayesian, gaussian, gaussian_accumulation, pools
 
 Curves = dict[str, Curve]
 
@@ -34,6 +34,11 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
         return {}
     estimator, bias = family.estimator, float(family.sampling_bias)
     fresh = policy.fresh_share(len(sizes) - 1)
+    if family.prior is not None:
+        is_replacing = fresh is not None and not np.any(fresh.shares > 0)
+        return _with_prior(family, source, sizes) if is_replacing and bias == 1 else {}
+    if estimator == "ledoit_wolf":
+        return {}
     if type(policy) is Accumulate and np.any(policy.num_original):
         made = sizes - np.broadcast_to(policy.num_original, len(sizes))
         variance, error = pools.pooled_moments(made, policy.num_original, estimator, bias)
@@ -66,6 +71,21 @@ def gaussian_curves(chain: Any, sizes: np.ndarray) -> Curves:
     if is_replacing and np.all(log_scale > -np.inf):
         curves |= _logarithms(sizes, estimator, log_scale, bias)
     return curves
+
+
+def _with_prior(family: Any, source: Normal, sizes: np.ndarray) -> Curves:
+    """Return expectations of a Bayesian learner under Replace."""
+    prior = family.prior
+    given = (np.asarray(prior.mean), float(prior.kappa), np.asarray(prior.scale), prior.dof)
+    is_sample = family.learner == "posterior_sample"
+    law = np.asarray(source.mean), np.asarray(source.covariance)
+    found = bayesian.normal_moments(*law, given, sizes, is_sample=is_sample)
+    curves: Curves = {"mean": Curve(found.mean, ("dim",))}
+    if prior.dof <= family.dim + 1:  # then a sample has no expected covariance
+        return curves
+    trace = np.trace(found.covariance, axis1=1, axis2=2)
+    name = "variance" if family.dim == 1 else "trace_covariance"
+    return curves | {name: Curve(trace, bounds=_POSITIVE)}
 
 
 def _logarithms(sizes: np.ndarray, estimator: str, log_scale: np.ndarray, bias: float) -> Curves:

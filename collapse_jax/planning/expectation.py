@@ -64,7 +64,8 @@ def _stationary(chain: Chain, demand: Demand) -> float | None:
     """Return the limit for infinitely many generations of a Gaussian chain with original rows."""
     family: Any = chain.family
     policy = chain.policy
-    is_known = hasattr(family, "estimator") and type(chain.source) is Normal
+    is_known = getattr(family, "estimator", None) in ("unbiased", "mle") and family.prior is None
+    is_known = is_known and type(chain.source) is Normal
     if not is_known or policy.selected_by is not None:
         return None
     if demand.variable not in ("variance", "trace_covariance"):

@@ -4,6 +4,7 @@ gaussian  Replace in any dimension, with sampling bias; first-order expansions
 gaussian_accumulation  Gaussian chains that accumulate data or draw fresh data
 rates  Poisson and exponential chains
 kernel_density  moments and characteristic functions of kernel density chains
+bayesian  learners that take the mean or a sample of their posterior
 pools  models fitted to pools of synthetic and of new original rows
 detection  shares of original rows behind a detector
 series_density  coefficients of series density chains on the circle
