@@ -1,8 +1,9 @@
-"""Compare training and beam search at the size of OPT-125m with transformers on PyTorch.
+"""Compare training and generation at the sizes of OPT-125m and SmolLM2-135M with transformers.
 
     python benchmarks/language_model.py [--only CASE] [--json FILE]
 
-Both use two threads and the same random weights. Peak memory is that of a process of its own.
+Both sides use two threads and the same random weights; the peer runs on PyTorch. Peak memory is
+that of a process of its own.
 """
 
 import dataclasses
@@ -29,26 +30,42 @@ RANDOM = np.random.default_rng(0)
 
 def make_tokens(batch: int, length: int) -> np.ndarray:
     """Draw random texts."""
-    return RANDOM.integers(4, 50_000, (batch, length))
+    return RANDOM.integers(4, 49_000, (batch, length))
 
 
-def make_model() -> lm.OPT:
+OPT, SMOLLM2 = "OPT-125m", "SmolLM2-135M"
+SIZES = {
+    OPT: lm.OPTConfig(),
+    SMOLLM2: lm.LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        rope_theta=1e5,
+        tie_word_embeddings=True,
+    ),
+}
+
+
+def make_model(size: str) -> lm.CausalLM:
     """Return a network with random weights."""
-    return lm.OPT(lm.OPTConfig(), key=jax.random.key(0))
+    return lm.create(SIZES[size], key=0)
 
 
-def as_torch(model: lm.OPT):
+def as_torch(model: lm.CausalLM):
     """Return a network of transformers with the same weights."""
     import torch
-    from transformers import OPTForCausalLM
+    from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         lm.save(model, folder)
-        return OPTForCausalLM.from_pretrained(folder)
+        return AutoModelForCausalLM.from_pretrained(folder)
 
 
-def our_gradients(model: lm.OPT, tokens: np.ndarray):
+def our_gradients(model: lm.CausalLM, tokens: np.ndarray):
     """Return a compiled function for loss and gradients, without dropout."""
     trainer = lm.Trainer(model, lm.Training(has_dropout=False))
     state, batch = trainer.start(model), trainer.batch(tokens)
@@ -68,16 +85,16 @@ def torch_gradients(model, tokens: np.ndarray):
     return run
 
 
-def our_beams(model: lm.OPT, tokens: np.ndarray):
+def our_texts(model: lm.CausalLM, tokens: np.ndarray, num_beams: int):
     """Return a function that continues each prompt as in the paper, with a penalty."""
     decoding = lm.Decoding(
-        max_new_tokens=NEW, min_new_tokens=NEW, num_beams=BEAMS, repetition_penalty=PENALTY
+        max_new_tokens=NEW, min_new_tokens=NEW, num_beams=num_beams, repetition_penalty=PENALTY
     )
     return lambda: np.asarray(decoding.run(model, tokens))
 
 
-def torch_beams(model, tokens: np.ndarray):
-    """Return a function of transformers that continues each prompt as `our_beams` does."""
+def torch_texts(model, tokens: np.ndarray, num_beams: int):
+    """Return a function of transformers that continues each prompt as `our_texts` does."""
     import torch
 
     ids, model = torch.tensor(tokens), model.eval()
@@ -88,7 +105,7 @@ def torch_beams(model, tokens: np.ndarray):
         found = model.generate(
             ids,
             attention_mask=mask,
-            num_beams=BEAMS,
+            num_beams=num_beams,
             max_new_tokens=NEW,
             min_new_tokens=NEW,
             repetition_penalty=PENALTY,
@@ -100,31 +117,34 @@ def torch_beams(model, tokens: np.ndarray):
 
 
 @functools.cache
-def models() -> tuple:
+def models(size: str) -> tuple:
     """Return our network and that of transformers, with the same weights."""
-    model = make_model()
+    model = make_model(size)
     return model, as_torch(model)
 
 
-def training() -> Iterator[timing.Row]:
+def training(size: str, bar: float) -> Iterator[timing.Row]:
     """Compare loss and gradients."""
-    tokens, (model, peer) = make_tokens(*TRAINING), models()
+    tokens, (model, peer) = make_tokens(*TRAINING), models(size)
     yield timing.compare(
-        "OPT-125m's size, loss and gradients, 8 x 128 tokens",
+        f"{size}'s size, loss and gradients, 8 x 128 tokens",
         PEER,
         our_gradients(model, tokens),
         tokens.size,
         torch_gradients(peer, tokens),
         tokens.size,
-        bar=1.05,
+        bar=bar,
         per="token",
         repeats=9,
     )
 
 
-def beams(batch: int, repeats: int) -> Iterator[timing.Row]:
-    """Compare beam search, and count equal texts."""
-    tokens, (model, peer) = make_tokens(batch, PROMPT), models()
+def texts(
+    size: str, batch: int, repeats: int, bar: float, num_beams: int = BEAMS
+) -> Iterator[timing.Row]:
+    """Compare beam search or greedy choice, and count equal texts."""
+    tokens, (model, peer) = make_tokens(batch, PROMPT), models(size)
+    how = "greedy" if num_beams == 1 else "five beams"
     found = {}
 
     def recorded(name, run):
@@ -134,13 +154,13 @@ def beams(batch: int, repeats: int) -> Iterator[timing.Row]:
         return call
 
     row = timing.compare(
-        f"OPT-125m's size, five beams, penalty 2, {batch} prompts of {PROMPT}, {NEW} new tokens",
+        f"{size}'s size, {how}, penalty 2, {batch} prompts of {PROMPT}, {NEW} new tokens",
         PEER,
-        recorded("ours", our_beams(model, tokens)),
+        recorded("ours", our_texts(model, tokens, num_beams)),
         batch * NEW,
-        recorded("peer", torch_beams(peer, tokens)),
+        recorded("peer", torch_texts(peer, tokens, num_beams)),
         batch * NEW,
-        bar=1.6,
+        bar=bar,
         per="token",
         repeats=repeats,
     )
@@ -163,7 +183,7 @@ def memory() -> Iterator[timing.Row]:
 
 def train_three_steps(whose: str) -> float:
     """Make three steps of AdamW on 8 x 128 tokens, and return the peak memory in gigabytes."""
-    model, tokens = make_model(), make_tokens(*TRAINING)
+    model, tokens = make_model(OPT), make_tokens(*TRAINING)
     if whose == "ours":
         trainer = lm.Trainer(model, lm.Training())
         state = trainer.start(model)
@@ -186,10 +206,13 @@ def train_three_steps(whose: str) -> float:
 
 
 CASES = {
-    "training": training,
-    "generation": functools.partial(beams, 8, 3),
-    "batch32": functools.partial(beams, 32, 1),
+    "training": functools.partial(training, OPT, 1.05),
+    "generation": functools.partial(texts, OPT, 8, 3, 1.6),
+    "batch32": functools.partial(texts, OPT, 32, 1, 1.6),
     "memory": memory,
+    "smollm2-training": functools.partial(training, SMOLLM2, 1.0),
+    "smollm2-beams": functools.partial(texts, SMOLLM2, 8, 3, 1.8),
+    "smollm2-greedy": functools.partial(texts, SMOLLM2, 8, 3, 1.3, 1),
 }
 
 if __name__ == "__main__":
