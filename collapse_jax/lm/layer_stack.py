@@ -143,17 +143,19 @@ def run_layers(
     def key_of(number: Any) -> Any:
         return None if key is None else another_key(key, number)
 
+    has_cache = hasattr(attend, "cache")
+    remat = remat and not has_cache  # text is generated without gradients
     if not isinstance(layers, LayerStack):
+
+        def of_block(number: int) -> Callable:
+            return lambda block, x, key: call(block, number, x, key)
+
         for number, block in enumerate(layers):
-
-            def of_block(block: Any, x: Array, key: Any, number: int = number) -> Array:
-                return call(block, number, x, key)
-
-            x = (nnx.remat(of_block) if remat else of_block)(block, x, key_of(number))
+            apply = nnx.remat(of_block(number)) if remat else of_block(number)
+            x = apply(block, x, key_of(number))
         return x
 
     structure, params = nnx.split(layers.block)
-    has_cache = hasattr(attend, "cache")
     stored: Any = attend
 
     def body(carry: tuple[Array, Any], layer: tuple[Array, Any]) -> tuple[tuple, None]:
