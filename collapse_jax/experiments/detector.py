@@ -130,7 +130,7 @@ class DetectorExperiment(AbstractExperiment):
             "synthetic row passes the detector, and by the share gamma of original rows before "
             "it. The dashed lines are exact."
         )
-        return {"variance": (caption, figure_panels([panel]))}
+        return {"variance": (f"{_finding(Setting.of(records))} {caption}", figure_panels([panel]))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

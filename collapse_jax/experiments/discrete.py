@@ -18,7 +18,7 @@ from collapse_jax.plots.style import drawn_labels
 from collapse_jax.plots.views import View, words_view
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
-from collapse_jax.results.findings import ONE_MODEL, after, mean_of, percent_of
+from collapse_jax.results.findings import ONE_MODEL, after, change_of, mean_of, percent_of
 from collapse_jax.results.policy_words import number, policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete
 from collapse_jax.results.setting import Setting
@@ -79,14 +79,26 @@ class DiscreteExperiment(AbstractExperiment):
         policy, noun = policy_name(setting.policy), _noun(setting)
         diversity = plots.figure_diversity(records.dataset, records.theory)
         exact = " The dashed lines are exact expectations." * ("exact" in drawn_labels(diversity))
+        names = {
+            "support_size": "states left",
+            "entropy": "entropy in nats",
+            "tail_mass": "tail mass",
+        }
+        changes = [
+            f"{words} {change_of(np.median(records[name], axis=1))}"
+            for name, words in names.items()
+        ]
+        alive = np.mean(records["probabilities"][[0, -1]] > 0, axis=(1, 2))
         return {
             "diversity": (
-                f"States left, entropy and tail mass by generation, policy {policy}: median and "
-                f"5–95 % of chains.{exact}",
+                f"The median goes, {'; '.join(changes)}. States left, entropy and tail mass by "
+                f"generation, policy {policy}: median and 5–95 % of chains.{exact}",
                 diversity,
             ),
             "survival": (
-                f"Share of chains in which a {noun} has positive probability, policy {policy}.",
+                f"{percent_of(float(alive[-1] / alive[0]))} of the {noun}s of model 0 are alive in "
+                f"the last model, on average. Share of chains in which a {noun} has positive "
+                f"probability, policy {policy}.",
                 plots.figure_survival(records.dataset, noun),
             ),
         }

@@ -24,7 +24,7 @@ from collapse_jax.plots import gaussian as plots
 from collapse_jax.plots.style import drawn_labels
 from collapse_jax.policies import Replace
 from collapse_jax.results.claims import statements_of
-from collapse_jax.results.findings import ONE_MODEL, after, listed, percent_of
+from collapse_jax.results.findings import ONE_MODEL, after, change_of, listed, percent_of
 from collapse_jax.results.policy_words import policy_name, training_sentence
 from collapse_jax.results.records import Records, check_complete, concat_datasets
 from collapse_jax.results.reduce import Reduce
@@ -150,13 +150,22 @@ class GaussianExperiment(AbstractExperiment):
             title += " falls at a constant rate"
         log_std = plots.figure_log_std(records.dataset, records.theory, title)
         exact = " The dashed lines are exact expectations." * ("exact" in drawn_labels(log_std))
+        at = int(np.argmin(records["num_samples"]))
+        smallest = names_of(setting)[at]
+        errors = [records[f"{one}_error_quantile"][:, 1, at] for one in ("mean", "std")]
         return {
             "errors": (
-                f"Errors of mean and standard deviation by generation, policy {policy}: median "
-                "and 5–95 % of chains.",
+                f"For {smallest} the median error of the mean goes {change_of(errors[0])}, that of "
+                f"the standard deviation {change_of(errors[1])}. Errors of both by generation, "
+                f"policy {policy}: median and 5–95 % of chains.",
                 plots.figure_errors(records.dataset),
             ),
-            "log_std": (f"Mean of ln sigma by generation, policy {policy}.{exact}", log_std),
+            "log_std": (
+                f"For {smallest} the mean of ln sigma goes "
+                f"{change_of(records['log_std_mean'][:, at])}. Mean of ln sigma by generation, "
+                f"policy {policy}.{exact}",
+                log_std,
+            ),
         }
 
     @staticmethod

@@ -191,8 +191,8 @@ class GmmExperiment(AbstractExperiment):
                 plots.figure_snapshots(records.dataset),
             ),
             "curves": (
-                "Distance from model 0, spread and number of components by generation, policy "
-                f"{policy}: median and 5–95 % of chains.",
+                f"{_finding(Setting.of(records))} Distance from model 0, spread and number of "
+                f"components by generation, policy {policy}: median and 5–95 % of chains.",
                 plots.figure_curves(records.dataset),
             ),
         }

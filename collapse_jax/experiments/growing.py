@@ -127,7 +127,7 @@ class GrowingExperiment(AbstractExperiment):
             "Mean of the squared Wasserstein distance from the truth by growth of the corpus, "
             "policy replace. The dashed lines are exact expectations."
         )
-        return {"growth": (caption, figure_panels([panel]))}
+        return {"growth": (f"{_finding(Setting.of(records))} {caption}", figure_panels([panel]))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -145,7 +145,8 @@ class HumanShareExperiment(AbstractExperiment):
                 Panel(title, "share of original rows", shares[order], exponents, "a", marker="o")
             )
             caption += ", and the exponent a of its root mean square error N^-a by that share"
-        return {"worth": (f"{caption}. The dashed lines are exact.", figure_panels(panels))}
+        caption = f"{_finding(Setting.of(records))} {caption}. The dashed lines are exact."
+        return {"worth": (caption, figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

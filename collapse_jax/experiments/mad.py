@@ -115,7 +115,7 @@ class MadExperiment(AbstractExperiment):
         caption = (
             "Mean of ln sigma by generation, a panel for each loop and a line for each lambda."
         )
-        return {"loops": (caption, figure_panels(panels))}
+        return {"loops": (f"{_finding(Setting.of(records))} {caption}", figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -90,7 +90,7 @@ class OneShotExperiment(AbstractExperiment):
             "Errors of one fit against the number of rows; the dashed line is the exact mean of "
             "the error of the mean."
         )
-        return {"errors": (caption, figure_panels(panels))}
+        return {"errors": (f"{_finding(Setting.of(records))} {caption}", figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -171,7 +171,8 @@ class _OriginalSharesExperiment(AbstractExperiment):
         what, target = cls.measured(records), records.config["study"]["target"]
         name = f"share of {originals_of(records)} originals"
         caption = (
-            f"{what.capitalize()} left, relative to {cls.reference(records)}: after the last "
+            f"{cls.summarize(records).finding} {what.capitalize()} left, relative to "
+            f"{cls.reference(records)}: after the last "
             f"generation by {name} and corpus size, and by generation for M = "
             f"{records['num_samples'][-1]:,}."
         )

@@ -119,7 +119,9 @@ class RegimesExperiment(AbstractExperiment):
         chains = records.config["num_chains"]
         note = f"median and 5–95 % of {counted(chains, 'chain')}"
         caption = "Errors of mean and standard deviation by number of fits and policy."
-        return {"errors": (caption, figure_panels(panels, note))}
+        return {
+            "errors": (f"{_finding(Setting.of(records))} {caption}", figure_panels(panels, note))
+        }
 
     @staticmethod
     def summarize(records: Records) -> Summary:

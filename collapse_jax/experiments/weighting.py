@@ -120,7 +120,8 @@ class WeightingExperiment(AbstractExperiment):
             "of redrawn real rows, its exact stationary value with a fitted variance (dashed), and "
             "that with a known variance."
         )
-        return {"weights": (caption, figure_panels([panel]))}
+        finding = WeightingExperiment.summarize(records).finding
+        return {"weights": (f"{finding} {caption}", figure_panels([panel]))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

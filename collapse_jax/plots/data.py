@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from collapse_jax.plots.lines import COMPARISON
 from collapse_jax.plots.style import save_figure
 from collapse_jax.plots.views import figure_view
 
@@ -70,7 +71,8 @@ def _panels(figure: Any) -> Iterator[tuple[str, Any]]:
 
 def _rows(axis: Any) -> Iterator[tuple[Any, ...]]:
     """Yield curve, x, y and value of every point of an axis."""
-    for index, line in enumerate(axis.get_lines()):
+    lines = [line for line in axis.get_lines() if line.get_gid() != COMPARISON]
+    for index, line in enumerate(lines):
         label = str(line.get_label())
         label = f"curve {index + 1}" if label.startswith("_") else label
         for x, y in zip(line.get_xdata(orig=True), line.get_ydata(orig=True), strict=False):

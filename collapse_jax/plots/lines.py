@@ -17,6 +17,8 @@ from collapse_jax.plots.style import (
 
 _COLUMNS = 2  # panels in a row, and
 _MOST_MULTIPLES = 5  # curves with bands in a row, so that labels stay readable on a page
+COMPARISON = "comparison"
+"""The gid of curves that other panels of the figure have, too."""
 _OTHERS = "#b8b8b8"  # of the medians of the other columns
 
 
@@ -112,7 +114,7 @@ def _multiples(panels: Sequence[Panel]) -> Any:
         for index, (axis, line) in enumerate(zip(row, panel.lines, strict=False)):
             for other in panel.lines:
                 if other is not line:
-                    axis.plot(panel.x, other.values, color=_OTHERS, linewidth=0.8)
+                    axis.plot(panel.x, other.values, color=_OTHERS, linewidth=0.8, gid=COMPARISON)
             _draw(axis, panel, line, COLOURS[index % len(COLOURS)], has_band=True)
             axis.set_title(line.label, fontsize=10)
             _scale(axis, panel)

@@ -68,6 +68,19 @@ def mean_of(value: float, error: float = np.nan) -> str:
     return f"{value:,.{decimals}f} ± {shown:,.{decimals}f}"
 
 
+def change_of(values: np.ndarray) -> str:
+    """Say from what to what a curve goes, for the caption of its figure.
+
+    Args:
+      values: by generation, [record].
+
+    >>> change_of(np.array([1.0, 0.7, 0.5]))
+    'from 1 to 0.5'
+    """
+    first, last = (mean_of(float(one)) for one in (values[0], values[-1]))
+    return f"from {first} to {last}"
+
+
 def listed(parts: Sequence[str]) -> str:
     """Join the parts of a list by commas and "and".
 
