@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import AbstractCorpus, join
@@ -31,13 +31,15 @@ class Adjustable(AbstractPolicy):
     Args:
       kind: "replace", "mixing", "accumulate" or "fresh".
       rows: M, int32 scalar in [1, 1,000,000].
-      share: of original rows, in [0, 1]: gamma of Mixing; of Fresh and Accumulate the share of
-        the rows of a generation, rounded to whole rows. Replace ignores it.
+      share: gamma of Mixing, in [0, 1]; the others ignore it.
+      original: original rows among the M of a generation, int32 scalar in [0, M], of Fresh and
+        Accumulate; the others ignore it.
     """
 
     kind: str = static(default="replace")
     rows: Any = 100
     share: Any = 0.0
+    original: Any = 0
     num_samples: int = static(default=MOST_ROWS)
     verifier: Verifier | None = static(default=None)
 
@@ -84,18 +86,13 @@ class Adjustable(AbstractPolicy):
         if self.kind == "mixing" and step.model.has_explicit_law:
             law = step.model.mix(None, (1 - share, jnp.zeros_like(share), share))
             return step.model.from_law(law, rows, most)
-        original = self._num_original(step, rows, share)
+        if self.kind == "mixing":
+            original = binomial(step.keys, Purpose.POLICY, rows, share, 1 - share)
+        else:
+            original = jnp.asarray(self.original, jnp.int32)
         sizes: list[Any] = [rows - original, original]
         parts = [step.model(sizes[0], most), step.original.independent(original, most)]
         if self.kind == "accumulate":
             sizes.insert(0, rows * (step.generation - 1))
             parts.insert(0, step.corpus)
         return join(parts, sizes, most, False)
-
-    def _num_original(
-        self, step: Step, rows: Int[Array, ""], share: Float[Array, ""]
-    ) -> Int[Array, ""]:
-        """Return the number of original rows: drawn for Mixing, otherwise fixed."""
-        if self.kind == "mixing":
-            return binomial(step.keys, Purpose.POLICY, rows, share, 1 - share)
-        return jnp.round(rows * share).astype(jnp.int32)

@@ -142,7 +142,7 @@ class Settings:
     @property
     def num_original(self) -> int:
         """Return the original rows of a generation, where their number is fixed."""
-        return round(self.share * self.rows)
+        return min(round(self.share * self.rows), self.rows - 1)  # a model makes at least one
 
     @property
     def num_chains(self) -> int:
@@ -221,8 +221,9 @@ def curves_of(settings: Settings) -> dict[str, Any]:
     begin = time.perf_counter()
     one = FAMILIES[settings.family]
     rows, share = np.int32(settings.rows), np.float32(settings.share)
+    policy = Adjustable(settings.policy, rows, share, np.int32(settings.num_original))
     records = simulate(
-        Chain(one.family, one.source, Adjustable(settings.policy, rows, share)),
+        Chain(one.family, one.source, policy),
         key=0,
         num_chains=settings.num_chains,
         num_generations=settings.generations + 1,

@@ -39,6 +39,7 @@ def write_page(plan: Any, path: Path) -> Path:
                 table=table_of(plan),
                 figures={_caption(plan): picture},
                 config=plan.question,
+                command=plan.command,
                 provenance={"command": plan.command},
             )
         page.with_suffix(".json").write_text(json.dumps(plan.to_json(), indent=1))

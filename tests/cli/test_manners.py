@@ -224,3 +224,10 @@ def test_numbers_of_axes_are_integers_where_they_can_be():
     template, axes = split_axes(["--policy.num-samples", "1e1,2e1"])
     assert template == ["--policy.num-samples", "{0}"]
     assert axes == {"policy.num_samples": ["1e1", "2e1"]}
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "web"])
+def test_the_explorer_refuses_a_bad_port(port, capsys):
+    line = line_of(["explore", f"--port={port}"], capsys)
+    assert line.startswith("collapse: --port=")
+    assert port in line

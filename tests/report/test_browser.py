@@ -3,9 +3,14 @@
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from collapse_jax.explorer import Explorer
+from collapse_jax.plots.views import panels_view
 
 playwright = pytest.importorskip("playwright.sync_api", reason="`make browser` installs it")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -148,3 +153,70 @@ def test_paper_shows_the_pictures(visit, report):
     page.emulate_media(media="print")
     assert page.locator(".picture").first.is_visible()
     assert not page.locator(".view").first.is_visible()
+
+
+@pytest.fixture
+def explorer(monkeypatch):
+    """Serve an explorer whose curves are made up at once; and the settings that were asked for."""
+    asked = []
+
+    def made_up(settings):
+        asked.append(settings)
+        x = np.arange(settings.generations + 1)
+        lines = [("mean", x / settings.rows, "line"), ("exact", x / settings.rows, "dashed")]
+        band = ("5 to 95 % of chains", lines[0][1] - 1, lines[0][1] + 1)
+        panel = {"title": "a curve", "x": x, "lines": lines, "band": band, "color": "#0072B2"}
+        return {
+            "view": panels_view([panel]),
+            "chains": 9,
+            "seconds": 0.1,
+            "python": settings.python,
+            "command": settings.command,
+        }
+
+    monkeypatch.setattr("collapse_jax.explorer.server.curves_of", made_up)
+    one = Explorer()
+    thread = threading.Thread(target=one.serve)
+    thread.start()
+    yield one, asked
+    one.close()
+    thread.join()
+
+
+def shows(page, place, words):
+    """Wait until a part of the page has a text."""
+    playwright.expect(page.locator(place)).to_contain_text(words)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_sliders_of_the_explorer_change_curves_and_code(visit, explorer, mode):
+    server, asked = explorer
+    page = visit(server.url, 400, mode)
+    page.wait_for_selector("#curves svg")
+    assert page.evaluate(CONTRASTS) == []
+    page.wait_for_timeout(100)
+    assert page.evaluate(OVERFLOW) == []
+    assert "cj.Replace(100)" in page.locator("#python").inner_text()
+    page.get_by_label("rows M").press("ArrowRight")
+    shows(page, "#python", "(150)")
+    assert asked[-1].rows == 150
+    assert page.get_by_label("share of originals").is_disabled()
+    page.get_by_label("policy").select_option("mixing")
+    shows(page, "#python", "Mixing")
+    assert page.get_by_label("share of originals").is_enabled()
+    page.get_by_label("family").select_option("poisson")
+    shows(page, "#command", "no experiment")
+    page.get_by_label("generations", exact=True).press("Home")
+    shows(page, "#said", "over 1 gen")
+
+
+def test_the_explorer_shows_only_the_newest_of_many_moves(visit, explorer):
+    server, asked = explorer
+    page = visit(server.url)
+    page.wait_for_selector("#curves svg")
+    page.get_by_label("rows M").press("Home")
+    for _ in range(20):
+        page.get_by_label("rows M").press("ArrowRight")
+    shows(page, "#said", "M = 3,000")
+    assert asked[-1].rows == 3000
+    assert len(asked) < 20

@@ -43,6 +43,7 @@
       at("python").textContent = found.python;
       at("command").textContent = found.command || "The command line has no experiment of this family; use the Python code.";
       CollapseViewer.mount(at("curves"), found.view);
+      CollapseViewer.markCut();
     } catch (error) {
       if (error.name !== "AbortError") at("said").textContent = `The server does not answer: ${error.message}. Start collapse explore again.`;
     }
@@ -59,6 +60,7 @@
   slide("rows", (one) => one.toLocaleString("en"));
   slide("share", (one) => `${+(100 * one).toPrecision(3)} %`);
   slide("generations", (one) => one.toLocaleString("en"));
+  addEventListener("resize", CollapseViewer.markCut);
   at("settings").addEventListener("submit", (event) => event.preventDefault());
   ask();
 })();

@@ -440,10 +440,13 @@ const CollapseViewer = (() => {
       host.closest("figure").classList.add("has-view");
       mount(host, JSON.parse(host.nextElementSibling.textContent));
     }
-    for (const one of document.querySelectorAll(".wide, pre")) { // a sign where something is cut
-      const mark = () => one.classList.toggle("is-cut", one.scrollWidth > one.clientWidth + 1);
-      new ResizeObserver(mark).observe(one);
-    }
+    markCut();
+    for (const one of document.querySelectorAll(CUT)) new ResizeObserver(markCut).observe(one);
   }
-  return { mount, start };
+  // Shows a sign where something is wider than the page and scrolls by itself.
+  const CUT = ".wide, pre";
+  function markCut() {
+    for (const one of document.querySelectorAll(CUT)) one.classList.toggle("is-cut", one.scrollWidth > one.clientWidth + 1);
+  }
+  return { mount, start, markCut };
 })();
