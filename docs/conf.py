@@ -43,8 +43,11 @@ nitpick_ignore_regex = [("py:class", ".*"), ("py:exc", ".*"), ("py:obj", r"typin
 
 default_role = "code"  # docstrings write `name`, as Markdown does
 napoleon_use_ivar = True
+napoleon_custom_sections = [(f"{kind} arguments", "params_style") for kind in ("main", "other")]
 napoleon_use_rtype = False
-autosummary_generate = False
+autosummary_generate = True  # a page for each public name, docs/objects
+autosummary_imported_members = True
+templates_path = ["_templates"]
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": False}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

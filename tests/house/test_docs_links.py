@@ -18,6 +18,7 @@ FILES = re.compile(r"`((?:tests|examples|benchmarks|docs|collapse_jax)/[\w/.-]*)
 MODULES = re.compile(r"`((?:\w+/)*\w+\.py)`")
 OBJECTS = re.compile(r"\{py:(?:obj|func|mod)\}`~?([\w.]+)`")
 INTERNAL = {"checks"}  # what theory functions accept
+NO_PAGE = {"Verifier", "theory"}  # a type and a module, which the page itself describes
 
 
 def resolve(path):
@@ -75,3 +76,25 @@ def test_every_function_of_theory_is_on_its_page():
     internal = {f"collapse_jax.theory.{name}" for name in INTERNAL}
     missing = [one for one in missing if one.rpartition(".")[0] not in internal]
     assert sorted(set(missing) - linked) == []
+
+
+def test_every_public_name_has_a_page_of_the_reference():
+    import collapse_jax as cj
+
+    first = (ROOT / "docs" / "api.md").read_text().partition("## collapse_jax.testing")[0]
+    listed = re.findall(r"^   (\w+)$", first, re.MULTILINE)
+    assert sorted(listed) == sorted(set(cj.__all__) - NO_PAGE)
+    assert first.count(":toctree: objects") == first.count(".. autosummary::")
+
+
+def test_the_command_line_page_has_every_command_and_study():
+    from collapse_jax.cli import COMMANDS
+    from collapse_jax.experiments import EXPERIMENTS
+
+    page = (ROOT / "docs" / "command_line.md").read_text()
+    shown = re.findall(r"^show_help\((.*)\)$", page, re.MULTILINE)
+    studies = [f'"run", "{name}"' for name in EXPERIMENTS]
+    topics = [f'"plan", "{name}"' for name in ("words", "zipf", "table", "gaussian")]
+    assert sorted(shown) == sorted(["", *(f'"{name}"' for name in COMMANDS), *studies, *topics])
+    headings = re.findall(r"^##+ collapse (.*)$", page, re.MULTILINE)
+    assert headings == [words.replace('"', "").replace(",", "") for words in shown[1:]]
