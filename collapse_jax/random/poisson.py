@@ -1,33 +1,49 @@
 """Draw Poisson numbers and means of many of them, exactly for means up to 2^30.
 
-The law is that of a table with one cell, see `rounded_normal`: means below 6 are inverted, larger
-ones use a randomly rounded normal with rejection. A mean is an integer plus a fraction, which
-float32 holds at every size. From 2^30 on, where float32 no longer tells neighbours apart, the
-number is a normal score bent by its skewness (Cornish and Fisher, 1938), whose law is off by less
-than 1e-8 in total variation.
+Small means are inverted by their sums. In float32 means from 8 to 256 take one normal score:
+the number is floor(x), where P(N < x), which for real x is an incomplete gamma function, is the
+probability of the score. x minus its first terms (Giles, ACM TOMS 42, 2016) is a polynomial in
+the score and in mean^-1/2. Nothing is rejected, so that no chain waits for another. Larger means,
+whose quantiles float32 would round, and all from 6 on with x64, are drawn as a table with one
+cell, see `rounded_normal`. A mean is an integer plus a fraction, which float32 holds at every
+size. From 2^30 on, where float32 no longer tells neighbours apart, the number is a normal score
+bent by its skewness (Cornish and Fisher, 1938), whose law is off by less than 1e-8 in total
+variation.
 """
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jax.custom_batching import custom_vmap
+from jaxtyping import Array, Float, Int, UInt32
 
 from collapse_jax.random.binomial import product_parts
 from collapse_jax.random.keys import Keys
-from collapse_jax.random.normal import normal_from_bits, normal_from_block
+from collapse_jax.random.normal import horner, normal_from_bits, normal_from_block
 from collapse_jax.random.rounded_normal import (
     Cell,
     Proposal,
     TableLaw,
+    batch_last,
     invert,
     propose,
     slack,
     table_sampler,
+    uniform_from_block,
 )
 
 LARGE_MEAN = 2.0**30
 """Mean from which on numbers are not drawn as integers."""
+
+MIDDLE_MEANS = (8.0, 256.0)
+"""Means whose numbers are a function of a normal score, in float32."""
+
+_TERMS = 30  # of an inversion: P(X > 30) is below 4e-10 for a mean of 8
+_REACH = 6.4  # largest absolute normal score in float32
+_DEGREES = (12, 7)  # of the polynomial in the score, and in mean^-1/2
 
 
 def _law(mode: Array, excess: Array) -> TableLaw:
@@ -46,7 +62,90 @@ def _law(mode: Array, excess: Array) -> TableLaw:
     )
 
 
-_sample = table_sampler(_law)
+_rejected = table_sampler(_law)
+
+
+@functools.cache
+def _coefficients() -> np.ndarray:
+    """Return the polynomial of `poisson_of_score`, highest powers first, [power of score, of s].
+
+    It is fitted at Chebyshev nodes to the solution x of P(N < x) = Phi(score), with weights close
+    to the root of the normal density.
+    """
+    from scipy import special
+
+    low, high = (mean**-0.5 for mean in MIDDLE_MEANS[::-1])
+    nodes = [np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (3 * _DEGREES[1], 5 * _DEGREES[0])]
+    s, score = np.meshgrid((low + high) / 2 + (high - low) / 2 * nodes[0], _REACH * nodes[1])
+    mean = s**-2
+    below, above = np.zeros_like(mean), mean + 8 / s + 40
+    for _ in range(60):
+        middle = (below + above) / 2
+        lower = special.gammaincc(middle, mean) < special.ndtr(score)
+        upper = special.gammainc(middle, mean) > special.ndtr(-score)
+        is_less = np.where(score < 0, lower, upper)
+        below, above = np.where(is_less, middle, below), np.where(is_less, above, middle)
+    rest = (below - (mean + score / s + 1 / 3 + score**2 / 6)) / s
+    is_needed = below > 0.7  # below, the number is 0, and the solution no polynomial
+    weight = np.exp(-(score**2) / 4) + 3e-3
+    powers = (score / _REACH, s / high)
+    terms = np.polynomial.polynomial.polyvander2d(*powers, _DEGREES) * weight[..., None]
+    found = np.linalg.lstsq(terms[is_needed], (rest * weight)[is_needed], rcond=None)[0]
+    scales = [base ** -np.arange(n + 1.0) for base, n in zip((_REACH, high), _DEGREES, strict=True)]
+    return (found.reshape(_DEGREES[0] + 1, -1) * np.multiply.outer(*scales))[::-1, ::-1]
+
+
+def poisson_of_score(
+    mode: Int[Array, "..."], excess: Float[Array, "..."], score: Float[Array, "..."]
+) -> Int[Array, "..."]:
+    """Return the Poisson number of a normal score, for means in `MIDDLE_MEANS`.
+
+    Args:
+      mode: [...] int32, integer part of the mean.
+      excess: [...], fraction of the mean.
+      score: [...] float32, standard normal scores.
+
+    Returns:
+      [...] int32, increasing in the score.
+    """
+    kind = score.dtype.type
+    root = jnp.sqrt(mode.astype(score.dtype) + excess)
+    s = 1 / root
+    rows = [horner([kind(c) for c in row], s) for row in _coefficients()]
+    step = root * score + (kind(1 / 3) + score * score * kind(1 / 6)) + s * horner(rows, score)
+    return mode + jnp.maximum(jnp.floor(excess + step).astype(jnp.int32), -mode)
+
+
+@custom_vmap
+def _sample(high: UInt32[Array, "..."], low: UInt32[Array, "..."], *parts: Array) -> Array:
+    """Return a Poisson number of every lane, from a 64-bit block and the parts of its mean."""
+    mode, excess = parts
+    if excess.dtype == jnp.float64:
+        return _rejected(high, low, mode, excess)
+    mean = mode.astype(excess.dtype) + excess
+    least, most = MIDDLE_MEANS
+    is_small, is_large = ~(mean >= least), mean >= most
+    inner = jnp.where(is_small | is_large, np.int32(least), mode)
+    count = poisson_of_score(inner, jnp.where(inner == mode, excess, 0), normal_from_bits(high))
+
+    def inverted() -> Array:
+        uniform = uniform_from_block(high, low, excess.dtype)
+        return jnp.where(is_small, poisson_quantile(mode, excess, uniform), count)
+
+    count = jax.lax.cond(jnp.any(is_small & (mean > 0)), inverted, lambda: count)
+    count = jnp.where(mean > 0, count, 0)
+
+    def rejected() -> Array:
+        only = (jnp.where(is_large, part, 0) for part in (mode, excess))
+        return jnp.where(is_large, _rejected(high, low, *only), count)
+
+    return jax.lax.cond(jnp.any(is_large), rejected, lambda: count)
+
+
+@_sample.def_vmap
+def _batched(axis_size, in_batched, *arguments):
+    del axis_size
+    return batch_last(_sample, in_batched, arguments), True
 
 
 def _parts(mean: Array) -> tuple[Array, Array]:
@@ -120,7 +219,9 @@ def poisson_proposal(
     score: Float[Array, "..."],
     rounding: Float[Array, "..."],
 ) -> Proposal:
-    """Return the proposal of a lane with mean mode + excess of 6 or more, as a function.
+    """Return the proposal of a lane that may be rejected, as a function.
+
+    In float32 these lanes have a mean of 256 or more, with x64 of 6 or more.
 
     Args:
       mode: [...] int32, integer part of the mean.
@@ -137,7 +238,7 @@ def poisson_proposal(
 def poisson_quantile(
     mode: Int[Array, "..."], excess: Float[Array, "..."], uniform: Float[Array, "..."]
 ) -> Int[Array, "..."]:
-    """Return the number for a uniform number, where the mean mode + excess is below 6.
+    """Return the number for a uniform number, where the mean is below 8, with x64 below 6.
 
     Args:
       mode: [...] int32, integer part of the mean.
@@ -147,4 +248,13 @@ def poisson_quantile(
     Returns:
       [...] int32.
     """
-    return invert(_law(mode, excess), uniform)
+    if uniform.dtype == jnp.float64:
+        return invert(_law(mode, excess), uniform)
+    mean = mode.astype(uniform.dtype) + excess
+    weight, weights = jnp.ones_like(mean), []  # relative to P(N = 0): exact for the rarest events
+    for j in range(1, _TERMS + 1):
+        weight = weight * (mean * mean.dtype.type(1 / j))
+        weights.append(weight)
+    tails = list(itertools.accumulate(weights[::-1]))  # smallest terms first
+    level = uniform * (1 + tails[-1])
+    return sum(((level < tail).astype(jnp.int32) for tail in tails), jnp.int32(0))

@@ -17,7 +17,7 @@ the rounding and flattens the ratio, so that 80 % of the proposals are accepted 
 90 % at 10 and 99.9 % at 1000. Below a mean of 6 the law is inverted by its sums instead.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -295,7 +295,7 @@ def invert(law: TableLaw, uniform: Float[Array, "..."]) -> Int[Array, "..."]:
     return count
 
 
-def _uniform(high: Array, low: Array, dtype: Any) -> Array:
+def uniform_from_block(high: Array, low: Array, dtype: Any) -> Array:
     """Return a uniform number in (0, 1) of a 64-bit block, with relative precision near 0."""
     low = (low.astype(dtype) + 0.5) * dtype.type(2.0**-32)
     return (high.astype(dtype) + low) * dtype.type(2.0**-32)
@@ -305,7 +305,7 @@ def _numbers(high: Array, low: Array, dtype: Any) -> tuple[Array, Array]:
     """Return a normal score and a uniform number from a 64-bit block."""
     if dtype == jnp.float64:
         block = threefry_2x32((high, low), (jnp.uint32(0), jnp.uint32(1)))
-        return normal_from_block(high, low), _uniform(*block, dtype)
+        return normal_from_block(high, low), uniform_from_block(*block, dtype)
     return normal_from_bits(high), (low.astype(jnp.float32) + 0.5) * np.float32(2.0**-32)
 
 
@@ -399,18 +399,37 @@ def table_sampler(make_law: Callable[..., TableLaw]) -> Callable[..., Int[Array,
 
         def inverted():
             law = make_law(*parameters)
-            return jnp.where(small, invert(law, _uniform(high, low, law.excess.dtype)), count)
+            return jnp.where(
+                small, invert(law, uniform_from_block(high, low, law.excess.dtype)), count
+            )
 
         return jax.lax.cond(jnp.any(small), inverted, lambda: count)
 
     @sample.def_vmap
     def _batched(axis_size, in_batched, *arguments):
         del axis_size
-        # The batch is the last axis: it is long, and values that chains share have size 1 on it.
-        same_rank = (
-            jnp.moveaxis(x, 0, -1) if batched else x[..., None]
-            for x, batched in zip(arguments, in_batched, strict=True)
-        )
-        return jnp.moveaxis(sample(*same_rank), -1, 0), True
+        return batch_last(sample, in_batched, arguments), True
 
     return sample
+
+
+def batch_last(
+    sample: Callable[..., Array], in_batched: Sequence[bool], arguments: Sequence[Array]
+) -> Array:
+    """Return the draws of a batch of arrays, whose batch is the last axis in a sampler.
+
+    This axis is long, and values that chains share have size 1 on it.
+
+    Args:
+      sample: function of arrays of one rank.
+      in_batched: whether an argument has the batch as its first axis.
+      arguments: of the batch.
+
+    Returns:
+      Draws with the batch as the first axis.
+    """
+    same_rank = (
+        jnp.moveaxis(x, 0, -1) if batched else x[..., None]
+        for x, batched in zip(arguments, in_batched, strict=True)
+    )
+    return jnp.moveaxis(sample(*same_rank), -1, 0)

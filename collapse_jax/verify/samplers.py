@@ -17,12 +17,18 @@ from collapse_jax.random.binomial import binomial_proposal, binomial_quantile
 from collapse_jax.random.chi_square import log_chi_square
 from collapse_jax.random.hypergeometric import hypergeometric_proposal, hypergeometric_quantile
 from collapse_jax.random.normal import normal_from_bits
-from collapse_jax.random.poisson import poisson_proposal, poisson_quantile
+from collapse_jax.random.poisson import (
+    MIDDLE_MEANS,
+    poisson_of_score,
+    poisson_proposal,
+    poisson_quantile,
+)
 from collapse_jax.random.rounded_normal import SMALL_MEAN
 
 _GAUSS = np.polynomial.legendre.leggauss(8)
 _SIZE = 2**18  # scores per call; a constant, so that a proposal compiles once
 _CELLS = 200  # equally likely cells of a partition
+_MOST_OF_SCORE = 400  # likewise, of a function of a normal score
 _MOST = 30  # largest count of a quantile function; larger ones have negligible probability
 
 
@@ -113,8 +119,11 @@ def poisson_error(mean: float, shift: float = 0.0) -> CountError:
     exact, drawn = stats.poisson(mean), mean * (1 + shift)
     mode = int(np.floor(drawn))
     parts = jnp.int32(mode), jnp.asarray(drawn - mode, float)
-    if drawn < SMALL_MEAN:
+    is_single = jnp.result_type(float) == jnp.float32
+    if drawn < (MIDDLE_MEANS[0] if is_single else SMALL_MEAN):
         return _errors(_law_of_quantile(lambda u: _jitted().poisson_quantile(*parts, u)), exact)
+    if is_single and drawn < MIDDLE_MEANS[1]:
+        return _errors(_law_of_score(lambda z: _jitted().poisson_of_score(*parts, z)), exact)
     root = np.sqrt(drawn)
     law = _law_of_rejection(lambda z, r: _jitted().poisson(*parts, z, r), drawn, root, 1 / root)
     return _errors(law, exact)
@@ -177,6 +186,7 @@ class _Jitted:
         self.hypergeometric_quantile = jax.jit(lambda *given: hypergeometric_quantile(*given))
         self.poisson = jax.jit(lambda *given: poisson_proposal(*given))
         self.poisson_quantile = jax.jit(lambda *given: poisson_quantile(*given))
+        self.poisson_of_score = jax.jit(lambda *given: poisson_of_score(*given))
         self.chi_square = jax.jit(lambda z, dof: log_chi_square(z, jnp.asarray(dof, jnp.int32)))
         self.normal = jax.jit(lambda words: normal_from_bits(words))
 
@@ -229,6 +239,20 @@ def _law_of_quantile(quantile: Callable[..., Any]) -> _Law:
         above = np.asarray(quantile(jnp.asarray(np.exp2(middle), float))) > counts
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     survival = np.where(low <= -120, 0.0, np.exp2(low))
+    return _Law(counts, -np.diff(np.concatenate([[1.0], survival])), 0.0)
+
+
+def _law_of_score(function: Callable[..., Any]) -> _Law:
+    """Find the normal scores at which an increasing function steps, by bisection."""
+    from scipy import special
+
+    counts = np.arange(_MOST_OF_SCORE)
+    low, high = np.full(len(counts), -6.35), np.full(len(counts), 6.35)
+    for _ in range(30):
+        middle = (low + high) / 2
+        above = np.asarray(function(jnp.asarray(middle, float))) > counts
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    survival = np.where(high >= 6.35, 0.0, special.ndtr(-high))
     return _Law(counts, -np.diff(np.concatenate([[1.0], survival])), 0.0)
 
 

@@ -78,7 +78,7 @@ def test_expectations_are_known_where_they_are_stated():
         assert chain.family.theory(chain, reused.sizes(G)) == {}
 
 
-@pytest.mark.parametrize("mean", [0.01, 1, 5.9, 6.1, 10.5, 1e3, 1e5])
+@pytest.mark.parametrize("mean", [0.01, 1, 7.9, 8.1, 20.5, 255, 300, 1e5])
 def test_poisson_sampler_has_the_poisson_law(mean):
     distance, bias, excess = poisson_error(mean)
     assert distance < 3e-6
@@ -89,6 +89,23 @@ def test_poisson_sampler_has_the_poisson_law(mean):
 def test_an_error_of_the_sampler_would_be_found():
     assert poisson_error(50.0, shift=1e-3).distance > 1e-4
     assert poisson_error(1.0, shift=1e-3).distance > 1e-4
+    assert poisson_error(500.0, shift=1e-3).distance > 1e-4
+
+
+@pytest.mark.thorough
+def test_lanes_of_one_batch_take_their_own_method():
+    """Numbers below 8, from 8 and from 256 on, side by side and one by one."""
+    means = jnp.array([0.0, 3.5, 7.99, 8.0, 100.25, 255.9, 256.0, 5000.5], jnp.float32)
+    keys = jax.random.split(jax.random.key(0), len(means))
+
+    def draw(key, mean):
+        return poisson_draws.poisson(Keys(key, jnp.int32(1)), 1, mean, (200,))
+
+    together = np.asarray(jax.jit(jax.vmap(draw))(keys, means))
+    alone = [np.asarray(jax.jit(draw)(*one)) for one in zip(keys, means, strict=True)]
+    np.testing.assert_array_equal(together, alone)
+    scores = (together.mean(axis=1) - means)[1:] / np.sqrt(means[1:] / 200)
+    assert np.max(np.abs(scores)) < 4
 
 
 @pytest.mark.thorough
