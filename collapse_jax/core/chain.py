@@ -145,6 +145,7 @@ class Chain:
             allowed = f"{type(self.policy).__name__} gives rows unequal weights, which it ignores"
             raise check.fail(name, shown, allowed, "use Gaussian, or leave weight out")
         object.__setattr__(self, "family", self.family.resolve(self.source, self.policy))
+        object.__setattr__(self, "policy", self.policy.resolve(self.family))
 
     @property
     def given(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import abc
 import enum
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -259,6 +259,14 @@ class AbstractPolicy(abc.ABC):
     def has_fixed_size(self) -> bool:
         """Tell whether every corpus has M_0 rows."""
         return False
+
+    def resolve(self, family: Any) -> Self:
+        """Return the policy for a family, without settings that no program of it needs.
+
+        Args:
+          family: of the chain, with its choices made.
+        """
+        return self
 
     @property
     def total_sizes(self) -> int | tuple[int, ...]:

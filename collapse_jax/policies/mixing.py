@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from collapse_jax.config import config, static
+from collapse_jax.config import config, replace_fields, static
 from collapse_jax.core.corpus import AbstractCorpus, Size, join
 from collapse_jax.core.policy import AbstractPolicy, FreshShare, Recall, Step, Verifier
 from collapse_jax.core.selection import AbstractSelection
@@ -193,6 +193,14 @@ class Mixing(AbstractPolicy):
     def reads_values(self) -> bool:
         """Return False: rows are passed on as they are."""
         return False
+
+    def resolve(self, family: Any) -> Self:
+        """Forget the slots for original rows where the mixed law is drawn from at once.
+
+        They are a static field: all shares then have one program.
+        """
+        is_one_law = type(self) is Mixing and self._is_independent and family.has_explicit_law
+        return replace_fields(self, most_original=None) if is_one_law else self
 
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
         """Return None: the law is remembered by the family."""
