@@ -1,6 +1,7 @@
 """Hold the answer of a plan: the bracket, its proof, and what is known around it."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,12 @@ class Plan:
         fails, holds = self.bracket
         if holds is None:
             return f"No value of {self.knob} is known to be enough: {self.reason}."
+        if fails is None and self.reason.startswith("smaller values"):
+            return f"{self.knob} = {holds:.6g} is enough; less may be enough, too."
         if fails is None:
-            return f"{self.knob} = {holds:.6g} is enough, the smallest value there is."
+            worst, best = self.question["bounds"]
+            end = "smallest" if worst < best else "largest"
+            return f"{self.knob} = {holds:.6g} is enough, the {end} value there is."
         return f"{self.knob} = {holds:.6g} is enough, and {fails:.6g} is not."
 
     @property
@@ -106,7 +111,7 @@ class Plan:
         content = dataclasses.asdict(self)
         rows = self.original_rows
         content["original_rows"] = None if rows is None else rows._asdict()
-        return {"answer": self.answer, "assumption": self.assumption, **content}
+        return _strict({"answer": self.answer, "assumption": self.assumption, **content})
 
     def report(self, path: str | Path) -> Path:
         """Write a page with the answer, the figure and all trials; next to it a file of JSON.
@@ -125,6 +130,15 @@ class Plan:
         return write_page(self, user_path(path))
 
 
+def _strict(value: Any) -> Any:
+    """Return values that every reader of JSON takes: text for infinite numbers."""
+    if isinstance(value, dict):
+        return {name: _strict(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def shown(trial: Trial) -> str:
     """Return a trial in words.
 
@@ -133,8 +147,9 @@ def shown(trial: Trial) -> str:
     """
     if trial.num_chains == 0:
         return f"{'holds' if trial.holds else 'fails'}, mean {trial.estimate:.6g} by theory"
-    verdict = {True: "holds", False: "fails", None: "stays undecided"}[trial.holds]
+    verdict = {True: "holds, ", False: "fails, ", None: "stays undecided, "}[trial.holds]
     return (
-        f"{verdict}, mean {trial.estimate:.4g} ± {trial.standard_error:.1g}, "
+        f"{verdict if trial.is_tested else ''}mean {trial.estimate:.4g} ± "
+        f"{trial.standard_error:.1g}, "
         f"demand met by {trial.share:.1%} of {trial.num_chains:,} chains"
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from scipy import special
 
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
@@ -17,6 +18,7 @@ from collapse_jax.sources.empirical import EmpiricalRows
 from collapse_jax.utils import check
 
 RARE = 0.01  # states with less than this probability are rare, unless told otherwise
+_MANY = 8  # chains that meet a demand, or do not: their share is known well enough
 NAMED = ("tail_survival", "variance_ratio")
 """Quantities that are no variables of a family."""
 
@@ -75,6 +77,33 @@ class Demand:
         if not self.throughout:
             return values[-1]
         return np.min(values, axis=0) if self.is_least else np.max(values, axis=0)
+
+    def margin(self, value: float) -> float:
+        """Return how far a value is beyond the limit, positive where the demand holds.
+
+        Args:
+          value: of the quantity.
+        """
+        return value - self.limit if self.is_least else self.limit - value
+
+    def margin_of(self, values: np.ndarray) -> float:
+        """Return how far the mean, or the quantile that the probability asks for, is beyond it.
+
+        Args:
+          values: the quantity, [chain]; too many chains that have ended make it minus infinity.
+        """
+        known = values[np.isfinite(values)]
+        share = len(known) / len(values)
+        if share < (1 if self.probability is None else self.probability):
+            return -math.inf
+        mean, spread = self.margin(float(np.mean(known))), float(np.std(known))
+        if self.probability is None or spread == 0:
+            return mean
+        hits = np.count_nonzero(self.holds(values))
+        if min(hits, len(values) - hits) >= _MANY:  # enough to know the share of chains
+            above = special.ndtri(hits / len(values))
+            return float(above - special.ndtri(self.probability)) * spread
+        return mean - float(special.ndtri(self.probability)) * spread
 
     def make_test(self) -> Test:
         """Return a test of what is simulated of the demand: a share of chains, or a mean."""
@@ -155,6 +184,23 @@ def make_demand(
         raise check.fail(label, limit, allowed, "pass a limit within")
     common = (generations, throughout, probability)
     return Demand(name, metrics, variable, unit, limit, is_least, *common, ends, weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class TailSurvival:
+    """The number of rare states that a model has; equal ones share compilations.
+
+    Attributes:
+      rare: whether each state is rare, a byte for each.
+    """
+
+    rare: bytes
+
+    def __call__(self, key, family, params, corpus, source, generation0):
+        """Return the number, see `Metric`."""
+        rare = np.frombuffer(self.rare, bool)
+        alive = family.probabilities(params)[: len(rare)] > 0
+        return jnp.sum(alive & jnp.asarray(rare), dtype=jnp.int32)
 
 
 def variance_of(source: Any) -> float | None:
@@ -245,14 +291,11 @@ def _tail_survival(chain: Chain, rare: Any) -> _Parts:
         raise check.fail("quantity", shown, allowed, "name one of the family's variables")
     law = np.asarray(source.law, np.float64)
     counted = _rare_states(source, law, rare)
-    mask, number = jnp.asarray(counted), int(np.count_nonzero(counted))
-
-    def tail_survival(key, family, params, corpus, source, generation0):
-        alive = (family.probabilities(params) > 0) & mask
-        return jnp.sum(alive, dtype=jnp.int32) / number
-
-    metric = Metric(tail_survival, reads=("family", "params"), long_name="surviving rare states")
-    return (metric,), "tail_survival", 1.0, (0.0, 1.0), counted / number
+    survival = TailSurvival(counted.tobytes())
+    reads, words = ("family", "params"), "surviving rare states"
+    metric = Metric(survival, "tail_survival", reads=reads, long_name=words)
+    number = np.count_nonzero(counted)
+    return (metric,), "tail_survival", float(number), (0.0, 1.0), counted / number
 
 
 def _rare_states(source: Any, law: np.ndarray, rare: Any) -> np.ndarray:

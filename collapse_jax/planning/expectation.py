@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.policy import FreshShare
 from collapse_jax.planning.demand import Demand, variance_of
 from collapse_jax.sources import Categorical, Normal
 from collapse_jax.sources.empirical import EmpiricalLabels
@@ -36,12 +37,10 @@ def exact_mean(chain: Chain, demand: Demand, generations: int | float) -> float 
 
 def _surviving(chain: Chain, weights: np.ndarray, generations: int) -> float | None:
     """Return the expected sum of the weights of the states of a model, by the ancestral dual."""
-    family: Any = chain.family
     source: Any = chain.source
     policy = chain.policy
-    fresh = policy.fresh_share(generations)
-    is_plain = policy.selected_by is None and not (family.is_smoothed or family.is_tempered)
-    if not is_plain or fresh is None or type(source) not in (Categorical, EmpiricalLabels):
+    fresh = fresh_states(chain, generations)
+    if fresh is None:
         return None
     law = np.asarray(source.law, np.float64)
     sizes, shares = policy.sizes(generations), np.asarray(fresh.shares)
@@ -58,6 +57,20 @@ def _surviving(chain: Chain, weights: np.ndarray, generations: int) -> float | N
     if cost > _SLOW or (is_fresh and np.max(sizes) > _MOST_LINEAGES):
         return None
     return float(ancestors.expected_present(law, sizes, weights, shares if is_fresh else 0.0)[-1])
+
+
+def fresh_states(chain: Chain, generations: int) -> FreshShare | None:
+    """Return the shares of new original rows, if all others are copies of earlier ones.
+
+    Args:
+      chain: the process, on states.
+      generations: the last generation.
+    """
+    family: Any = chain.family
+    policy = chain.policy
+    is_plain = policy.selected_by is None and not (family.is_smoothed or family.is_tempered)
+    is_known = is_plain and type(chain.source) in (Categorical, EmpiricalLabels)
+    return policy.fresh_share(generations) if is_known else None
 
 
 def _stationary(chain: Chain, demand: Demand) -> float | None:

@@ -1,4 +1,4 @@
-"""Set a setting of a chain to whole numbers of rows, or to steps of a range."""
+"""Set a setting of a chain to whole numbers of rows, or to steps of a range, from worst to best."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,7 +10,9 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.engine.sweep import check_path, with_settings
 from collapse_jax.utils import check
 
+_SHARES = ("gamma", "beta", "alpha")  # of a policy's rows
 _STEPS = 10_000  # of a range that counts no rows
+_RANGES = {"true_pass": (0.0, 1.0), "false_pass": (1.0, 0.0)}  # of a detector, from the worst value
 _MOST = 2**20  # rows or other whole numbers that are tried, unless `bounds` says otherwise
 
 
@@ -21,9 +23,10 @@ class Knob:
     Attributes:
       chain: the process.
       path: of the setting, such as "policy.gamma".
-      low: lowest level.
+      low: lowest level, whose value is expected to be the worst.
       high: highest level.
-      steps: levels by unit of the value: the rows of a corpus for a share, 1 for whole numbers.
+      steps: levels by unit of the value: the rows of a corpus for a share, 1 for whole numbers;
+        negative where the smallest value is the best.
       origin: value of level 0.
       is_open: whether the highest level is a guess, so that lower ones are tried first.
     """
@@ -48,13 +51,13 @@ class Knob:
 
     @property
     def counts_rows(self) -> bool:
-        """Tell whether values are whole numbers."""
-        return self.steps == 1 and self.origin == 0
+        """Tell whether values are whole numbers, the larger the better."""
+        return self.steps == 1
 
     @property
     def is_share(self) -> bool:
         """Tell whether a level is a row, as a share of a corpus."""
-        return self.steps > 1 and self.origin == 0
+        return self.name in _SHARES and self.steps > 1
 
     def value(self, level: int) -> int | float:
         """Return the value of a level.
@@ -62,7 +65,9 @@ class Knob:
         Args:
           level: from `low` to `high`.
         """
-        return level if self.counts_rows else self.origin + level / self.steps
+        if abs(self.steps) == 1:
+            return int(self.origin) + level * int(self.steps)
+        return self.origin + level / self.steps
 
     def at(self, level: int) -> Chain:
         """Return the chain with the setting at a level.
@@ -82,8 +87,7 @@ def make_knob(chain: Chain, path: Any, bounds: Sequence[float] | None, generatio
     Args:
       chain: the process.
       path: of a setting that is one number.
-      bounds: least and largest value; None for [0, 1] of shares, and for all that whole numbers
-        may be.
+      bounds: the value that is expected to be the worst, and the best one; None for what is known.
       generations: last generation, for the size of a corpus.
 
     Raises:
@@ -98,27 +102,32 @@ def make_knob(chain: Chain, path: Any, bounds: Sequence[float] | None, generatio
         shown = check.Shown(f"{path!r} ({current!r})")
         raise check.fail("knob", shown, "its value must be one number", remedy)
     ends = None if bounds is None else _checked(bounds)
+    name = path.rsplit(".", maxsplit=1)[-1]
     if isinstance(current, (int, np.integer)):
         low, high = (0, _MOST) if ends is None else (round(ends[0]), round(ends[1]))
+        if low > high:
+            return Knob(chain, path, 0, low - high, -1, low)
         return Knob(chain, path, _lowest(chain, path, low, high), high, 1, is_open=ends is None)
-    name = path.rsplit(".", maxsplit=1)[-1]
-    if name in ("gamma", "beta", "alpha"):
+    if name in _SHARES:
         rows = int(np.max(chain.policy.sizes(generations)))
         low, high = (0.0, 1.0) if ends is None else ends
         check.number("bounds[0]", low, 0, 1, "pass shares")
         check.number("bounds[1]", high, 0, 1, "pass shares")
-        first, last = round(low * rows), round(high * rows)
-        return Knob(chain, path, first, last, rows)
+        if low < high:
+            return Knob(chain, path, round(low * rows), round(high * rows), rows)
+        return Knob(chain, path, 0, round((low - high) * rows), -rows, low)
+    ends = ends or _RANGES.get(name)
     if ends is None:
         allowed = f"the range of {path} is not known"
-        raise check.fail("bounds", None, allowed, "pass bounds=(low, high)")
+        raise check.fail("bounds", None, allowed, "pass bounds=(worst, best)")
     return Knob(chain, path, 0, _STEPS, _STEPS / (ends[1] - ends[0]), ends[0])
 
 
 def _checked(bounds: Any) -> tuple[float, float]:
-    values = check.array("bounds", bounds, 1, "pass bounds=(low, high)")
-    if len(values) != 2 or not values[0] < values[1]:
-        raise check.fail("bounds", bounds, "they must be two increasing numbers", "swap them")
+    values = check.array("bounds", bounds, 1, "pass bounds=(worst, best)")
+    if len(values) != 2 or values[0] == values[1] or not np.all(np.isfinite(values)):
+        allowed = "they must be two different numbers"
+        raise check.fail("bounds", bounds, allowed, "pass bounds=(worst, best)")
     return float(values[0]), float(values[1])
 
 

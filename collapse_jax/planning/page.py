@@ -61,7 +61,7 @@ def table_of(plan: Any) -> list[list[str]]:
     rows = [
         [
             f"{one.value:.6g}",
-            _WORDS[one.holds],
+            _WORDS[one.holds] if one.is_tested else "looked at",
             f"{one.estimate:.5g}",
             f"{one.standard_error:.1g}" if one.num_chains else "exact",
             f"{one.share:.1%}" if one.num_chains else "",

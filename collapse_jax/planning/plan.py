@@ -10,15 +10,15 @@ from jaxtyping import Array, Key
 
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
+from collapse_jax.planning.aim import aim
 from collapse_jax.planning.answer import Plan, shown
-from collapse_jax.planning.demand import RARE, Demand, make_demand
+from collapse_jax.planning.demand import RARE, make_demand
 from collapse_jax.planning.expectation import exact_mean
-from collapse_jax.planning.knob import Knob, make_knob
+from collapse_jax.planning.knob import make_knob
+from collapse_jax.planning.question import command_of, question_of
 from collapse_jax.planning.rows import equivalent_rows, original_rows
 from collapse_jax.planning.search import Found, find
-from collapse_jax.planning.trials import Effort, Trial, Trials, make_effort
-from collapse_jax.random.threefry import key_words
-from collapse_jax.results.provenance import describe
+from collapse_jax.planning.trials import Trial, Trials, make_effort
 from collapse_jax.store.files import StoreError
 from collapse_jax.utils import check
 from collapse_jax.utils.counted import counted
@@ -26,6 +26,8 @@ from collapse_jax.utils.fork import check_fork
 from collapse_jax.utils.paths import user_path
 
 _MORE = 1000  # rows of the sensitivity
+_MORE_CHAINS = "raise max_chains to know"
+_SURE = 4  # standard errors: looks that differ by more are tested
 _SPREAD = 9  # levels that are compared where theory has every mean
 
 
@@ -43,16 +45,17 @@ def plan(
     throughout: bool = False,
     rare: float | Sequence[Any] = RARE,
     bounds: Sequence[float] | None = None,
-    precision: float = 0.05,
-    max_chains: int = 4096,
+    precision: float = 0.1,
+    max_chains: int | None = None,
     store: str | Path | None = None,
     progress: Callable[[str], Any] | None = None,
 ) -> Plan:
     """Find the smallest value of a setting for which a quantity is preserved, as a bracket.
 
-    Where theory knows the mean and `probability` is None, both ends are certain. Elsewhere chains
-    are simulated, on the same random numbers for every value, until a test that may end at any time
-    knows; each end is wrong with probability at most (1 - confidence) / 2.
+    Where theory knows the mean and `probability` is None, both ends are certain. Elsewhere looks at
+    a few chains, the same for every value, say where the answer is about. Values below and above it
+    are tested on chains of their own until a test that may end at any time knows; each end is wrong
+    with probability at most (1 - confidence) / 2, however many values were tested.
 
     Main arguments:
       chain: the process; its own value of the setting does not matter.
@@ -69,9 +72,12 @@ def plan(
     Other arguments:
       throughout: whether the demand is to hold in all earlier generations too.
       rare: for "tail_survival", a probability below which states are rare, or their names.
-      bounds: least and largest value; None for [0, 1] of shares, and any whole number.
-      precision: width of a simulated bracket relative to the answer; others are a row wide.
-      max_chains: chains of one value, after which it stays undecided.
+      bounds: the value that is expected to be worst and the best one, which may be the smaller;
+        None for what is known of shares, error rates of a `Detector` and whole numbers.
+      precision: most width of a simulated bracket relative to the answer, if not a row; exact ones
+        are a row wide.
+      max_chains: chains of a test, after which a value stays undecided and others around it are
+        tested. None for 4,096 or, if chains are short, more.
       store: a file that remembers trials, so that a killed plan resumes.
       progress: told of every trial in words, for example `print`.
 
@@ -95,11 +101,13 @@ def plan(
         throughout=throughout, probability=probability, rare=rare,
     )  # fmt: skip
     setting = make_knob(chain, knob, bounds, demand.last)
-    effort = make_effort(confidence, precision, max_chains)
-    question = _question(chain, demand, setting, effort, key)
+    effort = make_effort(confidence, precision, max_chains, chain, demand.last)
+    question = question_of(chain, demand, setting, effort, key, rare)
     path = None if store is None else _file(store)
     trials = Trials(setting, demand, key, effort, path, question, _notifier(knob, progress))
-    return _made(trials, question)
+    given = {} if bounds is None else {"bounds": tuple(bounds)}
+    given |= {} if quantity != "tail_survival" else {"rare": rare}
+    return _made(trials, question, command_of(question, chain, quantity, given))
 
 
 def _notifier(knob: str, progress: Callable[[str], Any] | None) -> Callable[[Trial], None]:
@@ -119,28 +127,10 @@ def _file(store: str | Path) -> Path:
     return path
 
 
-def _question(chain: Chain, demand: Demand, knob: Knob, effort: Effort, key: Any) -> dict[str, Any]:
-    """Return what was asked, JSON-able: equal questions have equal answers."""
-    return {
-        "chain": describe(chain),
-        "quantity": demand.name,
-        "at_least" if demand.is_least else "at_most": demand.limit,
-        "generations": "inf" if demand.generations == math.inf else demand.generations,
-        "throughout": demand.throughout,
-        "probability": demand.probability,
-        "states": None if demand.weights is None else int(np.count_nonzero(demand.weights)),
-        "knob": knob.path,
-        "bounds": [knob.value(knob.low), knob.value(knob.high)],
-        **effort._asdict(),
-        "key": list(key_words(key)),
-    }
-
-
-def _made(trials: Trials, question: dict[str, Any]) -> Plan:
+def _made(trials: Trials, question: dict[str, Any], command: str) -> Plan:
     """Search, and return the bracket with what is known around it."""
     knob, demand = trials.knob, trials.demand
-    start = max(int(knob.current), knob.low + 1) if knob.is_open else None
-    found = find(trials.verdict, knob.low, knob.high, start, trials.width)
+    found = find(trials.verdict, knob.low, knob.high, aim(trials), trials.width)
     level = found.holds
     half = double = sensitivity = limit = rows = equivalent = None
     if level is not None:
@@ -150,9 +140,8 @@ def _made(trials: Trials, question: dict[str, Any]) -> Plan:
         chain = knob.at(level)
         limit = exact_mean(chain, demand, math.inf)
         rows = original_rows(chain, demand.generations)
-        equivalent = equivalent_rows(chain, demand, trials.at(level).estimate)
+        equivalent = equivalent_rows(chain, demand, trials.test(level).estimate)
     reason = _reason(trials, found)
-    made = tuple(trials.made[one] for one in sorted(trials.made))
     return Plan(
         question=question,
         demand=str(demand),
@@ -163,7 +152,7 @@ def _made(trials: Trials, question: dict[str, Any]) -> Plan:
         ),
         is_feasible=level is not None,
         reason=reason,
-        is_exact=all(one.num_chains == 0 for one in made),
+        is_exact=all(one.num_chains == 0 for one in trials.made),
         confidence=question["confidence"],
         original_rows=rows,
         equivalent_rows=equivalent,
@@ -171,14 +160,14 @@ def _made(trials: Trials, question: dict[str, Any]) -> Plan:
         half=half,
         double=double,
         limit=limit,
-        trials=made,
-        command=_command(question),
+        trials=trials.made,
+        command=command,
     )
 
 
 def _near(trials: Trials, level: int, answer: int) -> Trial | None:
-    """Return the trial of a level near the answer, if it is another one."""
-    return trials.at(level) if trials.knob.low <= level != answer else None
+    """Return what is known of a level near the answer, if it is another one."""
+    return trials.look(level) if trials.knob.low <= level != answer else None
 
 
 def _sensitivity(trials: Trials, level: int) -> tuple[float, float] | None:
@@ -186,8 +175,8 @@ def _sensitivity(trials: Trials, level: int) -> tuple[float, float] | None:
     knob, more = trials.knob, level + _MORE
     if not (knob.is_share or knob.counts_rows) or more > knob.high:
         return None
-    if trials.at(level).num_chains == 0:
-        return trials.at(more).estimate - trials.at(level).estimate, 0.0
+    if trials.test(level).num_chains == 0:
+        return trials.look(more).estimate - trials.test(level).estimate, 0.0
     gaps = trials.first_values(more) - trials.first_values(level)
     return float(np.mean(gaps)), float(np.std(gaps) / math.sqrt(len(gaps)))
 
@@ -196,32 +185,30 @@ def _reason(trials: Trials, found: Found) -> str:
     """Return why there is no bracket, or what is odd about it; empty if nothing is."""
     knob, high = trials.knob, trials.knob.high
     parts = []
-    if _has_no_effect(trials):
+    odd = _out_of_order(trials)
+    if (found.fails is None or found.holds is None) and _has_no_effect(trials):
         parts.append(f"{knob.path} has no effect on {trials.demand.name}")
     elif found.holds is None:
-        best = trials.at(high)
-        parts.append(f"its largest value, {knob.value(high):.6g}, {shown(best)}")
+        parts.append(f"its best value, {knob.value(high):.6g}, {shown(trials.test(high))}")
         parts.append(_remedy(trials))
-    elif found.fails is None and not knob.is_open and trials.at(high).holds is False:
-        parts.append(f"its largest value, {knob.value(high):.6g}, fails: more of it does harm")
-    if (odd := _out_of_order(trials)) is not None:
+    elif found.fails is None and found.holds > knob.low:
+        parts.append(f"smaller values stay undecided ({_MORE_CHAINS})")
+    elif found.fails is None and not knob.is_open and trials.test(high).holds is False:
+        parts.append(f"its other end, {knob.value(high):.6g}, fails: more of it does harm")
+    if odd is not None:
         parts.append(f"the demand is not monotone in {knob.path}: {odd}")
-    if found.holds is not None:
-        unknown = sum(one.holds is None for one in trials.made.values())
-        if unknown:
-            values = counted(unknown, "value")
-            parts.append(f"{values} inside the bracket stayed undecided; raise max_chains")
+    if found.holds is not None and found.fails is not None:
+        inside = [one for one in trials.tests.values() if found.fails < one.level < found.holds]
+        if inside:
+            values = counted(len(inside), "value")
+            parts.append(f"{values} inside the bracket stayed undecided ({_MORE_CHAINS})")
     return "; ".join(part for part in parts if part)
 
 
-def _highest(trials: Trials) -> int:
-    """Return the highest level, or of those tried where the highest one is a guess."""
-    return max(trials.made) if trials.knob.is_open else trials.knob.high
-
-
 def _has_no_effect(trials: Trials) -> bool:
-    """Tell whether the quantity is the same at the lowest and the highest value."""
-    ends = [trials.at(level) for level in (trials.knob.low, _highest(trials))]
+    """Tell whether the quantity is the same at the lowest value and the highest one looked at."""
+    low = trials.knob.low
+    ends = [trials.look(level) for level in (low, _highest(trials))]
     if ends[0].level == ends[1].level:
         return False
     if all(one.num_chains == 0 for one in ends):
@@ -232,10 +219,15 @@ def _has_no_effect(trials: Trials) -> bool:
     return bool(np.array_equal(*values, equal_nan=True))
 
 
+def _highest(trials: Trials) -> int:
+    """Return the highest level, or of those tried where the highest one is a guess."""
+    return trials.made[-1].level if trials.knob.is_open else trials.knob.high
+
+
 def _remedy(trials: Trials) -> str:
     """Return what would help where no value is enough."""
     knob, demand = trials.knob, trials.demand
-    if trials.at(knob.high).holds is None:
+    if trials.test(knob.high).holds is None:
         return "raise max_chains, or demand less"
     if knob.is_share:
         return "with original rows alone corpora are too small; raise policy.num_samples"
@@ -250,23 +242,28 @@ def _remedy(trials: Trials) -> str:
 def _out_of_order(trials: Trials) -> str | None:
     """Return which verdicts contradict that larger values help; None if none does."""
     knob = trials.knob
-    if all(one.num_chains == 0 for one in trials.made.values()):  # theory costs little: look around
+    if all(one.num_chains == 0 for one in trials.made):  # theory costs little: look around
         for level in np.linspace(knob.low, _highest(trials), _SPREAD).round().astype(int):
-            trials.at(int(level))
-    known = [one for one in trials.made.values() if one.holds is not None]
+            trials.look(int(level))
+    while (pair := _suspicious(trials)) is not None:  # its looks, not yet tested
+        for level in pair:
+            trials.test(level)
+    known = [one for one in trials.made if one.holds is not None]
     holding = [one for one in known if one.holds]
     if not holding:
         return None
-    least = min(holding, key=lambda one: one.level)
+    least = holding[0]
     above = [one for one in known if one.holds is False and one.level > least.level]
-    if not above:
-        return None
-    return f"{least.value:.6g} holds and {above[0].value:.6g} fails"
+    return None if not above else f"{least.value:.6g} holds and {above[0].value:.6g} fails"
 
 
-def _command(question: dict[str, Any]) -> str:
-    """Return the call that repeats a plan."""
-    names = ("quantity", "at_least", "at_most", "generations", "throughout", "probability")
-    given = {name: question[name] for name in (*names, "knob", "confidence") if name in question}
-    settings = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    return f"collapse_jax.plan(chain, {settings}, key={tuple(question['key'])})"
+def _suspicious(trials: Trials) -> tuple[int, int] | None:
+    """Return levels of which the lower one seems to hold and the higher one to fail, by looks."""
+    clear = [one for one in trials.made if abs(one.margin) > _SURE * one.margin_error]
+    for one in clear:
+        for other in clear:
+            if one.level < other.level and one.margin > 0 > other.margin:
+                pair = one.level, other.level
+                if not all(level in trials.tests for level in pair):
+                    return pair
+    return None

@@ -1,7 +1,7 @@
 """Find the smallest level of a knob that meets a demand, between one that fails and one that holds.
 
-Levels are tried by bisection, in ratios where the answer is small. A level whose verdict is not
-known after the most chains leaves a gap that the bracket spans: both sides of it are tried.
+Two levels that are expected to enclose the answer are tried first. A level whose verdict stays
+unknown leaves a gap that the bracket spans: both sides of it are tried.
 """
 
 import math
@@ -12,12 +12,15 @@ Verdict = Callable[[int], bool | None]
 """verdict(level) -> whether the demand holds; None if that stays unknown."""
 
 
+_STEP = 0.8  # of the width of a bracket, from one test to the next
+
+
 class Found(NamedTuple):
     """A bracket of levels.
 
     Attributes:
-      fails: highest level known to fail; None if the lowest holds.
-      holds: lowest level known to hold; None if the highest is not known to.
+      fails: highest level below `holds` that is known to fail; None if none is.
+      holds: lowest level known to hold; None if none is.
     """
 
     fails: int | None
@@ -25,7 +28,7 @@ class Found(NamedTuple):
 
 
 def find(
-    verdict: Verdict, low: int, high: int, start: int | None, width: Callable[[int], float]
+    verdict: Verdict, low: int, high: int, aim: tuple[int, int], width: Callable[[int], float]
 ) -> Found:
     """Return the bracket of the smallest level that holds.
 
@@ -33,25 +36,61 @@ def find(
       verdict: of a level; holding levels are assumed to be those from the answer on.
       low: lowest level.
       high: highest level.
-      start: a level to begin from, doubled while it fails; None for bisection of the whole range.
+      aim: a level that is expected to fail, and one that is expected to hold.
       width: how wide a bracket that ends at a level may be, at least one level.
 
     Returns:
       Levels, as close as the width asks for unless verdicts stay unknown.
     """
-    if verdict(low):
-        return Found(None, low)
-    fails, holds = low, high
-    if start is not None:
-        fails, holds = _doubled(verdict, low, high, max(start, low + 1))
-    answer = verdict(holds)
-    if not answer:
-        return Found(fails if answer is None else holds, None)
+    fails: int | None = None
     unknown: list[int] = []
+    level, step = aim[1], 0.0
+    while not (answer := verdict(level)):
+        if answer is False:
+            fails, unknown = level, []
+            step = max(2 * step, step_of(width(level)))
+        else:
+            unknown.append(level)
+            step = max(2 * step, step_of(width(level)) // 2, 1)
+        if level == high:
+            return Found(fails, None)
+        level = min(level + int(step), high)
+    holds = level
+    level, step = min(aim[0], holds - 1), 0.0
+    while fails is None and level >= low:
+        answer = verdict(level)
+        if answer is False:
+            fails = level
+            break
+        if answer:
+            holds, unknown = level, []
+        else:
+            unknown = [level, *unknown]
+        if level == low:
+            break
+        step = max(2 * step, step_of(width(level)) if answer else step_of(width(level)) // 2, 1)
+        level = max(level - int(step), low)
+    if fails is None and low not in unknown:
+        return Found(None, holds)
+    known = [one for one in unknown if one > low]
+    found = _narrowed(verdict, low if fails is None else fails, holds, known, low, width)
+    return Found(None, found.holds) if fails is None and found.fails == low else found
+
+
+def _narrowed(
+    verdict: Verdict,
+    fails: int,
+    holds: int,
+    unknown: list[int],
+    low: int,
+    width: Callable[[int], float],
+) -> Found:
+    """Return a bracket within one that is too wide, by bisection of the gaps between verdicts."""
     while True:
+        most = width(holds)
         gaps = [(fails, unknown[0]), (unknown[-1], holds)] if unknown else [(fails, holds)]
-        wide = [(one, other) for one, other in gaps if other - one > width(holds)]
-        if not wide:
+        wide = [(one, other) for one, other in gaps if other - one > max(most / len(gaps), 1)]
+        if not wide or holds - fails <= most:
             return Found(fails, holds)
         level = _middle(*wide[0], low)
         answer = verdict(level)
@@ -65,12 +104,13 @@ def find(
             unknown = [one for one in unknown if one > level]
 
 
-def _doubled(verdict: Verdict, low: int, high: int, start: int) -> tuple[int, int]:
-    """Return a level that fails and one that holds or is the highest."""
-    fails, level = low, min(start, high)
-    while level < high and verdict(level) is not True:
-        fails, level = level, min(2 * level, high)
-    return fails, level
+def step_of(width: float) -> int:
+    """Return how far apart two tests are.
+
+    Args:
+      width: most levels of a bracket.
+    """
+    return max(1, math.floor(_STEP * width))
 
 
 def _middle(one: int, other: int, low: int) -> int:
