@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.core.metric import Metric
 from collapse_jax.engine.expected import expected_curves
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.explorer.adjustable import KINDS, MOST_ROWS, Adjustable
@@ -53,13 +52,6 @@ class _Family:
     least: int = 1
 
 
-def _fitted_variance(key, family, params, corpus, source, generation0):
-    import jax.numpy as jnp
-
-    return jnp.exp(2 * params.log_scale[0])
-
-
-_VARIANCE = Metric(_fitted_variance, "variance", long_name="fitted variance", unit="1")
 _ZIPF = 1 / np.arange(1, _STATES + 1)
 _RATE = {"rate": "fitted rate", "rate_variance": "variance of the fitted rate over chains"}
 _ABSORBED = {"is_absorbed": "share of chains that are absorbed"}
@@ -227,7 +219,7 @@ def curves_of(settings: Settings) -> dict[str, Any]:
         key=0,
         num_chains=settings.num_chains,
         num_generations=settings.generations + 1,
-        metrics=(_VARIANCE,) if settings.family == "gaussian" else (),
+        metrics=("variance",) if settings.family == "gaussian" else (),
         reduce=Reduce(quantiles=_LEVELS),
     )
     theory = _theory(settings)

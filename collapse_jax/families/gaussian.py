@@ -57,7 +57,8 @@ class Gaussian(AbstractFamily):
     Variables: `mean` [dim]; in one dimension `log_std` = ln sigma and
     `wasserstein2_squared` (left out if the moments of the truth are unknown); in more
     dimensions `log_det_covariance` (-inf if singular) and `trace_covariance`. On request
-    `wasserstein2_squared`, `covariance`, `samples` (rows of D_g, forced corpus only).
+    `variance` (one dimension), `wasserstein2_squared`, `covariance`, `samples` (rows of D_g,
+    forced corpus only).
     `status` 2: all variances are zero; 1: a value is not finite.
 
     Args:
@@ -259,7 +260,11 @@ class Gaussian(AbstractFamily):
     @property
     def optional_metrics(self) -> Mapping[str, Metric]:
         """Return the variables on request, by name."""
+        variance = Metric(
+            _variance, "variance", unit="data units squared", long_name="fitted variance"
+        )
         return {
+            **({"variance": variance} if self.dim == 1 else {}),
             "wasserstein2_squared": Metric(
                 _wasserstein,
                 "wasserstein2_squared",
@@ -316,6 +321,10 @@ def _wasserstein(key, family, params, corpus, source, generation0) -> Array:
         allowed = "wasserstein2_squared needs the moments of the truth"
         raise check.fail("Chain.source", name, allowed, "leave it out of metrics")
     return metrics.wasserstein2_squared(params.mean, params.log_scale, params.factor, source.truth)
+
+
+def _variance(key, family, params, corpus, source, generation0) -> Array:
+    return jnp.exp(2 * params.log_scale[0])
 
 
 def _covariance(key, family, params, corpus, source, generation0) -> Array:

@@ -226,9 +226,8 @@ def _quantity(chain: Chain, quantity: Any, rare: Any) -> _Parts:
         return _tail_survival(chain, rare)
     if quantity == "variance_ratio":
         truth = variance_of(chain.source)
-        name = next(
-            (one for one in ("variance", "trace_covariance") if one in _variables(chain)), None
-        )
+        name = "variance" if chain.source.row_dim == 1 else "trace_covariance"
+        name = name if name in _variables(chain) else None
         if name is None or truth is None:
             shown = check.Shown(f"{quantity!r} of {type(chain.family).__name__}")
             allowed = "it needs a family with a variance and a source of rows"

@@ -282,3 +282,15 @@ def test_undecided_levels_are_spanned():
     assert find(lambda level: level < 0, *ends, (20, 30), lambda _: 1) == (100, None)
     assert find(lambda level: True, *ends, (20, 30), lambda _: 1) == (None, 0)
     assert find(lambda level: None if level < 20 else True, *ends, ends, lambda _: 1) == (None, 20)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("dim", [1, 2])
+def test_the_variance_of_data_is_planned_by_simulation(dim):
+    """Theory knows only normal rows, so that files are simulated."""
+    rows = np.random.default_rng(0).normal([170.0, 70.0][:dim], 10.0, (300, dim))
+    chain = cj.Chain(cj.Gaussian(dim), cj.Empirical(rows), cj.Mixing(50))
+    question = {"quantity": "variance_ratio", "at_least": 0.5, "generations": 2}
+    plan = cj.plan(chain, **question, probability=0.5, confidence=0.9, key=0)
+    assert plan.trials[0].num_chains > 0
+    assert 0.7 < plan.trials[0].estimate < 1.3
