@@ -61,6 +61,8 @@ _SOURCES = {
     "Normal": "a normal law",
     "NormalMixture": "a mixture of normal laws",
     "Categorical": "given probabilities of states",
+    "PoissonLaw": "a Poisson law",
+    "LinearModel": "covariates and labels of a linear model",
     "EmpiricalLabels": "labels of a data set",
     "EmpiricalRows": "rows of a data set",
     "Images": "images of a data set",

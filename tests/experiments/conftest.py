@@ -16,6 +16,9 @@ MODULES = ("gaussian", "discrete", "gmm", "vae", "lm")
 SCALARS = {
     "Gaussian": "log_std wasserstein2_squared status",
     "Discrete": "support_size entropy heterozygosity tail_mass is_absorbed status",
+    "KernelDensity": "log_std status",
+    "LinearRegression": "error status",
+    "Poisson": "rate is_absorbed status",
     "GaussianMixture": "log_l2_squared num_iterations log_likelihood status",
     "VAE": "elbo latent_mean latent_std latent_mean_100 latent_std_100 pixel_variance precision "
     "recall status",
@@ -25,6 +28,9 @@ SCALARS = {
 ARRAYS = {
     "Gaussian": {},
     "Discrete": {},
+    "KernelDensity": {},
+    "LinearRegression": {},
+    "Poisson": {},
     "GaussianMixture": {
         "weights": (("component",), (2,)),
         "means": (("component", "dim"), (2, 2)),

@@ -12,9 +12,19 @@ from collapse_jax.experiments import EXPERIMENTS
 
 GRIDS = {
     name: {}
-    for name in ("growing", "weighting", "mad", "regimes", "one-shot", "human-share", "detector")
+    for name in (
+        "growing",
+        "weighting",
+        "mad",
+        "regimes",
+        "one-shot",
+        "human-share",
+        "detector",
+        "rates",
+    )
 }
 GRIDS |= {
+    "kernel-density": {"bandwidths": (0.1, 0.2, 0.5)},
     "keep-gaussian": {"num_samples": (30, 40)},
     "keep-words": {"source": "zipf:9", "num_samples": (30, 40)},
 }

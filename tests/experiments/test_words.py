@@ -300,7 +300,8 @@ def check_changes(summary, records):
 def test_studies_of_fixed_policies_render():
     small = {"num_chains": 40, "num_generations": LAST}
     cases = {
-        **dict.fromkeys(("growing", "human-share", "detector"), small),
+        **dict.fromkeys(("growing", "human-share", "detector", "kernel-density"), small),
+        **dict.fromkeys(("regression", "rates"), small),
         "regimes": small | {"estimator": "unbiased"},
         "mad": small | {"biases": (1.1, 0.9, 1.0), "num_samples": 31},
         "weighting": small | {"num_weights": 3, "num_original": 100},

@@ -60,6 +60,31 @@ def test_closed_forms():
     assert regression.replace_expected_error([5, 3], 3).tolist() == [3.0, np.inf]
 
 
+def test_published_risks_of_self_training():
+    found = regression.self_training_risk(300, 200, 60.0, 1.0, 1.0, 5)
+    assert found.round(3).tolist() == [2.012, 1.363, 0.942, 0.676, 0.515, 0.426]
+    later = regression.self_training_risk(300, 200, 60.0, 1.0, 1.0, 400)
+    assert 5 < np.argmin(later) < 400  # the risk falls, and rises again
+    assert later[-1] == pytest.approx(60, rel=0.1)
+
+
+@pytest.mark.thorough
+def test_self_training_is_that_of_a_simulation():
+    rng, risks = np.random.default_rng(0), []
+    scale = np.ones(300)
+    scale[0] = np.sqrt(60.0)
+    for _ in range(30):
+        teacher, found = np.eye(300)[0], []
+        for generation in range(4):
+            rows = rng.normal(size=(200, 300)) * scale
+            noise = rng.normal(size=200) * (generation == 0)
+            teacher = np.linalg.lstsq(rows, rows @ teacher + noise, rcond=None)[0]
+            found.append(np.sum((scale * (teacher - np.eye(300)[0])) ** 2))
+        risks.append(found)
+    exact = regression.self_training_risk(300, 200, 60.0, 1.0, 1.0, 3)
+    np.testing.assert_allclose(np.mean(risks, axis=0), exact, rtol=0.08)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("rows", [2, 6, 12])
 def test_products_and_rows_have_one_law(rows):

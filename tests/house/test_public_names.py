@@ -55,6 +55,8 @@ REASONS = {
     "collapse_jax.theory.ancestors.AncestorLaw": "the result of ancestor_law",
     "collapse_jax.theory.ancestor_chains.support_sizes": "as absorption_times, one more program",
     "collapse_jax.theory.kernel_density.KernelMoments": "the result of expected_moments",
+    "collapse_jax.theory.bayesian.DirichletMoments": "the result of dirichlet_moments",
+    "collapse_jax.theory.bayesian.NormalMoments": "the result of normal_moments",
     "collapse_jax.theory.series_density.SeriesMoments": "the result of expected_moments",
     "collapse_jax.theory.gaussian_accumulation.MomentErrors": "the result of fresh_share_moments",
 }

@@ -121,6 +121,12 @@ CASES = {
         (lambda _: cj.KernelDensity(SOURCE), "KernelDensity.dim=Normal"),
         (lambda _: cj.KernelDensity(1, SOURCE), "KernelDensity.bandwidth=Normal"),
     ],
+    "NormalInverseWishart": [
+        (
+            lambda _: cj.NormalInverseWishart(SOURCE, 1.0, 1.0, 3),
+            "NormalInverseWishart.mean=Normal",
+        )
+    ],
     "SeriesDensity": [(lambda _: cj.SeriesDensity(SOURCE), "SeriesDensity.num_terms=Normal")],
     "LinearRegression": [(lambda _: cj.LinearRegression(SOURCE), "LinearRegression.dim=Normal")],
     "LogisticRegression": [
