@@ -34,6 +34,7 @@ LARGER = {**RETAINED, "MALLOC_MMAP_MAX_": "0"}  # for blocks above any threshold
 PARTS: dict[str, Mapping[str, str]] = {
     "engine": RETAINED,
     "typed": RETAINED,
+    "selections": RETAINED,
     "studies": RETAINED,
     "mixture": RETAINED,
     "store": RETAINED,

@@ -37,7 +37,7 @@ DrawRows = Callable[[Keys, int], Samples]
 """draw(keys, n) -> n independent rows of the newest model, all slots in use."""
 UNDEFINED = "selection_undefined"
 """Entry of a corpus's `info`: whether a user's function gave no number; never recorded."""
-_MOST_ROUNDS = 256  # of drawing until enough rows are accepted: below 1 in 256 the chain ends
+_MOST_ROUNDS = 2**16  # of drawing until enough rows are accepted
 _SLACK = 1e-6  # of probabilities, which functions round
 
 
@@ -76,9 +76,27 @@ class AbstractSelection(abc.ABC):
         return False
 
     @property
+    def most_rounds(self) -> int:
+        """Return how often rows are drawn at most for one corpus."""
+        return 1
+
+    @property
+    def of_one_round(self) -> Self:
+        """Return the selection that draws once, for models that would draw the same rows again."""
+        return self
+
+    @property
     def most_rows(self) -> int | None:
         """Return the largest number of rows that can be asked for, None for any."""
         return None
+
+    def candidates(self, capacity: int) -> int:
+        """Return the number of rows that `rows` draws at once.
+
+        Args:
+          capacity: slots of the corpus.
+        """
+        return capacity
 
     @abc.abstractmethod
     def translated(self, shift: Float[Array, " dim"]) -> Self:
@@ -189,10 +207,13 @@ class Accept(AbstractSelection):
     Args:
       function: function(rows), rows [n, dim] in data units, or function(states), int32 [n] for
         `Discrete`, returns a bool or a probability for each, [n].
+      max_rounds: how often as many rows as a corpus has are drawn at most, in [1, 2^16]; slots
+        stay empty if too few are accepted. Counts, which are exact, need no rounds.
 
     Raises:
-      ValueError: for anything that is no function. A chain of rows ends with status NON_FINITE
-        if a probability is NaN or outside [0, 1], and with DEGENERATE if no row is accepted.
+      ValueError: for anything that is no function, or other rounds. A chain of rows ends with
+        status NON_FINITE if a probability is NaN or outside [0, 1], and with DEGENERATE if no row
+        is accepted.
 
     >>> import collapse_jax as cj
     >>> near = lambda rows: abs(rows[:, 0]) < 2
@@ -201,9 +222,12 @@ class Accept(AbstractSelection):
     """
 
     function: Verifier = static()
+    max_rounds: int = static(default=256)
 
     def __post_init__(self) -> None:
         check_function("Accept.function", self.function, "a bool or a probability")
+        rounds = check.integer("Accept.max_rounds", self.max_rounds, 1, _MOST_ROUNDS)
+        object.__setattr__(self, "max_rounds", rounds)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -212,8 +236,18 @@ class Accept(AbstractSelection):
 
     @property
     def can_refuse(self) -> bool:
-        """Return True: drawing ends after 256 rounds."""
+        """Return True: drawing ends after `max_rounds` rounds."""
         return True
+
+    @property
+    def most_rounds(self) -> int:
+        """Return `max_rounds`."""
+        return self.max_rounds
+
+    @property
+    def of_one_round(self) -> Self:
+        """Return the selection with one round."""
+        return replace_fields(self, max_rounds=1)
 
     @property
     def repeats_draws(self) -> bool:
@@ -227,8 +261,8 @@ class Accept(AbstractSelection):
     def rows(self, keys: Keys, draw: DrawRows, size: Size, capacity: int) -> Samples:
         """Draw in rounds until `size` rows are accepted.
 
-        Slots stay empty if in 256 rounds of `capacity` rows too few are accepted. `acceptance` is
-        the share of the first round's.
+        Slots stay empty if in `max_rounds` rounds of `capacity` rows too few are accepted.
+        `acceptance` is the share of the first round's.
         """
 
         def attempt(round: Array | int) -> tuple[Any, Array, Array]:
@@ -254,8 +288,8 @@ class Accept(AbstractSelection):
         start, accepted, wrong = attempt(0)
         filled = jnp.sum(accepted, dtype=jnp.int32)
         rows = fill(jnp.zeros_like(start.rows), jnp.int32(0), start.rows, accepted)
-        _, rows, filled, undefined = jax.lax.while_loop(
-            lambda carry: (carry[2] < size) & (carry[0] < _MOST_ROUNDS),
+        _, rows, filled, undefined = _loop(
+            lambda carry: (carry[2] < size) & (carry[0] < self.max_rounds),
             again,
             (jnp.int32(1), rows, filled, wrong),
         )
@@ -278,6 +312,15 @@ class Accept(AbstractSelection):
         number = jnp.where(mass > 0, size, 0)
         counts = multinomial(keys, Purpose.DRAW, number, some)
         return SelectedCounts(counts, {"acceptance": mass / jnp.sum(law)})
+
+
+def _loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], carry: Any) -> Any:
+    """Return the result of a loop, in Python where a model is drawn from on the host."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(carry)):
+        return jax.lax.while_loop(condition, body, carry)
+    while condition(carry):
+        carry = body(carry)
+    return carry
 
 
 def check_function(name: str, function: Any, what: str) -> None:

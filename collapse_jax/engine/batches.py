@@ -136,7 +136,8 @@ def _fitting(chain: Chain, shapes: AbstractShapes, device: Device | None) -> int
 
 def _tile(program: Program, shapes: AbstractShapes) -> int:
     """Return the chains of a tile, which decide how their sums round."""
-    fitting = min(_CPU.chains, max(8, _CPU.nbytes // max(1, memory.size_of(shapes.carry))))
+    nbytes = max(1, memory.size_of(shapes.carry) + shapes.candidates)
+    fitting = min(_CPU.chains, max(8, _CPU.nbytes // nbytes))
     least = BLOCK if program.reduced else program.group or 8
     return max(least, program.group or 2 ** int(math.log2(fitting)))
 

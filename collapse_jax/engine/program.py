@@ -11,6 +11,7 @@ A batch of several tiles goes through it tile by tile, see `batches`.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from jaxtyping import Array, Int, Key, UInt32
 from collapse_jax.config import replace_fields
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
+from collapse_jax.core.samples import Samples
 from collapse_jax.core.state import ChainState, Needs
 from collapse_jax.engine.elementwise import is_elementwise
 from collapse_jax.engine.folding import folded, squeezed, unfolded, unsqueezed
@@ -88,13 +90,15 @@ class AbstractShapes(NamedTuple):
     Attributes:
       carry: the chain between two calls.
       record: its variables of a generation, by name.
-      nbytes: memory of the chain at work, with its corpus, in bytes.
+      nbytes: memory of the chain at work, with its corpus and its candidates, in bytes.
+      candidates: memory of the rows from which a selection chooses, in bytes.
       has_elementwise_metrics: whether no metric of the program adds along an axis.
     """
 
     carry: Carry
     record: dict[str, Any]
     nbytes: int
+    candidates: int
     has_elementwise_metrics: bool
 
 
@@ -142,7 +146,18 @@ def _abstract_shapes(program: Program, signature: Signature) -> AbstractShapes:
     carry, record, whole = _axis_first(found, 1)
     metrics = functools.partial(_metrics_of_one, program)
     is_local = not program.metrics or is_elementwise(metrics, chain, key, found[0].state)
-    return AbstractShapes(carry, record, memory.size_of(whole), is_local)
+    candidates = _candidate_bytes(chain, found[2].state.corpus)
+    nbytes = memory.size_of(whole) + candidates
+    return AbstractShapes(carry, record, nbytes, candidates, is_local)
+
+
+def _candidate_bytes(chain: Chain, corpus: Any) -> int:
+    """Return the bytes of the vectors from which a selection chooses; 0 where it needs none."""
+    selection = chain.policy.selected_by
+    if selection is None or not isinstance(corpus, Samples) or corpus.rows.ndim == 1:
+        return 0
+    slots, *row = corpus.rows.shape
+    return selection.candidates(slots) * math.prod(row) * corpus.rows.dtype.itemsize
 
 
 def _one_chain(

@@ -14,6 +14,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt
 
 from collapse_jax.random.subset import running_count
 
+_BITS = 32  # entries that are held in one word
+
 
 def sortable(values: Array) -> UInt[Array, "..."]:
     """Return unsigned integers that are ordered like the values; -0.0 and 0.0 are equal.
@@ -41,17 +43,18 @@ def sortable(values: Array) -> UInt[Array, "..."]:
     return words ^ jnp.where(words >> kind(width - 1) == 1, ~kind(0), sign)
 
 
+def _count(mask: Bool[Array, " n"]) -> Int[Array, ""]:
+    return jnp.sum(mask, dtype=jnp.int32)
+
+
 def _threshold(words: UInt[Array, " n"], size: Int[Array, ""]) -> UInt[Array, ""]:
     """Return a word such that `size` of them are at least as large, or the size-th largest word."""
     kind = words.dtype.type
 
-    def count(least: Array) -> Array:
-        return jnp.sum(words >= least, dtype=jnp.int32)
-
     def narrower(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         bit, least, found = carry
         trial = least | (kind(1) << bit.astype(words.dtype))
-        larger = count(trial)
+        larger = _count(words >= trial)
         is_enough = larger >= size
         return bit - 1, jnp.where(is_enough, trial, least), jnp.where(is_enough, larger, found)
 
@@ -78,17 +81,24 @@ def largest(
       Whether a value is among them, [n], True exactly `size` times.
     """
     size = jnp.minimum(jnp.asarray(size, jnp.int32), len(values))
-    chosen, is_tied = jnp.zeros(len(values), bool), jnp.ones(len(values), bool)
-    for words in (sortable(values), ties):
-        number = jnp.sum(is_tied, dtype=jnp.int32)
-        left = size - jnp.sum(chosen, dtype=jnp.int32)
-        is_few = left < number  # otherwise all that are tied are chosen, and the loop ends at once
-        wanted = jnp.where(is_few, left, len(values))
-        least = jnp.where(is_few, _threshold(jnp.where(is_tied, words, 0), wanted), 0)
-        chosen = chosen | (is_tied & (words > least))
-        is_tied = is_tied & (words == least)
-    left = size - jnp.sum(chosen, dtype=jnp.int32)
-    return chosen | (is_tied & (running_count(is_tied) <= left))
+    words = sortable(values)
+    least = _threshold(words, size)
+
+    def decide(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        _, least, _ = carry
+        is_tied = words == least
+        left = size - _count(words > least)
+        last = _threshold(jnp.where(is_tied, ties, 0), left)
+        first = is_tied & (ties > last)
+        last_ones = is_tied & (ties == last)
+        few = last_ones & (running_count(last_ones) <= left - _count(first))
+        return jnp.bool_(True), jnp.zeros_like(least), (words > least) | first | few
+
+    # A loop of one pass or of none, where all values differ. The threshold is carried and changed,
+    # or else the compiler would move the work out of the loop, where it is always done.
+    chosen = words >= least
+    is_decided = _count(chosen) == size
+    return jax.lax.while_loop(lambda carry: ~carry[0], decide, (is_decided, least, chosen))[2]
 
 
 def slots_of(chosen: Bool[Array, " n"], capacity: int) -> Int[Array, " slot"]:
@@ -101,9 +111,23 @@ def slots_of(chosen: Bool[Array, " n"], capacity: int) -> Int[Array, " slot"]:
     Returns:
       int32 [capacity]; entries beyond the number of True ones are indices of any entry.
     """
+    total = len(chosen)
+    rows = jnp.pad(chosen, (0, -total % _BITS)).reshape(-1, _BITS)
+    packed = jnp.sum(rows.astype(jnp.uint32) << np.arange(_BITS, dtype=np.uint32), axis=1)
+    numbers = jax.lax.population_count(packed).astype(jnp.int32)
+    ends = jnp.cumsum(numbers)
     rank = jnp.arange(1, capacity + 1, dtype=jnp.int32)
-    found = jnp.searchsorted(running_count(chosen), rank)
-    return jnp.minimum(found, len(chosen) - 1).astype(jnp.int32)
+    index = jnp.minimum(jnp.searchsorted(ends, rank), len(packed) - 1)
+    word, left = packed[index], rank - (ends - numbers)[index]
+    place = jnp.zeros_like(rank)
+    for width in (16, 8, 4, 2, 1):  # which half of the word has the bit
+        low = word & np.uint32(2**width - 1)
+        number = jax.lax.population_count(low).astype(jnp.int32)
+        is_high = left > number
+        place = place + jnp.where(is_high, width, 0)
+        left = left - jnp.where(is_high, number, 0)
+        word = jnp.where(is_high, word >> np.uint32(width), low)
+    return jnp.minimum(index * _BITS + place, total - 1).astype(jnp.int32)
 
 
 def exact_sum(one: Float[Array, "..."], other: Float[Array, "..."]) -> tuple[Array, Array]:

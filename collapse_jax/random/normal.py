@@ -9,6 +9,7 @@ Source: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -124,9 +125,11 @@ def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..
     if jnp.result_type(float) == jnp.float64:
         return normal_from_block(*keys.bits(purpose, shape))
     blocks = (*rows, -(-width // 2))
+    # Loops along a short last axis would not fill the vectors of a CPU.
+    flat = (1, math.prod(blocks)) if rows else blocks
 
     def packed() -> Array:  # as one complex number for `once`
-        pairs = once(keys, lambda: _draw(_complex, keys, purpose, blocks))
+        pairs = once(keys, lambda: _draw(_complex, keys, purpose, flat)).reshape(blocks)
         return jnp.concatenate([pairs.real, pairs.imag], axis=-1)[..., :width]
 
     def apart() -> Array:  # complex numbers would end the compiler's loop

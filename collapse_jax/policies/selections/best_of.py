@@ -105,6 +105,10 @@ class BestOf(AbstractSelection):
         """Return the share of the chosen, and mean rewards."""
         return ("acceptance", CHOSEN, ALL)
 
+    def candidates(self, capacity: int) -> int:
+        """Return the number of candidates of all rows."""
+        return self.num_candidates * capacity
+
     def translated(self, shift: Float[Array, " dim"]) -> Self:
         """Return the selection whose rewards get rows without a shift."""
 

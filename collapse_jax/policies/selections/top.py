@@ -87,6 +87,10 @@ class Top(AbstractSelection):
         """Return the number of candidates."""
         return self.num_candidates
 
+    def candidates(self, capacity: int) -> int:
+        """Return the number of candidates, whatever the capacity is."""
+        return self.num_candidates
+
     def translated(self, shift: Float[Array, " dim"]) -> Self:
         """Return the selection whose score gets rows without a shift."""
         return replace_fields(self, score=lambda rows: self.score(rows - shift))
