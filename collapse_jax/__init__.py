@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from collapse_jax.families.regression import LinearRegression, LogisticRegression
     from collapse_jax.families.series_density import SeriesDensity
     from collapse_jax.planning.answer import Plan
+    from collapse_jax.planning.budget import Budget, Offer
     from collapse_jax.planning.plan import plan
     from collapse_jax.planning.rows import OriginalRows
     from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
@@ -99,6 +100,7 @@ __all__ = [
     "ArgumentError",
     "Bernoulli",
     "BestOf",
+    "Budget",
     "Categorical",
     "Chain",
     "ChainState",
@@ -137,6 +139,7 @@ __all__ = [
     "Normal",
     "NormalInverseWishart",
     "NormalMixture",
+    "Offer",
     "OriginalDraw",
     "OriginalRows",
     "Plan",
@@ -174,6 +177,7 @@ __all__ = [
 
 _LATER = {
     "Bernoulli": "families.bernoulli",
+    "Budget": "planning.budget",
     "Exponential": "families.exponential",
     "ExponentialLaw": "sources.rate_laws",
     "KernelDensity": "families.kernel_density",
@@ -181,6 +185,7 @@ _LATER = {
     "LinearRegression": "families.regression",
     "LogisticModel": "sources.regression",
     "LogisticRegression": "families.regression",
+    "Offer": "planning.budget",
     "OriginalRows": "planning.rows",
     "Plan": "planning.answer",
     "NormalInverseWishart": "families.normal_prior",

@@ -1,6 +1,7 @@
 """Implement `collapse plan`: how much original data must be kept?"""
 
 import dataclasses
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -37,12 +38,37 @@ class PlanOptions:
     """Share of chains for which the demand is to hold; 0 for the mean over chains."""
     confidence: float = 0.99
     """Probability that both ends of a simulated answer are right."""
+    price_original: float = 0.0
+    """Price of an original row; with a price the cheapest size of the corpora is found, too."""
+    price_synthetic: float = 0.0
+    """Price of a row of a model."""
+    sizes: str = ""
+    """Rows of a corpus to choose from, as 1000,2000; a fourth to four times --rows by default."""
     seed: int = 0
     """Seed of every random number."""
     out: str = ""
     """Output directory; a directory in runs/ by default. A plan there is resumed."""
     quiet: bool = False
     """Show no progress."""
+
+    def budget(self) -> Any:
+        """Return prices and sizes; None without a price."""
+        from collapse_jax.planning.budget import Budget
+
+        if self.price_original == self.price_synthetic == 0:
+            if self.sizes:
+                allowed = "sizes are chosen by their cost"
+                raise check.fail("--sizes", self.sizes, allowed, "pass --price-original 1")
+            return None
+        for name in ("original", "synthetic"):
+            price = getattr(self, f"price_{name}")
+            check.number(f"--price-{name}", price, 0, math.inf, "pass a price such as 1")
+        try:
+            sizes = [int(one) for one in self.sizes.split(",") if one]
+        except ValueError:
+            allowed = "it must be whole numbers"
+            raise check.fail("--sizes", self.sizes, allowed, "pass 1000,2000") from None
+        return Budget(self.price_original, self.price_synthetic, sizes=sizes or None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +229,7 @@ def plan_command(arguments: Sequence[str]) -> int:
     from collapse_jax.planning.plan import plan
     from collapse_jax.policies import Mixing
 
+    budget = options.budget()
     source = options.source_of()
     original = {"redrawn": "distribution", "kept": "data"}[options.original]
     chain = Chain(options.family(source), source, Mixing(options.rows or None, original=original))
@@ -214,6 +241,7 @@ def plan_command(arguments: Sequence[str]) -> int:
         probability=options.probability or None,
         confidence=options.confidence,
         **options.question(),
+        budget=budget,
         key=options.seed,
         store=out / _TRIALS,
         progress=None if options.quiet else _print,

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from collapse_jax.planning.budget import Offer
 from collapse_jax.planning.rows import OriginalRows
 from collapse_jax.planning.trials import Trial
 from collapse_jax.utils.paths import user_path
@@ -33,6 +34,8 @@ class Plan:
       limit: mean quantity after infinitely many generations at that value, None if unknown.
       trials: all that was tried, by level.
       command: code or command that repeats the plan.
+      offers: what each size of the corpora costs, where a budget was given.
+      cheapest: of them; None if there is none.
 
     >>> import collapse_jax as cj
     >>> chain = cj.Chain(cj.Gaussian(1), cj.Normal(0.0, 1.0), cj.Replace(100))
@@ -58,6 +61,8 @@ class Plan:
     limit: float | None
     trials: tuple[Trial, ...]
     command: str
+    offers: tuple[Offer, ...] = ()
+    cheapest: Offer | None = None
 
     @property
     def answer(self) -> str:
@@ -104,13 +109,29 @@ class Plan:
             lines.append(f"1,000 more rows change the quantity by {change:.3g} ± {error:.1g}.")
         if self.limit is not None:
             lines.append(f"After infinitely many generations the quantity is {self.limit:.6g}.")
+        if self.offers:
+            lines.append(self._cheapest_line)
         return "\n".join(lines)
+
+    @property
+    def _cheapest_line(self) -> str:
+        """Return the cheapest offer in one sentence."""
+        best = self.cheapest
+        if best is None:
+            return "No size of the corpora that was tried is enough."
+        return (
+            f"Cheapest of {len(self.offers)} sizes: corpora of {best.size:,} rows with {self.knob} "
+            f"= {best.value:.6g} cost {best.cost:,.6g}, for {best.original:,.6g} original rows and "
+            f"{best.synthetic:,.6g} of models."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
         content = dataclasses.asdict(self)
         rows = self.original_rows
         content["original_rows"] = None if rows is None else rows._asdict()
+        content["offers"] = [one._asdict() for one in self.offers]
+        content["cheapest"] = None if self.cheapest is None else self.cheapest._asdict()
         return _strict({"answer": self.answer, "assumption": self.assumption, **content})
 
     def report(self, path: str | Path) -> Path:

@@ -31,19 +31,50 @@ def write_page(plan: Any, path: Path) -> Path:
     with store_errors(page):
         page.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
-            picture = save_with_numbers(figure_plan(plan), Path(folder), "plan")
+            figures = {_caption(plan): figure_plan(plan)}
+            if plan.cheapest is not None:
+                figures["Cost by size of the corpora"] = figure_offers(plan)
+            pictures = {
+                caption: save_with_numbers(figure, Path(folder), f"plan-{index}")
+                for index, (caption, figure) in enumerate(figures.items())
+            }
             write_report(
                 page,
                 title=plan.answer,
                 sentences=[plan.assumption, *str(plan).split("\n")[2:]],
                 table=table_of(plan),
-                figures={_caption(plan): picture},
+                figures=pictures,
                 config=plan.question,
                 command=plan.command,
                 provenance={"command": plan.command},
             )
         page.with_suffix(".json").write_text(json.dumps(plan.to_json(), indent=1))
     return page
+
+
+@styled
+def figure_offers(plan: Any) -> Any:
+    """Draw the cost by size of the corpora, with the smallest value of the setting that is enough.
+
+    Args:
+      plan: a `Plan` with offers.
+
+    Returns:
+      A matplotlib Figure.
+    """
+    figure, axes = new_figure(7.0, 4.2, 1, 1)
+    axis, possible = axes[0][0], [one for one in plan.offers if one.value is not None]
+    axis.plot([one.size for one in possible], [one.cost for one in possible], "o-", color="#0072B2")
+    for one in possible:
+        axis.annotate(
+            f"{one.value:.3g}", (one.size, one.cost), (0, 6), textcoords="offset points", fontsize=8
+        )
+    axis.plot(plan.cheapest.size, plan.cheapest.cost, "o", color="#009E73", label="cheapest")
+    axis.set_xscale("log")
+    axis.set_xlabel(f"rows of a corpus; at the points {plan.knob}")
+    axis.set_ylabel("cost")
+    axis.legend(fontsize=8)
+    return figure
 
 
 def _caption(plan: Any) -> str:

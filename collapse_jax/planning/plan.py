@@ -1,5 +1,6 @@
 """Answer how much original data a chain needs, with a bracket and its error."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.planning.aim import aim
 from collapse_jax.planning.answer import Plan, shown
+from collapse_jax.planning.budget import Budget, cheapest_of, check_budget, offers
 from collapse_jax.planning.demand import RARE, make_demand
 from collapse_jax.planning.expectation import exact_mean
 from collapse_jax.planning.knob import make_knob
@@ -47,6 +49,7 @@ def plan(
     bounds: Sequence[float] | None = None,
     precision: float = 0.1,
     max_chains: int | None = None,
+    budget: Budget | None = None,
     store: str | Path | None = None,
     progress: Callable[[str], Any] | None = None,
 ) -> Plan:
@@ -78,6 +81,7 @@ def plan(
         are a row wide.
       max_chains: chains of a test, after which a value stays undecided and others around it are
         tested. None for 4,096 or, if chains are short, more.
+      budget: prices of rows, to find the cheapest size of the corpora.
       store: a file that remembers trials, so that a killed plan resumes.
       progress: told of every trial in words, for example `print`.
 
@@ -94,20 +98,51 @@ def plan(
     >>> cj.plan(chain, **demand, generations=float("inf"), key=0).bracket
     (0.009, 0.01)
     """
+    arguments = dict(locals())
     check_fork()
     check.instance("chain", chain, Chain, "it must be a Chain", "pass collapse_jax.Chain(...)")
-    demand = make_demand(
-        chain, quantity, at_least, at_most, generations,
-        throughout=throughout, probability=probability, rare=rare,
-    )  # fmt: skip
-    setting = make_knob(chain, knob, bounds, demand.last)
-    effort = make_effort(confidence, precision, max_chains, chain, demand.last)
-    question = question_of(chain, demand, setting, effort, key, rare)
+    check_budget(budget, chain, knob, generations)
+    made = _planned(**arguments)
+    return made if budget is None else _priced(made, budget, arguments)
+
+
+def _priced(made: Plan, budget: Budget, arguments: dict[str, Any]) -> Plan:
+    """Return a plan with what other sizes of the corpora cost."""
+    chain, store = arguments["chain"], arguments["store"]
+
+    def solve(sized: Chain) -> Plan:
+        """Return the plan of a size, with a file of its own."""
+        size = sized.policy.num_samples
+        if size == chain.policy.num_samples:
+            return made
+        return _planned(**{**arguments, "chain": sized, "store": _part_of(store, size)})
+
+    offered = offers(chain, budget, int(arguments["generations"]), solve)
+    return dataclasses.replace(made, offers=offered, cheapest=cheapest_of(offered))
+
+
+def _planned(chain: Chain, **given: Any) -> Plan:
+    """Return the plan of one size of corpora; the arguments are those of `plan`."""
+    names = ("quantity", "at_least", "at_most", "generations", "throughout", "probability", "rare")
+    demand = make_demand(chain, **{name: given[name] for name in names})
+    setting = make_knob(chain, given["knob"], given["bounds"], demand.last)
+    spent = {name: given[name] for name in ("confidence", "precision", "max_chains")}
+    effort = make_effort(**spent, chain=chain, generations=demand.last)
+    key, store, bounds, budget = (given[one] for one in ("key", "store", "bounds", "budget"))
+    question = question_of(chain, demand, setting, effort, key, given["rare"])
     path = None if store is None else _file(store)
-    trials = Trials(setting, demand, key, effort, path, question, _notifier(knob, progress))
-    given = {} if bounds is None else {"bounds": tuple(bounds)}
-    given |= {} if quantity != "tail_survival" else {"rare": rare}
-    return _made(trials, question, command_of(question, chain, quantity, given))
+    notify = _notifier(given["knob"], given["progress"])
+    trials = Trials(setting, demand, key, effort, path, question, notify)
+    written = {} if bounds is None else {"bounds": tuple(bounds)}
+    written |= {"rare": given["rare"]} if demand.name == "tail_survival" else {}
+    written |= {} if budget is None else {"budget": budget}
+    return _made(trials, question, command_of(question, chain, given["quantity"], written))
+
+
+def _part_of(store: str | Path | None, size: int) -> Path | None:
+    """Return the file of the plan for corpora of another size."""
+    path = None if store is None else _file(store)
+    return None if path is None else path.with_name(f"{path.stem}-{size}{path.suffix}")
 
 
 def _notifier(knob: str, progress: Callable[[str], Any] | None) -> Callable[[Trial], None]:

@@ -18,6 +18,7 @@ from collapse_jax.planning.knob import Knob
 from collapse_jax.random.threefry import key_words
 from collapse_jax.results.provenance import describe
 
+_PACKAGE = __name__.partition(".")[0]
 _FEW = 64  # elements that an expression writes out
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
@@ -82,8 +83,6 @@ def command_of(question: Mapping[str, Any], chain: Chain, quantity: Any, given: 
 
 def _code(value: Any) -> str | None:
     """Return an expression with this value; None for what a line cannot hold."""
-    import collapse_jax
-
     if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
         array = np.asarray(value)
         return _code(array.tolist()) if array.size <= _FEW else None
@@ -99,7 +98,7 @@ def _code(value: Any) -> str | None:
         return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' * (len(parts) == 1)})"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         name = type(value).__name__
-        if getattr(collapse_jax, name, None) is not type(value):
+        if getattr(sys.modules[_PACKAGE], name, None) is not type(value):  # not public
             return None
         parts = {one.name: _code(getattr(value, one.name)) for one in _changed(value)}
         if None in parts.values():
@@ -185,7 +184,7 @@ def _attributes(value: Any) -> Any:
 def _is_of_library(function: types.FunctionType) -> bool:
     """Tell whether a function is of an installed package, of Python or of this one."""
     top = str(function.__module__).partition(".")[0]
-    is_ours = top in ("collapse_jax", *sys.stdlib_module_names) and top != "__main__"
+    is_ours = top in (_PACKAGE, *sys.stdlib_module_names) and top != "__main__"
     return is_ours or "site-packages" in function.__code__.co_filename
 
 

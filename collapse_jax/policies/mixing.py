@@ -200,7 +200,8 @@ class Mixing(AbstractPolicy):
         They are a static field: all shares then have one program.
         """
         is_one_law = type(self) is Mixing and self._is_independent and family.has_explicit_law
-        return replace_fields(self, most_original=None) if is_one_law else self
+        policy: Any = replace_fields(self, most_original=None) if is_one_law else self
+        return policy
 
     def init(self, corpus: AbstractCorpus, num_generations: int) -> Any:
         """Return None: the law is remembered by the family."""

@@ -25,6 +25,17 @@ def test_the_answer_comes_first(tmp_path, capsys):
     assert again.err == ""
 
 
+def test_prices_find_the_cheapest_size(tmp_path, capsys):
+    prices = ["--price-original", "1", "--price-synthetic", "0.01", "--sizes", "50,100,200"]
+    out = tmp_path / "plan"
+    assert main([*QUESTION, *prices, "--out", str(out), "--quiet"]) == 0
+    assert "Cheapest of 3 sizes: corpora of 50 rows with policy.gamma = " in capsys.readouterr().out
+    found = json.loads((out / "report.json").read_text())
+    assert [one["size"] for one in found["offers"]] == [50, 100, 200]
+    assert found["cheapest"] == found["offers"][0]
+    assert "Cost by size of the corpora" in (out / "report.html").read_text()
+
+
 def test_a_share_that_does_not_exist_has_exit_code_1(tmp_path, capsys):
     arguments = [*QUESTION, "--at-least", "0.999", "--out", str(tmp_path / "plan"), "--quiet"]
     assert main(arguments) == 1
@@ -44,6 +55,9 @@ def test_a_share_that_does_not_exist_has_exit_code_1(tmp_path, capsys):
         (["plan", "table"], "--source=''"),
         (["plan", "table", "--source", "nofile.csv:a"], "nofile.csv"),
         (["plan", "gaussian", "--probability", "1"], "probability=1.0"),
+        (["plan", "gaussian", "--price-original", "-1"], "--price-original=-1.0"),
+        (["plan", "gaussian", "--price-original", "1", "--sizes", "a"], "--sizes='a'"),
+        (["plan", "gaussian", "--sizes", "100"], "--sizes='100'"),
     ],
 )
 def test_bad_input_is_one_line(arguments, expected, tmp_path, monkeypatch, capsys):

@@ -67,6 +67,7 @@ CASES = {
     "plan": [
         (lambda _: cj.plan(FAMILY, **PLAN), "pass collapse_jax.Chain(...)"),
         (lambda _: cj.plan(CHAIN, **PLAN, knob=POLICY), "knob=Replace"),
+        (lambda _: cj.plan(CHAIN, **PLAN, budget=1.0), "budget=1.0"),
         (lambda _: cj.plan(CHAIN, **(PLAN | {"quantity": 3})), "Metric.function=3"),
     ],
     "compare_with_theory": [
@@ -153,6 +154,7 @@ CASES = {
     "BestOf": [(lambda _: cj.BestOf(2, SOURCE), "BestOf.rewards=Normal")],
     "Edit": [(lambda _: cj.Edit(SOURCE), "Edit.function=Normal")],
     "Fresh": [(lambda _: cj.Fresh(SOURCE, 1), "Fresh.num_samples=Normal")],
+    "Budget": [(lambda one: cj.Budget(one), "Budget.original=<Records")],
     "Reduce": [(lambda one: cj.Reduce(one), "Reduce.mean=<Records")],
     "Store": [(lambda one: cj.Store(one), "store=<Records")],
     "testing": [
@@ -165,6 +167,7 @@ CASES = {
     ],
 }
 UNCHECKED = {
+    "Offer": "made by plan",
     "Bernoulli": "takes no argument",
     "ArgumentError": "an error",
     "CompileReport": "made by compile_for",
