@@ -216,8 +216,13 @@ class Interrupting(HostContext):
             raise Stopped
 
 
-def test_work_goes_on_where_it_was_stopped(tmp_path):
-    chain, key = chain_of(), chain_key(jax.random.key(7), jnp.uint32(0))
+LORA = {"training": lm.Training(1e-2, num_epochs=3, trainable="lora"), "scan_layers": True}
+
+
+@pytest.mark.parametrize("changes", [{}, pytest.param(LORA, marks=pytest.mark.thorough)])
+def test_work_goes_on_where_it_was_stopped(tmp_path, changes):
+    """Adapters and the weights that they change are one state."""
+    chain, key = chain_of(**changes), chain_key(jax.random.key(7), jnp.uint32(0))
 
     def generations(context):
         at_work = dataclasses.replace(chain)
