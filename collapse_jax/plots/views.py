@@ -2,7 +2,8 @@
 
 A view has a "kind":
 
-- "panels": curves, bands and points, "panels" [panel], or [frame][panel] with "frames".
+- "panels": curves, bands and points, "panels" [panel], or [frame][panel] with "frames"; "columns"
+  is the most panels in a row.
 - "grid": variables over two settings and over "frames", with a target that the reader may change.
 - "words": the share of chains in which each state is alive, by generation, with a search.
 """
@@ -29,7 +30,7 @@ _OUTLINE = 61  # points of an ellipse
 _TEX = (
     (r"\hat\mu", "μ̂"), (r"\hat\sigma", "σ̂"), (r"\mu", "μ"), (r"\sigma", "σ"), (r"\gamma", "γ"),
     (r"\int", "∫"), (r"\log", "log"), (r"\ln", "ln"), (r"\,", " "), ("_{10}", "₁₀"), ("_2", "₂"),
-    ("_0", "₀"), ("_g", "ᵍ"), ("^2", "²"), ("$", ""),
+    ("_0", "₀"), ("^2", "²"), ("$", ""),
 )  # fmt: skip
 
 
@@ -47,7 +48,9 @@ def figure_view(figure: Any) -> View | None:
         return None
     panels = [_panel(axis) for axis in axes]
     panels = [one for one in panels if one["series"]]
-    return {"kind": "panels", "panels": panels} if panels else None
+    grid = axes[0].get_subplotspec()
+    columns = grid.get_gridspec().ncols if grid is not None else 1
+    return {"kind": "panels", "columns": columns, "panels": panels} if panels else None
 
 
 def generations_view(figure: Any) -> View | None:
@@ -298,6 +301,7 @@ def _series(axis: Any, line: Any) -> View:
     return {
         "name": _name(line), "x": _numbers(x[kept]), "y": _numbers(y[kept]),
         "color": _hex(line.get_color()), "style": style, "marker": marker and len(kept) < 40,
+        "width": round(1.1 * float(line.get_linewidth()), 2),
     }  # fmt: skip
 
 

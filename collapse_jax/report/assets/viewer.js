@@ -10,7 +10,7 @@ const CollapseViewer = (() => {
 
   // ---- small helpers ----
   function make(tag, attributes = {}, ...children) {
-    const isSvg = /^(svg|g|path|line|rect|text|circle|title)$/.test(tag);
+    const isSvg = /^(svg|g|path|line|rect|text|circle|clipPath)$/.test(tag);
     const node = isSvg ? document.createElementNS(SVG, tag) : document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
     node.append(...children);
@@ -131,7 +131,7 @@ const CollapseViewer = (() => {
     const area = make("div", { class: "panels" });
     const draw = (frame) => {
       const here = frames ? view.panels[frame] : view.panels;
-      area.replaceChildren(...here.map((one) => panel(one, widthOf(host, here.length))));
+      area.replaceChildren(...here.map((one) => panel(one, widthOf(host, view.columns || here.length))));
     };
     let frame = frames ? frames.labels.length - 1 : 0;
     if (frames) host.append(slider(frames.name, frames.labels, frame, (k) => { frame = k; draw(k); }));
@@ -141,7 +141,7 @@ const CollapseViewer = (() => {
   }
   function widthOf(host, number) {
     const whole = host.clientWidth || 640;
-    const columns = Math.min(number, whole < 640 ? 1 : whole < 900 ? 2 : 3);
+    const columns = clamp(Math.min(number, Math.floor(whole / 200)), 1, whole < 640 ? 1 : 5);
     return Math.floor((whole - 16 * (columns - 1)) / columns) - 1;
   }
   function rangeOf(one, axis) {
@@ -159,9 +159,9 @@ const CollapseViewer = (() => {
     return low <= high ? [low, high] : [isLog ? 0.1 : 0, 1];
   }
   function panel(one, width) {
-    width = Math.max(width, 240);
+    width = Math.max(width, 180);
     const side = { left: 58, right: 10, top: 8, bottom: 40 };
-    const height = one.equal ? width - side.left + side.bottom : clamp(Math.round(width * 0.62), 220, 380);
+    const height = one.equal ? width - side.left + side.bottom : clamp(Math.round(width * 0.62), 190, 380);
     const [xLow, xHigh] = rangeOf(one, "x");
     const [yLow, yHigh] = rangeOf(one, "y");
     const gap = one.ylog || one.yrange ? 0 : 0.04 * (yHigh - yLow);
@@ -185,13 +185,17 @@ const CollapseViewer = (() => {
     }
     svg.append(text((side.left + width) / 2, height - 6, one.xlabel, { "text-anchor": "middle" }));
     const inside = (value) => clamp(value, -4 * height, 5 * height);
+    const clip = `view-clip-${++serial}`;
+    svg.append(make("clipPath", { id: clip }, make("rect", { x: side.left, y: side.top - 3, width: width - side.left - side.right + 3, height: height - side.top - side.bottom + 6 })));
+    const curves = make("g", { "clip-path": `url(#${clip})` });
+    svg.append(curves);
     for (const band of one.bands) {
       const known = band.x.map((_, k) => k).filter((k) => finite(band.low[k]) && finite(band.high[k]) && (!one.ylog || band.high[k] > 0));
       const low = (k) => (one.ylog && band.low[k] <= 0 ? height - side.bottom : inside(y(band.low[k])));
       const path = [...known.map((k) => [x(band.x[k]), inside(y(band.high[k]))]), ...known.reverse().map((k) => [x(band.x[k]), low(k)])];
-      if (path.length) svg.append(make("path", { d: `M${path.map((p) => p.map((v) => v.toFixed(1)).join(",")).join("L")}Z`, fill: lineColour(band.color), "fill-opacity": 0.22 }));
+      if (path.length) curves.append(make("path", { d: `M${path.map((p) => p.map((v) => v.toFixed(1)).join(",")).join("L")}Z`, fill: lineColour(band.color), "fill-opacity": 0.22 }));
     }
-    for (const item of one.series) drawSeries(svg, item, one, x, y, inside);
+    for (const item of one.series) drawSeries(curves, item, one, x, y, inside);
     const box = make("div", { class: "panel", style: `width:${width}px` }, make("h4", {}, one.title));
     if (one.ylabel) box.append(make("p", { class: "unit" }, one.ylabel));
     box.append(svg, legend(one), readout);
@@ -212,7 +216,7 @@ const CollapseViewer = (() => {
     for (const [px, py, isKnown] of points) {
       if (isKnown) { path += `${pen}${px.toFixed(1)},${inside(py).toFixed(1)}`; pen = "L"; } else pen = "M";
     }
-    const style = { d: path, stroke: colour, fill: "none", "stroke-width": item.style === "dashed" ? 1.3 : 1.8 };
+    const style = { d: path, stroke: colour, fill: "none", "stroke-width": item.width || (item.style === "dashed" ? 1.3 : 1.8) };
     if (item.style === "dashed") style["stroke-dasharray"] = "5 4";
     if (path) svg.append(make("path", style));
     if (item.marker) for (const [px, py, isKnown] of points) if (isKnown) svg.append(make("circle", { cx: px, cy: py, r: 3, fill: colour }));
