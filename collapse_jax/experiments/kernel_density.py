@@ -114,19 +114,19 @@ class KernelDensityExperiment(AbstractExperiment):
     def figures(records: Records) -> Mapping[str, tuple[str, Any]]:
         """Draw variance and detail against the number of fits, one line per width."""
         fits, panels = records["generation"] + 1, []
-        titles = ("E variance, truth 1", "E cos(2x), truth 0.135")
-        for name, title in zip(_NAMES, titles, strict=True):
+        titles = {"E variance, truth 1": "truth = 1", "E cos(2x), truth 0.135": "expectation"}
+        for name, (title, unit) in zip(_NAMES, titles.items(), strict=True):
             means, exact = records[f"{name}_mean"], records.theory[name].values
             lines = [
                 Line(f"h = {width:.4g}", means[:, k], exact[:, k])
                 for k, width in enumerate(records["bandwidth"])
             ]
-            panels.append(Panel(title, "number of fits", fits, lines, "", "log"))
+            panels.append(Panel(title, "number of fits", fits, lines, unit, "log"))
         caption = (
             "Expected variance of the density, and its detail E cos(2x), by number of fits and by "
             "the width h of the kernel. The dashed lines are exact."
         )
-        return {"metrics": (caption, figure_panels(panels))}
+        return {"metrics": (f"{_finding(Setting.of(records))} {caption}", figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -88,12 +88,12 @@ class RatesExperiment(AbstractExperiment):
             for k, rate in enumerate(records["rate"])
         ]
         fits = records["generation"] + 1
-        panel = Panel("share of chains without the event", "number of fits", fits, lines, "", "log")
+        panel = Panel("the event is lost", "number of fits", fits, lines, "share of chains", "log")
         caption = (
             "Share of chains in which the event is lost, by number of fits and by its rate in the "
             "truth. The dashed lines are exact."
         )
-        return {"lost": (caption, figure_panels([panel]))}
+        return {"lost": (f"{_finding(Setting.of(records))} {caption}", figure_panels([panel]))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -109,15 +109,15 @@ class RegressionExperiment(AbstractExperiment):
         title = r"E $(b_g - b)^T \Sigma (b_g - b)$"
         risk = Line("p = 300, n = 200", exact["self_training"].values)
         panels = [
-            Panel(title, "number of fits", fits, lines),
-            Panel("risk of self-training", "number of fits", fits, [risk]),
+            Panel(title, "number of fits", fits, lines, "excess risk"),
+            Panel("risk of self-training", "number of fits", fits, [risk], "asymptotic risk"),
         ]
         caption = (
             "Expected error by number of fits and policy; the dashed lines are exact. Right: the "
             "asymptotic risk of arXiv 2602.14029, where only the first labels have noise, which "
             "falls before it rises."
         )
-        return {"error": (caption, figure_panels(panels))}
+        return {"error": (f"{_finding(Setting.of(records))} {caption}", figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:
