@@ -28,7 +28,8 @@ _FEWEST_FRAMES = 12  # generations of survival that stay where states are many
 _MOST_ROWS = 500  # of a corpus in a film
 _OUTLINE = 61  # points of an ellipse
 _TEX = (
-    (r"\hat\mu", "μ̂"), (r"\hat\sigma", "σ̂"), (r"\mu", "μ"), (r"\sigma", "σ"), (r"\gamma", "γ"), (r"\Sigma", "Σ"), ("^T", "ᵀ"),
+    (r"\hat\mu", "μ̂"), (r"\hat\sigma", "σ̂"), (r"\mu", "μ"), (r"\sigma", "σ"), (r"\gamma", "γ"),
+    (r"\Sigma", "Σ"), ("^T", "ᵀ"),
     (r"\int", "∫"), (r"\log", "log"), (r"\ln", "ln"), (r"\,", " "), ("_{10}", "₁₀"), ("_2", "₂"),
     ("_0", "₀"), ("^2", "²"), ("$", ""),
 )  # fmt: skip
