@@ -18,7 +18,6 @@ from collapse_jax.core.samples import Rows, moments_of, prefix_weights
 from collapse_jax.core.source import AbstractSource, MomentsSource
 from collapse_jax.core.state import InitialGeneration
 from collapse_jax.families.learner import check_learner
-from collapse_jax.families.normal_prior import NormalInverseWishart
 from collapse_jax.families.shrinkage import ledoit_wolf
 from collapse_jax.metrics import gaussian as metrics
 from collapse_jax.random.keys import Keys, Purpose
@@ -101,6 +100,8 @@ class Gaussian(AbstractFamily):
         check_learner("Gaussian", self.learner, self.prior)
         if self.prior is None:
             return
+        from collapse_jax.families.normal_prior import NormalInverseWishart
+
         allowed, remedy = "it must be a prior", "pass NormalInverseWishart(mean, kappa, scale, dof)"
         prior = check.instance("Gaussian.prior", self.prior, NormalInverseWishart, allowed, remedy)
         if prior.dim != self.dim:
@@ -164,8 +165,9 @@ class Gaussian(AbstractFamily):
 
     def fit(self, keys: Keys, corpus: Moments | Rows, previous: Any, generation0: Any) -> Fit:
         """Return the sample mean and covariance, or those of the posterior."""
-        moments = corpus
-        if isinstance(corpus, Rows):
+        if isinstance(corpus, Moments):
+            moments = corpus
+        else:
             moments = ledoit_wolf(corpus) if self._is_shrunk else moments_of(corpus)
         if self.prior is not None:
             is_sample = self.learner == "posterior_sample"

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any, Self
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from collapse_jax.config import config, replace_fields, static
@@ -126,8 +126,7 @@ class NormalInverseWishart:
         dof = data.num_rows + (self.dof - np.arange(dim)[::-1])
         known = isinstance(data.num_rows, (int, np.integer))
         dof = np.asarray(dof) if known else jnp.asarray(dof)
-        divisor = np.ones(dim) if known else 1.0
-        log_diagonal = 0.5 * log_chi_square(scores[:dim], dof, divisor)
+        log_diagonal = 0.5 * log_chi_square(scores[:dim], dof, 1.0)
         log_scale = found.log_scale + 0.5 * jnp.log(found.num_rows)
         new_scale = log_scale - log_diagonal
         factor = found.factor
@@ -135,7 +134,8 @@ class NormalInverseWishart:
             upper = jnp.zeros((dim, dim), scores.dtype)
             upper = upper.at[np.triu_indices(dim, 1)].set(scores[2 * dim :])
             upper = upper + jnp.diag(jnp.exp(log_diagonal))
-            lower = solve_triangular(upper.T, jnp.eye(dim, dtype=scores.dtype), lower=True)
+            unit = jnp.eye(dim, dtype=scores.dtype)
+            lower = jax.lax.linalg.triangular_solve(upper.T, unit, left_side=True, lower=True)
             ratio = jnp.exp(log_scale[:, None] - new_scale)
             factor = log_cholesky.product(factor, jnp.tril(lower * ratio))
         step = _times_root(new_scale, factor, scores[dim : 2 * dim]) / jnp.sqrt(found.num_rows)

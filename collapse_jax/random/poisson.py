@@ -257,4 +257,4 @@ def poisson_quantile(
         weights.append(weight)
     tails = list(itertools.accumulate(weights[::-1]))  # smallest terms first
     level = uniform * (1 + tails[-1])
-    return sum(((level < tail).astype(jnp.int32) for tail in tails), jnp.int32(0))
+    return sum(((level < tail).astype(jnp.int32) for tail in tails), jnp.zeros((), jnp.int32))
