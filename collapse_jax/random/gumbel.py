@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from collapse_jax.random.keys import Keys
-
 
 def gumbel_from_block(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Float[Array, "..."]:
     """Return the Gumbel number of a 64-bit block.
+
+    The largest of log weights plus such numbers is an index drawn proportionally to the weights;
+    the n largest are n indices drawn without replacement, one after the other.
 
     Args:
       high: [...] uint32; the top bit chooses the half of the unit interval.
@@ -28,20 +29,3 @@ def gumbel_from_block(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> 
     distance = ((high & np.uint32(2**31 - 1)).astype(dtype) + fraction) * kind(2.0**-32)
     is_small = (high >> np.uint32(31)) == 0
     return -jnp.log(-jnp.where(is_small, jnp.log1p(-distance), jnp.log(distance)))
-
-
-def gumbel(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Draw independent standard Gumbel numbers.
-
-    The largest of log weights plus such numbers is an index drawn proportionally to the weights;
-    the n largest are n indices drawn without replacement, one after the other.
-
-    Args:
-      keys: the chain's random numbers for this generation.
-      purpose: stream to use, a `Purpose`.
-      shape: static; a longer axis 0 leaves the earlier rows unchanged.
-
-    Returns:
-      Draws of `shape` in the default float type, dimensionless.
-    """
-    return gumbel_from_block(*keys.bits(purpose, shape))

@@ -5,6 +5,7 @@ pass over the numbers counts those at or above a trial value. Passes end as soon
 number of them is left. A sort would cost several times as much on CPU.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -67,15 +68,17 @@ def _threshold(words: UInt[Array, " n"], size: Int[Array, ""]) -> UInt[Array, ""
 
 
 def largest(
-    values: Array, size: int | Int[Array, ""], ties: UInt[Array, " n"]
+    values: Array, size: int | Int[Array, ""], ties: Callable[[Int[Array, ""]], UInt[Array, " n"]]
 ) -> Bool[Array, " n"]:
     """Choose the `size` largest values.
 
     Args:
       values: [n], real numbers, integers or truth values; where NaN belongs is not defined.
       size: how many, 0 .. n; may be traced.
-      ties: [n], unsigned words that decide between equal values: the larger word comes first, and
-        of equal words the smaller index.
+      ties: ties(round) returns unsigned words [n] that decide between equal values: the larger
+        word comes first, and of equal words the smaller index. It is called with round 0, an
+        int32 scalar, where some values are equal; the compiler does not know this number, and so
+        makes no words elsewhere.
 
     Returns:
       Whether a value is among them, [n], True exactly `size` times.
@@ -85,20 +88,22 @@ def largest(
     least = _threshold(words, size)
 
     def decide(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        _, least, _ = carry
-        is_tied = words == least
+        round, least, _ = carry
+        is_tied, order = words == least, ties(round)
         left = size - _count(words > least)
-        last = _threshold(jnp.where(is_tied, ties, 0), left)
-        first = is_tied & (ties > last)
-        last_ones = is_tied & (ties == last)
+        last = _threshold(jnp.where(is_tied, order, 0), left)
+        first = is_tied & (order > last)
+        last_ones = is_tied & (order == last)
         few = last_ones & (running_count(last_ones) <= left - _count(first))
-        return jnp.bool_(True), jnp.zeros_like(least), (words > least) | first | few
+        return round + 1, jnp.zeros_like(least), (words > least) | first | few
 
     # A loop of one pass or of none, where all values differ. The threshold is carried and changed,
     # or else the compiler would move the work out of the loop, where it is always done.
     chosen = words >= least
-    is_decided = _count(chosen) == size
-    return jax.lax.while_loop(lambda carry: ~carry[0], decide, (is_decided, least, chosen))[2]
+    is_tied = _count(chosen) != size
+    return jax.lax.while_loop(
+        lambda carry: is_tied & (carry[0] < 1), decide, (jnp.int32(0), least, chosen)
+    )[2]
 
 
 def slots_of(chosen: Bool[Array, " n"], capacity: int) -> Int[Array, " slot"]:

@@ -332,13 +332,13 @@ def one_rater_for_all(self, keys, rewards):
 
 
 def no_noise(keys, scores, temperature, shape):
-    return scores.astype(jnp.float32), keys.bits(Purpose.SELECT, shape)[0]
+    return scores.astype(jnp.float32), lambda _: keys.bits(Purpose.SELECT, shape)[0]
 
 
 def shared_noise(keys, scores, temperature, shape):
     """One Gumbel number for all candidates of a row."""
     noise = jax.random.gumbel(keys.key(Purpose.SELECT), shape[-1:])
-    return scores + temperature * noise, keys.bits(Purpose.POLICY, shape)[0]
+    return scores + temperature * noise, lambda _: keys.bits(Purpose.POLICY, shape)[0]
 
 
 def first_ones(values, size, ties):

@@ -139,7 +139,7 @@ class BestOf(AbstractSelection):
 
         scores = once(keys, rate)
         values, ties = perturbed(keys, scores, self.temperature, (count, capacity))
-        best = jnp.argmax(jnp.where(values == jnp.max(values, axis=0), ties, 0), axis=0)
+        best = jnp.argmax(jnp.where(values == jnp.max(values, axis=0), ties(0), 0), axis=0)
         row = jnp.arange(capacity)
         weights = prefix_weights(size, capacity)
         corpus = drawn.with_rows(drawn.rows[best * capacity + row], weights)

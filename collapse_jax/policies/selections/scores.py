@@ -1,5 +1,6 @@
 """Evaluate scores of candidates, and perturb them so that the largest are a random choice."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from collapse_jax.core.selection import RowFunction, on_states, one_for_each
-from collapse_jax.random.gumbel import gumbel
+from collapse_jax.random.gumbel import gumbel_from_block
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.largest import exact_sum, sortable
 from collapse_jax.utils import check
@@ -66,7 +67,7 @@ def real(scores: Array) -> Float[Array, "..."]:
 
 def perturbed(
     keys: Keys, scores: Array, temperature: float, shape: tuple[int, ...]
-) -> tuple[Array, Array]:
+) -> tuple[Array, Callable[[Any], Array]]:
     """Return scores plus temperature times Gumbel numbers, and words that decide between ties.
 
     The largest of them is drawn proportionally to exp(score / temperature), the n largest so
@@ -80,12 +81,15 @@ def perturbed(
       shape: static.
 
     Returns:
-      Numbers and unsigned words of `shape`.
+      Numbers of `shape`, and a function of the round 0 that returns unsigned words of `shape`.
     """
-    word, _ = keys.branch(Purpose.SELECT, 0).bits(Purpose.SELECT, shape)
     if temperature == 0:
-        return scores, word
-    noise: Any = temperature * gumbel(keys, Purpose.SELECT, shape)
+        branch = keys.branch(Purpose.SELECT, 0)
+        return scores, lambda round: branch.bits(Purpose.SELECT, shape, round)[0]
+    high, low = keys.bits(Purpose.SELECT, shape)
+    noise: Any = temperature * gumbel_from_block(high, low)
     total, error = exact_sum(real(scores), noise)
-    error_word = sortable(error)
-    return total, jnp.where(jnp.isfinite(total), error_word, word.astype(error_word.dtype))
+    # Where the sum is infinite the noise decides nothing, and its bits are free for ties.
+    word = sortable(error)
+    word = jnp.where(jnp.isfinite(total), word, high.astype(word.dtype))
+    return total, lambda _: word
