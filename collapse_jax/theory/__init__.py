@@ -11,6 +11,7 @@ series_density  coefficients of series density chains on the circle
 regression  errors of chains of least-squares regressions
 discrete  closed forms of chains of frequencies
 ecosystem  similarity of models that train on each other's rows
+selected  two states whose rows raters choose: Wright-Fisher with selection
 ancestors  the ancestral dual: support, absorption and surviving mass for every p_0
 ancestor_chains  simulation of the dual, hundreds of times faster than the chain
 enumeration  all states of a small chain as one matrix

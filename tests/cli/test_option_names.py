@@ -74,6 +74,22 @@ REFUSED = {
         ["--num-generations=-1 is not"],
     ),
     "no weights": (["run", "weighting", "--num-weights", "-1"], ["--num-weights=-1"]),
+    "share of own rows": (
+        ["run", "ecosystem", "--own-shares", "1.5"],
+        ["--own-shares[0]=1.5", "[0, 1]"],
+    ),
+    "negative share of original rows": (
+        ["run", "ecosystem", "--original-share", "-0.1"],
+        ["--original-share=-0.1"],
+    ),
+    "no models": (["run", "ecosystem", "--num-models", "0"], ["--num-models=0"]),
+    "no candidates": (["run", "selection", "--candidates", "0"], ["--candidates[0]=0"]),
+    "candidates twice": (["run", "selection", "--candidates", "2", "2"], ["--candidates="]),
+    "share that is no number": (["run", "selection", "--share", "nan"], ["--share=nan"]),
+    "reward that is no number": (
+        ["run", "selection", "--advantage", "nan"],
+        ["--advantage=nan", "e.g. 0.2"],
+    ),
     "no rows": (["run", "keep-gaussian", "--num-samples", "0", "10"], ["--num-samples=0"]),
     "share of kept blocks": (
         ["run", "lm", "--original-shares", "2"],

@@ -22,6 +22,7 @@ SCALARS = {
     "GaussianMixture": "log_l2_squared num_iterations log_likelihood status",
     "VAE": "elbo latent_mean latent_std latent_mean_100 latent_std_100 pixel_variance precision "
     "recall status",
+    "Models": "status",
     "LanguageModel": "test_perplexity zero_shot_perplexity distinct_1 distinct_2 distinct_3 "
     "repetition_rate unigram_entropy tail_share unique_share status",
 }
@@ -31,6 +32,7 @@ ARRAYS = {
     "KernelDensity": {},
     "LinearRegression": {},
     "Poisson": {},
+    "Models": {},
     "GaussianMixture": {
         "weights": (("component",), (2,)),
         "means": (("component", "dim"), (2, 2)),
@@ -66,7 +68,9 @@ def fake_simulate(
     shape, dims = (len(generations), num_chains), ("generation", "chain")
     kind = type(chain.family).__name__
     names = SCALARS[kind].split()
-    names += [str(getattr(one, "name", None) or one.__name__) for one in metrics if callable(one)]
+    lists = [one for one in metrics if getattr(one, "dims", ())]
+    scalars = [one for one in metrics if callable(one) and one not in lists]
+    names += [str(getattr(one, "name", None) or one.__name__) for one in scalars]
     names += [one for one in metrics if one == "effective_components"]
     values = {name: (dims, random.uniform(0.1, 1, shape)) for name in names}
     values["status"] = (dims, np.zeros(shape, np.int32))
@@ -75,6 +79,7 @@ def fake_simulate(
         law = random.uniform(0.1, 1, (*shape, chain.family.num_states))
         values["probabilities"] = ((*dims, "state"), law)
     arrays = dict(ARRAYS[kind])
+    arrays |= {one.name: (one.dims, (len(one.function.sizes),)) for one in lists}
     if kind == "VAE":
         arrays["latent_histogram"] = (("bin",), (chain_bins(),))
     if kind == "GaussianMixture":
@@ -118,8 +123,10 @@ def reduced(values):
             counts[:, 0] = array.shape[1]
             found["status_count"] = (("generation", "code"), counts)
             continue
-        found[f"{name}_mean"] = (dims[:1], array.mean(axis=1))
-        found[f"{name}_std"] = (dims[:1], array.std(axis=1))
+        found[f"{name}_mean"] = ((dims[0], *dims[2:]), array.mean(axis=1))
+        found[f"{name}_std"] = ((dims[0], *dims[2:]), array.std(axis=1))
+        if len(dims) > 2 or array.dtype == bool:
+            continue
         quantiles = np.quantile(array, (0.05, 0.5, 0.95), axis=1).T
         found[f"{name}_quantile"] = ((dims[0], "quantile"), quantiles)
     return found

@@ -21,8 +21,10 @@ GRIDS = {
         "human-share",
         "detector",
         "rates",
+        "ecosystem",
     )
 }
+GRIDS["selection"] = {"candidates": (1, 2, 4)}
 GRIDS |= {
     "kernel-density": {"bandwidths": (0.1, 0.2, 0.5)},
     "keep-gaussian": {"num_samples": (30, 40)},

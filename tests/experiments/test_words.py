@@ -299,7 +299,9 @@ def check_changes(summary, records):
 
 def test_studies_of_fixed_policies_render():
     small = {"num_chains": 40, "num_generations": LAST}
-    names = "growing human-share detector kernel-density regression rates".split()
+    names = (
+        "growing human-share detector selection ecosystem kernel-density regression rates".split()
+    )
     cases = {
         **dict.fromkeys(names, small),
         "regimes": small | {"estimator": "unbiased"},
