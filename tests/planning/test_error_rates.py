@@ -1,0 +1,107 @@
+"""Brackets contain answers that theory knows as often as stated: many questions, many repeats."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import optimize
+
+import collapse_jax as cj
+from collapse_jax.theory import ancestors, gaussian_accumulation
+
+SIZE, GENERATIONS = 100, 5
+ASKED = {"generations": GENERATIONS, "probability": None}
+
+
+def law_of(exponent):
+    law = np.arange(1, 31) ** -exponent
+    return law / law.sum()
+
+
+def rare_left(key, family, params, corpus, source, generation0):
+    """Return the surviving share of the rarer half of the states; plans know no mean of it."""
+    return jnp.mean(family.probabilities(params)[15:] > 0, dtype=float)
+
+
+def survival(exponent, gamma, size=SIZE, generations=GENERATIONS):
+    law, weights = law_of(exponent), (np.arange(30) >= 15) / 15
+    return ancestors.expected_present(law, [size] * (generations + 1), weights, gamma)[-1]
+
+
+def variance(gamma, size, generations, estimator, allocation):
+    sizes = [size] * (generations + 1)
+    return gaussian_accumulation.fresh_share_moments(sizes, gamma, estimator, allocation).variance[
+        -1
+    ]
+
+
+def states(exponent, size=SIZE):
+    return cj.Chain(
+        cj.Discrete(corpus="samples"), cj.Categorical(law_of(exponent)), cj.Mixing(size)
+    )
+
+
+def random_question(rng, number):
+    """Return a question that theory answers, and the exact answer."""
+    share = rng.uniform(0.02, 0.9)
+    size, generations = int(rng.integers(20, 400)), int(rng.integers(1, 30))
+    if number % 2:
+        exponent = rng.uniform(0.3, 1.5)
+
+        def mean(gamma):
+            return survival(exponent, gamma, size, generations)
+
+        chain = states(exponent, size)
+        question = {"quantity": "tail_survival", "rare": list(range(15, 30))}
+    else:
+
+        def mean(gamma):
+            return variance(gamma, size, generations, "mle", "multinomial")
+
+        chain = cj.Chain(cj.Gaussian(1, "mle"), cj.Normal(0.0, 1.0), cj.Mixing(size))
+        question = {"quantity": "variance_ratio"}
+    limit = float(mean(share))
+    answer = optimize.brentq(lambda gamma: mean(gamma) - limit, 0, 1, xtol=1e-12)
+    return chain, {**question, "at_least": limit, "generations": generations}, size, answer
+
+
+@pytest.mark.thorough
+def test_two_hundred_questions_with_exact_answers():
+    rng, contained, wide = np.random.default_rng(0), 0, 0
+    for number in range(200):
+        chain, question, size, answer = random_question(rng, number)
+        plan = cj.plan(chain, **question, probability=None, key=0)
+        fails, holds = plan.bracket
+        contained += fails - 1e-9 <= answer <= holds + 1e-9
+        wide += holds - fails > max(0.1 * answer, 1 / size) + 1e-9
+        assert plan.is_exact
+    assert (contained >= 198, wide) == (True, 0)
+
+
+def simulated(exponent, limit, key, **options):
+    """Return whether a simulated bracket contains the exact answer, its width and the answer."""
+    question = {**ASKED, "quantity": cj.Metric(rare_left, reads=("family", "params"))}
+    plan = cj.plan(states(exponent), **question, at_least=limit, key=key, **options)
+    answer = optimize.brentq(lambda gamma: survival(exponent, gamma) - limit, 0, 1)
+    fails, holds = (end if end is not None else -1.0 for end in plan.bracket)
+    assert not plan.is_exact
+    return fails <= answer <= holds, holds - fails, answer
+
+
+@pytest.mark.slow
+def test_simulated_questions_with_exact_answers():
+    rng, contained, wide = np.random.default_rng(1), 0, 0
+    for key in range(60):
+        exponent = rng.uniform(0.3, 1.5)
+        limit = float(survival(exponent, rng.uniform(0.1, 0.9)))
+        is_right, width, answer = simulated(exponent, limit, key)
+        contained += is_right
+        wide += width > max(0.1 * answer, 1 / SIZE) + 1e-9
+    assert contained >= 59
+    assert wide <= 2
+
+
+@pytest.mark.slow
+def test_five_hundred_repeats_of_a_question():
+    limit = float(survival(0.7, 0.3))
+    wrong = sum(not simulated(0.7, limit, key, confidence=0.8)[0] for key in range(500))
+    assert wrong <= 500 * 0.2
