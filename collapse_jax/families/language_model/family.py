@@ -224,9 +224,10 @@ class LanguageModel(AbstractFamily):
         prompts = rows_of(generation0.corpus)
         total = len(prompts)
         times, rest = divmod(int(size), total)
-        chosen = np.asarray(random_subset(keys, Purpose.PROMPT, total, rest, total))[:rest]
-        indices = np.concatenate([np.tile(np.arange(total), times), chosen])
-        written = write(self, keys, params, prompts[indices])
+        others = np.asarray(random_subset(keys, Purpose.PROMPT, total, rest, total))[:rest]
+        indices = np.concatenate([np.tile(np.arange(total), times), others])
+        chosen = prompts[indices]
+        written = write(self, keys, params, chosen) if len(chosen) else chosen
         rows = jnp.pad(jnp.asarray(written), ((0, capacity - len(written)), (0, 0)))
         return Labels(rows, prefix_weights(size, capacity))
 
