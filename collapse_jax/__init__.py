@@ -39,7 +39,7 @@ from collapse_jax.core.samples import Labels, Rows, Samples
 from collapse_jax.core.selection import AbstractSelection, Verifier
 from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.core.state import ChainState, InitialGeneration, Needs
-from collapse_jax.engine.compile_for import CompileReport, compile_for
+from collapse_jax.engine.compile_for import compile_for
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture, LanguageModel
@@ -68,6 +68,7 @@ from collapse_jax.sources import (
 )
 from collapse_jax.store.store import Store
 from collapse_jax.utils.check import ArgumentError
+from collapse_jax.utils.compiled import CompileReport
 from collapse_jax.utils.status import Status
 
 if TYPE_CHECKING:

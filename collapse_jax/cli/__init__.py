@@ -21,6 +21,7 @@ USAGE = """usage: collapse COMMAND ...
   collapse reproduce [--only NAMES]    run the studies; --scale smoke, laptop or paper
   collapse plan TOPIC [options]        find how much original data must be kept
   collapse explore [--port PORT]       serve a local page with sliders for a chain
+  collapse compile EXPERIMENT --topology v5e:2x4    compile it for devices that are not here
   collapse verify [--lane full]        check simulations against exact laws
   collapse plot RUN                    draw a run's figures again
   collapse report RUN                  write a run's report.html again
@@ -39,6 +40,7 @@ COMMANDS = {
     "reproduce": "collapse_jax.cli.reproduce",
     "plan": "collapse_jax.cli.plan",
     "explore": "collapse_jax.cli.explore",
+    "compile": "collapse_jax.cli.compile",
     "verify": "collapse_jax.cli.verify",
     "plot": "collapse_jax.cli.show",
     "report": "collapse_jax.cli.show",
@@ -105,9 +107,9 @@ def _run(given: Sequence[str], *, is_own_process: bool) -> int:
 
 def _asks_for_help(name: str, rest: Sequence[str]) -> bool:
     """Tell whether to print the usage of a command whose options no parser describes."""
-    if name in ("run", "sweep") and rest and not rest[0].startswith("-"):
+    if name in ("run", "sweep", "compile") and rest and not rest[0].startswith("-"):
         return False  # an experiment before --help has options of its own
-    is_plain = name in ("run", "sweep", "list", "plot", "report")
+    is_plain = name in ("run", "sweep", "compile", "list", "plot", "report")
     return is_plain and bool({"-h", "--help"} & set(rest))
 
 

@@ -67,8 +67,8 @@ class SweepOptions(RunOptions):
     """Run only the failed points of the sweep in --out again; without --out, of the last one."""
 
 
-def parse(base: type[RunOptions], experiment: Any, program: str, arguments: Sequence[str]) -> Any:
-    """Parse the options of a command that runs an experiment.
+def parse(base: type, experiment: Any, program: str, arguments: Sequence[str]) -> Any:
+    """Parse the options of a command for an experiment.
 
     The subcommand that selects a policy may come before or after the policy's options.
 

@@ -19,13 +19,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.engine.accelerators import memory_of
 from collapse_jax.engine.devices import Device, local_device, platform
 from collapse_jax.engine.folding import ROW
 from collapse_jax.engine.program import AbstractShapes, Program
 from collapse_jax.results.reduce import BLOCK
 from collapse_jax.results.saved import Layout
 from collapse_jax.utils import check, memory
+from collapse_jax.utils.accelerators import memory_of
 
 _MOST_CHAINS = 32_768  # chains of a batch: arrays of single numbers stay in the caches
 _BATCH_BYTES = 2**24  # bytes at work in a batch of tiles: a generation takes a moment

@@ -4,6 +4,11 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
+from collapse_jax.engine.request import Request
+
+_requests: contextvars.ContextVar[list[Request] | None] = contextvars.ContextVar(
+    "requests", default=None
+)
 _is_checking: contextvars.ContextVar[bool] = contextvars.ContextVar("is_checking", default=False)
 
 
@@ -40,4 +45,32 @@ def is_checking() -> bool:
 def end_if_checking() -> None:
     """End the call if it is only checked."""
     if is_checking():
+        raise _Checked
+
+
+@contextlib.contextmanager
+def collected_requests() -> Iterator[list[Request]]:
+    """End checked calls of `simulate` and `sweep` before their checks, and collect their arguments.
+
+    Of a sweep these are the arguments of its first point.
+
+    Yields:
+      The arguments of the calls so far.
+    """
+    found: list[Request] = []
+    token = _requests.set(found)
+    try:
+        yield found
+    finally:
+        _requests.reset(token)
+
+
+def end_if_collecting(request: Request) -> None:
+    """Collect the arguments of a call and end it, if its arguments are collected.
+
+    Args:
+      request: the arguments.
+    """
+    if (found := _requests.get()) is not None:
+        found.append(request)
         raise _Checked

@@ -1,9 +1,6 @@
 """Compile a run for accelerators that are not here: does it fit, and how long does a step take?"""
 
-import dataclasses
 import functools
-import re
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +9,8 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from collapse_jax.core.chain import Chain
+from collapse_jax.core.ecosystem import Ecosystem
 from collapse_jax.core.metric import Metric
-from collapse_jax.engine.accelerators import Accelerator, describe, first_line
 from collapse_jax.engine.folding import folded, squeezed, unsqueezed
 from collapse_jax.engine.program import (
     Batch,
@@ -30,78 +27,13 @@ from collapse_jax.engine.run_spec import RunSpec, make_run_spec
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.results.reduce import Reduce
 from collapse_jax.utils import check, memory
+from collapse_jax.utils.accelerators import DescribedSlice, describe
+from collapse_jax.utils.compiled import CompileReport, compile_ahead, costs_of
 from collapse_jax.utils.jax_settings import own_settings
 
 
-@dataclasses.dataclass(frozen=True)
-class CompileReport:
-    """What a compiler tells about a program for accelerators that are not here.
-
-    Attributes:
-      topology: the accelerators, such as "v5e:2x2".
-      num_devices: how many they are; each runs batches of its own.
-      chains: chains of a batch, with those that pad it.
-      seconds: CPU seconds of compiling.
-      peak_bytes: memory of a device at most: arguments, results and temporaries; None where the
-        compiler ended without telling.
-      memory_bytes: memory of a device.
-      fits: whether the program fits.
-      flops: operations of one generation of a batch; what is repeated until a condition holds, such
-        as a step of EM, is counted once, in the following figures too.
-      bytes_accessed: bytes that it reads and writes, as TPU's compiler counts them. For GPU, those
-        of the program before it is compiled: too many.
-      step_seconds: time of one generation of a batch, as TPU's compiler estimates it. For GPU,
-        whose compiler does not, the least that `flops` and `bytes_accessed` allow.
-      roofline_share: the least time that the operations, and reading and writing every chain once,
-        allow, as a share of `step_seconds`.
-
-    >>> import collapse_jax as cj
-    >>> report = cj.CompileReport(
-    ...     "v5e:2x2", 4, 8192, 5.2, 4332544, 17179869184, True, 3.3e6, 2.5e6, 18.6e-6, 0.01
-    ... )
-    >>> print(report)
-    v5e:2x2: fits
-    devices                4, each with batches of its own
-    chains of a batch      8,192
-    compiled in            5.2 CPU seconds
-    memory of a device     4.1 MiB of 16.0 GiB
-    one generation         3,300,000 operations, 2,500,000 bytes
-    estimated time         18.6 microseconds, 1% of the roofline
-    """
-
-    topology: str
-    num_devices: int
-    chains: int
-    seconds: float
-    peak_bytes: int | None
-    memory_bytes: int
-    fits: bool
-    flops: float
-    bytes_accessed: float
-    step_seconds: float
-    roofline_share: float
-
-    def __str__(self) -> str:
-        """Return the report in words, a line each."""
-        peak = "unknown" if self.peak_bytes is None else f"{self.peak_bytes / 2**20:,.1f} MiB"
-        memory = f"{self.memory_bytes / 2**30:,.1f} GiB"
-        return "\n".join(
-            [
-                f"{self.topology}: {'fits' if self.fits else 'DOES NOT FIT'}",
-                f"devices                {self.num_devices}, each with batches of its own",
-                f"chains of a batch      {self.chains:,}",
-                f"compiled in            {self.seconds:.1f} CPU seconds",
-                f"memory of a device     {peak} of {memory}",
-                f"one generation         {self.flops:,.0f} operations, "
-                f"{self.bytes_accessed:,.0f} bytes",
-                f"estimated time         {self.step_seconds * 1e6:,.1f} microseconds, "
-                f"{self.roofline_share:.0%} of the roofline",
-            ]
-        )
-
-
 def compile_for(
-    chain: Chain,
+    chain: Chain | Ecosystem,
     topology: str,
     *,
     num_chains: int,
@@ -117,7 +49,7 @@ def compile_for(
     without GPU also needs `JAX_PLATFORMS=cpu` in the environment.
 
     Args:
-      chain: the process.
+      chain: the process, as in `simulate`.
       topology: a TPU slice, "v5e:2x2" (v5e, v5p or v6e), or one GPU, "h100" or "a100".
       num_chains: as in `simulate`.
       num_generations: as in `simulate`.
@@ -141,7 +73,7 @@ def compile_for(
     True
     """
     request = Request(
-        chain=chain,
+        chain=chain.joint if isinstance(chain, Ecosystem) else chain,
         key=0,
         num_chains=num_chains,
         num_generations=num_generations,
@@ -149,47 +81,48 @@ def compile_for(
         metrics=metrics,
         reduce=reduce,
         chain_batch=chain_batch,
-    ).checked()
-    if chain.schedule.on_host:
-        name = type(chain.family).__name__
-        allowed = "it calls programs of its own"
-        raise check.fail("chain.family", check.Shown(name), allowed, "use simulate")
-    slice_ = describe(topology)
-    return _compile(request, topology, slice_.kind, slice_.devices)
+    )
+    return compile_request(request.checked(), describe(topology))
 
 
 @own_settings()
-def _compile(
-    request: Request, topology: str, kind: Accelerator, devices: tuple[Any, ...]
-) -> CompileReport:
-    spec = make_run_spec(request, devices)
-    whole, single, like = _arguments(spec, devices[0])
-    began = time.process_time()
-    compiled = _compiled(_lowered(advance, whole, kind), topology)
-    seconds = time.process_time() - began
-    peak = None if compiled is None else _peak(compiled)
+def compile_request(request: Request, target: DescribedSlice) -> CompileReport:
+    """Compile a run for accelerators that are not here, see `compile_for`.
+
+    Args:
+      request: the arguments of `simulate`.
+      target: the accelerators.
+
+    Raises:
+      ArgumentError: for a bad argument, or a program that the compiler refuses.
+    """
+    request = request.checked()
+    if request.chain.schedule.on_host:
+        name = type(request.chain.family).__name__
+        allowed, remedy = "it calls programs of its own", "use lm.compile_for"
+        raise check.fail("chain.family", check.Shown(name), allowed, remedy)
+    spec = make_run_spec(request, target.devices)
+    whole, single, like = _arguments(spec, target.devices[0])
+    run = compile_ahead(advance, whole, target)
     once = _one_generation(like)
-    generation = _compiled(_lowered(once, single, kind), topology)
-    costs = (generation and generation.cost_analysis()) or _costs_before_fusion(once, single)
-    flops, nbytes = float(costs.get("flops", 0)), float(costs.get("bytes accessed", 0))
-    taken = max(flops / kind.flops, nbytes / kind.bandwidth)
-    if generation is not None and kind.clock is not None:
-        taken = _estimated_cycles(generation) / kind.clock
-    least = max(
-        flops / kind.flops, 2 * spec.width * memory.size_of(spec.carry_shape) / kind.bandwidth
-    )
+    generation = compile_ahead(once, single, target).program
+    costs = costs_of(generation, _costs_before_fusion(once, single), target.kind)
+    kind, state = target.kind, 2 * spec.width * memory.size_of(spec.carry_shape)
+    least = max(costs.flops / kind.flops, state / kind.bandwidth)
     return CompileReport(
-        topology=topology,
-        num_devices=len(devices),
-        chains=spec.width,
-        seconds=seconds,
-        peak_bytes=peak,
+        topology=target.topology,
+        num_devices=len(target.devices),
+        step="generation",
+        rows="chains",
+        batch=spec.width,
+        seconds=run.seconds,
+        peak_bytes=run.peak_bytes,
         memory_bytes=kind.memory,
-        fits=peak is not None and peak <= kind.memory,
-        flops=flops,
-        bytes_accessed=nbytes,
-        step_seconds=taken,
-        roofline_share=least / taken if taken else 0.0,
+        fits=run.peak_bytes is not None and run.peak_bytes <= kind.memory,
+        flops=costs.flops,
+        bytes_accessed=costs.nbytes,
+        step_seconds=costs.seconds,
+        roofline_share=least / costs.seconds if costs.seconds else 0.0,
     )
 
 
@@ -233,35 +166,8 @@ def _one_generation(like: Carry) -> Any:
     return advance_once
 
 
-def _lowered(function: Any, arguments: tuple[Any, ...], kind: Accelerator) -> Any:
-    return function.trace(*arguments).lower(lowering_platforms=(kind.platform,))
-
-
-def _compiled(lowered: Any, topology: str) -> Any | None:
-    """Return the compiled program; None if the compiler finds that it does not fit."""
-    try:
-        return lowered.compile()
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" in str(error):
-            return None
-        allowed = f"the compiler refuses the program: {first_line(error)}"
-        raise check.fail("topology", topology, allowed, "report this as a bug") from None
-
-
 def _costs_before_fusion(function: Any, arguments: tuple[Any, ...]) -> Any:
     """Return operations and bytes of a program as it is before any compiler changes it."""
     program, *arrays = arguments
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arrays)
     return function.lower(program, *shapes).cost_analysis() or {}
-
-
-def _peak(compiled: Any) -> int:
-    """Return the bytes of arguments, results and temporaries; results may reuse arguments."""
-    found = compiled.memory_analysis()
-    arrays = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
-    return int(arrays + found.temp_size_in_bytes)
-
-
-def _estimated_cycles(compiled: Any) -> int:
-    """Return the cycles that the compiler for TPU expects."""
-    return sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', compiled.as_text())))

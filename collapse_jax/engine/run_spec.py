@@ -12,7 +12,6 @@ import numpy as np
 from collapse_jax.core.chain import Chain
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program
-from collapse_jax.engine.accelerators import memory_of
 from collapse_jax.engine.batches import (
     choose_widths,
     group_of,
@@ -40,6 +39,7 @@ from collapse_jax.results.run_state import RunState
 from collapse_jax.results.saved import Layout
 from collapse_jax.store.store import Store
 from collapse_jax.utils import check, instructions, memory
+from collapse_jax.utils.accelerators import memory_of
 from collapse_jax.utils.fork import check_fork
 
 _CHUNK_BYTES = 2**24  # bytes of the records of a call: small next to the memory of a device

@@ -21,7 +21,7 @@ from collapse_jax.core.host_context import Stopped
 from collapse_jax.core.metric import Metric
 from collapse_jax.engine import debug_program, host_program
 from collapse_jax.engine.buffers import Buffers
-from collapse_jax.engine.check_only import end_if_checking
+from collapse_jax.engine.check_only import end_if_checking, end_if_collecting
 from collapse_jax.engine.devices import platform
 from collapse_jax.engine.disk_recorder import DiskRecorder
 from collapse_jax.engine.multiprocess import SharedRecorder, is_first
@@ -139,6 +139,7 @@ def simulate(
 
 @own_settings()
 def _run(request: Request) -> Records:
+    end_if_collecting(request)
     spec = make_run_spec(request)
     end_if_checking()
     with _open_recorder(spec, request.progress) as recorder:

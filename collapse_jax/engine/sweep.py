@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.engine.check_only import end_if_checking, is_checking
+from collapse_jax.engine.check_only import end_if_checking, end_if_collecting, is_checking
 from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_spec import make_run_spec
 from collapse_jax.engine.simulate import simulate
@@ -127,6 +127,8 @@ def _check_grid(chain: Chain, grid: Grid, arguments: Mapping[str, Any]) -> None:
         check_path(chain, path)
     if not is_checking():
         return
+    first = with_settings(chain, grid.values(next(iter(grid.points))))
+    end_if_collecting(Request(chain=first, **arguments))
     for point in grid.points:
         error = _refusal(chain, grid.values(point), arguments)
         if error is None:

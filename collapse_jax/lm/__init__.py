@@ -17,13 +17,14 @@ from collapse_jax.lm.causal_lm import (
     is_config,
     register,
 )
+from collapse_jax.lm.compile_for import compile_for
 from collapse_jax.lm.generation import Decoding, generate, stream
 from collapse_jax.lm.gpt2 import GPT2Config
 from collapse_jax.lm.llama import LlamaConfig
 from collapse_jax.lm.lora import add_adapters
 from collapse_jax.lm.opt import OPT, OPTConfig
 from collapse_jax.lm.scoring import logits, loss, losses, perplexities
-from collapse_jax.lm.sharding import data_mesh
+from collapse_jax.lm.sharding import data_mesh, mesh
 from collapse_jax.lm.training import Trainer, Training, TrainingState
 from collapse_jax.lm.weights import load, read_config, save
 
@@ -41,6 +42,7 @@ __all__ = [
     "TrainingState",
     "add_adapters",
     "architectures",
+    "compile_for",
     "config_of_size",
     "create",
     "data_mesh",
@@ -50,6 +52,7 @@ __all__ = [
     "logits",
     "loss",
     "losses",
+    "mesh",
     "perplexities",
     "read_config",
     "register",

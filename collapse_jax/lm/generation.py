@@ -17,7 +17,7 @@ from collapse_jax.lm.causal_lm import CausalLM, end_tokens, fill_token
 from collapse_jax.lm.checks import check_beams, check_prompts, check_tokens, make_key
 from collapse_jax.lm.kv_cache import next_logits, read_prompts
 from collapse_jax.lm.logits_processors import Penalties, penalise
-from collapse_jax.lm.sharding import AXIS, fetch, on_all, pad_rows
+from collapse_jax.lm.sharding import distributed, fetch, gathered, pad_rows, rows_of, specs_of
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
 from collapse_jax.utils.progress import Progress
@@ -209,7 +209,7 @@ class Decoding:
             padding.
           key: seed or key of `jax.random`, needed by do_sample.
           first_row: number of row 0, an integer >= 0; random draws depend on key and row.
-          mesh: devices that share the batch, see `data_mesh`; None for the default device.
+          mesh: devices that share the batch, see `mesh`; None for the default device.
 
         Returns:
           New tokens, int32 [batch, max_new_tokens], with the padding id after an end.
@@ -225,10 +225,10 @@ class Decoding:
         rows = np.arange(first_row, first_row + len(input_ids), dtype=np.uint32)
         arrays, number = (input_ids, mask, rows), len(input_ids)
         if mesh is not None:
-            arrays = pad_rows(arrays, mesh.shape[AXIS])
+            arrays = pad_rows(arrays, mesh.size)
         structure, params = nnx.split(model)
-        program = _program(structure, self.shape, mesh)
-        params, key = on_all((params, make_key(0 if key is None else key)), mesh)
+        program = program_on(structure, self.shape, mesh)
+        params, key = distributed((params, make_key(0 if key is None else key)), mesh)
         return program(params, *arrays, key, self.numbers)[:number]
 
 
@@ -272,7 +272,7 @@ def generate(
       min_p: least share of the largest probability to draw from; 0 for all.
       key: seed or key of `jax.random`, needed by do_sample. The tokens of a row depend only
         on the key, the row's number and its prompt.
-      mesh: devices that share the batch, see `data_mesh`; None for the default device.
+      mesh: devices that share the batch, see `mesh`; None for the default device.
 
     Returns:
       New tokens without the prompts, int32 [batch, max_new_tokens], with the padding id after
@@ -328,7 +328,7 @@ def stream(
       decoding: settings of the generation.
       batch_size: number of texts computed at a time, >= 1; tokens do not depend on it.
       key: seed or key of `jax.random`, see `generate`.
-      mesh: devices that share each batch, see `data_mesh`; None for the default device.
+      mesh: devices that share each batch, see `mesh`; None for the default device.
       progress: whether to show a bar with tokens per second.
       first_row: index of the text to resume at.
 
@@ -353,7 +353,7 @@ def stream(
         input_ids, mask = check_tokens(model.config, input_ids, attention_mask)
         total = len(input_ids)
         structure, params = nnx.split(model)
-        model = nnx.merge(structure, on_all(params, mesh))
+        model = nnx.merge(structure, distributed(params, mesh))
     with Progress((total - first_row) * decoding.max_new_tokens, progress, "tokens") as bar:
         for first in range(first_row, total, batch_size):
             rows = np.minimum(np.arange(first, first + batch_size), total - 1)
@@ -369,21 +369,33 @@ def stream(
 
 
 @functools.lru_cache(maxsize=64)
-def _program(structure: Any, shape: Shape, mesh: Mesh | None) -> Any:
-    """Return the compiled search; each device of a mesh continues a share of the prompts."""
+def program_on(structure: Any, shape: Shape, mesh: Mesh | None) -> Any:
+    """Return the compiled search; each device of a mesh continues a share of the prompts.
+
+    Each gathers all parameters once, as every new token needs them all.
+
+    Args:
+      structure: graph definition of the network.
+      shape: what a program is compiled for.
+      mesh: the devices; None for the default device.
+    """
     search = functools.partial(_search, structure, shape)
     if mesh is None:
         return jax.jit(search)
-    shared, whole = PartitionSpec(AXIS), PartitionSpec()
-    return jax.jit(
-        jax.shard_map(
-            search,
+    shared, whole = rows_of(mesh), PartitionSpec()
+
+    @jax.jit
+    def shared_search(params: Any, *arguments: Any) -> Array:
+        specs = specs_of(params, mesh)
+        return jax.shard_map(
+            lambda params, *arguments: search(gathered(params, specs), *arguments),
             mesh=mesh,
-            in_specs=(whole, shared, shared, shared, whole, whole),
+            in_specs=(specs, shared, shared, shared, whole, whole),
             out_specs=shared,
             check_vma=False,
-        )
-    )
+        )(params, *arguments)
+
+    return shared_search
 
 
 def _search(
@@ -452,7 +464,7 @@ def _search(
     logits = jnp.broadcast_to(logits[:, None], (batch, beams, logits.shape[1]))
     state, _ = choose(state, logits, jnp.int32(0))
     loop = (jnp.int32(1), state, cache, is_prompt)
-    for end, steps in _stages(max_new - 1, beams):
+    for end, steps in stages(max_new - 1, beams):
         step, state, cache, visible = loop
         visible = jnp.pad(visible, ((0, 0), (0, 0), (0, steps * beams)))
         loop = jax.lax.while_loop(
@@ -463,8 +475,13 @@ def _search(
     return loop[1].result
 
 
-def _stages(steps: int, beams: int) -> list[tuple[int, int]]:
-    """Return the last step of each size of the cache, and by how many steps it grows."""
+def stages(steps: int, beams: int) -> list[tuple[int, int]]:
+    """Return the last step of each size of the cache, and by how many steps it grows.
+
+    Args:
+      steps: new tokens after the first.
+      beams: number of beams.
+    """
     if steps == 0:
         return []
     number = _STAGES if steps * beams > _FEW_SLOTS else 1

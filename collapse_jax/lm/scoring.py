@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from collapse_jax.lm.causal_lm import CausalLM
 from collapse_jax.lm.checks import check_labels, check_tokens
 from collapse_jax.lm.layers import head_logits
 from collapse_jax.lm.loss import Sum, block_losses, hidden_of, next_token_loss
-from collapse_jax.lm.sharding import AXIS, fetch, on_all
+from collapse_jax.lm.sharding import distributed, fetch, merged, rows_of, specs_of
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
 
@@ -98,7 +98,7 @@ def losses(
       input_ids: tokens, integers [text, length].
       attention_mask: [text, length], 1 for tokens and 0 for padding; None for no padding.
       batch_size: number of texts computed at a time, >= 1; None for all.
-      mesh: devices that share each batch, see `data_mesh`; None for the default device.
+      mesh: devices that share each batch, see `mesh`; None for the default device.
 
     Returns:
       Mean losses [text], nats per token.
@@ -117,9 +117,9 @@ def losses(
     input_ids, mask = check_tokens(model.config, input_ids, attention_mask, 2)
     number = len(input_ids)
     size = number if batch_size is None else check.integer("batch_size", batch_size, 1)
-    size = size if mesh is None else -(-size // mesh.shape[AXIS]) * mesh.shape[AXIS]
+    size = size if mesh is None else -(-size // mesh.size) * mesh.size
     structure, params = nnx.split(model)
-    program, params = _losses(structure, mesh), on_all(params, mesh)
+    program, params = program_on(structure, mesh), distributed(params, mesh)
     found = []
     for first in range(0, number, size):
         rows = np.minimum(np.arange(first, first + size), number - 1)
@@ -142,7 +142,7 @@ def perplexities(
       input_ids: tokens, integers [text, length].
       attention_mask: [text, length], 1 for tokens and 0 for padding; None for no padding.
       batch_size: number of texts computed at a time, >= 1; None for all.
-      mesh: devices that share each batch, see `data_mesh`; None for the default device.
+      mesh: devices that share each batch, see `mesh`; None for the default device.
 
     Returns:
       Perplexities [text], exp(nats per token), >= 1; see `losses`.
@@ -174,16 +174,27 @@ def _loss(structure: Any, params: Any, input_ids: Array, mask: Array, labels: Ar
 
 
 @functools.lru_cache(maxsize=64)
-def _losses(structure: Any, mesh: Mesh | None) -> Any:
-    """Return the compiled losses; each device of a mesh computes a share of the texts."""
+def program_on(structure: Any, mesh: Mesh | None) -> Any:
+    """Return the compiled losses; each device of a mesh computes a share of the texts.
 
-    def compute(params: Any, input_ids: Array, mask: Array) -> Array:
-        return block_losses(nnx.merge(structure, params), input_ids, mask)
+    Args:
+      structure: graph definition of the network.
+      mesh: the devices; None for the default device.
+    """
 
     if mesh is None:
-        return jax.jit(compute)
-    shared, whole = PartitionSpec(AXIS), PartitionSpec()
-    specs = (whole, shared, shared)
-    return jax.jit(
-        jax.shard_map(compute, mesh=mesh, in_specs=specs, out_specs=shared, check_vma=False)
-    )
+        return jax.jit(lambda params, *texts: block_losses(nnx.merge(structure, params), *texts))
+    shared = rows_of(mesh)
+
+    @jax.jit
+    def shared_losses(params: Any, input_ids: Array, mask: Array) -> Array:
+        specs = specs_of(params, mesh)
+        return jax.shard_map(
+            lambda params, *texts: block_losses(merged(structure, params, specs), *texts),
+            mesh=mesh,
+            in_specs=(specs, shared, shared),
+            out_specs=shared,
+            check_vma=False,
+        )(params, input_ids, mask)
+
+    return shared_losses

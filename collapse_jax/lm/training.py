@@ -17,7 +17,15 @@ from collapse_jax.lm import lora
 from collapse_jax.lm.causal_lm import CausalLM
 from collapse_jax.lm.checks import check_labels, check_tokens, make_key
 from collapse_jax.lm.loss import IGNORED, Sum, next_token_loss
-from collapse_jax.lm.sharding import AXIS, on_all
+from collapse_jax.lm.sharding import (
+    GATHERED,
+    distributed,
+    gathered,
+    merged,
+    rows_of,
+    specs_of,
+    summed,
+)
 from collapse_jax.utils import check
 from collapse_jax.utils.adam import scale_by_adam
 from collapse_jax.utils.jax_settings import default_device, own_settings
@@ -192,14 +200,15 @@ class Trainer:
     which `create(remat=True)` and `Training.accumulate` reduce.
 
     The dropout of a text depends on the key, the step and its row. The number of devices and of
-    parts therefore changes a step only by the order of sums. Every device of a mesh holds all
-    parameters. `step` compiles once for each shape of batches, and reuses the memory of the
-    state that it is given.
+    parts therefore changes a step only by the order of sums. On a mesh of `data_mesh` every device
+    has all parameters; on one of `mesh` with fsdp > 1 it has a share of parameters, moments and
+    gradients. `step` compiles once for each shape of batches, and reuses the memory of the state
+    that it is given.
 
     Args:
       model: network with the architecture to train; its parameters are not retained.
       training: settings of training.
-      mesh: devices that share each batch, see `data_mesh`; None for the default device.
+      mesh: devices that share each batch, see `data_mesh` and `mesh`; None for the default device.
 
     >>> from collapse_jax import lm
     >>> config = lm.OPTConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=32,
@@ -237,25 +246,36 @@ class Trainer:
         Raises:
           ValueError: if a target of adapters names no projection of the network.
         """
-        params, frozen = jax.tree.map(jnp.array, nnx.state(model)), None
+        return self.resume(self.initial(nnx.state(model), 0 if key is None else key))
+
+    def initial(self, params: Any, key: Any = 0) -> TrainingState:
+        """Make the state before step 0, where the arrays lie.
+
+        Args:
+          params: parameters of the network.
+          key: seed or key of `jax.random` for adapters.
+
+        Returns:
+          State with copies of the parameters and the number of steps 0.
+        """
+        params, frozen = jax.tree.map(jnp.array, params), None
         if self.training.trainable == "lora":
             settings, frozen = self.training, params
-            key = 0 if key is None else key
+            model = nnx.merge(self.structure, params)
             params = lora.create_adapters(model, settings.rank, settings.targets, key)
-        optimizer = self.training.optimizer.init(params)
-        return self.resume(TrainingState(params, optimizer, jnp.int32(0), frozen))
+        return TrainingState(params, self.training.optimizer.init(params), jnp.int32(0), frozen)
 
     @own_settings()
     def resume(self, state: TrainingState) -> TrainingState:
         """Copy a state, for example one read from disk, to the devices that train.
 
         Args:
-          state: state after any number of steps.
+          state: state after any number of steps, of NumPy or on any other devices.
 
         Returns:
-          The state on all devices of the mesh.
+          The state on all devices of the mesh, divided among them as the mesh says.
         """
-        return on_all(state, self.mesh)
+        return distributed(state, self.mesh)
 
     @own_settings()
     def step(
@@ -285,10 +305,14 @@ class Trainer:
           ValueError: for tokens, mask or labels that `loss` refuses.
         """
         batch = self.batch(input_ids, attention_mask, labels)
-        same = dataclasses.replace(self.training, steps_per_epoch=1)
-        program = _program(self.structure, same, self.mesh, self._is_on_cpu())
         steps = np.int32(self.training.steps_per_epoch)
-        return program(state, batch, self._key(key), steps)
+        return self.program(state, batch, self._key(key), steps)
+
+    @property
+    def program(self) -> Any:
+        """Return the compiled step, of state, batch, key and the number of steps of an epoch."""
+        same = dataclasses.replace(self.training, steps_per_epoch=1)
+        return _program(self.structure, same, self.mesh, self._is_on_cpu())
 
     @own_settings()
     def batch(
@@ -311,7 +335,7 @@ class Trainer:
         """
         input_ids, mask = check_tokens(self.config, input_ids, attention_mask)
         labels = check_labels(self.config, labels, input_ids, mask)
-        shares = self.training.accumulate * (1 if self.mesh is None else self.mesh.shape[AXIS])
+        shares = self.training.accumulate * (1 if self.mesh is None else self.mesh.size)
         rows = ((0, -len(input_ids) % shares), (0, 0))
         return TrainingBatch(
             np.pad(input_ids, rows),
@@ -345,7 +369,7 @@ class Trainer:
 
     def _key(self, key: Any) -> Any:
         """Return the key on all devices."""
-        return on_all(make_key(0 if key is None else key), self.mesh)
+        return distributed(make_key(0 if key is None else key), self.mesh)
 
     def model(self, state: TrainingState) -> CausalLM:
         """Make the network of a state.
@@ -434,31 +458,53 @@ def _gradients(
     """Return loss and gradients, summed over the batch on all devices."""
     rows = jnp.arange(len(batch.input_ids), dtype=jnp.uint32)
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
-    compute = functools.partial(_local_gradients, structure, training)
     if mesh is None:
-        return compute(weights, batch, keys)
-    shared, whole = PartitionSpec(AXIS), PartitionSpec()
+        return _local_gradients(structure, training, (None, None), weights, batch, keys)
+    shared, specs = rows_of(mesh), specs_of(weights, mesh)
+    if weights[1] is not None:  # adapters are small: every device has them
+        specs = jax.tree.map(lambda _: PartitionSpec(), weights[0]), specs[1]
+
+    def compute(*arguments: Any) -> tuple[Sum, Any]:
+        loss, gradients = _local_gradients(structure, training, specs, *arguments)
+        return jax.lax.psum(loss, mesh.axis_names), summed(gradients, specs[0], mesh)
+
     return jax.shard_map(
-        lambda *arguments: jax.lax.psum(compute(*arguments), AXIS),
+        compute,
         mesh=mesh,
-        in_specs=(whole, shared, shared),
-        out_specs=whole,
+        in_specs=(specs, shared, shared),
+        out_specs=(PartitionSpec(), specs[0]),
         check_vma=False,
     )(weights, batch, keys)
 
 
 def _local_gradients(
-    structure: Any, training: Training, weights: tuple[Any, Any], batch: TrainingBatch, keys: Any
+    structure: Any,
+    training: Training,
+    specs: tuple[Any, Any],
+    weights: tuple[Any, Any],
+    batch: TrainingBatch,
+    keys: Any,
 ) -> tuple[Sum, Any]:
-    """Return loss and gradients, summed over the texts of one device part by part."""
-    params, frozen = weights
+    """Return loss and gradients, summed over the texts of one device part by part.
+
+    Parameters that are gathered for a layer are gathered once more in the backward pass. Frozen
+    ones, to which adapters are added, are all gathered at the start.
+    """
+    (params, frozen), (divided, divided_frozen) = weights, specs
+    if divided_frozen is not None:
+        frozen = gathered(frozen, divided_frozen)
+        divided = None
+    again = jax.checkpoint_policies.save_anything_except_these_names(GATHERED)
 
     def total(params: Any, batch: TrainingBatch, keys: Any) -> tuple[Array, Array]:
         network = nnx.state(_network(structure, training, (params, frozen)))
         network = jax.tree.map(lambda leaf: leaf.astype(training.dtype), network)
         given = keys if training.has_dropout else None
-        found = next_token_loss(nnx.merge(structure, network), *batch, given)
+        found = next_token_loss(merged(structure, network, divided), *batch, given)
         return found.total, found.number
+
+    if divided is not None and any(map(len, jax.tree.leaves(divided))):
+        total = jax.checkpoint(total, policy=again)
 
     def of_part(batch: TrainingBatch, keys: Any) -> tuple[Sum, Any]:
         (loss, number), gradients = jax.value_and_grad(total, has_aux=True)(params, batch, keys)

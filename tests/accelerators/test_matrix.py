@@ -75,4 +75,4 @@ def test_chains_compile_and_fit(topology, name):
     report = cj.compile_for(make(), topology, **settings)
     assert report.fits
     assert report.seconds < 120
-    assert report.chains * report.num_devices <= 1024, "at most half of a batch is padding"
+    assert report.batch * report.num_devices <= 1024, "at most half of a batch is padding"

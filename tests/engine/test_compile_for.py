@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import collapse_jax as cj
-from collapse_jax.engine.accelerators import KINDS, describe, memory_of
 from collapse_jax.engine.request import Request
 from collapse_jax.engine.run_spec import make_run_spec
+from collapse_jax.utils.accelerators import KINDS, describe, memory_of
 
 NORMAL = cj.Chain(cj.Gaussian(1), cj.Normal(0.5, 2.0), cj.Replace(20))
 MIXTURE = cj.Chain(

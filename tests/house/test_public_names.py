@@ -35,6 +35,7 @@ _PROTOCOL = "abstract; examples/custom_family.py and CONTRIBUTING.md have subcla
 _GIVEN = "given to the methods of a policy by the chain, never made by a user"
 REASONS = {
     "collapse_jax.compile_for": "needs compilers that are installed apart",
+    "collapse_jax.lm.compile_for": "as collapse_jax.compile_for",
     "collapse_jax.AbstractCorpus": _PROTOCOL,
     "collapse_jax.AbstractFamily": _PROTOCOL,
     "collapse_jax.AbstractPolicy": _PROTOCOL,

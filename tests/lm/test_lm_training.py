@@ -206,7 +206,7 @@ def test_a_training_step_is_exported_to_all_platforms(model, mesh):
 def test_generation_is_exported_to_all_platforms(model, decoding, mesh):
     mesh = mesh and lm.data_mesh(mesh)
     structure, params = nnx.split(model)
-    program = generation._program(structure, decoding.shape, mesh)
+    program = generation.program_on(structure, decoding.shape, mesh)
     rows = np.arange(8, dtype=np.uint32)
     tokens = np.ones((8, 5), np.int32)
     arguments = (params, tokens, tokens > 0, rows, make_key(0), decoding.numbers)

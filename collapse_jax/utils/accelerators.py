@@ -97,30 +97,31 @@ class DescribedSlice(NamedTuple):
     devices: tuple[Any, ...]
 
 
-def describe(topology: str) -> DescribedSlice:
+def describe(topology: str, argument: str = "topology") -> DescribedSlice:
     """Return accelerators by the name of their topology.
 
     Args:
       topology: a kind of TPU and the shape of a slice, "v5e:2x2"; or a kind of GPU, "h100".
+      argument: name of the argument in messages.
 
     Raises:
       ArgumentError: for an unknown name, or if the compiler is not installed.
     """
     names = ", ".join(KINDS)
     remedy = "pass a topology such as 'v5e:2x2' or 'h100'"
-    check.instance("topology", topology, str, "it must be a text", remedy)
+    check.instance(argument, topology, str, "it must be a text", remedy)
     name, _, shape = topology.partition(":")
     if name not in KINDS:
-        raise check.fail("topology", topology, f"the kinds are {names}", remedy)
+        raise check.fail(argument, topology, f"the kinds are {names}", remedy)
     kind = KINDS[name]
     if kind.gpu is not None and shape:
-        raise check.fail("topology", topology, "a GPU has no shape", f"pass {name!r}")
+        raise check.fail(argument, topology, "a GPU has no shape", f"pass {name!r}")
     if kind.gpu is None and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){1,2}", shape):
-        raise check.fail("topology", topology, "a TPU has a shape such as 2x2", remedy)
-    return DescribedSlice(topology, kind, _devices(topology, kind))
+        raise check.fail(argument, topology, "a TPU has a shape such as 2x2", remedy)
+    return DescribedSlice(topology, kind, _devices(topology, kind, argument))
 
 
-def _devices(topology: str, kind: Accelerator) -> tuple[Any, ...]:
+def _devices(topology: str, kind: Accelerator, argument: str) -> tuple[Any, ...]:
     """Return the devices of a topology, described by the plugin for their platform."""
     from jax.experimental import topologies
 
@@ -135,10 +136,10 @@ def _devices(topology: str, kind: Accelerator) -> tuple[Any, ...]:
                 found = topologies.get_topology_desc(topology_name=topology, platform="tpu")
     except jax.errors.JaxRuntimeError as error:
         reason = f"the compiler for {kind.platform.upper()} refuses it: {first_line(error)}"
-        raise check.fail("topology", topology, reason, "pass another shape") from None
+        raise check.fail(argument, topology, reason, "pass another shape") from None
     except (NotImplementedError, RuntimeError):
         allowed = f"jax finds no compiler for {kind.platform.upper()}"
-        raise check.fail("topology", topology, allowed, _INSTALL) from None
+        raise check.fail(argument, topology, allowed, _INSTALL) from None
     return tuple(found.devices)
 
 
