@@ -95,7 +95,7 @@ def specs_of(tree: Any, mesh: Mesh) -> Any:
     """Return how parameters and moments are divided: along the longest axis that can be.
 
     Args:
-      tree: arrays of the whole model, or their shapes.
+      tree: arrays [...] of the whole model, or their shapes.
       mesh: the devices.
 
     Returns:
@@ -156,6 +156,9 @@ def gathered(params: Any, specs: Any) -> Any:
     Args:
       params: the shares of a device.
       specs: result of `specs_of` for the whole parameters.
+
+    Returns:
+      The whole parameters.
     """
 
     def gather(spec: PartitionSpec, leaf: Array) -> Array:
@@ -174,6 +177,9 @@ def summed(gradients: Any, specs: Any, mesh: Mesh) -> Any:
         that gathered them.
       specs: result of `specs_of` for the whole parameters.
       mesh: the devices.
+
+    Returns:
+      The sums, of the shares of this device.
     """
 
     def total(spec: PartitionSpec, leaf: Array) -> Array:

@@ -283,6 +283,7 @@ def only_parsed(tmp_path, monkeypatch):
     monkeypatch.setattr("collapse_jax.results.grid.Grid", PointsOnly)
     monkeypatch.setattr("collapse_jax.verify.suite.verify", reached)
     monkeypatch.setattr("collapse_jax.planning.plan.plan", reached)
+    monkeypatch.setattr("collapse_jax.utils.accelerators.describe", reached)
     for options in ("WordsOptions", "TableOptions"):
         monkeypatch.setattr(f"collapse_jax.cli.plan.{options}.source_of", reached)
     monkeypatch.setattr("collapse_jax.store.directory.remove", reached)
