@@ -156,13 +156,13 @@ def _with_gradients(hidden: Array, head: Array, labels: Array) -> tuple[Array, t
     start = (jnp.zeros((), jnp.float32), jnp.zeros(head.shape, jnp.float32))
     (total, to_head), to_hidden = jax.lax.scan(add, start, _in_parts(hidden, labels))
     to_hidden = to_hidden.reshape(-1, hidden.shape[1])[: len(hidden)]
-    return total, (to_hidden, to_head.astype(head.dtype))
+    return total, (to_hidden, to_head, jnp.zeros((), head.dtype))
 
 
 def _scaled(gradients: tuple, by: Array) -> tuple:
     """Return the gradients of a multiple of the sum."""
-    to_hidden, to_head = gradients
-    return (by * to_hidden).astype(to_hidden.dtype), (by * to_head).astype(to_head.dtype), None
+    to_hidden, to_head, like = gradients
+    return (by * to_hidden).astype(to_hidden.dtype), (by * to_head).astype(like.dtype), None
 
 
 _total.defvjp(_with_gradients, _scaled)

@@ -169,6 +169,20 @@ def gathered(params: Any, specs: Any) -> Any:
     return jax.tree.map(gather, specs, params)
 
 
+def gathered_bytes(params: Any, specs: Any, dtype: str) -> int:
+    """Return the bytes of all gathered parameters.
+
+    Args:
+      params: the shares of a device, within `jax.shard_map`.
+      specs: result of `specs_of` for the whole parameters.
+      dtype: type in which they are gathered.
+    """
+    sizes = jax.tree.map(
+        lambda spec, leaf: leaf.size * jax.lax.axis_size(FSDP) if FSDP in spec else 0, specs, params
+    )
+    return sum(jax.tree.leaves(sizes)) * jnp.dtype(dtype).itemsize
+
+
 def summed(gradients: Any, specs: Any, mesh: Mesh) -> Any:
     """Sum gradients over all devices within `jax.shard_map`.
 

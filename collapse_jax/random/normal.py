@@ -22,6 +22,7 @@ from collapse_jax.random.once import once
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.utils.vmap import chains_last
 
+_MANY = 8  # blocks of a draw that are worth storing
 # Giles' single-precision coefficients, highest power first, times sqrt(2).
 _CENTRAL = np.sqrt(2.0) * np.array(
     [
@@ -159,7 +160,12 @@ def _few(
     """Draw from blocks 0 .. blocks - 1 of a stream, also for arrays with the chain as last axis."""
     chain = key_from_words(jnp.moveaxis(words, 0, -1))
     index = jnp.arange(blocks).reshape(-1, *[1] * (words.ndim - 1))
-    return convert(*Keys(chain, generation).bits_at(purpose, index))
+    bits = Keys(chain, generation).bits_at(purpose, index)
+    if blocks < _MANY:
+        return convert(*bits)
+    # Otherwise a TPU computes every block twice, for either word.
+    barrier = jax.lax.optimization_barrier
+    return convert(*jax.lax.platform_dependent(bits, cpu=lambda bits: bits, default=barrier))
 
 
 def _complex(high: UInt32[Array, "..."], low: UInt32[Array, "..."]) -> Complex64[Array, "..."]:

@@ -22,6 +22,7 @@ from collapse_jax.utils.fork import check_fork
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # bits, of Salmon et al.
 _PARITY = np.uint32(0x1BD11BDA)  # constant of Salmon et al.
 _WORD = 2**32  # values of a word
+_HALF = np.uint32(2**16 - 1)  # the lower half of a word
 
 
 def _rotate_left(x: Array, distance: int) -> Array:
@@ -81,6 +82,25 @@ def _row_major(index: list[Array], shape: tuple[int, ...]) -> tuple[Array, Array
 def _counters(shape: tuple[int, ...]) -> tuple[Array, Array]:
     index = [jax.lax.broadcasted_iota(jnp.uint32, shape, axis) for axis in range(len(shape))]
     return _row_major(index, shape)
+
+
+def random_halves(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+    """Return 16 random bits for each element, four elements from a block.
+
+    Args:
+      key: two words.
+      shape: of the result, at least one axis.
+
+    Returns:
+      uint32 values below 2^16 of this shape.
+    """
+    rows = -(-shape[0] // 4)
+    # The barrier keeps the compiler from computing a block again for each of its four elements.
+    high, low = jax.lax.optimization_barrier(
+        threefry_2x32((key[0], key[1]), _counters((rows, *shape[1:])))
+    )
+    halves = [half for word in (high, low) for half in (word & _HALF, word >> np.uint32(16))]
+    return jnp.concatenate(halves)[: shape[0]]
 
 
 @jax.jit

@@ -19,6 +19,9 @@ from collapse_jax.random.chi_square import log_chi_square
 from collapse_jax.utils import log_cholesky
 
 
+_BEYOND = 1e30  # nats: the exponential of any difference to a scale is 0
+
+
 def log_bartlett(
     scores: Float[Array, "dim ..."], size: int | Int[Array, "..."]
 ) -> Float[Array, "dim ..."]:
@@ -85,7 +88,7 @@ def sample_moments(
     lower = jax.lax.platform_dependent(
         *parts,
         cpu=lambda *parts: _lower_factor(size, *parts),
-        default=lambda *parts: _lower_factor_by_rows(size, *parts),
+        default=lambda *parts: _lower_factor_at_once(size, *parts),
     )
     new_mean = mean + log_cholesky.product(factor, step[:, None])[:, 0]
     return new_mean, new_scale, lower
@@ -103,16 +106,22 @@ def _lower_factor(
     return log_cholesky.product(factor, triangle)
 
 
-def _lower_factor_by_rows(
+def _lower_factor_at_once(
     size: Any, scores: Array, log_scale: Array, new_scale: Array, factor: Array
 ) -> Array:
-    """Return what `_lower_factor` does, without gathers, which accelerators are slow at."""
-    triangle = []
-    for row in range(len(factor)):
-        below, *rest = _row(scores, row, len(factor))
-        below = below * _ratio(size, log_scale[row], new_scale[:row])
-        triangle.append(jnp.concatenate([below, *rest]))
-    return log_cholesky.product(factor, jnp.stack(triangle))
+    """Return what `_lower_factor` does, without gathers, which accelerators are slow at.
+
+    All ratios are computed at once, with finite stand-ins for scales of zero.
+    """
+    dim, chain = len(factor), (1,) * (scores.ndim - 1)
+    old = jnp.where(log_scale > -jnp.inf, log_scale, -_BEYOND)
+    new = jnp.where(new_scale > -jnp.inf, new_scale, _BEYOND)
+    new = new + 0.5 * jnp.log(jnp.asarray(size, new.dtype))
+    pieces = [piece for row in range(dim) for piece in _row(scores, row, dim)]
+    placed = jnp.concatenate(pieces).reshape(dim, dim, *scores.shape[1:])
+    below = np.tri(dim, k=-1, dtype=bool).reshape(dim, dim, *chain)
+    scaled = placed * jnp.exp(old[:, None] - new[None])
+    return log_cholesky.product(factor, jnp.where(below, scaled, placed))
 
 
 def _row(values: Array, row: int, dim: int) -> list[Array]:
