@@ -36,6 +36,7 @@ def compile_for(
     decoding: Decoding | None = None,
     dtype: Any = "float32",
     remat: bool = False,
+    scan_layers: bool = False,
 ) -> CompileReport:
     """Compile a step of a language model for accelerators that are not here.
 
@@ -57,6 +58,7 @@ def compile_for(
         as the prompt has.
       dtype: float32 or bfloat16, of parameters; training computes in that of its settings.
       remat: whether blocks are computed twice to save memory, see `create`.
+      scan_layers: whether one block is compiled and repeated, see `create`.
 
     Returns:
       Memory, time and whether the step fits. Operations are those of matrix products, with all
@@ -84,6 +86,7 @@ def compile_for(
         decoding=decoding,
         dtype=dtype,
         remat=remat,
+        scan_layers=scan_layers,
     )
 
 
@@ -100,6 +103,7 @@ def compile_step(
     decoding: Decoding | None = None,
     dtype: Any = "float32",
     remat: bool = False,
+    scan_layers: bool = False,
 ) -> CompileReport:
     """Compile a step of a language model, see `compile_for`.
 
@@ -114,6 +118,7 @@ def compile_step(
       decoding: settings of the search.
       dtype: of parameters.
       remat: whether blocks are computed twice.
+      scan_layers: whether one block is compiled and repeated.
 
     Returns:
       Memory, time and whether the step fits.
@@ -127,7 +132,8 @@ def compile_step(
     most, remedy = config.max_position_embeddings, "pass a length that the model has positions for"
     check.integer("length", length, 2, most, remedy)
     dtype = jnp.dtype(check.choice("dtype", jnp.dtype(dtype).name, ("float32", "bfloat16")))
-    model = nnx.eval_shape(lambda: create(config, key=0, dtype=dtype, remat=remat))
+    settings = {"dtype": dtype, "remat": remat, "scan_layers": scan_layers}
+    model = nnx.eval_shape(lambda: create(config, key=0, **settings))
     trips, texts = 1, _texts(rows, length, devices)
     if step == "train":
         program = _training(model, training or Training(), texts, devices)

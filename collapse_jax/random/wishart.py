@@ -18,7 +18,6 @@ from jaxtyping import Array, Float, Int
 from collapse_jax.random.chi_square import log_chi_square
 from collapse_jax.utils import log_cholesky
 
-
 _BEYOND = 1e30  # nats: the exponential of any difference to a scale is 0
 
 

@@ -395,7 +395,7 @@ def test_steps_and_searches_are_exported_to_all_platforms(name, folder):
     assert export.export(program, platforms=PLATFORMS)(*shapes).platforms == PLATFORMS
     structure, params = nnx.split(model)
     decoding = lm.Decoding(8, num_beams=3, repetition_penalty=2.0, no_repeat_ngram_size=2)
-    program = generation._program(structure, decoding.shape, None)
+    program = generation.program_on(structure, decoding.shape, None)
     tokens, rows = np.ones((8, 5), np.int32), np.arange(8, dtype=np.uint32)
     arguments = (params, tokens, tokens > 0, rows, make_key(0), decoding.numbers)
     exported = export.export(program, platforms=PLATFORMS)(*arguments)

@@ -125,9 +125,9 @@ def test_stages_of_the_pool_change_nothing(model, monkeypatch):
     assert len(generation._stages(29, 5)) == 4
     several = lm.generate(model, PROMPTS, **settings)
     monkeypatch.setattr(generation, "_STAGES", 1)
-    generation._program.cache_clear()
+    generation.program_on.cache_clear()
     np.testing.assert_array_equal(lm.generate(model, PROMPTS, **settings), several)
-    generation._program.cache_clear()
+    generation.program_on.cache_clear()
 
 
 def test_numbers_compile_nothing(model):
