@@ -136,7 +136,9 @@ def compile_ahead(
         if "RESOURCE_EXHAUSTED" in str(error):
             return CompiledProgram(None, time.process_time() - began, None)
         allowed = f"the compiler refuses the program: {first_line(error)}"
-        raise check.fail("topology", target.topology, allowed, "report this as a bug") from None
+        is_wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+        remedy = "set jax_enable_x64=False" if is_wide else "report this as a bug"
+        raise check.fail("topology", target.topology, allowed, remedy) from None
     seconds = time.process_time() - began
     found = program.memory_analysis()
     arrays = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes

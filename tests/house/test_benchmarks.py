@@ -155,3 +155,42 @@ def test_ten_million_chains_take_the_same_time_on_every_page():
 def test_every_part_is_a_script():
     table, _ = modules()
     assert all((BENCHMARKS / f"{name}.py").is_file() for name in table.PARTS)
+
+
+def test_slices_become_a_table():
+    slices = importlib.import_module("slices")
+    report = {"fits": True, "peak_bytes": 2**31, "step_seconds": 0.02}
+    rows = {"125m v5e:2x2": {"train": report, "generate": report | {"step_seconds": 1.0}}}
+    rows["1.3b v5e:2x4"] = {"train": {"fits": False, "peak_bytes": None, "step_seconds": 0.0}}
+    # 37,000 blocks in batches of 128 are 290 steps, 5 epochs of 11 models in 5 runs.
+    assert slices.table(rows).splitlines()[2:] == [
+        "| OPT-125m | v5e:2x2 | 128 | yes | 2.0 GiB | 20.0 ms | 409,600 | 0.4 | 4.0 |",
+        "| OPT-1.3b | v5e:2x4 | 64 | no | more than it has |  |  |  |  |",
+    ]
+
+
+def test_what_an_accelerator_does_is_written_part_by_part(tmp_path, monkeypatch, capsys):
+    accelerator = importlib.import_module("accelerator")
+
+    def fails(tiny):
+        raise ValueError("no such device")
+
+    parts = {"bits": lambda tiny: {"passed": tiny}, "speed": fails}
+    monkeypatch.setattr(accelerator, "PARTS", parts)
+    assert accelerator.main(["--tiny", "--only", "bits", "--out", str(tmp_path)]) == 0
+    assert accelerator.main(["--tiny", "--only", "bits", "speed", "--out", str(tmp_path)]) == 1
+    found = json.loads((tmp_path / "accelerator.json").read_text())
+    assert found["tiny"] is True
+    assert found["parts"]["bits"]["passed"] is True
+    assert found["parts"]["speed"]["reason"] == "ValueError: no such device"
+    monkeypatch.setattr(accelerator, "LATEST", -1)
+    assert accelerator.main(["--only", "bits", "--out", str(tmp_path)]) == 0
+    assert "left out" in capsys.readouterr().out
+
+
+@pytest.mark.thorough
+def test_all_parts_for_an_accelerator_run_on_a_cpu_at_tiny_sizes(tmp_path):
+    accelerator = importlib.import_module("accelerator")
+    assert accelerator.main(["--tiny", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "accelerator.json").read_text())
+    assert set(found["parts"]) == set(accelerator.PARTS)
