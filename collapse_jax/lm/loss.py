@@ -1,5 +1,6 @@
 """Compute the causal loss, with the head, softmax and cross-entropy fused."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from collapse_jax.lm.layers import head_logits
 IGNORED = -100
 """Label that excludes a position from the loss, as in PyTorch."""
 _ROWS = 1024  # rows whose logits are in memory at a time: 206 MB for 50,272 tokens
+_ROWS_OF_ACCELERATOR = 4096  # every part adds to the head's gradients in memory, which takes time
 
 
 class Sum(NamedTuple):
@@ -95,8 +97,9 @@ def cross_entropy(
 ) -> Sum:
     """Sum the cross-entropies of softmax(hidden head^T) and labels.
 
-    Logits exist for at most 1,024 rows at a time. Gradients, where they are requested, are
-    computed in the same pass, so that logits are neither stored nor computed twice.
+    Logits exist for at most 1,024 rows at a time, or 4,096 on accelerators. Gradients, where they
+    are requested, are computed in the same pass, so that logits are neither stored nor computed
+    twice.
 
     Args:
       hidden: activations [row, embedding], dimensionless.
@@ -112,11 +115,23 @@ def cross_entropy(
 @jax.custom_vjp
 def _total(hidden: Array, head: Array, labels: Array) -> Array:
     """Return the sum of the losses, nats."""
+    return _by_platform(_total_in_parts, hidden, head, labels)
 
+
+def _by_platform(function: Any, *arrays: Array) -> Any:
+    """Call a function whose first argument is the number of rows of a part."""
+    return jax.lax.platform_dependent(
+        *arrays,
+        cpu=functools.partial(function, _ROWS),
+        default=functools.partial(function, _ROWS_OF_ACCELERATOR),
+    )
+
+
+def _total_in_parts(most: int, hidden: Array, head: Array, labels: Array) -> Array:
     def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
         return total + jnp.sum(_losses(head_logits(part[0], head), part[1])[0]), None
 
-    return jax.lax.scan(add, jnp.zeros((), jnp.float32), _in_parts(hidden, labels))[0]
+    return jax.lax.scan(add, jnp.zeros((), jnp.float32), _in_parts(most, hidden, labels))[0]
 
 
 def _losses(logits: Array, labels: Array) -> tuple[Array, Array]:
@@ -126,9 +141,9 @@ def _losses(logits: Array, labels: Array) -> tuple[Array, Array]:
     return jnp.where(labels == IGNORED, 0, normaliser - chosen), normaliser
 
 
-def _in_parts(hidden: Array, labels: Array) -> tuple[Array, Array]:
+def _in_parts(most: int, hidden: Array, labels: Array) -> tuple[Array, Array]:
     """Return the rows in parts of equal size, with excluded rows at the end."""
-    parts = -(-len(labels) // _ROWS)
+    parts = -(-len(labels) // most)
     size = -(-len(labels) // parts)
     padding = parts * size - len(labels)
     hidden = jnp.pad(hidden, ((0, padding), (0, 0)))
@@ -138,7 +153,13 @@ def _in_parts(hidden: Array, labels: Array) -> tuple[Array, Array]:
 
 def _with_gradients(hidden: Array, head: Array, labels: Array) -> tuple[Array, tuple]:
     """Return the sum of the losses, and its gradients by `hidden` and `head`."""
+    total, to_hidden, to_head = _by_platform(_gradients_in_parts, hidden, head, labels)
+    return total, (to_hidden, to_head, jnp.zeros((), head.dtype))
 
+
+def _gradients_in_parts(
+    most: int, hidden: Array, head: Array, labels: Array
+) -> tuple[Array, Array, Array]:
     def add(sums: tuple[Array, Array], part: tuple[Array, Array]) -> tuple[tuple, Array]:
         total, to_head = sums
         rows, labels = part
@@ -154,9 +175,8 @@ def _with_gradients(hidden: Array, head: Array, labels: Array) -> tuple[Array, t
         return (total + jnp.sum(losses), to_head + added), errors @ head
 
     start = (jnp.zeros((), jnp.float32), jnp.zeros(head.shape, jnp.float32))
-    (total, to_head), to_hidden = jax.lax.scan(add, start, _in_parts(hidden, labels))
-    to_hidden = to_hidden.reshape(-1, hidden.shape[1])[: len(hidden)]
-    return total, (to_hidden, to_head, jnp.zeros((), head.dtype))
+    (total, to_head), to_hidden = jax.lax.scan(add, start, _in_parts(most, hidden, labels))
+    return total, to_hidden.reshape(-1, hidden.shape[1])[: len(hidden)], to_head
 
 
 def _scaled(gradients: tuple, by: Array) -> tuple:
