@@ -62,7 +62,8 @@ def compile_for(
 
     Returns:
       Memory, time and whether the step fits. Operations are those of matrix products, with all
-      repetitions; the time of "generate" is that of all new tokens.
+      repetitions; the time of "generate" is that of all new tokens. For GPU, bytes are only those
+      of parameters and moments: read and written by a training step, read for every new token.
 
     Raises:
       ArgumentError: for a bad argument, an unknown topology, a compiler that is not installed, or a
@@ -134,22 +135,22 @@ def compile_step(
     dtype = jnp.dtype(check.choice("dtype", jnp.dtype(dtype).name, ("float32", "bfloat16")))
     settings = {"dtype": dtype, "remat": remat, "scan_layers": scan_layers}
     model = nnx.eval_shape(lambda: create(config, key=0, **settings))
-    trips, texts = 1, _texts(rows, length, devices)
+    trips, reads, texts = 1, 1, _texts(rows, length, devices)
     if step == "train":
-        program = _training(model, training or Training(), texts, devices)
+        program, reads = _training(model, training or Training(), texts, devices), 2
     elif step == "score":
         program = _scoring(model, texts, devices)
     else:
         decoding = decoding or Decoding(length, num_beams=5, min_new_tokens=length)
         check.integer("length", length, 1, most - decoding.max_new_tokens, remedy)
-        program = _generation(model, decoding, texts, devices)
+        program, reads = _generation(model, decoding, texts, devices), decoding.max_new_tokens
         trips = generation.stages(decoding.max_new_tokens - 1, decoding.num_beams)[0][1]
     function, arguments = program
     compiled = compile_ahead(function, arguments, target)
     flops = matmul_flops(function.trace(*arguments).jaxpr, trips)
-    costs = costs_of(compiled.program, {"flops": flops}, target.kind, trips)
-    state = _bytes_of_shares(arguments[0])
-    moved = 2 * state if step == "train" else state
+    moved = reads * _bytes_of_shares(arguments[0])
+    before = {"flops": flops, "bytes accessed": moved}
+    costs = costs_of(compiled.program, before, target.kind, trips)
     least = max(flops / target.kind.flops, moved / target.kind.bandwidth)
     taken = max(least, costs.seconds)
     return CompileReport(
