@@ -15,6 +15,7 @@ from collapse_jax.lm.checks import make_key
 from collapse_jax.lm.generation import Decoding
 from collapse_jax.lm.sharding import AXIS, FSDP, mesh, rows_of, specs_of
 from collapse_jax.lm.training import Trainer, Training, TrainingBatch
+from collapse_jax.lm.weights import check_dtype
 from collapse_jax.utils import check
 from collapse_jax.utils.accelerators import DescribedSlice, describe
 from collapse_jax.utils.compiled import CompileReport, compile_ahead, costs_of
@@ -132,8 +133,7 @@ def compile_step(
     rows = -(-check.integer("batch", batch, 1) // devices.size) * devices.size
     most, remedy = config.max_position_embeddings, "pass a length that the model has positions for"
     check.integer("length", length, 2, most, remedy)
-    dtype = jnp.dtype(check.choice("dtype", jnp.dtype(dtype).name, ("float32", "bfloat16")))
-    settings = {"dtype": dtype, "remat": remat, "scan_layers": scan_layers}
+    settings = {"dtype": check_dtype(dtype), "remat": remat, "scan_layers": scan_layers}
     model = nnx.eval_shape(lambda: create(config, key=0, **settings))
     trips, reads, texts = 1, 1, _texts(rows, length, devices)
     if step == "train":

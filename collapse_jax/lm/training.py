@@ -10,29 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from collapse_jax.lm import lora
 from collapse_jax.lm.causal_lm import CausalLM
 from collapse_jax.lm.checks import check_labels, check_tokens, make_key
-from collapse_jax.lm.loss import IGNORED, Sum, next_token_loss
-from collapse_jax.lm.sharding import (
-    GATHERED,
-    distributed,
-    gathered,
-    gathered_bytes,
-    merged,
-    rows_of,
-    specs_of,
-    summed,
-)
+from collapse_jax.lm.gradients import network_of, summed_gradients
+from collapse_jax.lm.loss import IGNORED, Sum
+from collapse_jax.lm.sharding import distributed
 from collapse_jax.utils import check
 from collapse_jax.utils.adam import scale_by_adam
 from collapse_jax.utils.jax_settings import default_device, own_settings
 
 SCHEDULES = ("constant", "epoch", "step")
-_FEW_BYTES = 2**30  # of gathered parameters, stored for the backward pass: OPT-125m has 0.25 GB
 _LEAST_MEMORY = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 
 
@@ -383,7 +374,7 @@ class Trainer:
           Network that shares the arrays of the state, which the next step invalidates. Adapters
           are added to the weights that they change.
         """
-        return _network(self.structure, self.training, (state.params, state.frozen))
+        return network_of(self.structure, self.training, (state.params, state.frozen))
 
     def save_adapters(self, state: TrainingState, path: Any, *, base: str = "") -> None:
         """Write the adapters of a state as PEFT reads them.
@@ -403,20 +394,12 @@ class Trainer:
         lora.save_adapters(path, state.params, model, self.training.alpha, base)
 
 
-def _network(structure: Any, training: Training, weights: tuple[Any, Any]) -> Any:
-    """Return the network of trained and frozen parameters."""
-    params, frozen = weights
-    if frozen is None:
-        return nnx.merge(structure, params)
-    return lora.adapt(nnx.merge(structure, frozen), params, training.alpha / training.rank)
-
-
 @functools.lru_cache(maxsize=64)
 def _gradient_program(
     structure: Any, training: Training, mesh: Mesh | None, is_on_cpu: bool
 ) -> Any:
     """Return the compiled loss and gradients."""
-    return _compiled(functools.partial(_gradients, structure, training, mesh), is_on_cpu)
+    return _compiled(functools.partial(summed_gradients, structure, training, mesh), is_on_cpu)
 
 
 @functools.lru_cache(maxsize=64)
@@ -428,7 +411,7 @@ def _program(structure: Any, training: Training, mesh: Mesh | None, is_on_cpu: b
     ) -> tuple[TrainingState, Array]:
         key = jax.random.fold_in(key, state.step)
         weights = state.params, state.frozen
-        found, gradients = _gradients(structure, training, mesh, weights, batch, key)
+        found, gradients = summed_gradients(structure, training, mesh, weights, batch, key)
         number = jnp.maximum(found.number, 1)
         gradients = jax.tree.map(lambda gradient: gradient / number, gradients)
         updates, optimizer = training.optimizer.update(gradients, state.optimizer, state.params)
@@ -447,80 +430,3 @@ def _compiled(function: Any, is_on_cpu: bool, **options: Any) -> Any:
     possible, so that they are all in memory together.
     """
     return jax.jit(function, compiler_options=_LEAST_MEMORY if is_on_cpu else None, **options)
-
-
-def _gradients(
-    structure: Any,
-    training: Training,
-    mesh: Mesh | None,
-    weights: tuple[Any, Any],
-    batch: TrainingBatch,
-    key: Any,
-) -> tuple[Sum, Any]:
-    """Return loss and gradients, summed over the batch on all devices."""
-    rows = jnp.arange(len(batch.input_ids), dtype=jnp.uint32)
-    keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
-    if mesh is None:
-        return _local_gradients(structure, training, (None, None), weights, batch, keys)
-    shared, specs = rows_of(mesh), specs_of(weights, mesh)
-    if weights[1] is not None:  # adapters are small: every device has them
-        specs = jax.tree.map(lambda _: PartitionSpec(), weights[0]), specs[1]
-
-    def compute(*arguments: Any) -> tuple[Sum, Any]:
-        loss, gradients = _local_gradients(structure, training, specs, *arguments)
-        return jax.lax.psum(loss, mesh.axis_names), summed(gradients, specs[0], mesh)
-
-    return jax.shard_map(
-        compute,
-        mesh=mesh,
-        in_specs=(specs, shared, shared),
-        out_specs=(PartitionSpec(), specs[0]),
-        check_vma=False,
-    )(weights, batch, keys)
-
-
-def _local_gradients(
-    structure: Any,
-    training: Training,
-    specs: tuple[Any, Any],
-    weights: tuple[Any, Any],
-    batch: TrainingBatch,
-    keys: Any,
-) -> tuple[Sum, Any]:
-    """Return loss and gradients, summed over the texts of one device part by part.
-
-    Parameters that are gathered for a layer are gathered once more in the backward pass, unless all
-    of them are small. Frozen ones, to which adapters are added, are all gathered at the start.
-    """
-    (params, frozen), (divided, divided_frozen) = weights, specs
-    if divided_frozen is not None:
-        frozen = gathered(frozen, divided_frozen)
-        divided = None
-    again = jax.checkpoint_policies.save_anything_except_these_names(GATHERED)
-
-    def total(params: Any, batch: TrainingBatch, keys: Any) -> tuple[Array, Array]:
-        network = nnx.state(_network(structure, training, (params, frozen)))
-        network = jax.tree.map(lambda leaf: leaf.astype(training.dtype), network)
-        given = keys if training.has_dropout else None
-        found = next_token_loss(merged(structure, network, divided), *batch, given)
-        return found.total, found.number
-
-    if divided is not None and gathered_bytes(params, divided, training.dtype) > _FEW_BYTES:
-        total = jax.checkpoint(total, policy=again)
-
-    def of_part(batch: TrainingBatch, keys: Any) -> tuple[Sum, Any]:
-        (loss, number), gradients = jax.value_and_grad(total, has_aux=True)(params, batch, keys)
-        return Sum(loss, number), gradients
-
-    if training.accumulate == 1:
-        return of_part(batch, keys)
-
-    def add(sums: Any, part: tuple[TrainingBatch, Any]) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, of_part(*part)), None
-
-    parts = jax.tree.map(
-        lambda leaf: leaf.reshape(training.accumulate, -1, *leaf.shape[1:]), (batch, keys)
-    )
-    shapes = jax.eval_shape(of_part, *jax.tree.map(lambda leaf: leaf[0], parts))
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    return jax.lax.scan(add, zeros, parts)[0]

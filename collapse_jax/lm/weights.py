@@ -89,7 +89,7 @@ def load(
     16
     """
     check_fork()
-    dtype = _check_dtype(dtype)
+    dtype = check_dtype(dtype)
     check.choice("weights", weights, ("safe", *FORMATS))
     names = _SAFE if weights == "safe" else (weights,)
     folder = find_folder(path_or_id, revision, [FORMATS[name].file for name in names])
@@ -210,8 +210,15 @@ def parameters(model: CausalLM) -> dict[str, Any]:
     return found
 
 
-def _check_dtype(dtype: Any) -> Any:
-    """Return the type as one of NumPy's."""
+def check_dtype(dtype: Any) -> Any:
+    """Return the type of parameters as one of NumPy's.
+
+    Args:
+      dtype: float32 or bfloat16, as a name or a type.
+
+    Raises:
+      ValueError: for another type.
+    """
     names = ("float32", "bfloat16")
     try:
         name = jnp.dtype(dtype).name

@@ -27,7 +27,7 @@ CONFIG = lm.OPTConfig(
         ({"batch": 0}, "batch=0"),
         ({"length": 33}, "length=33"),
         ({"step": "generate", "length": 20}, "length=20"),
-        ({"dtype": "float16"}, "dtype='float16'"),
+        ({"dtype": "wide"}, "dtype='wide'"),
         ({"mesh": {"data": 2}}, "v5e:2x2 has 4 devices"),
         ({"mesh": {"model": 4}}, "it must have the axes data and fsdp"),
         ({"mesh": 4}, "it must have the axes data and fsdp"),
