@@ -103,7 +103,8 @@ def _local_gradients(
         network = nnx.state(network_of(structure, training, (params, frozen)))
         network = jax.tree.map(lambda leaf: leaf.astype(training.dtype), network)
         given = keys if training.has_dropout else None
-        found = next_token_loss(merged(structure, network, divided), *batch, given)
+        model, (input_ids, mask, labels) = merged(structure, network, divided), batch
+        found = next_token_loss(model, input_ids, mask, labels, given)
         return found.total, found.number
 
     loss_of: Any = total

@@ -216,6 +216,9 @@ def check_dtype(dtype: Any) -> Any:
     Args:
       dtype: float32 or bfloat16, as a name or a type.
 
+    Returns:
+      The type, of a number of 4 or 2 bytes.
+
     Raises:
       ValueError: for another type.
     """
