@@ -39,7 +39,6 @@ from collapse_jax.core.samples import Labels, Rows, Samples
 from collapse_jax.core.selection import AbstractSelection, Verifier
 from collapse_jax.core.source import AbstractSource, CountsSource, MomentsSource, Truth
 from collapse_jax.core.state import ChainState, InitialGeneration, Needs
-from collapse_jax.engine.compile_for import compile_for
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.engine.sweep import sweep
 from collapse_jax.families import VAE, Discrete, Gaussian, GaussianMixture, LanguageModel
@@ -68,10 +67,10 @@ from collapse_jax.sources import (
 )
 from collapse_jax.store.store import Store
 from collapse_jax.utils.check import ArgumentError
-from collapse_jax.utils.compiled import CompileReport
 from collapse_jax.utils.status import Status
 
 if TYPE_CHECKING:
+    from collapse_jax.engine.compile_for import compile_for
     from collapse_jax.families.bernoulli import Bernoulli
     from collapse_jax.families.exponential import Exponential
     from collapse_jax.families.kernel_density import KernelDensity
@@ -85,6 +84,7 @@ if TYPE_CHECKING:
     from collapse_jax.planning.rows import OriginalRows
     from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
     from collapse_jax.sources.regression import LinearModel, LogisticModel, Table
+    from collapse_jax.utils.compiled import CompileReport
 
 __version__ = "0.2.0"
 
@@ -179,6 +179,7 @@ __all__ = [
 _LATER = {
     "Bernoulli": "families.bernoulli",
     "Budget": "planning.budget",
+    "CompileReport": "utils.compiled",
     "Exponential": "families.exponential",
     "ExponentialLaw": "sources.rate_laws",
     "KernelDensity": "families.kernel_density",
@@ -194,6 +195,7 @@ _LATER = {
     "PoissonLaw": "sources.rate_laws",
     "SeriesDensity": "families.series_density",
     "Table": "sources.regression",
+    "compile_for": "engine.compile_for",
     "plan": "planning.plan",
 }
 """Public names by the module that is imported when they are first used."""
