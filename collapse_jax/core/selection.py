@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.config import config, replace_fields, static
@@ -316,7 +317,7 @@ class Accept(AbstractSelection):
 
 def _loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], carry: Any) -> Any:
     """Return the result of a loop, in Python where a model is drawn from on the host."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(carry)):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(carry)):
         return jax.lax.while_loop(condition, body, carry)
     while condition(carry):
         carry = body(carry)

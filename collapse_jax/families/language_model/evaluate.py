@@ -38,9 +38,12 @@ def evaluate(family: Any, model: Any, corpus: Any, source: Any, generation0: Any
     Returns:
       float32 values by name: [slot] for `corpus_perplexity`, else scalars.
     """
-    judge = with_params(family, generation0.params.params)
     used, blocks = np.asarray(corpus.full_weights()) > 0, rows_of(corpus)
     perplexities = np.full(len(used), np.nan, np.float32)
+    if not len(blocks):  # a selection refused all of them, and the chain ends
+        undefined = dict.fromkeys(NAMES, np.float32(np.nan))
+        return {"corpus_perplexity": perplexities, **undefined}  # pyright: ignore
+    judge = with_params(family, generation0.params.params)
     perplexities[used] = perplexity(losses(family, judge, blocks))
     own = with_params(family, model.params)
     tokens = own.config.vocab_size  # a network may have more than its tokenizer

@@ -1,6 +1,8 @@
 """Define language models that are fine-tuned in every generation."""
 
 import dataclasses
+import itertools
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +18,8 @@ from collapse_jax.core.family import AbstractFamily, Fit, Schedule
 from collapse_jax.core.host_context import HostContext
 from collapse_jax.core.metric import Metric, Quantity
 from collapse_jax.core.policy import AbstractPolicy, Recall
-from collapse_jax.core.samples import Labels, prefix_weights
+from collapse_jax.core.samples import Labels, Samples, prefix_weights
+from collapse_jax.core.selection import AbstractSelection
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.core.state import InitialGeneration, Needs
 from collapse_jax.families.language_model.tuned_model import TunedModel
@@ -40,9 +43,10 @@ class LanguageModel(AbstractFamily):
     loss on the source's validation blocks, and writes the next corpus. The corpus has
     continuations of the original training blocks, each as long as its block, without the
     block. All blocks are continued in their order; a smaller corpus uses a random subset, a
-    larger one uses blocks repeatedly. A chain is a seed. The steps are programs called from
-    Python, on all devices of `simulate(devices=...)` together; with a store, unfinished
-    training and text are checkpointed.
+    larger one uses blocks repeatedly. Selections get blocks as int32 [block, token]; blocks that
+    `Accept` refuses are written again if decoding draws tokens. A chain is a seed. The steps are
+    programs called from Python, on all devices of `simulate(devices=...)` together; with a store,
+    unfinished training and text are checkpointed.
 
     Variables: `test_perplexity` (exp of the mean loss of the test blocks; `zero_shot_perplexity`
     before training), `training_loss` and `validation_loss` [epoch], nats per token, and
@@ -154,19 +158,46 @@ class LanguageModel(AbstractFamily):
                 raise check.fail(f"LanguageModel.decoding.{name}", value, allowed, remedy)
         self._check_work(network, block)
         selection = policy.selected_by
-        if selection is not None and selection.repeats_draws:
-            field = "selection" if policy.verifier is None else "verifier"
-            allowed = "the model would write blocks that the verifier then refuses"
-            remedy = "pass None, or a selection among blocks that are written once, such as cj.Top"
-            shown = (
-                check.Shown(type(selection).__name__) if field == "selection" else policy.verifier
-            )
-            raise check.fail(f"{type(policy).__name__}.{field}", shown, allowed, remedy)
+        if selection is not None:
+            self._check_candidates(policy, selection)
         if policy.recalls is Recall.LAW:
             allowed = "earlier models are not stored"
             remedy = "use previous='data'"
             raise check.fail(f"{type(policy).__name__}.previous", "distribution", allowed, remedy)
         return replace_fields(self, validation=source.validation, test=source.test)
+
+    def _check_candidates(self, policy: AbstractPolicy, selection: AbstractSelection) -> None:
+        """Refuse candidates that are copies: a search continues a prompt in one way only."""
+        number, prompts = selection.candidates(policy.largest_size), policy.initial_size
+        if number > max(prompts, policy.largest_size) and not self.decoding.do_sample:
+            name = f"{type(policy).__name__}.selection"
+            shown = check.Shown(f"{type(selection).__name__} of {counted(number, 'block')}")
+            allowed = (
+                f"a search writes one continuation of each of {counted(prompts, 'prompt')}, and "
+                "more would be copies"
+            )
+            remedy = "pass fewer candidates, or a decoding with do_sample=True and num_beams=1"
+            raise check.fail(name, shown, allowed, remedy)
+
+    def validate(self, policy: AbstractPolicy, num_generations: int) -> None:
+        """Warn of blocks that are written and not trained on, which take time."""
+        selection = policy.selected_by
+        if selection is None or num_generations == 0:
+            return
+        size = int(max(policy.sizes(num_generations)[1:]))
+        written = selection.candidates(size)
+        if selection.repeats_draws and self.decoding.do_sample:
+            most = f"{counted(written, 'block')} in each of up to {selection.most_rounds} rounds"
+        elif written > size:
+            most = counted(written, "block")
+        else:
+            return
+        warnings.warn(
+            f"{type(selection).__name__}: a generation writes {most}, of which {size:,} at most "
+            f"are trained on; {counted(num_generations, 'generation')} are asked for",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     def _check_work(self, network: Any, block: int) -> None:
         """Refuse missing weights, adapters of nothing, and searches that are too large."""
@@ -202,6 +233,8 @@ class LanguageModel(AbstractFamily):
         """Train a network, and return its best weights on the validation blocks."""
         from collapse_jax.families.language_model.tune import tune
 
+        if previous is not None and int(corpus.size) == 0:  # every block was refused
+            return Fit(previous, jnp.int32(Status.DEGENERATE))
         trained = tune(self, keys, corpus, previous)
         losses = np.concatenate([trained.training_loss, trained.validation_loss])
         return Fit(
@@ -217,6 +250,40 @@ class LanguageModel(AbstractFamily):
         generation0: InitialGeneration | None,
     ) -> AbstractCorpus:
         """Write continuations of the original blocks."""
+        return self._written(keys, params, size, capacity, generation0, "text")
+
+    def draw_selected(
+        self,
+        keys: Keys,
+        params: TunedModel,
+        size: Size,
+        capacity: int,
+        generation0: InitialGeneration | None,
+        selection: AbstractSelection,
+    ) -> AbstractCorpus:
+        """Write blocks, of which a selection chooses, refuses or changes some.
+
+        Blocks are written again in place of refused ones where decoding draws tokens. A search
+        would write the same ones, so the corpus is smaller there.
+        """
+        names = ("text" if index == 0 else f"text_{index}" for index in itertools.count())
+
+        def draw(keys: Keys, number: int) -> Samples:
+            return self._written(keys, params, number, number, generation0, next(names))
+
+        if selection.repeats_draws and not self.decoding.do_sample:
+            selection = selection.of_one_round
+        return selection.rows(keys, draw, int(size), capacity)
+
+    def _written(
+        self,
+        keys: Keys,
+        params: TunedModel,
+        size: Size,
+        capacity: int,
+        generation0: InitialGeneration | None,
+        name: str,
+    ) -> Labels:
         from collapse_jax.families.language_model.evaluate import rows_of
         from collapse_jax.families.language_model.write import write
 
@@ -227,7 +294,7 @@ class LanguageModel(AbstractFamily):
         others = np.asarray(random_subset(keys, Purpose.PROMPT, total, rest, total))[:rest]
         indices = np.concatenate([np.tile(np.arange(total), times), others])
         chosen = prompts[indices]
-        written = write(self, keys, params, chosen) if len(chosen) else chosen
+        written = write(self, keys, params, chosen, name) if len(chosen) else chosen
         rows = jnp.pad(jnp.asarray(written), ((0, capacity - len(written)), (0, 0)))
         return Labels(rows, prefix_weights(size, capacity))
 

@@ -9,11 +9,9 @@ from collapse_jax import lm
 from collapse_jax.families.language_model.evaluate import mesh_of, with_params
 from collapse_jax.random.keys import Keys, Purpose
 
-_NAME = "text"
-
 
 def write(
-    family: Any, keys: Keys, model: Any, prompts: np.ndarray
+    family: Any, keys: Keys, model: Any, prompts: np.ndarray, name: str
 ) -> Int[np.ndarray, "block token"]:
     """Write a continuation of every prompt, as long as the prompt.
 
@@ -22,12 +20,13 @@ def write(
       keys: random numbers of the generation.
       model: the tuned model.
       prompts: tokens, [block, token].
+      name: under which unfinished text is checkpointed.
 
     Returns:
       Tokens in the order of the prompts, [block, token].
     """
     generation = int(keys.generation)
-    arrays = family.context.restore(generation, _NAME)
+    arrays = family.context.restore(generation, name)
     written = [] if arrays is None else list(arrays)
     batches = lm.stream(
         with_params(family, model.params),
@@ -40,5 +39,5 @@ def write(
     )
     for batch in batches:
         written.append(batch)
-        family.context.checkpoint(generation, _NAME, lambda: [np.concatenate(written)])
+        family.context.checkpoint(generation, name, lambda: [np.concatenate(written)])
     return np.concatenate(written)
