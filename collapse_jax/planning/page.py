@@ -147,7 +147,7 @@ def _draw(
                 np.array(errors)[chosen],
                 fmt="o",
                 color=colour,
-                label=_WORDS[verdict],
+                label="no verdict" if verdict is None else _WORDS[verdict],
             )
     if limit is not None:
         axis.axhline(limit, color="#444444", linewidth=1, linestyle="--", label="limit")
