@@ -152,12 +152,12 @@ class EcosystemExperiment(AbstractExperiment):
                 here = records["own_share"] == share
                 lines.append(Line(f"{percent(float(share))} own rows", found[0, here], exact[here]))
             x = np.unique(records["group"])
-            panels.append(Panel(title, "models in a group", x, lines, "", marker="o"))
+            panels.append(Panel(title, "models in a group", x, lines, "probability", marker="o"))
         caption = (
             f"Probability that two rows differ in generation {records['generation'][-1]:,}, for "
             "two rows of a group and two of one model. The dashed lines are exact."
         )
-        return {"diversity": (caption, figure_panels(panels))}
+        return {"diversity": (f"{_finding(Setting.of(records))} {caption}", figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

@@ -144,12 +144,12 @@ class SelectionExperiment(AbstractExperiment):
                 Line(counted(int(number), "candidate"), found[:, k], exact[:, k])
                 for k, number in enumerate(records["candidates"])
             ]
-            panels.append(Panel(title, "generation", records["generation"], lines, ""))
+            panels.append(Panel(title, "generation", records["generation"], lines, "share"))
         caption = (
             "Mean share of the preferred answer, and share of chains in which one answer is lost, "
             "by the number of candidates of each row. The dashed lines are exact."
         )
-        return {"preferred": (caption, figure_panels(panels))}
+        return {"preferred": (f"{_finding(Setting.of(records))} {caption}", figure_panels(panels))}
 
     @staticmethod
     def summarize(records: Records) -> Summary:

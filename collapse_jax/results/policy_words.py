@@ -82,7 +82,9 @@ def _value(value: Any) -> str:
             f"{counted(value['shape'][0], 'value')}" if "shape" in value else str(value.get("type"))
         )
     if isinstance(value, (list, tuple)):
-        shown = [number(one) for one in value]
+        if value and isinstance(value[0], (list, tuple)):  # a matrix, such as weights of models
+            return f"{len(value):,} rows of {counted(len(value[0]), 'number')}"
+        shown = [_value(one) for one in value]
         return ", ".join(shown) if len(shown) <= 4 else f"{shown[0]}, {shown[1]}, ..., {shown[-1]}"
     return number(value) if isinstance(value, int | float) else str(value)
 
