@@ -283,7 +283,7 @@ FAULTS = {
     "the penalty twice": weights_as(np.square),
     "eigenvalues in another order": weights_as(lambda w: w[::-1]),
     "uniform draws": uniform_as(lambda c, u: (0 * c, u)),
-    "a mirrored law": uniform_as(lambda c, u: (c, 1 - u)),
+    "a mirrored law": uniform_as(lambda c, u: (c * jnp.array([1.0, -1.0] * 4), u)),
     "one angle for all rows": uniform_as(lambda c, u: (c, jnp.broadcast_to(u[0], u.shape))),
     "half of the angles": uniform_as(lambda c, u: (c, jnp.repeat(u[::2], 2))),
     "sines for cosines": terms_as(lambda terms: terms[1::2] + terms[::2]),
