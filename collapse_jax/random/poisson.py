@@ -182,6 +182,26 @@ def poisson(
     return jnp.where(mean < LARGE_MEAN, near.astype(dtype), far)
 
 
+@custom_vmap
+def _far_mean(
+    high: UInt32[Array, "..."], low: UInt32[Array, "..."], rate: Array, rows: Array, is_near: Array
+) -> Array:
+    """Return means of rows whose sum is beyond `LARGE_MEAN`, if there is any such lane."""
+
+    def bent() -> Array:
+        score = _score((high, low), rate.dtype)
+        return rate + jnp.sqrt(rate / rows) * score + (score * score - 1) / (6 * rows)
+
+    shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in (high, rate, rows, is_near)))
+    return jax.lax.cond(jnp.all(is_near), lambda: jnp.zeros(shape, rate.dtype), bent)
+
+
+@_far_mean.def_vmap
+def _batched_far_mean(axis_size, in_batched, *arguments):
+    del axis_size
+    return batch_last(_far_mean, in_batched, arguments), True
+
+
 @functools.partial(jax.jit, static_argnames=("purpose",), inline=True)
 def poisson_mean(
     keys: Keys, purpose: int, size: int | Int[Array, ""], rate: Float[Array, ""] | float
@@ -208,9 +228,7 @@ def poisson_mean(
         mode, excess = product_parts(size, near_rate, jnp.zeros_like(near_rate))
     block = keys.bits(purpose, ())
     near = _sample(*block, mode, excess).astype(dtype) / rows
-    score = _score(block, dtype)
-    far = rate + jnp.sqrt(rate / rows) * score + (score * score - 1) / (6 * rows)
-    return jnp.where(is_near, near, far)
+    return jnp.where(is_near, near, _far_mean(*block, rate, rows, is_near))
 
 
 def poisson_proposal(
