@@ -299,11 +299,9 @@ def check_changes(summary, records):
 
 def test_studies_of_fixed_policies_render():
     small = {"num_chains": 40, "num_generations": LAST}
-    names = (
-        "growing human-share detector selection ecosystem kernel-density regression rates".split()
-    )
+    names = "growing human-share detector selection ecosystem kernel-density regression rates"
     cases = {
-        **dict.fromkeys(names, small),
+        **dict.fromkeys(names.split(), small),
         "regimes": small | {"estimator": "unbiased"},
         "mad": small | {"biases": (1.1, 0.9, 1.0), "num_samples": 31},
         "weighting": small | {"num_weights": 3, "num_original": 100},
