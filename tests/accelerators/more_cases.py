@@ -47,11 +47,24 @@ def _families() -> Iterator[tuple[str, Callable[[], tuple[Any, Any]]]]:
     )
 
 
+def _learners() -> Iterator[tuple[str, tuple[Any, Any]]]:
+    plane = cj.Normal([0.0, 1.0], [[1.0, 0.3], [0.3, 2.0]])
+    prior = cj.NormalInverseWishart([0.0, 1.0], 2.0, [[4.0, 1.0], [1.0, 3.0]], 9)
+    drawn = {"learner": "posterior_sample"}
+    yield "kernel density 1-D", (cj.KernelDensity(1, 0.4), cj.Normal(0.0, 1.0))
+    yield "series density", (cj.SeriesDensity(8, 0.5), cj.Normal(0.5, 2.0))
+    yield "dirichlet samples", (cj.Discrete(prior=0.5, **drawn), cj.Categorical(LAW))
+    yield "inverse wishart samples", (cj.Gaussian(2, prior=prior, **drawn), plane)
+    yield "shrunk covariances", (cj.Gaussian(2, "ledoit_wolf"), plane)
+
+
 def more_cases() -> Iterator[tuple[str, Callable[[], cj.Chain | cj.Ecosystem], dict[str, Any]]]:
     """Yield the name, the chain and further arguments of `compile_for` of every case."""
     for family, make in _families():
         for policy, make_policy in POLICIES.items():
             yield f"{family} | {policy}", _maker(make, make_policy), {}
+    for name, pair in _learners():
+        yield f"{name} | replace", lambda pair=pair: cj.Chain(*pair, cj.Replace(M)), {}
     for selection, select in SELECTIONS.items():
         for family, parts in (
             ("gaussian", lambda: (cj.Gaussian(1), cj.Normal(0.5, 2.0))),

@@ -50,32 +50,6 @@ _STEPS = {
     "generate": {"decoding": lm.Decoding(16, num_beams=5, min_new_tokens=16)},
     "generate, drawn": {"decoding": lm.Decoding(16, do_sample=True, top_k=50, top_p=0.9)},
 }
-_PLANE = cj.Normal([0.0, 1.0], [[1.0, 0.3], [0.3, 2.0]])
-_CHAINS = {
-    "poisson": (cj.Poisson(), cj.PoissonLaw(1.0)),
-    "exponential": (cj.Exponential(), cj.ExponentialLaw(1.0)),
-    "bernoulli": (cj.Bernoulli(), cj.Categorical([0.9, 0.1])),
-    "kernel density": (cj.KernelDensity(1, 0.4), cj.Normal(0.0, 1.0)),
-    "series density": (cj.SeriesDensity(8, 0.5), cj.Normal(0.5, 2.0)),
-    "linear regression": (cj.LinearRegression(3), cj.LinearModel([1.0, 2.0, 3.0], 1.0)),
-    "logistic regression": (cj.LogisticRegression(2, 0.1), cj.LogisticModel([1.0, -1.0])),
-    "dirichlet samples": (
-        cj.Discrete(prior=0.5, learner="posterior_sample"),
-        cj.Categorical([0.2, 0.3, 0.5]),
-    ),
-    "inverse wishart samples": (
-        cj.Gaussian(
-            2,
-            prior=cj.NormalInverseWishart([0.0, 1.0], 2.0, [[4.0, 1.0], [1.0, 3.0]], 9),
-            learner="posterior_sample",
-        ),
-        _PLANE,
-    ),
-    "shrunk covariances": (cj.Gaussian(2, "ledoit_wolf"), _PLANE),
-}
-_CASES |= {
-    name: (lambda pair=pair: cj.Chain(*pair, cj.Replace(20)), {}) for name, pair in _CHAINS.items()
-}
 
 
 def _topologies():
