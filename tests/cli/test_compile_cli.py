@@ -56,8 +56,8 @@ def test_of_a_sweep_the_first_point_is_compiled(compilers, capsys):
 
 
 def test_a_program_that_does_not_fit_has_exit_code_1(compilers, capsys):
-    arguments = ["compile", "discrete", "--topology", "v5e:2x2", "--num-chains", "10_000_000"]
-    assert main(arguments) == 1
+    arguments = ["compile", "gaussian", "--topology", "v5e:2x2", "--num-chains", "10_000_000"]
+    assert main([*arguments, "--policy.num-samples", "100"]) == 1
     assert "v5e:2x2: DOES NOT FIT" in capsys.readouterr().out
 
 
