@@ -165,7 +165,8 @@ def _file(store: str | Path) -> Path:
 def _made(trials: Trials, question: dict[str, Any], command: str) -> Plan:
     """Search, and return the bracket with what is known around it."""
     knob, demand = trials.knob, trials.demand
-    found = find(trials.verdict, knob.low, knob.high, aim(trials), trials.width)
+    ends = knob.low, knob.high
+    found = find(trials.verdict, *ends, aim(trials), trials.width, trials.insist)
     level = found.holds
     half = double = sensitivity = limit = rows = equivalent = None
     if level is not None:

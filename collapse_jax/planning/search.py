@@ -28,7 +28,12 @@ class Found(NamedTuple):
 
 
 def find(
-    verdict: Verdict, low: int, high: int, aim: tuple[int, int], width: Callable[[int], float]
+    verdict: Verdict,
+    low: int,
+    high: int,
+    aim: tuple[int, int],
+    width: Callable[[int], float],
+    insist: Verdict = lambda level: None,
 ) -> Found:
     """Return the bracket of the smallest level that holds.
 
@@ -38,6 +43,8 @@ def find(
       high: highest level.
       aim: a level that is expected to fail, and one that is expected to hold.
       width: how wide a bracket that ends at a level may be, at least one level.
+      insist: the verdict of a level that stayed unknown, with more effort; used where the bracket
+        would be too wide.
 
     Returns:
       Levels, as close as the width asks for unless verdicts stay unknown.
@@ -73,7 +80,7 @@ def find(
     if fails is None and low not in unknown:
         return Found(None, holds)
     known = [one for one in unknown if one > low]
-    found = _narrowed(verdict, low if fails is None else fails, holds, known, low, width)
+    found = _narrowed(verdict, low if fails is None else fails, holds, known, low, width, insist)
     return Found(None, found.holds) if fails is None and found.fails == low else found
 
 
@@ -84,18 +91,26 @@ def _narrowed(
     unknown: list[int],
     low: int,
     width: Callable[[int], float],
+    insist: Verdict,
 ) -> Found:
     """Return a bracket within one that is too wide, by bisection of the gaps between verdicts."""
+    tried: set[int] = set()
     while True:
         most = width(holds)
         gaps = [(fails, unknown[0]), (unknown[-1], holds)] if unknown else [(fails, holds)]
         wide = [(one, other) for one, other in gaps if other - one > max(most / len(gaps), 1)]
-        if not wide or holds - fails <= most:
+        left = [one for one in unknown if one not in tried]
+        if holds - fails <= most or not (wide or left):
             return Found(fails, holds)
-        level = _middle(*wide[0], low)
-        answer = verdict(level)
+        if wide:
+            level = _middle(*wide[0], low)
+            answer = verdict(level)
+        else:
+            level = left[-1] if holds - left[-1] <= left[0] - fails else left[0]
+            answer = insist(level)
+            tried.add(level)
         if answer is None:
-            unknown = sorted([*unknown, level])
+            unknown = sorted({*unknown, level})
         elif answer:
             holds = level
             unknown = [one for one in unknown if one < level]

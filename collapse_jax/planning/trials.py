@@ -166,6 +166,18 @@ class Trials:
             self._made(self.tests[level])
         return self.tests[level]
 
+    def insist(self, level: int) -> bool | None:
+        """Go on with a test whose verdict stayed unknown, up to the most chains.
+
+        Args:
+          level: that was tested.
+        """
+        known = self.tests[level]
+        if known.holds is None and known.num_chains < self._effort.max_chains:
+            self.tests[level] = self._test(level, known)
+            self._made(self.tests[level])
+        return self.tests[level].holds
+
     def look(self, level: int) -> Trial:
         """Return what is known of a level, at least from the first chains.
 
@@ -209,13 +221,16 @@ class Trials:
             )
         return None
 
-    def _test(self, level: int) -> Trial:
-        """Simulate chains until the verdict is known."""
+    def _test(self, level: int, known: Trial | None = None) -> Trial:
+        """Simulate chains until the verdict is known; for one that is not, the same and more."""
         number = 1 + sum(one.num_chains > 0 for one in self.tests.values())
+        most = self._most(level)
+        if known is not None:
+            number, most = known.first_chain // _APART, self._effort.max_chains
         error = (1 - self._effort.confidence) / 2 * _SHARE / number**2
         demand, chain, first = self.demand, self.knob.at(level), number * _APART
         test, values, verdict = demand.make_test(), np.empty(0), None
-        while verdict is None and len(values) < self._most(level):
+        while verdict is None and len(values) < most:
             more = self._simulated(chain, first + len(values))
             values = np.concatenate([values, more])
             if demand.probability is None and not np.all(np.isfinite(more)):

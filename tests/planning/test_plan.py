@@ -294,3 +294,19 @@ def test_the_variance_of_data_is_planned_by_simulation(dim):
     plan = cj.plan(chain, **question, probability=0.5, confidence=0.9, key=0)
     assert plan.trials[0].num_chains > 0
     assert 0.7 < plan.trials[0].estimate < 1.3
+
+
+def test_undecided_levels_get_more_effort_where_the_bracket_would_be_too_wide():
+    insisted = []
+
+    def insist(level):
+        insisted.append(level)
+        return None if level == 45 else level > 45
+
+    arguments = (lambda level: None if 40 < level < 50 else level >= 45, 0, 100, (0, 100))
+    assert find(*arguments, lambda _: 2, insist) == (44, 46)
+    assert len(insisted) < 10
+    insisted.clear()
+    fails, holds = find(*arguments, lambda _: 25, insist)
+    assert fails <= 40 < 50 <= holds
+    assert insisted == []
