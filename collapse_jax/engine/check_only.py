@@ -2,7 +2,7 @@
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from collapse_jax.engine.request import Request
 
@@ -65,12 +65,12 @@ def collected_requests() -> Iterator[list[Request]]:
         _requests.reset(token)
 
 
-def end_if_collecting(request: Request) -> None:
+def end_if_collecting(make_request: Callable[[], Request]) -> None:
     """Collect the arguments of a call and end it, if its arguments are collected.
 
     Args:
-      request: the arguments.
+      make_request: function that returns the arguments.
     """
     if (found := _requests.get()) is not None:
-        found.append(request)
+        found.append(make_request())
         raise _Checked

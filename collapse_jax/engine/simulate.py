@@ -139,7 +139,7 @@ def simulate(
 
 @own_settings()
 def _run(request: Request) -> Records:
-    end_if_collecting(request)
+    end_if_collecting(lambda: request)
     spec = make_run_spec(request)
     end_if_checking()
     with _open_recorder(spec, request.progress) as recorder:

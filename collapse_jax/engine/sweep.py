@@ -127,8 +127,12 @@ def _check_grid(chain: Chain, grid: Grid, arguments: Mapping[str, Any]) -> None:
         check_path(chain, path)
     if not is_checking():
         return
-    first = with_settings(chain, grid.values(next(iter(grid.points))))
-    end_if_collecting(Request(chain=first, **arguments))
+
+    def of_first_point() -> Request:
+        values = grid.values(next(iter(grid.points)))
+        return Request(chain=with_settings(chain, values), **arguments)
+
+    end_if_collecting(of_first_point)
     for point in grid.points:
         error = _refusal(chain, grid.values(point), arguments)
         if error is None:

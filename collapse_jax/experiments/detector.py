@@ -68,10 +68,7 @@ class DetectorExperiment(AbstractExperiment):
         remedy = "pass probabilities, e.g. 0.01"
         check.number("target", self.target, 0, 1, "pass a share of the variance")
         for name in ("shares", "false_passes"):
-            check.not_empty(name, getattr(self, name))
-            check.distinct(name, getattr(self, name))
-            for index, value in enumerate(getattr(self, name)):
-                check.number(f"{name}[{index}]", value, 0, 1, remedy, open_low=True)
+            check.each_number(name, getattr(self, name), 0, 1, remedy, open_low=True)
         detector = Detector(self.true_pass, self.false_passes[0])
         policy = Mixing(self.num_samples, gamma=self.shares[0], detector=detector)
         records = sweep(

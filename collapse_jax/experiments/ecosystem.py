@@ -103,10 +103,7 @@ class EcosystemExperiment(AbstractExperiment):
         generations = check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
         remedy = "pass a probability, e.g. 0.5"
         original = check.number("original_share", self.original_share, 0, 1, remedy)
-        check.not_empty("own_shares", self.own_shares)
-        check.distinct("own_shares", self.own_shares)
-        for index, share in enumerate(self.own_shares):
-            check.number(f"own_shares[{index}]", share, 0, 1, remedy)
+        check.each_number("own_shares", self.own_shares, 0, 1, remedy)
         sizes, law = self.group_sizes, np.full(states, 1 / states)
         chain = Chain(Discrete(corpus="counts"), Categorical(law), Replace(size))
         points = [(number, share) for number in sizes for share in self.own_shares]

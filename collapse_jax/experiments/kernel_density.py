@@ -80,11 +80,8 @@ class KernelDensityExperiment(AbstractExperiment):
         """Sweep over widths."""
         size = check.integer("num_samples", self.num_samples, 2)
         generations = check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
-        check.not_empty("bandwidths", self.bandwidths)
-        check.distinct("bandwidths", self.bandwidths)
         remedy = "pass standard deviations of the kernel, e.g. 0.2"
-        for index, width in enumerate(self.bandwidths):
-            check.number(f"bandwidths[{index}]", width, 0, 1e6, remedy, open_low=True)
+        check.each_number("bandwidths", self.bandwidths, 0, 1e6, remedy, open_low=True)
         records = sweep(
             Chain(KernelDensity(1, self.bandwidths[0]), Normal(0.0, 1.0), Replace(size)),
             {"family.bandwidth": list(self.bandwidths)},

@@ -305,6 +305,10 @@ class LmExperiment(AbstractExperiment):
                 allowed = f"it is the penalty of the study {name}, which is run in any case"
                 raise check.fail("penalties", penalty, allowed, "leave it out, or pass another")
         check.distinct("penalties", self.penalties)
+        check.distinct("targets", self.targets)
+        if self.targets and self.trainable == "all":
+            allowed = "they name projections with low-rank changes"
+            raise check.fail("targets", self.targets, allowed, "pass --trainable lora")
         sizes = self.policy.num_samples
         epochs = self.num_epochs if self.original_epochs is None else self.original_epochs
         original = {

@@ -57,11 +57,8 @@ class RatesExperiment(AbstractExperiment):
         """Sweep over rates."""
         size = check.integer("num_samples", self.num_samples, 1)
         generations = check.integer("num_generations", self.num_generations, 0, MAX_GENERATIONS - 1)
-        check.not_empty("rates", self.rates)
-        check.distinct("rates", self.rates)
         remedy = "pass numbers of events, e.g. 0.01"
-        for index, rate in enumerate(self.rates):
-            check.number(f"rates[{index}]", rate, 0, 1e6, remedy, open_low=True)
+        check.each_number("rates", self.rates, 0, 1e6, remedy, open_low=True)
         records = sweep(
             Chain(Poisson(), PoissonLaw(self.rates[0]), Replace(size)),
             {"source.rate": list(self.rates)},

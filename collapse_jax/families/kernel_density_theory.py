@@ -11,6 +11,28 @@ from collapse_jax.sources import Normal, NormalMixture
 from collapse_jax.theory import kernel_density
 
 
+def origins(chain: Any, num_generations: int) -> dict[str, Any] | None:
+    """Return which rows are original, as the `expected_moments` of densities take it.
+
+    Args:
+      chain: a chain of densities.
+      num_generations: last generation G.
+
+    Returns:
+      `gamma`, `allocation` and `is_pooled`; None for laws, policies and selections whose moments
+      are not known.
+    """
+    policy = chain.policy
+    if policy.selected_by is not None or type(chain.source) not in (Normal, NormalMixture):
+        return None
+    fresh = policy.fresh_share(num_generations)
+    is_pooled = type(policy) is Accumulate and not np.any(getattr(policy, "num_original", 0))
+    if fresh is None and not is_pooled:
+        return None
+    gamma, allocation = (0.0, "fixed") if fresh is None else fresh
+    return {"gamma": gamma, "allocation": allocation, "is_pooled": is_pooled}
+
+
 @np.errstate(over="ignore", invalid="ignore")  # inf is beyond float64
 def kernel_density_curves(chain: Any, sizes: np.ndarray) -> dict[str, Curve]:
     """Return the known expectations of a kernel density chain.
@@ -25,22 +47,16 @@ def kernel_density_curves(chain: Any, sizes: np.ndarray) -> dict[str, Curve]:
     Returns:
       Curves by variable, [G + 1, ...]; empty where none is known.
     """
-    family, source, policy = chain.family, chain.source, chain.policy
-    if policy.selected_by is not None or type(source) not in (Normal, NormalMixture):
+    family, source, given = chain.family, chain.source, origins(chain, len(sizes) - 1)
+    if given is None:
         return {}
-    fresh = policy.fresh_share(len(sizes) - 1)
-    is_pooled = type(policy) is Accumulate and not np.any(getattr(policy, "num_original", 0))
-    if fresh is None and not is_pooled:
-        return {}
-    shares, allocation = (0.0, "fixed") if fresh is None else fresh
-    given = {"is_pooled": is_pooled, "dim": family.dim}
     squares = np.exp(2 * source.log_spreads())
     rule = isinstance(family.bandwidth, str)
     variances, errors = [], []
     for square in squares:
         unit = math.sqrt(square) if square > 0 else 1.0
         width = family.bandwidth if rule else family.bandwidth / unit
-        found = kernel_density.expected_moments(sizes, width, shares, allocation, **given)
+        found = kernel_density.expected_moments(sizes, width, dim=family.dim, **given)
         variances.append(found.model_variance * square)
         errors.append(found.error * square)
     mean = np.broadcast_to(np.asarray(source.truth.mean, np.float64), (len(sizes), family.dim))

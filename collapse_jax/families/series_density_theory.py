@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.core.metric import Curve
-from collapse_jax.policies import Accumulate
+from collapse_jax.families.kernel_density_theory import origins
 from collapse_jax.sources import Normal, NormalMixture
 from collapse_jax.theory import series_density
 
@@ -28,20 +28,13 @@ def series_density_curves(chain: Any, sizes: np.ndarray) -> dict[str, Curve]:
     Returns:
       Curves by variable, [G + 1, ...]; empty where none is known.
     """
-    family, source, policy = chain.family, chain.source, chain.policy
-    if policy.selected_by is not None or type(source) not in (Normal, NormalMixture):
+    family, source, given = chain.family, chain.source, origins(chain, len(sizes) - 1)
+    if given is None:
         return {}
-    fresh = policy.fresh_share(len(sizes) - 1)
-    is_pooled = type(policy) is Accumulate and not np.any(getattr(policy, "num_original", 0))
-    if fresh is None and not is_pooled:
-        return {}
-    shares, allocation = (0.0, "fixed") if fresh is None else fresh
     weights = series_density.term_weights(family.num_terms, family.penalty, family.smoothness)
     frequency = np.arange(1, family.num_terms + 2)
     law = _characteristic(source, frequency)
-    found = series_density.expected_moments(
-        law, weights, sizes, shares, allocation, is_pooled=is_pooled
-    )
+    found = series_density.expected_moments(law, weights, sizes, **given)
     if np.any(found.margin < _MARGIN):
         return {}
     largest = math.sqrt(2)

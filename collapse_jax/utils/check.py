@@ -143,6 +143,16 @@ def distinct(name: str, values: Sequence[Any]) -> None:
             seen.add(value)
 
 
+def each_number(
+    name: str, values: Sequence[Any], low: float, high: float, remedy: str, *, open_low=False
+) -> None:
+    """Refuse a sequence that is empty, names a number twice, or has one outside [low, high]."""
+    not_empty(name, values)
+    distinct(name, values)
+    for index, value in enumerate(values):
+        number(f"{name}[{index}]", value, low, high, remedy, open_low=open_low)
+
+
 def array(name: str, value: Any, ndim: int | tuple[int, ...], remedy: str) -> np.ndarray:
     """Return `value` as a finite float64 array with `ndim` axes and at least one element."""
     axes = (ndim,) if isinstance(ndim, int) else ndim

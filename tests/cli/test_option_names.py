@@ -213,7 +213,8 @@ def test_no_study_makes_a_run_twice(name, option, value, capsys):
     out = ["--quiet", "--out", "never"]
     assert main(["run", name, option, value, value, *out]) == 2
     error = capsys.readouterr().err
-    assert f"{option}=({value}, {value}) is not allowed: {value} is given twice" in error
+    shown = f"('{value}', '{value}')" if option == "--targets" else f"({value}, {value})"
+    assert f"{option}={shown} is not allowed: {value} is given twice" in error
     assert not Path("never").exists()
 
 
