@@ -55,17 +55,20 @@ def check_name(label: str, name: Any, remedy: str) -> None:
 
 
 def _check_signature(name: str, function: Callable[..., Any]) -> None:
-    """Refuse a function that cannot be called with six positional arguments."""
+    """Refuse a class, and a function that cannot be called with six positional arguments."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # some functions written in C have none
         return
+    remedy = f"define it with the arguments ({', '.join(ARGUMENTS)})"
+    if isinstance(function, type):
+        shown = check.Shown(function.__name__)
+        raise check.fail("Metric.function", shown, "it must be a function, not a class", remedy)
     try:
         signature.bind(*ARGUMENTS)
     except TypeError:
         shown = check.Shown(f"{name}({', '.join(signature.parameters)})")
         allowed = f"it gets {len(ARGUMENTS)} positional arguments"
-        remedy = f"define it with the arguments ({', '.join(ARGUMENTS)})"
         raise check.fail("Metric.function", shown, allowed, remedy) from None
 
 

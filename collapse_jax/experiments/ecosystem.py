@@ -175,7 +175,10 @@ class EcosystemExperiment(AbstractExperiment):
         original = float(experiment.get("original_share", 0.0))
         sentences = [
             f"{setting.extent} for each group and share; a corpus has {size}, and the truth is "
-            "uniform. A row of a model after model 0 is its own with a fixed probability, and "
+            "uniform.",
+            ONE_MODEL
+            if setting.num_generations == 0
+            else "A row of a model after model 0 is its own with a fixed probability, and "
             "otherwise of another model of its group, drawn from the models of the generation "
             "before.",
         ]

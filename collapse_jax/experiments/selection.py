@@ -164,10 +164,13 @@ class SelectionExperiment(AbstractExperiment):
             table.append([f"{number:,}", *(f"{one:.3g}" for one in cells)])
         sentences = [
             f"{setting.extent} for each number of candidates; "
-            f"M = {counted(int(setting.policy['num_samples']), 'row')}. Every row of a later "
-            "corpus is one of several candidates of the predecessor, chosen by softmax of their "
-            f"rewards, which differ by {experiment.get('advantage', 'a fixed number')} over the "
-            "temperature between two answers.",
+            f"M = {counted(int(setting.policy['num_samples']), 'row')}.",
+            ONE_MODEL
+            if setting.num_generations == 0
+            else "Every row of a later corpus is one of several candidates of the predecessor, "
+            "chosen by softmax of their rewards, which differ by "
+            f"{experiment.get('advantage', 'a fixed number')} over the temperature between two "
+            "answers.",
         ]
         title = "How fast does the preferred answer take over?"
         return Summary(title, sentences, table, statements_of(CLAIMS, setting), _finding(setting))
