@@ -69,9 +69,8 @@ def command_of(question: Mapping[str, Any], chain: Chain, quantity: Any, given: 
     """
     parts = [_code(one) for one in chain.given.values()]
     names = ("at_least", "at_most", "throughout", "probability", "knob")
-    asked = {"quantity": quantity, "generations": float(question["generations"])}
-    if asked["generations"] != math.inf:
-        asked["generations"] = question["generations"]
+    last = question["generations"]
+    asked = {"quantity": quantity, "generations": math.inf if last == "inf" else last}
     asked |= {name: question[name] for name in names if name in question}
     asked |= {name: question[name] for name in ("confidence", "precision", "max_chains")}
     high, low = question["key"]
