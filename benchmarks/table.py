@@ -35,6 +35,7 @@ PARTS: dict[str, Mapping[str, str]] = {
     "engine": RETAINED,
     "typed": RETAINED,
     "selections": RETAINED,
+    "families": RETAINED,
     "studies": RETAINED,
     "mixture": RETAINED,
     "store": RETAINED,

@@ -34,6 +34,8 @@ from collapse_jax.utils.row_sums import row_sums
 from collapse_jax.utils.status import Status
 
 _MOST_STEPS = 60  # of Newton's method; from 0 it takes about 8
+_SHORT = 0.01  # relative to the coefficients: such a step is taken whatever rounding says
+_LEAST_SHARE = 2.0**-5  # of a step of it: none is taken that is shorter than twice this
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -270,31 +272,48 @@ class LogisticRegression(AbstractRegression):
         x, y, weights = _columns(corpus)
         total = jnp.maximum(row_sums([weights])[0], 1)
         weights, penalty = weights / total, self.penalty / total
-        signs = 2 * y - 1
+        signs, columns = 2 * y - 1, x.T
+        least_change = 0.1 * float(jnp.finfo(x.dtype).eps) ** 0.5  # the next are of order eps
 
-        def loss(b: Array) -> Array:
-            margins = signs * jnp.matmul(x, b, precision=_HIGHEST)
+        def loss(b: Array, margins: Array) -> Array:
             return row_sums([weights * jax.nn.softplus(-margins)])[0] + 0.5 * penalty * b @ b
 
-        def step(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-            count, b, _ = carry
-            chance = jax.nn.sigmoid(jnp.matmul(x, b, precision=_HIGHEST))
-            curvature = weights * chance * (1 - chance)
-            columns = x.T
-            gradient = row_sums([columns * (weights * (chance - y))])[0] + penalty * b
+        def step(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+            count, b, margins, _ = carry
+            wrong = jax.nn.sigmoid(-margins)
+            gradient = penalty * b - row_sums([columns * (weights * signs * wrong)])[0]
+            curvature = weights * wrong * (1 - wrong)
             hessian = jnp.matmul(columns * curvature, x, precision=_HIGHEST)
             move = _solve(hessian + penalty * jnp.eye(self.dim, dtype=x.dtype), gradient)
-            halves = b - jnp.exp2(-jnp.arange(5, dtype=x.dtype))[:, None] * move
-            losses = jax.vmap(loss)(halves)
-            chosen = jnp.argmax(losses <= loss(b) * (1 + 4 * jnp.finfo(x.dtype).eps))
-            return count + 1, halves[chosen], jnp.max(jnp.abs(move)) / (1 + jnp.max(jnp.abs(b)))
+            along = signs * jnp.matmul(x, move, precision=_HIGHEST)
+            change = jnp.max(jnp.abs(move)) / (1 + jnp.max(jnp.abs(b)))
+            least = loss(b, margins)
 
-        def goes_on(carry: tuple[Array, Array, Array]) -> Array:
-            count, _, change = carry
-            return (count < _MOST_STEPS) & (change > 30 * jnp.finfo(x.dtype).eps)
+            def is_long(share: Array) -> Array:
+                return loss(b - share * move, margins - share * along) > least
 
-        start = jnp.int32(0), jnp.zeros(self.dim, x.dtype), jnp.ones((), x.dtype)
-        _, b, change = jax.lax.while_loop(goes_on, step, start)
+            share = jax.lax.while_loop(
+                lambda share: (share > _LEAST_SHARE) & (change > _SHORT) & is_long(share),
+                lambda share: share / 2,
+                jnp.ones((), x.dtype),
+            )
+            share = jnp.where(share > _LEAST_SHARE, share, 1)
+            return count + 1, b - share * move, margins - share * along, change
+
+        def goes_on(carry: tuple[Array, Array, Array, Array]) -> Array:
+            count, _, _, change = carry
+            return (count < _MOST_STEPS) & (change > least_change)
+
+        start, margins = jnp.zeros(self.dim, x.dtype), jnp.zeros_like(y)
+        if previous is not None:  # labels are its own: a few steps are left
+            theirs = signs * jnp.matmul(x, previous, precision=_HIGHEST)
+            is_near = loss(previous, theirs) < loss(start, margins)
+            start, margins = (
+                jnp.where(is_near, one, zero)
+                for one, zero in ((previous, start), (theirs, margins))
+            )
+        carry = jnp.int32(0), start, margins, jnp.ones((), x.dtype)
+        _, b, _, change = jax.lax.while_loop(goes_on, step, carry)
         margins = signs * jnp.matmul(x, b, precision=_HIGHEST)
         is_separable = jnp.all((margins > 0) | (weights == 0)) & (self.penalty == 0)
         is_known = jnp.all(jnp.isfinite(jnp.where(weights[:, None] > 0, x, 0)))

@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
-from collapse_jax.random.keys import Keys
+from collapse_jax.random.keys import Keys, whole_vectors
 from collapse_jax.random.once import once
 from collapse_jax.utils.check import ArgumentError
 
-_VECTOR = 16  # blocks: a multiple of it leaves no remainder in vector loops on CPU
 _HALF = np.uint32(0xFFFF)
 
 
@@ -111,18 +110,23 @@ def uniform_integers(
       ValueError: if `bound` is an int outside [1, 2^31).
     """
     if not isinstance(bound, (int, np.integer)):
-        return once(
-            keys, lambda: integer_from_block(*keys.bits(purpose, shape), jnp.asarray(bound))
-        )
+        return _one_per_block(keys, purpose, shape, jnp.asarray(bound))
     if not 1 <= bound < 2**31:
         raise ArgumentError(f"bound={bound} is outside [1, 2^31)")
     draws = _draws_per_block(int(bound))
     if draws == 1:
-        return once(keys, lambda: integer_from_block(*keys.bits(purpose, shape), jnp.uint32(bound)))
+        return _one_per_block(keys, purpose, shape, jnp.uint32(bound))
     size = math.prod(shape)
-    blocks = -(-size // (draws * _VECTOR)) * _VECTOR
+    blocks = whole_vectors(-(-size // draws))
     columns = _columns(keys, purpose, int(bound), draws, blocks)
     return jnp.concatenate(columns)[:size].reshape(shape)
+
+
+def _one_per_block(keys: Keys, purpose: int, shape: tuple[int, ...], bound: Array) -> Array:
+    size = math.prod(shape)
+    blocks = (whole_vectors(size),)
+    drawn = once(keys, lambda: integer_from_block(*keys.bits(purpose, blocks), bound))
+    return drawn[:size].reshape(shape)
 
 
 def _columns(keys: Keys, purpose: int, bound: int, draws: int, blocks: int) -> list[Array]:

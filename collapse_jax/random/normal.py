@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex64, Float, Int, UInt32
 
-from collapse_jax.random.keys import Keys
+from collapse_jax.random.keys import Keys, whole_vectors
 from collapse_jax.random.once import once
 from collapse_jax.random.threefry import key_from_words
 from collapse_jax.utils.vmap import chains_last
@@ -127,10 +127,12 @@ def normal(keys: Keys, purpose: int, shape: tuple[int, ...]) -> Float[Array, "..
         return normal_from_block(*keys.bits(purpose, shape))
     blocks = (*rows, -(-width // 2))
     # Loops along a short last axis would not fill the vectors of a CPU.
-    flat = (1, math.prod(blocks)) if rows else blocks
+    number = math.prod(blocks)
+    flat = (1, whole_vectors(number)) if rows else blocks
 
     def packed() -> Array:  # as one complex number for `once`
-        pairs = once(keys, lambda: _draw(_complex, keys, purpose, flat)).reshape(blocks)
+        pairs = once(keys, lambda: _draw(_complex, keys, purpose, flat))
+        pairs = pairs.reshape(-1)[:number].reshape(blocks)
         return jnp.concatenate([pairs.real, pairs.imag], axis=-1)[..., :width]
 
     def apart() -> Array:  # complex numbers would end the compiler's loop
