@@ -28,6 +28,7 @@ from collapse_jax.core.corpus import Size
 from collapse_jax.core.samples import Samples, prefix_weights
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
+from collapse_jax.random.subset import running_count
 from collapse_jax.utils import check
 
 RowFunction = Callable[[Array], Array]
@@ -275,28 +276,27 @@ class Accept(AbstractSelection):
             word, _ = keys_of_round.bits(Purpose.SELECT, (capacity,))
             return drawn, _happens(word, answers), jnp.any(_is_no_probability(answers))
 
-        def fill(rows: Array, filled: Array, drawn: Array, accepted: Array) -> Array:
-            slot = jnp.where(accepted, filled + jnp.cumsum(accepted) - 1, capacity)
-            return rows.at[slot].set(drawn, mode="drop")
+        def fill(rows: Array, filled: Array, drawn: Array, accepted: Array) -> tuple[Array, Array]:
+            count = filled + running_count(accepted)
+            slot = jnp.where(accepted, count - 1, capacity)
+            return rows.at[slot].set(drawn, mode="drop"), count[-1]
 
         def again(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
             round, rows, filled, undefined = carry
             drawn, accepted, wrong = attempt(round)
-            rows = fill(rows, filled, drawn.rows, accepted)
-            filled = filled + jnp.sum(accepted, dtype=jnp.int32)
+            rows, filled = fill(rows, filled, drawn.rows, accepted)
             return round + 1, rows, filled, undefined | wrong
 
         start, accepted, wrong = attempt(0)
-        filled = jnp.sum(accepted, dtype=jnp.int32)
-        rows = fill(jnp.zeros_like(start.rows), jnp.int32(0), start.rows, accepted)
+        rows, first = fill(jnp.zeros_like(start.rows), jnp.int32(0), start.rows, accepted)
         _, rows, filled, undefined = _loop(
             lambda carry: (carry[2] < size) & (carry[0] < self.max_rounds),
             again,
-            (jnp.int32(1), rows, filled, wrong),
+            (jnp.int32(1), rows, first, wrong),
         )
         weights = prefix_weights(jnp.minimum(filled, size), capacity)
         corpus = dataclasses.replace(start, rows=rows, weights=weights)
-        info = {"acceptance": jnp.mean(accepted, dtype=float), UNDEFINED: undefined}
+        info = {"acceptance": first.astype(float) / capacity, UNDEFINED: undefined}
         return corpus.with_info(**info)
 
     def counts(self, keys: Keys, law: Float[Array, " state"], size: Size) -> SelectedCounts:

@@ -14,8 +14,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from collapse_jax.random.subset import running_count
+from collapse_jax.utils.row_sums import row_sums
 
 _BITS = 32  # entries that are held in one word
+_MOST_EXACT = 2**24  # float32 holds all integers up to it
 
 
 def sortable(values: Array) -> UInt[Array, "..."]:
@@ -45,11 +47,22 @@ def sortable(values: Array) -> UInt[Array, "..."]:
 
 
 def _count(mask: Bool[Array, " n"]) -> Int[Array, ""]:
-    return jnp.sum(mask, dtype=jnp.int32)
+    """Count the entries that are True; sums of floats are faster than those of integers on CPU."""
+    if len(mask) >= _MOST_EXACT:
+        return jnp.sum(mask, dtype=jnp.int32)
+    return row_sums([mask.astype(jnp.float32)])[0].astype(jnp.int32)
 
 
-def _threshold(words: UInt[Array, " n"], size: Int[Array, ""]) -> UInt[Array, ""]:
-    """Return a word such that `size` of them are at least as large, or the size-th largest word."""
+def _threshold(
+    words: UInt[Array, " n"], size: Int[Array, ""], number: Int[Array, ""]
+) -> UInt[Array, ""]:
+    """Return a word such that `size` of them are at least as large, or the size-th largest word.
+
+    Args:
+      words: [n].
+      size: 1 .. number.
+      number: how many of the words may be chosen; 0 is returned if it is `size`.
+    """
     kind = words.dtype.type
 
     def narrower(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -63,7 +76,7 @@ def _threshold(words: UInt[Array, " n"], size: Int[Array, ""]) -> UInt[Array, ""
     return jax.lax.while_loop(
         lambda carry: (carry[0] >= 0) & (carry[2] != size),
         narrower,
-        (*start, jnp.int32(len(words))),
+        (*start, number),
     )[1]
 
 
@@ -85,13 +98,13 @@ def largest(
     """
     size = jnp.minimum(jnp.asarray(size, jnp.int32), len(values))
     words = sortable(values)
-    least = _threshold(words, size)
+    least = _threshold(words, size, jnp.int32(len(words)))
 
     def decide(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         round, least, _ = carry
         is_tied, order = words == least, ties(round)
         left = size - _count(words > least)
-        last = _threshold(jnp.where(is_tied, order, 0), left)
+        last = _threshold(jnp.where(is_tied, order, 0), left, _count(is_tied))
         first = is_tied & (order > last)
         last_ones = is_tied & (order == last)
         few = last_ones & (running_count(last_ones) <= left - _count(first))

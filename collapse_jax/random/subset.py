@@ -14,7 +14,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from collapse_jax.random.integers import integer_from_block
 from collapse_jax.random.keys import Keys
@@ -25,6 +25,7 @@ _BRANCH = 2**20 - 1  # of the keys that name cells
 _CELLS = 4  # cells for each slot to be chosen, at least
 _SPARE = 4  # slots to be chosen for each spare candidate of a round
 _ROW = 16  # entries that are counted in a row
+_MOST_EXACT = 2**24  # float32 holds all integers up to it
 
 
 def running_count(mask: Bool[Array, " n"]) -> Int[Array, " n"]:
@@ -36,11 +37,20 @@ def running_count(mask: Bool[Array, " n"]) -> Int[Array, " n"]:
     Returns:
       int32 [n]; the last entry is the number of all.
     """
-    rows = jnp.pad(mask.astype(jnp.int32), (0, -len(mask) % _ROW)).reshape(-1, _ROW)
-    for distance in (1, 2, 4, 8):
-        rows = rows + jnp.pad(rows, ((0, 0), (distance, 0)))[:, :_ROW]
-    before = jnp.cumsum(rows[:, -1]) - rows[:, -1]
-    return (rows + before[:, None]).reshape(-1)[: len(mask)]
+    if len(mask) >= _MOST_EXACT:
+        return jnp.cumsum(mask, dtype=jnp.int32)
+    return _running_sum(mask.astype(jnp.float32)).astype(jnp.int32)
+
+
+def _running_sum(values: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Return running sums: those within short rows by a product, and those of the rows' ends."""
+    rows = jnp.pad(values, (0, -len(values) % _ROW)).reshape(-1, _ROW)
+    upto = np.triu(np.ones((_ROW, _ROW), np.float32))
+    inside = jnp.matmul(rows, upto, precision=jax.lax.Precision.HIGHEST)
+    if len(rows) == 1:
+        return inside[0, : len(values)]
+    ends = inside[:, -1]
+    return (inside + (_running_sum(ends) - ends)[:, None]).reshape(-1)[: len(values)]
 
 
 def _distinct(keys: Keys, purpose: int, total: Array, size: Array, capacity: int) -> Array:

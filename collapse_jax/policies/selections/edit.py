@@ -132,7 +132,7 @@ def _in_wider_frame(drawn: Rows, after: Array, is_changed: Array) -> Rows:
     their values.
     """
     moved = jnp.where(is_changed, after - drawn.location, 0)
-    widest = jnp.log(jnp.max(jnp.abs(moved)))
+    widest = jnp.log(jnp.max(jnp.abs(moved.reshape(-1))))  # along one axis: in vectors
     log_scale = jnp.maximum(drawn.log_scale, widest)  # -inf where nothing moved
     plain = drawn.in_frame(drawn.location, log_scale)
     rows = jnp.where(is_changed, moved * jnp.exp(-log_scale), plain.rows)

@@ -1,5 +1,6 @@
 """Evaluate scores of candidates, and perturb them so that the largest are a random choice."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,9 @@ from jaxtyping import Array, Float
 
 from collapse_jax.core.selection import RowFunction, on_states, one_for_each
 from collapse_jax.random.gumbel import gumbel_from_block
-from collapse_jax.random.keys import Keys, Purpose
+from collapse_jax.random.keys import Keys, Purpose, whole_vectors
 from collapse_jax.random.largest import exact_sum, sortable
+from collapse_jax.random.once import once
 from collapse_jax.utils import check
 
 CHOSEN, ALL = "chosen_score", "candidate_score"
@@ -86,10 +88,11 @@ def perturbed(
     if temperature == 0:
         branch = keys.branch(Purpose.SELECT, 0)
         return scores, lambda round: branch.bits(Purpose.SELECT, shape, round)[0]
-    high, low = keys.bits(Purpose.SELECT, shape)
-    noise: Any = temperature * gumbel_from_block(high, low)
+    size = math.prod(shape)
+    blocks = (whole_vectors(size),)
+    noise = once(keys, lambda: temperature * gumbel_from_block(*keys.bits(Purpose.SELECT, blocks)))
+    noise = noise[:size].reshape(shape)
     total, error = exact_sum(real(scores), noise)
-    # Where the sum is infinite the noise decides nothing, and its bits are free for ties.
-    word = sortable(error)
-    word = jnp.where(jnp.isfinite(total), word, high.astype(word.dtype))
+    # Where the sum is infinite the noise decides nothing, and is free for ties.
+    word = jnp.where(jnp.isfinite(total), sortable(error), sortable(noise))
     return total, lambda _: word
