@@ -358,7 +358,10 @@ def _length(spec: RunSpec) -> int:
     """Return the most records of a call: a power of two, so that runs share compilations."""
     chains = min(spec.width, spec.num_raw(0)) or spec.width // BLOCK
     fitting = _CHUNK_BYTES // max(1, memory.size_of(spec.record_shape) * chains)
-    length = min(max(_FEWEST_RECORDS, len(spec.generations)), max(1, fitting), _MOST_RECORDS)
+    most = len(spec.generations)
+    if spec.generation_chunk is not None:
+        most = min(most, math.ceil(spec.generation_chunk / spec.every))
+    length = min(max(_FEWEST_RECORDS, most), max(1, fitting), _MOST_RECORDS)
     return 2 ** math.ceil(math.log2(length)) if length < fitting else 2 ** int(math.log2(length))
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from collapse_jax.core.chain import Chain
-from collapse_jax.engine.expected import expected_curves
 from collapse_jax.engine.simulate import simulate
 from collapse_jax.explorer.adjustable import KINDS, MOST_ROWS, Adjustable
 from collapse_jax.families import Discrete, Gaussian
 from collapse_jax.families.bernoulli import Bernoulli
+from collapse_jax.families.discrete_theory import discrete_curves
 from collapse_jax.families.exponential import Exponential
 from collapse_jax.families.poisson import Poisson
 from collapse_jax.plots.style import COLOURS
@@ -25,8 +25,10 @@ from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
 from collapse_jax.utils import check
 
 MOST_GENERATIONS = 300
-_CHAINS = {"discrete": 512}  # by family: whose curves would otherwise take more than seconds
+_CHAINS = {"discrete": 1024}  # by family: whose curves would otherwise take more than seconds
 _MOST_CHAINS = 65_536
+_CHUNK = 16  # generations of a call: every number of generations takes the same program
+_MOST_STEPS = 20_000  # of lineages, for exact expectations: less than a second
 _LEVELS = (0.05, 0.5, 0.95)
 _STATES = 30  # of the discrete family
 
@@ -219,10 +221,11 @@ def curves_of(settings: Settings) -> dict[str, Any]:
         key=0,
         num_chains=settings.num_chains,
         num_generations=settings.generations + 1,
+        generation_chunk=_CHUNK,
         metrics=("variance",) if settings.family == "gaussian" else (),
         reduce=Reduce(quantiles=_LEVELS),
     )
-    theory = _theory(settings)
+    theory = exact_of(settings)
     generations = np.arange(settings.generations + 1)
     panels = [
         _panel(name, label, records, theory, generations) for name, label in one.variables.items()
@@ -237,12 +240,19 @@ def curves_of(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _theory(settings: Settings) -> Mapping[str, np.ndarray]:
-    """Return the exact expectations that are known, [generation]."""
+def exact_of(settings: Settings) -> Mapping[str, np.ndarray]:
+    """Return the exact expectations that are known and take less than a second, [generation].
+
+    Args:
+      settings: of the page.
+    """
     chain = settings.chain
-    generations = np.arange(settings.generations + 1)
-    found = expected_curves(chain, chain.family.quantities, generations)
-    return {str(name): np.asarray(one.values) for name, one in found.data_vars.items()}
+    sizes = chain.policy.sizes(settings.generations)
+    if type(chain.family) is Discrete:
+        found = discrete_curves(chain, sizes, _MOST_STEPS)
+    else:
+        found = chain.family.theory(chain, sizes)
+    return {name: np.asarray(one.values) for name, one in found.items()}
 
 
 def _panel(

@@ -27,7 +27,7 @@ some seconds, once per family and policy.</p>
 <pre id="command" class="command" tabindex="0"></pre>
 <p><button type="button" data-copies="command">Copy</button></p>
 <p class="unit">Solid: simulated; band: 5 to 95 % of chains; dashed: exact expectation, where one is
-known. Curves of the code differ from these by the error of Monte Carlo.</p>
+known and quick to compute. Curves of the code differ from these by the error of Monte Carlo.</p>
 """
 
 

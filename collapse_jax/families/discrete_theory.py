@@ -1,5 +1,6 @@
 """Compute exact expectations of discrete chains, by source and policy."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ _SLOW_FRESH = 10**8  # lineages times states times generations, with fresh rows:
 _MOST_LINEAGES = 5000  # with fresh rows: memory grows with the square
 
 
-def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
+def discrete_curves(chain: Any, sizes: np.ndarray, most_steps: float = math.inf) -> Curves:
     """Return the known expectations of a discrete chain, see `collapse_jax.theory.discrete`.
 
     They are known for a `Categorical` truth and for D_0 = the data, without smoothing, biased
@@ -29,6 +30,7 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
     Args:
       chain: a chain with a `Discrete` family.
       sizes: M_0 .. M_G in rows, [G + 1].
+      most_steps: of lineages, each some 30 microseconds, for support and absorption.
 
     Returns:
       Curves by variable, [G + 1]; empty where none is known.
@@ -59,9 +61,9 @@ def discrete_curves(chain: Any, sizes: np.ndarray) -> Curves:
     elif fresh is None:
         return {}
     elif is_data:
-        curves = _after_data(law, sizes[1:], fresh._replace(shares=fresh.shares[1:]))
+        curves = _after_data(law, sizes[1:], fresh._replace(shares=fresh.shares[1:]), most_steps)
     else:
-        curves = _diversity(law, sizes, fresh)
+        curves = _diversity(law, sizes, fresh, most_steps)
     # The expected law of the models is constant in all of these regimes.
     curves["tail_mass"] = Curve(np.full(len(sizes), law @ tail_on_host(law)))
     states = float(np.count_nonzero(law))
@@ -106,7 +108,7 @@ def ecosystem_curves(family: Any, weights: np.ndarray, source: Any, sizes: np.nd
     return {"heterozygosity": Curve(diversity, ("model",), (0.0, 1.0))}
 
 
-def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:
+def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare, most_steps: float) -> Curves:
     """Return heterozygosity; also support and absorption if their computation is quick."""
     shares, allocation = fresh
     curves = {
@@ -117,17 +119,18 @@ def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:
         return curves
     if is_fresh:
         states = len(np.unique(law))
-        is_slow = largest > _MOST_LINEAGES or largest * states * len(sizes) > _SLOW_FRESH
+        steps = largest * len(sizes)
+        is_slow = largest > _MOST_LINEAGES or states * steps > _SLOW_FRESH
     else:
-        sweeps = 1 + len(sizes) / 128 + np.count_nonzero(np.diff(sizes))
-        is_slow = largest * sweeps > _SLOW
-    if not is_slow:
+        steps = largest * (1 + len(sizes) / 128 + np.count_nonzero(np.diff(sizes)))
+        is_slow = steps > _SLOW
+    if not is_slow and steps <= most_steps:
         curves["support_size"] = Curve(ancestors.expected_support_size(law, sizes, shares))
         curves["is_absorbed"] = Curve(ancestors.absorption_probability(law, sizes, shares))
     return curves
 
 
-def _after_data(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves:
+def _after_data(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare, most_steps: float) -> Curves:
     """Return expectations for D_0 = the data: D_1 is the first draw, model 0 is the truth."""
     states = np.count_nonzero(law)
     truth = {
@@ -137,7 +140,7 @@ def _after_data(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare) -> Curves
     }
     if len(sizes) == 0:
         return {name: Curve(np.array([value])) for name, value in truth.items()}
-    later = _diversity(law, sizes, fresh)
+    later = _diversity(law, sizes, fresh, most_steps)
     return {
         name: Curve(np.concatenate([[truth[name]], curve.values]), curve.dims)
         for name, curve in later.items()

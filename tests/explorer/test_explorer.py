@@ -73,8 +73,18 @@ def test_another_size_share_or_horizon_compiles_nothing(monkeypatch):
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
     )
-    curves_of(Settings("gaussian", "replace", 51, 0.2, 25))
+    for rows, generations in ((51, 25), (700, 1), (20, 300)):
+        curves_of(Settings("gaussian", "replace", rows, 0.2, generations))
     assert compiled == []
+
+
+def test_slow_expectations_are_left_out_and_quick_ones_stay():
+    slow, quick = (
+        curves.exact_of(Settings("discrete", "mixing", rows, 0.1, 100)) for rows in (5000, 50)
+    )
+    assert {"support_size", "heterozygosity", "tail_mass"} <= quick.keys()
+    assert "support_size" not in slow
+    assert {"heterozygosity", "tail_mass"} <= slow.keys()
 
 
 def test_the_code_of_a_page_makes_the_chain_that_is_shown():
