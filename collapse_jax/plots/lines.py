@@ -118,7 +118,7 @@ def _multiples(panels: Sequence[Panel]) -> Any:
             _draw(axis, panel, line, COLOURS[index % len(COLOURS)], has_band=True)
             axis.set_title(line.label, fontsize=10)
             _scale(axis, panel)
-        unit = f"\n{panel.ylabel}" if panel.ylabel else ""
+        unit = f",\n{panel.ylabel}" if panel.ylabel else ""
         row[0].set_ylabel(f"{panel.title}{unit}")
         for axis in row[len(panel.lines) :]:
             axis.set_visible(False)

@@ -68,7 +68,7 @@ const CollapseViewer = (() => {
     let [a, b] = [turn(low), turn(high)];
     if (!(b > a)) { const gap = Math.abs(a) * 0.05 || 0.5; a -= gap; b += gap; }
     const scale = (value) => from + ((turn(value) - a) / (b - a)) * (to - from);
-    scale.ticks = isLog ? logTicks(a, b) : linearTicks(a, b, Math.abs(to - from) / 55);
+    scale.ticks = isLog ? logTicks(a, b) : linearTicks(a, b, to < from ? (from - to) / 34 : (to - from) / 55); // pixels a label takes
     return scale;
   }
   function linearTicks(low, high, most) {
@@ -401,9 +401,9 @@ const CollapseViewer = (() => {
     const svg = picture(wide, Math.max(1, chosen.length) * tall + 34, `Share of chains in which a ${view.noun} is alive, by generation`, readout);
     const share = (k, time) => bytes[k * times.length + time] / view.scale;
     chosen.forEach((k, row) => {
-      const most = Math.floor((left - 48) / 7);
+      const most = Math.floor((left - 54) / 7);
       const name = view.states[k].length > most ? `${view.states[k].slice(0, most - 1)}…` : view.states[k];
-      svg.append(text(left - 44, row * tall + 13, name, { "text-anchor": "end" }), text(left - 6, row * tall + 13, shown(k + 1), { "text-anchor": "end", class: "faint" }));
+      svg.append(text(left - 50, row * tall + 13, name, { "text-anchor": "end" }), text(left - 6, row * tall + 13, shown(k + 1), { "text-anchor": "end", class: "faint" }));
       times.forEach((_, time) => svg.append(make("rect", { x: left + time * cell, y: row * tall, width: cell + 0.5, height: tall - 1, fill: css(colourOf(share(k, time))) })));
     });
     const bottom = chosen.length * tall + 14;
