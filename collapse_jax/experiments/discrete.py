@@ -91,7 +91,7 @@ class DiscreteExperiment(AbstractExperiment):
         alive = np.mean(records["probabilities"][[0, -1]] > 0, axis=(1, 2))
         return {
             "diversity": (
-                f"The median goes, {'; '.join(changes)}. States left, entropy and tail mass by "
+                f"Medians: {'; '.join(changes)}. States left, entropy and tail mass by "
                 f"generation, policy {policy}: median and 5–95 % of chains.{exact}",
                 diversity,
             ),

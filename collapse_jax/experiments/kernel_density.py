@@ -132,12 +132,12 @@ class KernelDensityExperiment(AbstractExperiment):
         size = setting.policy["num_samples"]
         table = [["h", "E variance", "exact", "E cos(2x)", "exact"]]
         for k, width in enumerate(records["bandwidth"]):
-            numbers = [
-                values[k]
-                for name in _NAMES
-                for values in (records[f"{name}_mean"][-1], records.theory[name].values[-1])
-            ]
-            table.append([f"{width:.4g}", *(f"{one:.3g}" for one in numbers)])
+            row = [f"{width:.4g}"]
+            for name in _NAMES:
+                error = setting.standard_errors(records[f"{name}_std"])[-1, k]
+                exact = records.theory[name].values[-1, k]
+                row += [f"{records[f'{name}_mean'][-1, k]:.3g} ± {error:.1g}", f"{exact:.3g}"]
+            table.append(row)
         sentences = [
             f"{setting.extent} for each width of the kernel. {training_sentence(setting)} The "
             "truth is N(0, 1), with variance 1 and E cos(2x) = 0.135."

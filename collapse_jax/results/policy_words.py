@@ -66,7 +66,7 @@ def policy_name(policy: Mapping[str, Any]) -> str:
 def _is_said(policy: Mapping[str, Any], field: str, value: Any) -> bool:
     if value is None or value is False:
         return False
-    if field in ("beta", "gamma"):
+    if field in ("beta", "gamma", "num_original"):
         return entries(value) != [0]
     if field in _DEFAULTS:
         share = policy.get(_IF_SHARED.get(field, ""), 1)

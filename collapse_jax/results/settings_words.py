@@ -63,7 +63,8 @@ def settings_of(records: Records) -> list[tuple[str, str]]:
     found += [(f"varied: {path}", _value(values)) for path, values in axes.items()]
     if (size := _size(setting)) and not any(path.endswith("num_samples") for path in axes):
         found.append(("rows M of a corpus", size))
-    found.append(("chains", f"{setting.num_chains:,}"))
+    varied_chains = records["num_chains"].tolist() if "num_chains" in records.variables else None
+    found.append(("chains", _value(varied_chains) if varied_chains else f"{setting.num_chains:,}"))
     found.append(("generations", f"{setting.num_generations:,}"))
     if "seed" in config:
         found.append(("seed", f"{config['seed']}"))
@@ -108,6 +109,8 @@ def _value(value: Any) -> str:
         shown = [_value(one) for one in value]
         if len(shown) > _MOST_VALUES:
             shown = [*shown[:3], "...", shown[-1]]
+        if any(isinstance(one, Mapping) for one in value):
+            return "; ".join(dict.fromkeys(shown))
         return " ".join(shown) or "none"
     text = str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
