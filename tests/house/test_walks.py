@@ -69,8 +69,8 @@ def made_small(command):
                 arguments[2:2] = [option, SMALL[option]]
     if arguments[0] == "extend":
         arguments[arguments.index("--num-chains") + 1] = "12"
-    if arguments[0] == "plan":
-        arguments += ["--rows", SMALL["--rows"], "--generations", SMALL["--generations"]]
+    if arguments[0] == "plan":  # too few rows meet no demand
+        arguments += ["--rows", "2000", "--generations", SMALL["--generations"]]
     if arguments[0] == "reproduce":
         arguments[arguments.index("--only") + 1] = "one-shot,discrete"
         arguments += ["--out", "runs/reproduction"]
