@@ -1,4 +1,4 @@
-"""Set a setting of a chain to whole numbers of rows, or to steps of a range, from worst to best."""
+"""Set a setting of a chain to numbers of rows, or to steps of a range, from worst to best."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from collapse_jax.utils import check
 
 _SHARES = ("gamma", "beta", "alpha")  # of a policy's rows
 _STEPS = 10_000  # of a range that counts no rows
+_PARTS = 10  # of a row: a test next to the answer would never end
 _RANGES = {"true_pass": (0.0, 1.0), "false_pass": (1.0, 0.0)}  # of a detector, from the worst value
 _MOST = 2**20  # rows or other whole numbers that are tried, unless `bounds` says otherwise
 
@@ -27,6 +28,7 @@ class Knob:
       high: highest level.
       steps: levels by unit of the value: the rows of a corpus for a share, 1 for whole numbers;
         negative where the smallest value is the best.
+      parts: levels by row; of a range that counts no rows, by hundredth.
       origin: value of level 0.
       is_open: whether the highest level is a guess, so that lower ones are tried first.
     """
@@ -38,6 +40,7 @@ class Knob:
     steps: float
     origin: float = 0.0
     is_open: bool = False
+    parts: int = 1
 
     @property
     def current(self) -> Any:
@@ -56,7 +59,7 @@ class Knob:
 
     @property
     def is_share(self) -> bool:
-        """Tell whether a level is a row, as a share of a corpus."""
+        """Tell whether levels are rows, or parts of them, as shares of a corpus."""
         return self.name in _SHARES and self.steps > 1
 
     def value(self, level: int) -> int | float:
@@ -68,6 +71,13 @@ class Knob:
         if abs(self.steps) == 1:
             return int(self.origin) + level * int(self.steps)
         return self.origin + level / self.steps
+
+    def divided(self) -> "Knob":
+        """Return the same with levels between rows, if a share of a row is possible on average."""
+        if not self.is_share or getattr(self.chain.policy, "allocation", None) != "multinomial":
+            return self
+        low, high, steps = (_PARTS * one for one in (self.low, self.high, self.steps))
+        return dataclasses.replace(self, low=int(low), high=int(high), steps=steps, parts=_PARTS)
 
     def at(self, level: int) -> Chain:
         """Return the chain with the setting at a level.
@@ -120,7 +130,8 @@ def make_knob(chain: Chain, path: Any, bounds: Sequence[float] | None, generatio
     if ends is None:
         allowed = f"the range of {path} is not known"
         raise check.fail("bounds", None, allowed, "pass bounds=(worst, best)")
-    return Knob(chain, path, 0, _STEPS, _STEPS / (ends[1] - ends[0]), ends[0])
+    steps = _STEPS / (ends[1] - ends[0])
+    return Knob(chain, path, 0, _STEPS, steps, ends[0], parts=_STEPS // 100)
 
 
 def _checked(bounds: Any) -> tuple[float, float]:

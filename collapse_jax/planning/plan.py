@@ -14,9 +14,9 @@ from collapse_jax.core.metric import Metric
 from collapse_jax.planning.aim import aim
 from collapse_jax.planning.answer import Plan, shown
 from collapse_jax.planning.budget import Budget, cheapest_of, check_budget, offers
-from collapse_jax.planning.demand import RARE, make_demand
+from collapse_jax.planning.demand import RARE, Demand, make_demand
 from collapse_jax.planning.expectation import exact_mean
-from collapse_jax.planning.knob import make_knob
+from collapse_jax.planning.knob import Knob, make_knob
 from collapse_jax.planning.question import command_of, question_of
 from collapse_jax.planning.rows import equivalent_rows, original_rows
 from collapse_jax.planning.search import Found, find
@@ -125,7 +125,7 @@ def _planned(chain: Chain, **given: Any) -> Plan:
     """Return the plan of one size of corpora; the arguments are those of `plan`."""
     names = ("quantity", "at_least", "at_most", "generations", "throughout", "probability", "rare")
     demand = make_demand(chain, **{name: given[name] for name in names})
-    setting = make_knob(chain, given["knob"], given["bounds"], demand.last)
+    setting = _setting(make_knob(chain, given["knob"], given["bounds"], demand.last), demand)
     spent = {name: given[name] for name in ("confidence", "precision", "max_chains")}
     effort = make_effort(**spent, chain=chain, generations=demand.last)
     key, store, bounds, budget = (given[one] for one in ("key", "store", "bounds", "budget"))
@@ -137,6 +137,14 @@ def _planned(chain: Chain, **given: Any) -> Plan:
     written |= {"rare": given["rare"]} if demand.name == "tail_survival" else {}
     written |= {} if budget is None else {"budget": budget}
     return _made(trials, question, command_of(question, chain, given["quantity"], written))
+
+
+def _setting(knob: Knob, demand: Demand) -> Knob:
+    """Return a knob with levels between rows unless theory knows the mean at whole ones."""
+    is_asked = demand.probability is None  # of theory
+    if is_asked and exact_mean(knob.at(knob.high), demand, demand.generations) is not None:
+        return knob
+    return knob.divided()
 
 
 def _part_of(store: str | Path | None, size: int) -> Path | None:
@@ -208,7 +216,7 @@ def _near(trials: Trials, level: int, answer: int) -> Trial | None:
 
 def _sensitivity(trials: Trials, level: int) -> tuple[float, float] | None:
     """Return the change of the mean quantity by 1,000 more rows, with its standard error."""
-    knob, more = trials.knob, level + _MORE
+    knob, more = trials.knob, level + _MORE * trials.knob.parts
     if not (knob.is_share or knob.counts_rows) or more > knob.high:
         return None
     if trials.test(level).num_chains == 0:

@@ -100,10 +100,11 @@ def _narrowed(
         gaps = [(fails, unknown[0]), (unknown[-1], holds)] if unknown else [(fails, holds)]
         wide = [(one, other) for one, other in gaps if other - one > max(most / len(gaps), 1)]
         left = [one for one in unknown if one not in tried]
-        if holds - fails <= most or not (wide or left):
+        enough = [] if wide or not unknown else _enough(fails, holds, unknown, width)
+        if holds - fails <= most or not (wide or enough or left):
             return Found(fails, holds)
-        if wide:
-            level = _middle(*wide[0], low)
+        if wide or enough:
+            level = _middle(*wide[0], low) if wide else enough[0]
             answer = verdict(level)
         else:
             level = left[-1] if holds - left[-1] <= left[0] - fails else left[0]
@@ -117,6 +118,16 @@ def _narrowed(
         else:
             fails = level
             unknown = [one for one in unknown if one > level]
+
+
+def _enough(fails: int, holds: int, unknown: list[int], width: Callable[[int], float]) -> list[int]:
+    """Return untested levels whose verdict may end the search, the surest one first."""
+    lower = math.ceil(holds - width(holds))
+    higher = holds
+    while higher > unknown[-1] and higher - fails > width(higher):
+        higher -= 1
+    gaps = [(unknown[0] - lower, lower), (higher - unknown[-1], higher)]
+    return [level for gap, level in sorted(gaps, reverse=True) if gap > 0]
 
 
 def step_of(width: float) -> int:

@@ -196,13 +196,20 @@ class Trials:
         return self.looks[level]
 
     def width(self, level: int) -> float:
-        """Return how wide a bracket that ends at a level may be, in levels.
+        """Return how wide a bracket that ends at a level may be, relative to its smaller value.
 
         Args:
           level: that holds.
+
+        Returns:
+          The width in levels: of one row, if the precision is less.
         """
-        is_exact = level in self.tests and self.tests[level].num_chains == 0
-        return 1 if is_exact else max(1, self._effort.precision * level)
+        if level in self.tests and self.tests[level].num_chains == 0:
+            return 1
+        knob, precision = self.knob, self._effort.precision
+        if knob.steps > 0:  # the value that fails is smaller
+            precision /= 1 + precision
+        return max(knob.parts, precision * abs(knob.value(level) * knob.steps))
 
     def _known(self, level: int) -> Trial | None:
         """Return the verdict of theory."""
