@@ -30,6 +30,7 @@ from collapse_jax.utils.paths import user_path
 _MORE = 1000  # rows of the sensitivity
 _MORE_CHAINS = "raise max_chains to know"
 _SURE = 4  # standard errors: looks that differ by more are tested
+_ROUNDING = 1e-9  # of an exact mean
 _SPREAD = 9  # levels that are compared where theory has every mean
 
 
@@ -234,7 +235,8 @@ def _reason(trials: Trials, found: Found) -> str:
         parts.append(f"{knob.path} has no effect on {trials.demand.name}")
     elif found.holds is None:
         parts.append(f"its best value, {knob.value(high):.6g}, {shown(trials.test(high))}")
-        parts.append(_remedy(trials))
+        better = _better(trials)
+        parts.append(_remedy(trials) if better is None else better)
     elif found.fails is None and found.holds > knob.low:
         parts.append(f"smaller values stay undecided ({_MORE_CHAINS})")
     elif found.fails is None and not knob.is_open and trials.test(high).holds is False:
@@ -266,6 +268,20 @@ def _has_no_effect(trials: Trials) -> bool:
 def _highest(trials: Trials) -> int:
     """Return the highest level, or of those tried where the highest one is a guess."""
     return trials.made[-1].level if trials.knob.is_open else trials.knob.high
+
+
+def _better(trials: Trials) -> str | None:
+    """Return that a value in between is better than the best one, or None."""
+    known = {one.level: one for one in trials.made if math.isfinite(one.margin)}
+    last = known.get(trials.knob.high)
+    if last is None:
+        return None
+    best = max(known.values(), key=lambda one: one.margin)
+    error = _SURE * math.hypot(best.margin_error, last.margin_error)
+    if best.margin - last.margin <= error + _ROUNDING * abs(last.margin):
+        return None
+    setting = f"{trials.knob.path} = {best.value:.6g}"
+    return f"the quantity is not monotone: {setting} is better; pass bounds around it"
 
 
 def _remedy(trials: Trials) -> str:

@@ -144,7 +144,12 @@ def test_a_quantity_that_rises_and_falls_is_named():
         chain, quantity=hill, at_least=-0.1, knob="family.sampling_bias", bounds=(0.2, 4.0),
         generations=3,
     )  # fmt: skip
-    assert not plan.is_feasible or "not monotone" in plan.reason
+    assert not plan.is_feasible
+    assert "not monotone" in plan.answer
+    wide = {"at_least": -0.5, "knob": "family.sampling_bias", "bounds": (0.4, 4.0)}
+    plan = ask(chain, quantity=hill, **wide, generations=3)
+    assert plan.is_feasible
+    assert "not monotone in family.sampling_bias" in plan.reason
 
 
 def test_a_killed_plan_resumes_to_the_same_answer(tmp_path):
