@@ -12,6 +12,7 @@ Verdict = Callable[[int], bool | None]
 """verdict(level) -> whether the demand holds; None if that stays unknown."""
 
 
+_PARTS = 16  # of a bracket: gaps that are as narrow stay
 _STEP = 0.8  # of the width of a bracket, from one test to the next
 
 
@@ -100,16 +101,19 @@ def _narrowed(
         gaps = [(fails, unknown[0]), (unknown[-1], holds)] if unknown else [(fails, holds)]
         wide = [(one, other) for one, other in gaps if other - one > max(most / len(gaps), 1)]
         left = [one for one in unknown if one not in tried]
-        enough = [] if wide or not unknown else _enough(fails, holds, unknown, width)
-        if holds - fails <= most or not (wide or enough or left):
+        if holds - fails <= most:
             return Found(fails, holds)
-        if wide or enough:
-            level = _middle(*wide[0], low) if wide else enough[0]
+        level = _middle(*wide[0], low) if wide else None
+        if level is None:
+            level = _last_level(fails, holds, unknown, width, is_over=not left)
+        if level is not None:
             answer = verdict(level)
-        else:
+        elif left:
             level = left[-1] if holds - left[-1] <= left[0] - fails else left[0]
             answer = insist(level)
             tried.add(level)
+        else:
+            return Found(fails, holds)
         if answer is None:
             unknown = sorted({*unknown, level})
         elif answer:
@@ -120,14 +124,26 @@ def _narrowed(
             unknown = [one for one in unknown if one > level]
 
 
-def _enough(fails: int, holds: int, unknown: list[int], width: Callable[[int], float]) -> list[int]:
-    """Return untested levels whose verdict may end the search, the surest one first."""
-    lower = math.ceil(holds - width(holds))
-    higher = holds
+def _last_level(
+    fails: int, holds: int, unknown: list[int], width: Callable[[int], float], *, is_over: bool
+) -> int | None:
+    """Return a level of a narrow gap to test, None for none.
+
+    It is the surest one whose verdict may end the search. If there is none, all else `is_over` and
+    the unknown levels are few, it is the middle of the wider gap.
+    """
+    lower, higher, most = math.ceil(holds - width(holds)), holds, width(holds)
     while higher > unknown[-1] and higher - fails > width(higher):
         higher -= 1
-    gaps = [(unknown[0] - lower, lower), (higher - unknown[-1], higher)]
-    return [level for gap, level in sorted(gaps, reverse=True) if gap > 0]
+    gap, level = max((unknown[0] - lower, lower), (higher - unknown[-1], higher))
+    if gap > 0:
+        return level
+    gap, level = max(
+        (unknown[0] - fails, (fails + unknown[0]) // 2),
+        (holds - unknown[-1], (unknown[-1] + holds) // 2),
+    )
+    is_worth_it = unknown[-1] - unknown[0] < most and gap > max(most / _PARTS, 1)
+    return level if is_over and is_worth_it else None
 
 
 def step_of(width: float) -> int:

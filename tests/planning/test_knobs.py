@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import collapse_jax as cj
+from collapse_jax.planning.demand import make_demand
 from collapse_jax.planning.knob import make_knob
+from collapse_jax.planning.trials import Trials, make_effort
 from collapse_jax.theory import ancestors, gaussian_accumulation
 
 NORMAL = cj.Normal(0.0, 1.0)
@@ -90,6 +92,37 @@ def test_bounds_say_which_end_is_better():
     fails, holds = plan.bracket
     assert fails - holds == pytest.approx(0.01)
     assert plan.reason == ""
+
+
+def test_shares_may_lie_between_rows_where_the_origin_of_rows_is_drawn():
+    whole = make_knob(mixing(100), "policy.gamma", (0.1, 1.0), 5)
+    knob = whole.divided()
+    assert [knob.low, knob.high, knob.parts] == [100, 1000, 10]
+    assert knob.value(knob.low + 1) == pytest.approx(0.101)
+    fixed = make_knob(mixing(100, allocation="fixed"), "policy.gamma", None, 5)
+    rows = make_knob(mixing(100), "policy.num_samples", None, 5)
+    assert (fixed.divided(), rows.divided()) == (fixed, rows)
+
+
+@pytest.mark.parametrize(
+    ("path", "bounds", "value", "width"),
+    [
+        ("policy.gamma", None, 0.55, 0.05),
+        ("policy.gamma", None, 0.055, 0.01),  # a row
+        ("policy.num_samples", None, 1100, 100),
+        ("policy.num_samples", (5000, 10), 1000, 100),
+        ("policy.detector.false_pass", None, 0.5, 0.05),
+        ("policy.detector.false_pass", None, 0.01, 0.01),
+    ],
+)
+def test_a_bracket_is_at_most_a_tenth_of_its_smaller_end_wide(path, bounds, value, width):
+    chain = mixing(100, gamma=0.02, **({"detector": DETECTOR} if "detector" in path else {}))
+    knob = make_knob(chain, path, bounds, 5).divided()
+    options = {"throughout": False, "probability": 0.9, "rare": 0.01}
+    demand = make_demand(chain, "variance", 0.9, None, 5, **options)
+    trials = Trials(knob, demand, 0, make_effort(0.99, 0.1, None, chain, 5))
+    level = min(range(knob.low, knob.high + 1), key=lambda one: abs(knob.value(one) - value))
+    assert trials.width(level) / abs(knob.steps) == pytest.approx(width)
 
 
 def kept(key, family, params, corpus, source, generation0):

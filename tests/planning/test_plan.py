@@ -315,3 +315,16 @@ def test_undecided_levels_get_more_effort_where_the_bracket_would_be_too_wide():
     fails, holds = find(*arguments, lambda _: 25, insist)
     assert fails <= 40 < 50 <= holds
     assert insisted == []
+
+
+def test_a_narrow_gap_is_tested_where_that_ends_the_search():
+    tried = []
+
+    def verdict(level):
+        tried.append(level)
+        return None if 110 <= level <= 119 else level >= 114
+
+    found = find(verdict, 0, 1000, (100, 130), lambda level: max(10, level / 10))
+    assert found.fails < 110
+    assert 119 < found.holds <= found.fails + max(10, found.holds / 10)
+    assert len(tried) < 15
