@@ -29,7 +29,8 @@ class Plan:
         value; None where theory does not know.
       sensitivity: change of the mean quantity by 1,000 more rows, and its standard error; None if
         the setting counts no rows, or has not as many more.
-      half: what is known at half of the value that holds; None if that is no value.
+      half: what is known at half of the value that holds, or at the best value before it; None if
+        that is no other value.
       double: the same at twice the value.
       limit: mean quantity after infinitely many generations at that value, None if unknown.
       trials: all that was tried, by level.
@@ -101,9 +102,12 @@ class Plan:
             lines.append(
                 f"The last model is as good as one of {self.equivalent_rows:,} original rows."
             )
-        for name, trial in (("half", self.half), ("twice", self.double)):
+        answer, best = self.bracket[1] or 0, self.question["bounds"][1]
+        for name, ratio, trial in (("half", 0.5, self.half), ("twice", 2, self.double)):
             if trial is not None:
-                lines.append(f"At {name} the value, {trial.value:.6g}: {shown(trial)}.")
+                is_cut = trial.value == best != ratio * answer
+                name = "the best value" if is_cut else f"{name} the value"
+                lines.append(f"At {name}, {trial.value:.6g}: {shown(trial)}.")
         if self.sensitivity is not None:
             change, error = self.sensitivity
             lines.append(f"1,000 more rows change the quantity by {change:.3g} ± {error:.1g}.")

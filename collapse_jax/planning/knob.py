@@ -1,6 +1,7 @@
 """Set a setting of a chain to numbers of rows, or to steps of a range, from worst to best."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,14 @@ class Knob:
         if abs(self.steps) == 1:
             return int(self.origin) + level * int(self.steps)
         return self.origin + level / self.steps
+
+    def level(self, value: float) -> int:
+        """Return the level of the nearest value at or below one, which may be out of range.
+
+        Args:
+          value: of the setting.
+        """
+        return math.floor((value - self.origin) * self.steps + 1e-6)
 
     def divided(self) -> "Knob":
         """Return the same with levels between rows, if a share of a row is possible on average."""

@@ -179,8 +179,7 @@ def _made(trials: Trials, question: dict[str, Any], command: str) -> Plan:
     level = found.holds
     half = double = sensitivity = limit = rows = equivalent = None
     if level is not None:
-        half = _near(trials, level // 2, level)
-        double = _near(trials, min(2 * level, knob.high), level)
+        half, double = (_near(trials, ratio, level) for ratio in (0.5, 2))
         sensitivity = _sensitivity(trials, level)
         chain = knob.at(level)
         limit = exact_mean(chain, demand, math.inf)
@@ -210,9 +209,11 @@ def _made(trials: Trials, question: dict[str, Any], command: str) -> Plan:
     )
 
 
-def _near(trials: Trials, level: int, answer: int) -> Trial | None:
-    """Return what is known of a level near the answer, if it is another one."""
-    return trials.look(level) if trials.knob.low <= level != answer else None
+def _near(trials: Trials, ratio: float, answer: int) -> Trial | None:
+    """Return what is known of a multiple of the answer, or the best value if that is nearer."""
+    knob = trials.knob
+    level = min(knob.level(ratio * knob.value(answer)), knob.high)
+    return trials.look(level) if knob.low <= level != answer else None
 
 
 def _sensitivity(trials: Trials, level: int) -> tuple[float, float] | None:
@@ -235,8 +236,7 @@ def _reason(trials: Trials, found: Found) -> str:
         parts.append(f"{knob.path} has no effect on {trials.demand.name}")
     elif found.holds is None:
         parts.append(f"its best value, {knob.value(high):.6g}, {shown(trials.test(high))}")
-        better = _better(trials)
-        parts.append(_remedy(trials) if better is None else better)
+        parts += [_better(trials), _remedy(trials)]
     elif found.fails is None and found.holds > knob.low:
         parts.append(f"smaller values stay undecided ({_MORE_CHAINS})")
     elif found.fails is None and not knob.is_open and trials.test(high).holds is False:
@@ -270,17 +270,19 @@ def _highest(trials: Trials) -> int:
     return trials.made[-1].level if trials.knob.is_open else trials.knob.high
 
 
-def _better(trials: Trials) -> str | None:
-    """Return that a value in between is better than the best one, or None."""
+def _better(trials: Trials) -> str:
+    """Return that another value is better than the best one; empty if none is known."""
     known = {one.level: one for one in trials.made if math.isfinite(one.margin)}
     last = known.get(trials.knob.high)
     if last is None:
-        return None
+        return ""
     best = max(known.values(), key=lambda one: one.margin)
     error = _SURE * math.hypot(best.margin_error, last.margin_error)
     if best.margin - last.margin <= error + _ROUNDING * abs(last.margin):
-        return None
+        return ""
     setting = f"{trials.knob.path} = {best.value:.6g}"
+    if best.level == trials.knob.low:
+        return f"more of it does harm: {setting} is better"
     return f"the quantity is not monotone: {setting} is better; pass bounds around it"
 
 

@@ -92,6 +92,8 @@ def test_bounds_say_which_end_is_better():
     fails, holds = plan.bracket
     assert fails - holds == pytest.approx(0.01)
     assert plan.reason == ""
+    assert plan.half.value == pytest.approx(holds / 2, abs=0.01)
+    assert plan.double.value == pytest.approx(min(2 * holds, 1), abs=0.01)
 
 
 def test_shares_may_lie_between_rows_where_the_origin_of_rows_is_drawn():
