@@ -17,6 +17,7 @@ Curves = dict[str, Curve]
 
 _SLOW = 200_000  # lineages times sweeps: beyond, theory would take longer than some seconds
 _SLOW_FRESH = 10**8  # lineages times states times generations, with fresh rows: some seconds
+_SLOW_STEPS = 400_000  # lineages times generations, with fresh rows: some seconds
 _MOST_LINEAGES = 5000  # with fresh rows: memory grows with the square
 
 
@@ -30,7 +31,7 @@ def discrete_curves(chain: Any, sizes: np.ndarray, most_steps: float = math.inf)
     Args:
       chain: a chain with a `Discrete` family.
       sizes: M_0 .. M_G in rows, [G + 1].
-      most_steps: of lineages, each some 30 microseconds, for support and absorption.
+      most_steps: of lineages, each some 20 microseconds, for support and absorption.
 
     Returns:
       Curves by variable, [G + 1]; empty where none is known.
@@ -120,7 +121,7 @@ def _diversity(law: np.ndarray, sizes: np.ndarray, fresh: FreshShare, most_steps
     if is_fresh:
         states = len(np.unique(law))
         steps = largest * len(sizes)
-        is_slow = largest > _MOST_LINEAGES or states * steps > _SLOW_FRESH
+        is_slow = largest > _MOST_LINEAGES or steps > _SLOW_STEPS or states * steps > _SLOW_FRESH
     else:
         steps = largest * (1 + len(sizes) / 128 + np.count_nonzero(np.diff(sizes)))
         is_slow = steps > _SLOW

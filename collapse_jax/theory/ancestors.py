@@ -14,6 +14,7 @@ Source: Cannings, Adv. Appl. Probab. 6 (1974); Ewens, Mathematical Population Ge
 section 3.2. Rounding and truncation leave errors below 1e-12 of the largest value.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from collapse_jax.theory.occupancy import binomial_rows, rows_of
 from collapse_jax.utils import check
 from collapse_jax.utils.equal import different_fields, equal_fields
 
+_Rows = list[tuple[int, np.ndarray]]  # by number of lineages: the first probability, and all
 _Add = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 _BLOCK = 2**14  # states at a time: a block stays in the cache
@@ -335,23 +337,34 @@ def _founders(x: np.ndarray, sizes: np.ndarray, gamma: np.ndarray) -> np.ndarray
     """Return E x^A_g, [x, g], where lineages end in p_0 with probability gamma a generation."""
     remedy = "simulate the chain itself for more"
     check.integer("largest of sizes with gamma > 0", int(np.max(sizes)), 1, _LARGEST, remedy=remedy)
+
+    @functools.lru_cache(maxsize=2)  # generations are mostly alike, and blocks of x always
+    def steps(parents: int, children: int, share: float) -> tuple[_Rows, _Rows]:
+        found = rows_of(parents, children), binomial_rows(1 - share, children)
+        occupied, continued = ([(one.first, one.probabilities.copy()) for one in f] for f in found)
+        return occupied, continued
+
+    blocks = range(0, len(x), _COLUMNS)
     return np.concatenate(
-        [
-            _founders_of_block(x[start : start + _COLUMNS], sizes, gamma)
-            for start in range(0, len(x), _COLUMNS)
-        ]
+        [_founders_of_block(x[start : start + _COLUMNS], sizes, gamma, steps) for start in blocks]
     )
 
 
-def _founders_of_block(x: np.ndarray, sizes: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+def _founders_of_block(
+    x: np.ndarray,
+    sizes: np.ndarray,
+    gamma: np.ndarray,
+    steps: Callable[[int, int, float], tuple[_Rows, _Rows]],
+) -> np.ndarray:
     powers = x ** np.arange(np.max(sizes) + 1)[:, None]  # [a, x]
     results, table = [powers[sizes[0]]], powers
     for parents, children, share in zip(sizes[:-1], sizes[1:], gamma, strict=True):
+        occupied, continued = steps(int(parents), int(children), float(share))
         alive = np.empty((children + 1, len(x)))
-        for lineages, (first, row) in enumerate(rows_of(int(parents), int(children))):
+        for lineages, (first, row) in enumerate(occupied):
             alive[lineages] = row @ table[first : first + len(row)]
         table = np.empty_like(alive)
-        for lineages, (first, row) in enumerate(binomial_rows(1 - share, int(children))):
+        for lineages, (first, row) in enumerate(continued):
             last = first + len(row) - 1  # most lineages that may continue
             ended = powers[lineages - last : lineages - first + 1][::-1]
             table[lineages] = row @ (ended * alive[first : last + 1])
