@@ -155,15 +155,14 @@ class GaussianExperiment(AbstractExperiment):
         errors = [records[f"{one}_error_quantile"][:, 1, at] for one in ("mean", "std")]
         return {
             "errors": (
-                f"For {smallest} the median error of the mean goes {change_of(errors[0])}, that of "
-                f"the standard deviation {change_of(errors[1])}. Errors of both by generation, "
-                f"policy {policy}: median and 5–95 % of chains.",
+                f"Median error for {smallest}: of the mean {change_of(errors[0])}, of the standard "
+                f"deviation {change_of(errors[1])}. Errors of both by generation, policy {policy}: "
+                "median and 5–95 % of chains.",
                 plots.figure_errors(records.dataset),
             ),
             "log_std": (
-                f"For {smallest} the mean of ln sigma goes "
-                f"{change_of(records['log_std_mean'][:, at])}. Mean of ln sigma by generation, "
-                f"policy {policy}.{exact}",
+                f"Mean of ln sigma for {smallest}: {change_of(records['log_std_mean'][:, at])}. "
+                f"Mean of ln sigma by generation, policy {policy}.{exact}",
                 log_std,
             ),
         }

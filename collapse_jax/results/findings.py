@@ -74,11 +74,11 @@ def change_of(values: np.ndarray) -> str:
     Args:
       values: by generation, [record].
 
-    >>> change_of(np.array([1.0, 0.7, 0.5]))
-    'from 1 to 0.5'
+    >>> change_of(np.array([1.0, 0.7, 0.5])), change_of(np.array([2.0, 2.0]))
+    ('from 1 to 0.5', '2 at first and at last')
     """
     first, last = (mean_of(float(one)) for one in (values[0], values[-1]))
-    return f"from {first} to {last}"
+    return f"{first} at first and at last" if first == last else f"from {first} to {last}"
 
 
 def listed(parts: Sequence[str]) -> str:
