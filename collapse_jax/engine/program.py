@@ -35,9 +35,6 @@ from collapse_jax.utils import memory
 from collapse_jax.utils.jax_settings import followed_settings
 
 ALL = 2**32  # chains: more than a run can have
-# XLA prefers 256 bits by itself. Where a CPU has 512, they take 10 to 20 % off a generation on AMD
-# and on Intel; where it has not, the preference has no effect.
-_WIDE_VECTORS = {"xla_cpu_prefer_vector_width": "512"}
 
 
 class Program(NamedTuple):
@@ -392,8 +389,9 @@ _on_cpu: Any = jax.jit(
     advance.__wrapped__,  # pyright: ignore[reportAttributeAccessIssue]
     static_argnums=0,
     donate_argnames=("carry", "records"),
-    compiler_options=_WIDE_VECTORS,
+    compiler_options={"xla_cpu_prefer_vector_width": "512"},
 )
+"""`advance` on CPU: XLA prefers 256 bits by itself; 512, where there are, take 10 to 20 % off."""
 
 
 def advance_on(platform: str) -> Callable[..., tuple[Carry, dict]]:
@@ -445,7 +443,9 @@ def _advance_tile(
     """Advance the tile of this number; its records are written into those of the batch."""
     start, every, count = schedule
     keys = keys_of(key, tile)
-    whole = jax.lax.cond(start < 0, lambda: initial(program, chain, key, tile), lambda: carry)
+    # Generations depend on nothing else: programs that differ in records share their traces.
+    made_by = program._replace(metrics=(), length=0, reduced=False, raw=0, histograms=())
+    whole = jax.lax.cond(start < 0, lambda: initial(made_by, chain, key, tile), lambda: carry)
 
     def advance_once(generation: Array, carry: Carry) -> Carry:
         now = keys
@@ -454,7 +454,7 @@ def _advance_tile(
                 (jax.random.key_data(keys), generation)
             )
             now = key_from_words(words)
-        made = step(program, chain, now, tile, unsqueezed(carry, whole), generation)
+        made = step(made_by, chain, now, tile, unsqueezed(carry, whole), generation)
         return squeezed(made, program.folded)
 
     def record(index, loop):
@@ -473,6 +473,7 @@ def _advance_tile(
     return unsqueezed(carry, whole), records
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def step(
     program: Program,
     chain: Chain,

@@ -44,6 +44,7 @@ from collapse_jax.utils.fork import check_fork
 
 _CHUNK_BYTES = 2**24  # bytes of the records of a call: small next to the memory of a device
 _LONGEST = 60  # characters of a value in a message
+_RARE = 8  # generations between records: needless values cost less than a program without them
 _FEWEST_RECORDS, _MOST_RECORDS = 16, 4096  # records of a call: short runs share a compilation
 
 
@@ -190,9 +191,10 @@ class RunSpec:
         """
         if self.reduce is None:
             return ALL
-        if not self.reduce.quantiles or begin >= QUANTILE_CHAINS:
+        is_late = begin >= QUANTILE_CHAINS  # its chains count for no quantile
+        if not self.reduce.quantiles or (is_late and self.every < _RARE):
             return 0
-        left = QUANTILE_CHAINS - begin
+        left = QUANTILE_CHAINS - (0 if is_late else begin)  # late: with the first one's program
         # Every other number is a program of its own: only large batches are worth it.
         return left if self.program.tile is None and self.width >= 2 * left else ALL
 

@@ -165,14 +165,16 @@ def save_figure(figure: Any, directory: str | Path, name: str) -> list[Path]:
     """
     directory = user_path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    paths = [directory / f"{name}.png", directory / f"{name}.pdf"]
+    picture, page = directory / f"{name}.png", directory / f"{name}.pdf"
+    layout = figure.get_layout_engine()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for path in paths:
-            stamp = {"Software": None} if path.suffix == ".png" else {"CreationDate": None}
-            figure.savefig(path, dpi=DPI, metadata=stamp)
+        figure.savefig(picture, dpi=DPI, metadata={"Software": None})
+        figure.set_layout_engine("none")  # arranging the panels again would take longer than a page
+        figure.savefig(page, dpi=DPI, metadata={"CreationDate": None})
+    figure.set_layout_engine(layout)
     _warn_once_of_glyphs(caught)
-    return paths
+    return [picture, page]
 
 
 def _warn_once_of_glyphs(caught: Sequence[warnings.WarningMessage]) -> None:

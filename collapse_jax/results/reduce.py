@@ -347,9 +347,8 @@ def to_host(
     """
     size = chains.stop - chains.start
     singles = size if reduce is None else min(size, max(0, QUANTILE_CHAINS - chains.start))
-    raw = {
-        name: np.asarray(leaf)[:count, :singles] for name, leaf in records.get("raw", {}).items()
-    }
+    values = records.get("raw", {}) if singles else {}
+    raw = {name: np.asarray(leaf)[:count, :singles] for name, leaf in values.items()}
     if reduce is None:
         for name in positions.keys() & raw.keys():
             raw[name] = positions[name] + raw[name].astype(np.float64)
