@@ -35,7 +35,7 @@ PARTS: dict[str, Mapping[str, str]] = {
     "engine": RETAINED,
     "typed": RETAINED,
     "selections": RETAINED,
-    "families": RETAINED,
+    "families": {},  # in one arena the threads of small programs would wait for one another
     "studies": RETAINED,
     "mixture": RETAINED,
     "store": RETAINED,
