@@ -38,6 +38,8 @@ class PlanOptions:
     """Share of chains for which the demand is to hold; 0 for the mean over chains."""
     confidence: float = 0.99
     """Probability that both ends of a simulated answer are right."""
+    max_chains: int = 0
+    """Most chains of the test of one value; 0 for 4,096, or 65,536 where chains are quick."""
     price_original: float = 0.0
     """Price of an original row; with a price the cheapest size of the corpora is found, too."""
     price_synthetic: float = 0.0
@@ -232,7 +234,8 @@ def plan_command(arguments: Sequence[str]) -> int:
     budget = options.budget()
     source = options.source_of()
     original = {"redrawn": "distribution", "kept": "data"}[options.original]
-    chain = Chain(options.family(source), source, Mixing(options.rows or None, original=original))
+    policy = Mixing(_rows_of(options, source), original=original)
+    chain = Chain(options.family(source), source, policy)
     found = plan(
         chain,
         quantity=options.quantity,
@@ -240,6 +243,7 @@ def plan_command(arguments: Sequence[str]) -> int:
         generations=options.generations,
         probability=options.probability or None,
         confidence=options.confidence,
+        max_chains=options.max_chains or None,
         **options.question(),
         budget=budget,
         key=options.seed,
@@ -251,6 +255,13 @@ def plan_command(arguments: Sequence[str]) -> int:
     page = found.report(out / "report.html")
     sys.stdout.write(f"{found}\nreport: {page}\n")
     return int(not found.is_feasible)
+
+
+def _rows_of(options: Any, source: Any) -> int:
+    """Return the rows of a corpus: as many as are asked for, or as the source has."""
+    if options.rows == 0 and source.num_rows is not None:
+        return source.num_rows
+    return check.integer("--rows", options.rows, 1, remedy="pass --rows 1000, for example")
 
 
 def _print(line: str) -> None:

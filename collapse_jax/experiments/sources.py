@@ -130,7 +130,7 @@ def make_labels(name: str) -> CountsSource:
         return Empirical.words(docstrings_of_python())
     if kind == "text" and rest:
         return Empirical.words(user_path(rest))
-    if kind == "zipf" and rest.isascii() and rest.isdigit():
+    if kind == "zipf" and rest:
         return _zipf(name, rest)
     parts = split_column(name)
     if parts is None:
@@ -149,8 +149,9 @@ def make_labels(name: str) -> CountsSource:
 
 def _zipf(name: str, states: str) -> Categorical:
     """Return the law with probabilities 1 / rank of a number of states."""
-    if len(states) > _MOST_DIGITS or not 2 <= int(states) <= _MOST_STATES:
-        allowed = f"K, the number of states, must lie in [2, {_MOST_STATES}]"
+    is_number = states.isascii() and states.isdigit() and len(states) <= _MOST_DIGITS
+    if not is_number or not 2 <= int(states) <= _MOST_STATES:
+        allowed = f"K, the number of states, must be digits of a number in [2, {_MOST_STATES}]"
         raise check.fail("source", name, allowed, "pass zipf:1000, for example")
     weights = 1 / np.arange(1, int(states) + 1)
     return Categorical(weights / weights.sum())

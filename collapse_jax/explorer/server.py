@@ -1,5 +1,6 @@
 """Serve the explorer on this machine alone, behind a token."""
 
+import contextlib
 import json
 import secrets
 import threading
@@ -149,8 +150,9 @@ def _handler_of(explorer: Explorer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(data)))
             for name, value in _HEADERS.items():
                 self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+            with contextlib.suppress(ConnectionError):  # the page no longer wants this answer
+                self.end_headers()
+                self.wfile.write(data)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """Write nothing: the terminal shows the address only."""

@@ -34,7 +34,7 @@ from collapse_jax.utils.row_sums import row_sums
 from collapse_jax.utils.status import Status
 
 _MOST_STEPS = 60  # of Newton's method; from 0 it takes about 8
-_SHORT = 0.01  # relative to the coefficients: such a step is taken whatever rounding says
+_SHORT = 0.01  # relative to the margins: such a step is taken whatever rounding says
 _LEAST_SHARE = 2.0**-5  # of a step of it: none is taken that is shorter than twice this
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -286,7 +286,8 @@ class LogisticRegression(AbstractRegression):
             hessian = jnp.matmul(columns * curvature, x, precision=_HIGHEST)
             move = _solve(hessian + penalty * jnp.eye(self.dim, dtype=x.dtype), gradient)
             along = signs * jnp.matmul(x, move, precision=_HIGHEST)
-            change = jnp.max(jnp.abs(move)) / (1 + jnp.max(jnp.abs(b)))
+            # Margins have no unit, unlike coefficients.
+            change = jnp.max(jnp.abs(along)) / (1 + jnp.max(jnp.abs(margins)))
             least = loss(b, margins)
 
             def is_long(share: Array) -> Array:

@@ -85,7 +85,8 @@ class Plan:
         proof = "exact theory" if self.is_exact else f"simulation, confidence {self.confidence:g}"
         settings = self.question["chain"]
         names = ", ".join(settings[part]["type"] for part in ("family", "source", "policy"))
-        return f"Demanded: {self.demand}. Assumed: {names}; by {proof}."
+        ends = "" if self.is_exact else " Tests end early, so that their means lean to the verdict."
+        return f"Demanded: {self.demand}. Assumed: {names}; by {proof}.{ends}"
 
     def __str__(self) -> str:
         """Return the answer, what it assumes, and what it costs, a line each."""

@@ -232,6 +232,10 @@ def _quantity(chain: Chain, quantity: Any, rare: Any) -> _Parts:
             shown = check.Shown(f"{quantity!r} of {type(chain.family).__name__}")
             allowed = "it needs a family with a variance and a source of rows"
             raise check.fail("quantity", shown, allowed, "name one of its variables")
+        if truth == 0:
+            allowed = "the source has no variance: all of its rows are equal"
+            remedy = "pass rows that differ, or another quantity"
+            raise check.fail("quantity", quantity, allowed, remedy)
         return _recorded(chain, name), name, truth, (0.0, math.inf), None
     if isinstance(quantity, str):
         known = _variables(chain)

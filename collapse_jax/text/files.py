@@ -34,7 +34,7 @@ def read_text(name: str, path: Path) -> str:
     except (OSError, ValueError, RuntimeError) as error:  # NUL in a path, no home folder
         reason = getattr(error, "strerror", None) or str(error)
         remedy = "pass the path of a text file that can be read"
-        raise check.fail(name, str(path), f"{path.name}: {reason}", remedy) from None
+        raise check.fail(name, str(path), f"{path.name or path}: {reason}", remedy) from None
     encoding = next((known for mark, known in _MARKS if content.startswith(mark)), "utf-8-sig")
     try:
         text = content.decode(encoding)

@@ -68,7 +68,8 @@ def integer(name: str, value: Any, low: int, high: int = MAX_SIZE, remedy: str =
 def number(name: str, value: Any, low: float, high: float, remedy: str, *, open_low=False) -> float:
     """Return `value` as a finite float in [low, high], or (low, high] if `open_low`."""
     bracket = "(" if open_low else "["
-    allowed = f"it must be a finite number in {bracket}{low:g}, {high:g}]"
+    limits = "" if low == -math.inf and high == math.inf else f" in {bracket}{low:g}, {high:g}]"
+    allowed = f"it must be a finite number{limits}"
     try:
         if isinstance(value, (bool, str, bytes)):
             raise TypeError

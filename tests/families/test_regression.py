@@ -104,10 +104,10 @@ def table(rows, dim, seed=0):
     return x, y, labels
 
 
-def fitted(family, x, y):
+def fitted(family, x, y, previous=None):
     dtype = jnp.result_type(float)
     rows = jnp.asarray(np.column_stack([x, y]), dtype)
-    fit = jax.jit(lambda r: family.fit(None, cj.Rows.of_rows(r, len(r)), None, None))(rows)
+    fit = jax.jit(lambda r: family.fit(None, cj.Rows.of_rows(r, len(r)), previous, None))(rows)
     assert int(fit.status) == cj.Status.OK
     return np.asarray(fit.params, np.float64)
 
@@ -145,6 +145,17 @@ def test_logistic_fits_are_those_of_scikit_learn(x64, penalty):
     with jax.enable_x64(x64):
         ours = fitted(LogisticRegression(4, penalty), x, y)
     np.testing.assert_allclose(ours, peer.fit(x, y).coef_[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e6])
+def test_an_outlying_covariate_keeps_no_fit_from_its_optimum(size):
+    rng = np.random.default_rng(0)
+    x = np.vstack([rng.normal(size=(200, 2)), [size, 0]])
+    y = np.append(x[:200] @ [1, -1] + rng.logistic(size=200) > 0, [False]).astype(float)
+    exact = module._newton_on_host(x, y, 0.0)
+    for start in (None, jnp.asarray(3 * exact, jnp.float32), jnp.full(2, 1e9)):
+        ours = fitted(LogisticRegression(2), x, y, start)
+        np.testing.assert_allclose(ours, exact, rtol=1e-5)
 
 
 def test_separable_rows_have_a_status():

@@ -221,6 +221,12 @@ def test_bad_questions_get_one_line(question, match):
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_data_without_variance_are_refused():
+    chain = cj.Chain(cj.Gaussian(1), cj.Empirical([5.0, 5.0, 5.0]), cj.Mixing(50))
+    with pytest.raises(cj.ArgumentError, match="all of its rows are equal; pass rows that differ"):
+        cj.plan(chain, quantity="variance_ratio", at_least=0.9, generations=5, key=0)
+
+
 TESTS = {
     "share": (lambda: ShareTest(0.9), lambda rng: rng.random(4000) < 0.9),
     "bounded": (lambda: BoundedTest(0.3, 0.0, 1.0), lambda rng: rng.beta(3, 7, 4000)),
