@@ -122,7 +122,7 @@ def test_stages_of_the_pool_change_nothing(model, monkeypatch):
     from collapse_jax.lm import generation
 
     settings = {"num_beams": 5, "max_new_tokens": 30, "min_new_tokens": 30}
-    assert len(generation._stages(29, 5)) == 4
+    assert len(generation.stages(29, 5)) == 4
     several = lm.generate(model, PROMPTS, **settings)
     monkeypatch.setattr(generation, "_STAGES", 1)
     generation.program_on.cache_clear()
