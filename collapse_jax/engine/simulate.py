@@ -220,6 +220,7 @@ class _Execution:
             with self._lock:
                 self._idle.append(worker)
 
+    @np.errstate(over="ignore")  # of a covariance beyond float32: spreads are carried as logarithms
     def _advance(self, batch: BatchRecorder, worker: "_Worker") -> None:
         spec, begin = self._spec, batch.chains.start
         size = batch.chains.stop - begin

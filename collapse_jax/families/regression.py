@@ -262,7 +262,7 @@ class LogisticRegression(AbstractRegression):
             raise check.fail("Table.y", shown, "labels are 0 and 1", "convert them")
         b = _newton_on_host(source.features, source.labels, self.penalty)
         if b is None:
-            allowed = "the rows are separable, and no coefficients are the most likely"
+            allowed = "the rows are separable, or so nearly that no most likely fit is found"
             remedy = "pass a penalty, e.g. LogisticRegression(dim, penalty=1.0)"
             raise check.fail("Table.data", check.Shown("separable rows"), allowed, remedy)
         return replace_fields(source, coefficients=b, noise=np.zeros(()))

@@ -38,7 +38,9 @@
       const found = await answer.json();
       if (found.superseded) return;
       if (found.error) { at("said").textContent = found.error; return; }
-      const share = asked.policy === "replace" ? "" : `, ${+(100 * asked.share).toPrecision(3)} % originals`;
+      const percent = `, ${+(100 * asked.share).toPrecision(3)} % originals`;
+      const rows = `, ${found.original.toLocaleString("en")} of them original`; // a model makes at least one
+      const share = { replace: "", mixing: percent }[asked.policy] ?? rows;
       at("said").textContent = `${asked.family}, policy ${asked.policy}, M = ${asked.rows.toLocaleString("en")}${share}: ${found.chains.toLocaleString("en")} chains over ${asked.generations} generations in ${found.seconds} s`;
       at("python").textContent = found.python;
       at("command").textContent = found.command || "The command line has no experiment of this family; use the Python code.";
