@@ -54,9 +54,10 @@ def test_losses_and_gradients_are_equal(name):
     (loss, expected), (scanned, gradients) = found
     np.testing.assert_allclose(scanned, loss, rtol=1e-6)
     assert gradients.keys() == expected.keys()
-    for key, gradient in expected.items():
-        scale = np.max(np.abs(gradient))
-        np.testing.assert_allclose(gradients[key], gradient, atol=1e-5 * scale, err_msg=key)
+    largest = max(np.max(np.abs(one)) for one in expected.values())
+    for key, gradient in expected.items():  # that of a bias of keys is 0 but for rounding
+        bar = 1e-5 * np.max(np.abs(gradient)) + 1e-7 * largest
+        np.testing.assert_allclose(gradients[key], gradient, atol=bar, err_msg=key)
 
 
 @pytest.mark.parametrize("name", names_except("llama"))
