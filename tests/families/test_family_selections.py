@@ -99,7 +99,7 @@ def test_images_are_selected_by_their_score():
     records = images(cj.Top(64, brightness))
     assert records["acceptance"][1, 0] == 0.25
     assert records["chosen_score"][1, 0] > records["candidate_score"][1, 0]
-    changed = images(cj.Edit(lambda rows: jnp.clip(rows, 0.25, 0.75)))
+    changed = images(cj.Edit(lambda rows: 1 - rows))
     assert changed["edited_share"][1, 0] == 1
     assert np.all(changed["status"] == 0)
 
