@@ -47,8 +47,8 @@ def _running_sum(values: Float[Array, " n"]) -> Float[Array, " n"]:
     rows = jnp.pad(values, (0, -len(values) % _ROW)).reshape(-1, _ROW)
     upto = np.triu(np.ones((_ROW, _ROW), np.float32))
     inside = jnp.matmul(rows, upto, precision=jax.lax.Precision.HIGHEST)
-    if len(rows) == 1:
-        return inside[0, : len(values)]
+    if len(rows) <= 1:
+        return inside.reshape(-1)[: len(values)]
     ends = inside[:, -1]
     return (inside + (_running_sum(ends) - ends)[:, None]).reshape(-1)[: len(values)]
 
