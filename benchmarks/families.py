@@ -18,11 +18,20 @@ import collapse_jax as cj
 SIZE, CHAINS, GENERATIONS = 100, 65_536, 100
 
 
-def _row(text: str, chain: cj.Chain, chains: int, generations: int, peer, few: int, **fields):
+def _row(
+    text: str,
+    chain: cj.Chain,
+    chains: int,
+    generations: int,
+    peer,
+    few: int,
+    against=SAME_LAW,
+    **fields,
+):
     """Compare a chain whose last generation is recorded; the peer runs `few` chains, 4 times."""
     return timing.compare(
         text,
-        fields.pop("against", SAME_LAW),
+        against,
         runner(chain, chains, generations, every=generations),
         chains * generations,
         peer,
@@ -31,46 +40,41 @@ def _row(text: str, chain: cj.Chain, chains: int, generations: int, peer, few: i
     )
 
 
-def poisson() -> Iterator[timing.Row]:
-    """Compare fitted rates of small, middle and large corpora."""
-    rng = np.random.default_rng(0)
-    for size in (4, SIZE, 10**6):
-        chain = cj.Chain(cj.Poisson(), cj.PoissonLaw(1.0), cj.Replace(size))
+RATES = {
+    "Poisson": (cj.Poisson(), cj.PoissonLaw(1.0), peers.poisson),
+    "Exponential": (cj.Exponential(), cj.ExponentialLaw(1.0), peers.exponential),
+}
+"""Family, truth and peer, by name."""
+
+
+def _rates(name: str, *sizes: int) -> Iterator[timing.Row]:
+    rng, (family, source, peer) = np.random.default_rng(0), RATES[name]
+    for size in sizes:
         yield _row(
-            f"Poisson, rate 1, M = {size:,}, {CHAINS:,} chains",
-            chain,
+            f"{name}, rate 1, M = {size:,}, {CHAINS:,} chains",
+            cj.Chain(family, source, cj.Replace(size)),
             CHAINS,
             GENERATIONS,
-            lambda size=size: peers.poisson(4, CHAINS, size, rng),
+            lambda size=size: peer(4, CHAINS, size, rng),
             CHAINS,
             bar=4,
         )
+
+
+def poisson() -> Iterator[timing.Row]:
+    """Compare fitted rates of small, middle and large corpora."""
+    yield from _rates("Poisson", 4, SIZE, 10**6)
 
 
 def exponential() -> Iterator[timing.Row]:
     """Compare fitted rates of waiting times."""
-    rng = np.random.default_rng(0)
-    for size in (4, SIZE):
-        chain = cj.Chain(cj.Exponential(), cj.ExponentialLaw(1.0), cj.Replace(size))
-        yield _row(
-            f"Exponential, M = {size:,}, {CHAINS:,} chains",
-            chain,
-            CHAINS,
-            GENERATIONS,
-            lambda size=size: peers.exponential(4, CHAINS, size, rng),
-            CHAINS,
-            bar=4,
-        )
+    yield from _rates("Exponential", 4, SIZE)
 
 
 def reduced() -> Iterator[timing.Row]:
     """Compare runs that record means and standard deviations of every generation."""
     rng = np.random.default_rng(0)
-    cases = {
-        "Poisson": (cj.Poisson(), cj.PoissonLaw(1.0), peers.poisson),
-        "Exponential": (cj.Exponential(), cj.ExponentialLaw(1.0), peers.exponential),
-    }
-    for name, (family, source, peer) in cases.items():
+    for name, (family, source, peer) in RATES.items():
         chain = cj.Chain(family, source, cj.Replace(SIZE))
         yield timing.compare(
             f"{name}, M = {SIZE}, {CHAINS:,} chains, `reduce=Reduce(quantiles=())`",

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from collapse_jax.random.keys import Keys, whole_vectors
-from collapse_jax.random.once import once
+from collapse_jax.random.once import once, once_in_vectors
 from collapse_jax.utils.check import ArgumentError
 
 _HALF = np.uint32(0xFFFF)
@@ -123,10 +123,9 @@ def uniform_integers(
 
 
 def _one_per_block(keys: Keys, purpose: int, shape: tuple[int, ...], bound: Array) -> Array:
-    size = math.prod(shape)
-    blocks = (whole_vectors(size),)
-    drawn = once(keys, lambda: integer_from_block(*keys.bits(purpose, blocks), bound))
-    return drawn[:size].reshape(shape)
+    return once_in_vectors(
+        keys, shape, lambda blocks: integer_from_block(*keys.bits(purpose, blocks), bound)
+    )
 
 
 def _columns(keys: Keys, purpose: int, bound: int, draws: int, blocks: int) -> list[Array]:

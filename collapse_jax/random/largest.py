@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt
 
-from collapse_jax.random.subset import running_count
+from collapse_jax.random.subset import MOST_EXACT, running_count
 from collapse_jax.utils.row_sums import row_sums
 
 _BITS = 32  # entries that are held in one word
-_MOST_EXACT = 2**24  # float32 holds all integers up to it
 
 
 def sortable(values: Array) -> UInt[Array, "..."]:
@@ -48,7 +47,7 @@ def sortable(values: Array) -> UInt[Array, "..."]:
 
 def _count(mask: Bool[Array, " n"]) -> Int[Array, ""]:
     """Count the entries that are True; sums of floats are faster than those of integers on CPU."""
-    if len(mask) >= _MOST_EXACT:
+    if len(mask) >= MOST_EXACT:
         return jnp.sum(mask, dtype=jnp.int32)
     return row_sums([mask.astype(jnp.float32)])[0].astype(jnp.int32)
 

@@ -1,12 +1,13 @@
 """Compute an array once, however many readers it has."""
 
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from collapse_jax.random.keys import Keys
+from collapse_jax.random.keys import Keys, whole_vectors
 
 
 def once(keys: Keys, make: Callable[[], Array]) -> Array:
@@ -29,3 +30,21 @@ def once(keys: Keys, make: Callable[[], Array]) -> Array:
         return jax.lax.cond(keys.generation >= 0, make, lambda: jnp.zeros(shape.shape, shape.dtype))
 
     return jax.lax.platform_dependent(cpu=branch, default=make)
+
+
+def once_in_vectors(
+    keys: Keys, shape: tuple[int, ...], make: Callable[[tuple[int, ...]], Array]
+) -> Array:
+    """Return an array of one number per block, computed once and in whole vectors.
+
+    Args:
+      keys: the chain's random numbers, see `once`.
+      shape: of the array, static.
+      make: make(blocks) returns an array of the shape `blocks`, which has one axis.
+
+    Returns:
+      The leading numbers, of `shape`.
+    """
+    size = math.prod(shape)
+    made = once(keys, lambda: make((whole_vectors(size),)))
+    return made[:size].reshape(shape)

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from collapse_jax.random.integers import integer_from_block, uniform_integers
-from collapse_jax.random.keys import Keys, whole_vectors
+from collapse_jax.random.keys import Keys
 from collapse_jax.random.normal import normal, normal_from_bits
-from collapse_jax.random.once import once
+from collapse_jax.random.once import once_in_vectors
 
 
 def indices_and_scores(
@@ -33,11 +33,11 @@ def indices_and_scores(
         scores = normal(keys, purposes[0], shape)
         return uniform_integers(keys, purposes[1], bound, (rows,)), scores
 
-    def pack() -> Array:
-        high, low = keys.bits(purposes[0], (whole_vectors(rows),))
+    def pack(blocks: tuple[int, ...]) -> Array:
+        high, low = keys.bits(purposes[0], blocks)
         index = integer_from_block(low, jnp.zeros_like(low), bound)
         index = jax.lax.bitcast_convert_type(index, jnp.float32)
         return jax.lax.complex(normal_from_bits(high), index)
 
-    pairs = once(keys, pack)[:rows]
+    pairs = once_in_vectors(keys, (rows,), pack)
     return jax.lax.bitcast_convert_type(pairs.imag, jnp.int32), pairs.real[:, None]

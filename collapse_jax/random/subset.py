@@ -25,7 +25,8 @@ _BRANCH = 2**20 - 1  # of the keys that name cells
 _CELLS = 4  # cells for each slot to be chosen, at least
 _SPARE = 4  # slots to be chosen for each spare candidate of a round
 _ROW = 16  # entries that are counted in a row
-_MOST_EXACT = 2**24  # float32 holds all integers up to it
+MOST_EXACT = 2**24
+"""Numbers up to which float32 counts without rounding."""
 
 
 def running_count(mask: Bool[Array, " n"]) -> Int[Array, " n"]:
@@ -37,7 +38,7 @@ def running_count(mask: Bool[Array, " n"]) -> Int[Array, " n"]:
     Returns:
       int32 [n]; the last entry is the number of all.
     """
-    if len(mask) >= _MOST_EXACT:
+    if len(mask) >= MOST_EXACT:
         return jnp.cumsum(mask, dtype=jnp.int32)
     return _running_sum(mask.astype(jnp.float32)).astype(jnp.int32)
 

@@ -1,6 +1,5 @@
 """Evaluate scores of candidates, and perturb them so that the largest are a random choice."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +9,9 @@ from jaxtyping import Array, Float
 
 from collapse_jax.core.selection import RowFunction, on_states, one_for_each
 from collapse_jax.random.gumbel import gumbel_from_block
-from collapse_jax.random.keys import Keys, Purpose, whole_vectors
+from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.largest import exact_sum, sortable
-from collapse_jax.random.once import once
+from collapse_jax.random.once import once_in_vectors
 from collapse_jax.utils import check
 
 CHOSEN, ALL = "chosen_score", "candidate_score"
@@ -88,10 +87,11 @@ def perturbed(
     if temperature == 0:
         branch = keys.branch(Purpose.SELECT, 0)
         return scores, lambda round: branch.bits(Purpose.SELECT, shape, round)[0]
-    size = math.prod(shape)
-    blocks = (whole_vectors(size),)
-    noise = once(keys, lambda: temperature * gumbel_from_block(*keys.bits(Purpose.SELECT, blocks)))
-    noise = noise[:size].reshape(shape)
+    noise = once_in_vectors(
+        keys,
+        shape,
+        lambda blocks: temperature * gumbel_from_block(*keys.bits(Purpose.SELECT, blocks)),
+    )
     total, error = exact_sum(real(scores), noise)
     # Where the sum is infinite the noise decides nothing, and is free for ties.
     word = jnp.where(jnp.isfinite(total), sortable(error), sortable(noise))
