@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,17 +19,15 @@ from collapse_jax.families.poisson import Poisson
 from collapse_jax.plots.style import COLOURS
 from collapse_jax.plots.views import panels_view
 from collapse_jax.policies import Accumulate, Fresh, Mixing, Replace
-from collapse_jax.results.reduce import Reduce
 from collapse_jax.sources import Categorical, Normal
 from collapse_jax.sources.rate_laws import ExponentialLaw, PoissonLaw
 from collapse_jax.utils import check
 
 MOST_GENERATIONS = 300
-_CHAINS = {"discrete": 1024}  # by family: whose curves would otherwise take more than seconds
-_MOST_CHAINS = 65_536
+MOST_CHAINS = 65_536
 _CHUNK = 16  # generations of a call: every number of generations takes the same program
 _MOST_STEPS = 20_000  # of lineages, for exact expectations: less than a second
-_LEVELS = (0.05, 0.5, 0.95)
+_LEVELS = (0.05, 0.95)
 _STATES = 30  # of the discrete family
 
 
@@ -44,6 +42,7 @@ class _Family:
       variables: label by variable; those ending in "_variance" are variances over chains.
       command: experiment and source on the command line, "" if there is none.
       least: the smallest M.
+      piece: chains of one call, which divides 65,536: some tenths of a second for 100 generations.
     """
 
     family: Any
@@ -52,6 +51,7 @@ class _Family:
     variables: Mapping[str, str]
     command: str = ""
     least: int = 1
+    piece: int = 16_384
 
 
 _ZIPF = 1 / np.arange(1, _STATES + 1)
@@ -83,6 +83,7 @@ FAMILIES: dict[str, _Family] = {
             "tail_mass": "mass of the original tail",
         },
         f"discrete --source zipf:{_STATES}",
+        piece=1024,
     ),
     "poisson": _Family(
         Poisson(),
@@ -139,11 +140,6 @@ class Settings:
         return min(round(self.share * self.rows), self.rows - 1)  # a model makes at least one
 
     @property
-    def num_chains(self) -> int:
-        """Return the number of chains; one for a family, so that programs are compiled once."""
-        return _CHAINS.get(self.family, _MOST_CHAINS)
-
-    @property
     def chain(self) -> Chain:
         """Return the chain that the page is about."""
         made = self.rows - self.num_original
@@ -171,7 +167,7 @@ class Settings:
     def python(self) -> str:
         """Return a program that simulates and draws the chain."""
         family, source = FAMILIES[self.family].python
-        run = f"num_chains={self.num_chains}, num_generations={self.generations}"
+        run = f"num_chains={MOST_CHAINS}, num_generations={self.generations}"
         return (
             "import collapse_jax as cj\n\n"
             f"chain = cj.Chain({family}, {source}, {self.policy_code})\n"
@@ -197,49 +193,90 @@ class Settings:
         )
         chosen = options.get(self.policy, made)
         return (
-            f"collapse run {experiment} --num-chains {self.num_chains} "
+            f"collapse run {experiment} --num-chains {MOST_CHAINS} "
             f"--num-generations {self.generations} policy:{self.policy} {chosen}"
         )
 
 
-@functools.lru_cache(maxsize=256)
-def curves_of(settings: Settings) -> dict[str, Any]:
-    """Simulate the chain, with one compilation per family and policy.
+class Curves:
+    """Curves of chains that are simulated piece by piece, four times as many from look to look.
 
     Args:
       settings: of the page.
 
-    Returns:
-      The view of the curves, what was simulated in words, the Python code and the command; JSON.
+    Attributes:
+      settings: of the page.
+      chains: number simulated so far.
     """
-    begin = time.perf_counter()
-    one = FAMILIES[settings.family]
-    rows, share = np.int32(settings.rows), np.float32(settings.share)
-    policy = Adjustable(settings.policy, rows, share, np.int32(settings.num_original))
-    records = simulate(
-        Chain(one.family, one.source, policy),
-        key=0,
-        num_chains=settings.num_chains,
-        num_generations=settings.generations + 1,
-        generation_chunk=_CHUNK,
-        metrics=("variance",) if settings.family == "gaussian" else (),
-        reduce=Reduce(quantiles=_LEVELS),
-    )
-    theory = exact_of(settings)
-    generations = np.arange(settings.generations + 1)
-    panels = [
-        _panel(name, label, records, theory, generations) for name, label in one.variables.items()
-    ]
-    return {
-        "view": panels_view(panels),
-        "chains": settings.num_chains,
-        "seconds": round(time.perf_counter() - begin, 3),
-        "python": settings.python,
-        "command": settings.command,
-        "original": settings.num_original,
-    }
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.chains = 0
+        self._pieces: dict[str, list[np.ndarray]] = {}
+        self._seconds = 0.0
+
+    def look(
+        self, chains: int = 0, is_wanted: Callable[[], bool] = lambda: True
+    ) -> dict[str, Any] | None:
+        """Simulate more chains than the page has, with one compilation per family and policy.
+
+        Args:
+          chains: that the page has; four times as many come.
+          is_wanted: asked before every piece, each of which takes some tenths of a second.
+
+        Returns:
+          The view of the curves, what was simulated, the Python code and the command, as JSON has
+          them; None as soon as the curves are not wanted.
+        """
+        begin = time.perf_counter()
+        piece = FAMILIES[self.settings.family].piece
+        wanted = min(max(piece, 4 * chains), MOST_CHAINS)
+        while self.chains < wanted:
+            if not is_wanted():
+                return None
+            self._simulate(piece)
+        self._seconds += time.perf_counter() - begin
+        return {
+            "view": panels_view(self._panels()),
+            "chains": self.chains,
+            "more": self.chains < MOST_CHAINS,
+            "seconds": round(self._seconds, 3),
+            "python": self.settings.python,
+            "command": self.settings.command,
+            "original": self.settings.num_original,
+        }
+
+    def _simulate(self, piece: int) -> None:
+        settings, one = self.settings, FAMILIES[self.settings.family]
+        rows, share = np.int32(settings.rows), np.float32(settings.share)
+        policy = Adjustable(settings.policy, rows, share, np.int32(settings.num_original))
+        records = simulate(
+            Chain(one.family, one.source, policy),
+            key=0,
+            first_chain=self.chains,
+            num_chains=piece,
+            num_generations=settings.generations + 1,
+            generation_chunk=_CHUNK,
+            metrics=("variance",) if settings.family == "gaussian" else (),
+        )
+        for name in {name.removesuffix("_variance") for name in one.variables}:
+            values = np.asarray(records[name], np.float32)
+            # Generation 1 of the records is generation 0 of the chain.
+            kept = values[1:].reshape(settings.generations + 1, piece)
+            self._pieces.setdefault(name, []).append(kept)
+        self.chains += piece
+
+    def _panels(self) -> list[dict[str, Any]]:
+        settings = self.settings
+        generations, theory = np.arange(settings.generations + 1), exact_of(settings)
+        pooled = {name: np.concatenate(kept, axis=1) for name, kept in self._pieces.items()}
+        return [
+            _panel(name, label, pooled, theory.get(name), generations)
+            for name, label in FAMILIES[settings.family].variables.items()
+        ]
 
 
+@functools.lru_cache(maxsize=64)
 def exact_of(settings: Settings) -> Mapping[str, np.ndarray]:
     """Return the exact expectations that are known and take less than a second, [generation].
 
@@ -256,23 +293,24 @@ def exact_of(settings: Settings) -> Mapping[str, np.ndarray]:
 
 
 def _panel(
-    name: str, label: str, records: Any, theory: Mapping[str, np.ndarray], generations: np.ndarray
+    name: str,
+    label: str,
+    pooled: Mapping[str, np.ndarray],
+    exact: np.ndarray | None,
+    generations: np.ndarray,
 ) -> dict[str, Any]:
-    """Return curves of a variable; generation 1 of the records is generation 0 of the chain."""
-
-    def of(variable: str) -> np.ndarray:
-        return np.asarray(records[variable], np.float64)[1:].reshape(len(generations), -1)
-
-    exact = theory.get(name)
+    """Return the curves of a variable over chains, values by name [generation, chain]."""
     lines: list[tuple[str, np.ndarray, str]] = []
     band = None
-    if name.endswith("_variance"):
-        lines.append(("simulated", of(f"{name.removesuffix('_variance')}_std")[:, 0] ** 2, "line"))
+    if name not in pooled:
+        values = pooled[name.removesuffix("_variance")]
+        lines.append(("simulated", np.asarray(np.var(values, axis=1, dtype=float)), "line"))
     else:
-        mean, levels = of(f"{name}_mean")[:, 0], of(f"{name}_quantile")
-        lines.append(("mean", mean, "line"))
+        values = pooled[name]
+        lines.append(("mean", np.asarray(np.mean(values, axis=1, dtype=float)), "line"))
         if name != "is_absorbed":
-            band = ("5 to 95 % of chains", levels[:, 0], levels[:, -1])
+            least, most = np.quantile(values, _LEVELS, axis=1)
+            band = ("5 to 95 % of chains", least, most)
     if exact is not None:
         lines.append(("exact", exact.reshape(len(generations), -1)[:, 0], "dashed"))
     return {"title": label, "x": generations, "lines": lines, "band": band, "color": COLOURS[0]}

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from collapse_jax.explorer.curves import Settings, curves_of
+from collapse_jax.explorer.curves import MOST_CHAINS, Curves, Settings
 from collapse_jax.explorer.page import explorer_page
 from collapse_jax.utils import check
 from collapse_jax.utils.check import ArgumentError
@@ -44,6 +44,7 @@ class Explorer:
         self.token = secrets.token_urlsafe(16)
         self._lock = threading.Lock()
         self._newest = 0
+        self._curves = Curves(Settings())
         try:
             self._server = ThreadingHTTPServer((_HOST, port), _handler_of(self))
         except OSError as error:
@@ -89,31 +90,34 @@ class Explorer:
         if rest[0] == "":
             return HTTPStatus.OK, "text/html", explorer_page()
         if rest[0] == "curves":
-            status, found = self._curves(parts.query)
+            status, found = self._look(parts.query)
             return status, "application/json", json.dumps(found, allow_nan=False)
         return HTTPStatus.NOT_FOUND, "text/plain", "there is no such page\n"
 
-    def _curves(self, query: str) -> tuple[HTTPStatus, Mapping[str, Any]]:
+    def _look(self, query: str) -> tuple[HTTPStatus, Mapping[str, Any]]:
         """Return the curves that a query asks for, unless a newer one waits."""
         try:
-            settings = settings_of(query)
+            settings, chains = asked_by(query)
         except ArgumentError as error:
             return HTTPStatus.BAD_REQUEST, {"error": str(error)}
         self._newest = number = self._newest + 1
         with self._lock:  # a simulation takes all cores
             if number < self._newest:
                 return HTTPStatus.OK, {"superseded": True}
+            if settings != self._curves.settings:
+                self._curves = Curves(settings)
             try:
-                return HTTPStatus.OK, curves_of(settings)
+                found = self._curves.look(chains, lambda: number == self._newest)
             except ValueError as error:
                 return HTTPStatus.BAD_REQUEST, {"error": str(error)}
+        return HTTPStatus.OK, found or {"superseded": True}
 
 
-def settings_of(query: str) -> Settings:
-    """Return the settings that a query string names.
+def asked_by(query: str) -> tuple[Settings, int]:
+    """Return the settings that a query string names, and the number of chains the page has.
 
     Args:
-      query: such as "family=gaussian&policy=mixing&rows=100&share=0.1&generations=50".
+      query: such as "family=gaussian&policy=mixing&rows=100&share=0.1&generations=50&chains=0".
 
     Raises:
       ArgumentError: for an unknown name, a name given twice, or a value that is not allowed.
@@ -122,8 +126,9 @@ def settings_of(query: str) -> Settings:
         shown = check.Shown(f"{len(query):,} characters")
         raise check.fail("query", shown, "it is too long", "send the five settings only")
     given = parse_qs(query, keep_blank_values=True)
-    kinds = {"family": str, "policy": str, "rows": int, "share": float, "generations": int}
-    values = {}
+    kinds = {"family": str, "policy": str, "rows": int, "share": float}
+    kinds |= {"generations": int, "chains": int}
+    values: dict[str, Any] = {"chains": 0}
     for name, texts in given.items():
         check.choice("name in the query", name, tuple(kinds))
         try:
@@ -132,7 +137,8 @@ def settings_of(query: str) -> Settings:
         except ValueError:
             allowed = f"it must be one {kinds[name].__name__}"
             raise check.fail(name, ",".join(texts)[:60], allowed, "send one value") from None
-    return Settings(**values)
+    chains = check.integer("chains", values.pop("chains"), 0, MOST_CHAINS)
+    return Settings(**values), chains
 
 
 def _handler_of(explorer: Explorer) -> type[BaseHTTPRequestHandler]:

@@ -1,5 +1,6 @@
 """The explorer: theory next to its curves, one compilation, refusals, and many random moves."""
 
+import dataclasses
 import json
 import threading
 import urllib.error
@@ -11,17 +12,17 @@ import pytest
 
 import collapse_jax as cj
 from collapse_jax.explorer import Explorer, curves
-from collapse_jax.explorer.curves import FAMILIES, Settings, curves_of
+from collapse_jax.explorer.curves import FAMILIES, Curves, Settings
 from collapse_jax.explorer.page import explorer_page
-from collapse_jax.explorer.server import settings_of
+from collapse_jax.explorer.server import asked_by
 from collapse_jax.utils.check import ArgumentError
 
 
 @pytest.fixture(autouse=True)
 def few_chains(monkeypatch):
-    """Simulate 2,048 chains."""
-    monkeypatch.setattr(curves, "_CHAINS", {"gaussian": 2048})
-    curves_of.cache_clear()
+    """Simulate 2,048 chains at once, and 8,192 in all."""
+    monkeypatch.setattr(curves, "MOST_CHAINS", 8192)
+    monkeypatch.setitem(FAMILIES, "gaussian", dataclasses.replace(FAMILIES["gaussian"], piece=2048))
 
 
 @pytest.fixture
@@ -46,6 +47,11 @@ def ask(explorer, address="", host=None, **settings):
         return error.code, error.read().decode()
 
 
+def look_at(settings, chains=0):
+    """Return what a page without chains, or with some of them, gets."""
+    return Curves(settings).look(chains)
+
+
 def last(found, panel):
     """Return the last values of the curves of a panel, by name."""
     return {one["name"]: one["y"][-1] for one in found["view"]["panels"][panel]["series"]}
@@ -55,7 +61,7 @@ def last(found, panel):
 @pytest.mark.parametrize("policy", ["replace", "accumulate"])
 def test_curves_agree_with_theory_at_every_size_with_one_compilation(policy):
     for rows, generations in ((50, 20), (400, 30)):
-        found = curves_of(Settings("gaussian", policy, rows, 0.0, generations))
+        found = look_at(Settings("gaussian", policy, rows, 0.0, generations))
         if policy == "replace":
             ends = last(found, 0)
             error = 5 * np.sqrt(generations / (2 * rows) / 2048)
@@ -68,14 +74,35 @@ def test_curves_agree_with_theory_at_every_size_with_one_compilation(policy):
 def test_another_size_share_or_horizon_compiles_nothing(monkeypatch):
     import jax
 
-    curves_of(Settings("gaussian", "replace", 50, 0.1, 20))
+    look_at(Settings("gaussian", "replace", 50, 0.1, 20))
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
     )
     for rows, generations in ((51, 25), (700, 1), (20, 300)):
-        curves_of(Settings("gaussian", "replace", rows, 0.2, generations))
+        look_at(Settings("gaussian", "replace", rows, 0.2, generations))
     assert compiled == []
+
+
+@pytest.mark.thorough
+def test_the_first_curves_come_from_a_few_chains_and_more_of_them_follow():
+    asked = Curves(Settings("gaussian", "replace", 50, 0.0, 10))
+    first, second = asked.look(), asked.look(2048)
+    assert (first["chains"], first["more"]) == (2048, True)
+    assert (second["chains"], second["more"]) == (8192, False)
+    at_once = look_at(Settings("gaussian", "replace", 50, 0.0, 10), 2048)
+    assert at_once["view"] == second["view"]  # the same chains, whatever came before
+    assert first["view"] != second["view"]
+
+
+def test_curves_that_nobody_wants_any_more_are_not_simulated():
+    asked = Curves(Settings("gaussian", "replace", 50, 0.0, 10))
+    assert asked.look(0, lambda: False) is None
+    assert asked.chains == 0
+
+
+def test_a_piece_divides_the_chains_of_a_page():
+    assert all(65_536 % one.piece == 0 for one in FAMILIES.values())
 
 
 def test_slow_expectations_are_left_out_and_quick_ones_stay():
@@ -148,13 +175,14 @@ def test_other_hosts_tokens_and_pages_are_refused(explorer):
         ("generations=100000", "generations=100000"),
         ("family=llama", "family='llama'"),
         ("policy=none", "policy='none'"),
-        ("chains=5", "name in the query='chains'"),
+        ("seed=5", "name in the query='seed'"),
+        ("chains=-1", "chains=-1"),
         ("family=gaussian&" * 100, "query=1,600 characters"),
     ],
 )
 def test_a_bad_query_gets_one_clear_line(query, words):
     with pytest.raises(ArgumentError) as error:
-        settings_of(query)
+        asked_by(query)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -160,7 +160,8 @@ def explorer(monkeypatch):
     """Serve an explorer whose curves are made up at once; and the settings that were asked for."""
     asked = []
 
-    def made_up(settings):
+    def made_up(curves, chains, is_wanted):
+        settings = curves.settings
         asked.append(settings)
         x = np.arange(settings.generations + 1)
         lines = [("mean", x / settings.rows, "line"), ("exact", x / settings.rows, "dashed")]
@@ -168,13 +169,15 @@ def explorer(monkeypatch):
         panel = {"title": "a curve", "x": x, "lines": lines, "band": band, "color": "#0072B2"}
         return {
             "view": panels_view([panel]),
-            "chains": 9,
+            "chains": 9 * 4 ** (chains > 0),
+            "more": chains == 0,
             "seconds": 0.1,
+            "original": settings.num_original,
             "python": settings.python,
             "command": settings.command,
         }
 
-    monkeypatch.setattr("collapse_jax.explorer.server.curves_of", made_up)
+    monkeypatch.setattr("collapse_jax.explorer.server.Curves.look", made_up)
     one = Explorer()
     thread = threading.Thread(target=one.serve)
     thread.start()
@@ -200,6 +203,7 @@ def test_sliders_of_the_explorer_change_curves_and_code(visit, explorer, mode):
     page.get_by_label("rows M").press("ArrowRight")
     shows(page, "#python", "(150)")
     assert asked[-1].rows == 150
+    shows(page, "#said", "36 chains over 100 generations in 0.1 s")  # after a look at 9 of them
     assert page.get_by_label("share of originals").is_disabled()
     page.get_by_label("policy").select_option("mixing")
     shows(page, "#python", "Mixing")
@@ -219,4 +223,4 @@ def test_the_explorer_shows_only_the_newest_of_many_moves(visit, explorer):
         page.get_by_label("rows M").press("ArrowRight")
     shows(page, "#said", "M = 3,000")
     assert asked[-1].rows == 3000
-    assert len(asked) < 20
+    assert len(asked) < 40  # two looks of each move that was shown

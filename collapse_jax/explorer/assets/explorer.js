@@ -26,13 +26,15 @@
   function ask() {
     at("share").disabled = state.policy === "replace";
     clearTimeout(timer);
-    timer = setTimeout(fetchCurves, 60); // milliseconds: a slider that moves asks once
+    timer = setTimeout(() => {
+      at("said").textContent = `Simulating ${state.family}, policy ${state.policy} …`;
+      fetchCurves(0);
+    }, 60); // milliseconds: a slider that moves asks once
   }
-  async function fetchCurves() {
+  async function fetchCurves(chains) { // more of them than the page has
     waiting?.abort();
     waiting = new AbortController();
-    const asked = { ...state, rows: Math.max(state.rows, choices.families[state.family]) };
-    at("said").textContent = `Simulating ${asked.family}, policy ${asked.policy} …`;
+    const asked = { ...state, rows: Math.max(state.rows, choices.families[state.family]), chains };
     try {
       const answer = await fetch(`curves?${new URLSearchParams(asked)}`, { signal: waiting.signal });
       const found = await answer.json();
@@ -41,11 +43,12 @@
       const percent = `, ${+(100 * asked.share).toPrecision(3)} % originals`;
       const rows = `, ${found.original.toLocaleString("en")} of them original`; // a model makes at least one
       const share = { replace: "", mixing: percent }[asked.policy] ?? rows;
-      at("said").textContent = `${asked.family}, policy ${asked.policy}, M = ${asked.rows.toLocaleString("en")}${share}: ${found.chains.toLocaleString("en")} chains over ${asked.generations} generations in ${found.seconds} s`;
+      at("said").textContent = `${asked.family}, policy ${asked.policy}, M = ${asked.rows.toLocaleString("en")}${share}: ${found.chains.toLocaleString("en")} chains over ${asked.generations} generations in ${found.seconds} s${found.more ? "; more follow" : ""}`;
       at("python").textContent = found.python;
       at("command").textContent = found.command || "The command line has no experiment of this family; use the Python code.";
       CollapseViewer.mount(at("curves"), found.view);
       CollapseViewer.markCut();
+      if (found.more) fetchCurves(found.chains);
     } catch (error) {
       if (error.name !== "AbortError") at("said").textContent = `The server does not answer: ${error.message}. Start collapse explore again.`;
     }
