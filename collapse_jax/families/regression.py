@@ -272,14 +272,14 @@ class LogisticRegression(AbstractRegression):
         x, y, weights = _columns(corpus)
         total = jnp.maximum(row_sums([weights])[0], 1)
         weights, penalty = weights / total, self.penalty / total
-        signs, columns = 2 * y - 1, x.T
+        signs, columns, two = 2 * y - 1, x.T, jnp.full((), 2, x.dtype)
         least_change = 0.1 * float(jnp.finfo(x.dtype).eps) ** 0.5  # the next are of order eps
 
         def loss(b: Array, margins: Array) -> Array:
             return row_sums([weights * jax.nn.softplus(-margins)])[0] + 0.5 * penalty * b @ b
 
-        def step(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-            count, b, margins, _ = carry
+        def step(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+            count, b, margins, least, _ = carry
             wrong = jax.nn.sigmoid(-margins)
             gradient = penalty * b - row_sums([columns * (weights * signs * wrong)])[0]
             curvature = weights * wrong * (1 - wrong)
@@ -288,37 +288,42 @@ class LogisticRegression(AbstractRegression):
             along = signs * jnp.matmul(x, move, precision=_HIGHEST)
             # Margins have no unit, unlike coefficients.
             change = jnp.max(jnp.abs(along)) / (1 + jnp.max(jnp.abs(margins)))
-            least = loss(b, margins)
 
-            def is_long(share: Array) -> Array:
-                return loss(b - share * move, margins - share * along) > least
+            def is_long(tried: tuple[Array, Array]) -> Array:
+                return (tried[0] > _LEAST_SHARE) & (change > _SHORT) & (tried[1] > least)
 
-            share = jax.lax.while_loop(
-                lambda share: (share > _LEAST_SHARE) & (change > _SHORT) & is_long(share),
-                lambda share: share / 2,
-                jnp.ones((), x.dtype),
-            )
-            share = jnp.where(share > _LEAST_SHARE, share, 1)
-            return count + 1, b - share * move, margins - share * along, change
+            def halved(tried: tuple[Array, Array]) -> tuple[Array, Array]:
+                share = tried[0] / 2
+                return share, loss(b - share * move, margins - share * along)
 
-        def goes_on(carry: tuple[Array, Array, Array, Array]) -> Array:
-            count, _, _, change = carry
-            return (count < _MOST_STEPS) & (change > least_change)
+            # A short step is taken as it is: no loss is computed once all steps are short.
+            share, reached = jax.lax.while_loop(is_long, halved, (two, jnp.inf * two))
+            share = jnp.where((share > _LEAST_SHARE) & (change > _SHORT), share, 1)
+            b, margins = b - share * move, margins - share * along
+            return count + 1, b, margins, jnp.where(change > _SHORT, reached, least), change
+
+        def is_separated(margins: Array) -> Array:
+            return jnp.all((margins > 0) | (weights == 0)) & (self.penalty == 0)
+
+        def goes_on(carry: tuple[Array, ...]) -> Array:
+            count, _, margins, _, change = carry
+            return (count < _MOST_STEPS) & (change > least_change) & ~is_separated(margins)
 
         start, margins = jnp.zeros(self.dim, x.dtype), jnp.zeros_like(y)
+        least = loss(start, margins)
         if previous is not None:  # labels are its own: a few steps are left
             theirs = signs * jnp.matmul(x, previous, precision=_HIGHEST)
-            is_near = loss(previous, theirs) < loss(start, margins)
-            start, margins = (
+            reached = loss(previous, theirs)
+            is_near = reached < least
+            start, margins, least = (
                 jnp.where(is_near, one, zero)
-                for one, zero in ((previous, start), (theirs, margins))
+                for one, zero in ((previous, start), (theirs, margins), (reached, least))
             )
-        carry = jnp.int32(0), start, margins, jnp.ones((), x.dtype)
-        _, b, _, change = jax.lax.while_loop(goes_on, step, carry)
+        carry = jnp.int32(0), start, margins, least, jnp.ones((), x.dtype)
+        _, b, _, _, change = jax.lax.while_loop(goes_on, step, carry)
         margins = signs * jnp.matmul(x, b, precision=_HIGHEST)
-        is_separable = jnp.all((margins > 0) | (weights == 0)) & (self.penalty == 0)
         is_known = jnp.all(jnp.isfinite(jnp.where(weights[:, None] > 0, x, 0)))
-        is_bad = is_separable | ~jnp.all(jnp.isfinite(b)) | ~(change < 1e-3)
+        is_bad = is_separated(margins) | ~jnp.all(jnp.isfinite(b)) | ~(change < 1e-3)
         status = jnp.where(is_bad, Status.DEGENERATE, Status.OK)
         return Fit(b, jnp.where(is_known, status, Status.NON_FINITE).astype(jnp.int32))
 
