@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from collapse_jax.config import config, static
 from collapse_jax.core.corpus import Size, Totals
+from collapse_jax.core.family import Schedule
 from collapse_jax.core.metric import Curve, Quantity
 from collapse_jax.core.samples import Rows
 from collapse_jax.core.source import AbstractSource
@@ -54,6 +55,11 @@ class Poisson(AbstractMeanFamily):
     def takes_whole_numbers(self) -> bool:
         """Return True."""
         return True
+
+    @property
+    def schedule(self) -> Schedule:
+        """Return an elementwise schedule with exact moments."""
+        return Schedule(elementwise=self.corpus == "moments")
 
     def params_of(self, corpus: Totals) -> Float[Array, ""]:
         """Return the rate."""

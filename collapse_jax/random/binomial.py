@@ -29,8 +29,15 @@ from collapse_jax.random.rounded_normal import (
 )
 
 
-def _halves(x: Array) -> tuple[Array, Array]:
-    """Return a float32 as the exact sum of two floats of 12 bits, whose products are exact."""
+def halves(x: Float[Array, "..."]) -> tuple[Array, Array]:
+    """Return float32 numbers as exact sums of two floats of 12 bits, whose products are exact.
+
+    Args:
+      x: [...] float32, of any unit.
+
+    Returns:
+      The sums' terms, each [...] float32: the larger one, and what it lacks.
+    """
     word = jax.lax.bitcast_convert_type(x, jnp.int32) & np.int32(-4096)
     top = jax.lax.bitcast_convert_type(word, jnp.float32)
     return top, x - top
@@ -45,7 +52,7 @@ def _quotient(success: Array, failure: Array, low: tuple[Array, Array]) -> tuple
     total_low = (success - (total - failure)) + (low[0] + low[1])
     total = jnp.where(total > 0, total, 1)
     ratio = success / total
-    (a, b), (c, d) = _halves(ratio), _halves(total)
+    (a, b), (c, d) = halves(ratio), halves(total)
     rest = (((success - a * c) - a * d) - b * c) - b * d
     return ratio, (rest + low[0] - ratio * total_low) / total
 
@@ -77,7 +84,7 @@ def product_parts(
     """
     whole, fraction = jnp.zeros_like(n), rest
     for bits in (n & 0x3FF, n & 0xFFC00, n & 0x7FF00000):
-        for part in _halves(ratio):
+        for part in halves(ratio):
             product = bits.astype(jnp.float32) * part
             whole = whole + jnp.floor(product).astype(jnp.int32)
             fraction = fraction + (product - jnp.floor(product))

@@ -1,18 +1,18 @@
 """Draw Poisson numbers and means of many of them, exactly for means up to 2^30.
 
-Small means are inverted by their sums. In float32 means from 8 to 256 take one normal score:
-the number is floor(x), where P(N < x), which for real x is an incomplete gamma function, is the
-probability of the score. x minus its first terms (Giles, ACM TOMS 42, 2016) is a polynomial in
-the score and in mean^-1/2. Nothing is rejected, so that no chain waits for another. Larger means,
-whose quantiles float32 would round, and all from 6 on with x64, are drawn as a table with one
-cell, see `rounded_normal`. A mean is an integer plus a fraction, which float32 holds at every
-size. From 2^30 on, where float32 no longer tells neighbours apart, the number is a normal score
-bent by its skewness (Cornish and Fisher, 1938), whose law is off by less than 1e-8 in total
-variation.
+Small means are inverted by their sums. In float32 means of 4 or more take one normal score: the
+number is floor(x), where P(N < x), which for real x is an incomplete gamma function, is the
+probability of the score. x minus its first terms (Giles, ACM TOMS 42, 2016) is a sum of powers of
+mean^-1/2 whose factors are polynomials in the score times mean^-1/2 (Temme, 1979). Nothing is rejected, so that no chain waits for another. What float32
+rounds off a score is drawn, too, and a mean is an integer plus a fraction, which float32 holds at
+every size. With x64 means from 6 on are drawn as a table with one cell, see `rounded_normal`. From
+2^30 on, where float32 no longer tells neighbours apart, the number is a normal score bent by its
+skewness (Cornish and Fisher, 1938), whose law is off by less than 1e-8 in total variation.
 """
 
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, Int, UInt32
 
-from collapse_jax.random.binomial import product_parts
+from collapse_jax.random.binomial import halves, product_parts
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.normal import horner, normal_from_bits, normal_from_block
 from collapse_jax.random.rounded_normal import (
@@ -38,12 +38,13 @@ from collapse_jax.random.rounded_normal import (
 LARGE_MEAN = 2.0**30
 """Mean from which on numbers are not drawn as integers."""
 
-MIDDLE_MEANS = (8.0, 256.0)
-"""Means whose numbers are a function of a normal score, in float32."""
+LEAST_OF_SCORE = 4.0
+"""Mean from which on numbers are a function of a normal score, in float32."""
 
-_TERMS = 30  # of an inversion: P(X > 30) is below 4e-10 for a mean of 8
+_TERMS = 21  # of an inversion: P(X > 21) is below 4e-10 for a mean of 4
 _REACH = 6.4  # largest absolute normal score in float32
-_DEGREES = (12, 7)  # of the polynomial in the score, and in mean^-1/2
+_MOST_FITTED = 2.0**20  # mean; the terms that are fitted vanish for larger ones
+_DEGREES = (11, 11, 10, 9, 8)  # in score times mean^-1/2, of the factor of each head
 
 
 def _law(mode: Array, excess: Array) -> TableLaw:
@@ -66,16 +67,16 @@ _rejected = table_sampler(_law)
 
 
 @functools.cache
-def _coefficients() -> np.ndarray:
-    """Return the polynomial of `poisson_of_score`, highest powers first, [power of score, of s].
+def _coefficients() -> list[np.ndarray]:
+    """Return the polynomials of `poisson_of_score`, highest powers first, [term][power of ratio].
 
-    It is fitted at Chebyshev nodes to the solution x of P(N < x) = Phi(score), with weights close
-    to the root of the normal density.
+    They are fitted at Chebyshev nodes to the solution x of P(N < x) = Phi(score), with weights
+    close to the root of the normal density.
     """
     from scipy import special
 
-    low, high = (mean**-0.5 for mean in MIDDLE_MEANS[::-1])
-    nodes = [np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (3 * _DEGREES[1], 5 * _DEGREES[0])]
+    low, high = (mean**-0.5 for mean in (_MOST_FITTED, 0.95 * LEAST_OF_SCORE))
+    nodes = [np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (40, 90)]
     s, score = np.meshgrid((low + high) / 2 + (high - low) / 2 * nodes[0], _REACH * nodes[1])
     mean = s**-2
     below, above = np.zeros_like(mean), mean + 8 / s + 40
@@ -85,25 +86,39 @@ def _coefficients() -> np.ndarray:
         upper = special.gammainc(middle, mean) > special.ndtr(-score)
         is_less = np.where(score < 0, lower, upper)
         below, above = np.where(is_less, middle, below), np.where(is_less, above, middle)
+    is_needed = below > 0.97  # below, the number is 0, and the solution no polynomial
     rest = (below - (mean + score / s + 1 / 3 + score**2 / 6)) / s
-    is_needed = below > 0.7  # below, the number is 0, and the solution no polynomial
-    weight = np.exp(-(score**2) / 4) + 3e-3
-    powers = (score / _REACH, s / high)
-    terms = np.polynomial.polynomial.polyvander2d(*powers, _DEGREES) * weight[..., None]
-    found = np.linalg.lstsq(terms[is_needed], (rest * weight)[is_needed], rcond=None)[0]
-    scales = [base ** -np.arange(n + 1.0) for base, n in zip((_REACH, high), _DEGREES, strict=True)]
-    return (found.reshape(_DEGREES[0] + 1, -1) * np.multiply.outer(*scales))[::-1, ::-1]
+    s, score, rest = s[is_needed], score[is_needed], rest[is_needed]
+    weight, ratio = np.exp(-(score**2) / 4) + 3e-3, score * s
+    terms = [
+        head[:, None] * np.polynomial.polynomial.polyvander(ratio / _REACH, degree)
+        for head, degree in zip(_heads(score, s), _DEGREES, strict=True)
+    ]
+    found = np.linalg.lstsq(
+        np.concatenate(terms, axis=1) * weight[:, None], rest * weight, rcond=1e-14
+    )[0]
+    parts = np.split(found, np.cumsum([degree + 1 for degree in _DEGREES])[:-1])
+    return [(part / _REACH ** np.arange(len(part)))[::-1] for part in parts]
+
+
+def _heads(score: Any, s: Any) -> list[Any]:
+    """Return what the polynomials are factors of: powers whose difference falls by two."""
+    return [score**3, score, s, s**3, s**5]
 
 
 def poisson_of_score(
-    mode: Int[Array, "..."], excess: Float[Array, "..."], score: Float[Array, "..."]
+    mode: Int[Array, "..."],
+    excess: Float[Array, "..."],
+    score: Float[Array, "..."],
+    rest: Float[Array, "..."],
 ) -> Int[Array, "..."]:
-    """Return the Poisson number of a normal score, for means in `MIDDLE_MEANS`.
+    """Return the Poisson number of a normal score, for means of 4 or more.
 
     Args:
       mode: [...] int32, integer part of the mean.
       excess: [...], fraction of the mean.
       score: [...] float32, standard normal scores.
+      rest: [...] float32, what float32 has rounded off the scores.
 
     Returns:
       [...] int32, increasing in the score.
@@ -111,9 +126,23 @@ def poisson_of_score(
     kind = score.dtype.type
     root = jnp.sqrt(mode.astype(score.dtype) + excess)
     s = 1 / root
-    rows = [horner([kind(c) for c in row], s) for row in _coefficients()]
-    step = root * score + (kind(1 / 3) + score * score * kind(1 / 6)) + s * horner(rows, score)
-    return mode + jnp.maximum(jnp.floor(excess + step).astype(jnp.int32), -mode)
+    ratio = score * s
+    terms = [horner([kind(c) for c in one], ratio) for one in _coefficients()]
+    terms = [head * one for head, one in zip(_heads(score, s), terms, strict=True)]
+    (root_high, root_low), (high, low) = halves(root), halves(score)
+    product = root_high * high  # exact
+    whole = jnp.floor(product)  # added as an integer: no sum is rounded to the size of a step
+    step = (product - whole) + (root_high * low + root_low * score + root * rest)
+    step = step + (kind(1 / 3) + score * score * kind(1 / 6)) + s * sum(terms[1:], terms[0])
+    moved = whole.astype(jnp.int32) + jnp.floor(excess + step).astype(jnp.int32)
+    return mode + jnp.maximum(moved, -mode)
+
+
+def _rest_of(score: Float[Array, "..."], low: UInt32[Array, "..."]) -> Float[Array, "..."]:
+    """Draw what float32 has rounded off scores: uniform numbers within half a unit of the last."""
+    bits = jax.lax.bitcast_convert_type(score, jnp.uint32)
+    unit = jax.lax.bitcast_convert_type(bits + np.uint32(1), score.dtype) - score
+    return (low.astype(score.dtype) * np.float32(2.0**-32) - np.float32(0.5)) * unit
 
 
 @custom_vmap
@@ -123,23 +152,18 @@ def _sample(high: UInt32[Array, "..."], low: UInt32[Array, "..."], *parts: Array
     if excess.dtype == jnp.float64:
         return _rejected(high, low, mode, excess)
     mean = mode.astype(excess.dtype) + excess
-    least, most = MIDDLE_MEANS
-    is_small, is_large = ~(mean >= least), mean >= most
-    inner = jnp.where(is_small | is_large, np.int32(least), mode)
-    count = poisson_of_score(inner, jnp.where(inner == mode, excess, 0), normal_from_bits(high))
+    is_small = ~(mean >= LEAST_OF_SCORE)
+    inner = jnp.where(is_small, np.int32(LEAST_OF_SCORE), mode)
+    score = normal_from_bits(high)
+    only = jnp.where(is_small, 0, excess)
+    count = poisson_of_score(inner, only, score, _rest_of(score, low))
 
     def inverted() -> Array:
         uniform = uniform_from_block(high, low, excess.dtype)
         return jnp.where(is_small, poisson_quantile(mode, excess, uniform), count)
 
     count = jax.lax.cond(jnp.any(is_small & (mean > 0)), inverted, lambda: count)
-    count = jnp.where(mean > 0, count, 0)
-
-    def rejected() -> Array:
-        only = (jnp.where(is_large, part, 0) for part in (mode, excess))
-        return jnp.where(is_large, _rejected(high, low, *only), count)
-
-    return jax.lax.cond(jnp.any(is_large), rejected, lambda: count)
+    return jnp.where(mean > 0, count, 0)
 
 
 @_sample.def_vmap
@@ -239,7 +263,7 @@ def poisson_proposal(
 ) -> Proposal:
     """Return the proposal of a lane that may be rejected, as a function.
 
-    In float32 these lanes have a mean of 256 or more, with x64 of 6 or more.
+    These lanes have a mean of 6 or more, with x64.
 
     Args:
       mode: [...] int32, integer part of the mean.
@@ -256,7 +280,7 @@ def poisson_proposal(
 def poisson_quantile(
     mode: Int[Array, "..."], excess: Float[Array, "..."], uniform: Float[Array, "..."]
 ) -> Int[Array, "..."]:
-    """Return the number for a uniform number, where the mean is below 8, with x64 below 6.
+    """Return the number for a uniform number, where the mean is below 4, with x64 below 6.
 
     Args:
       mode: [...] int32, integer part of the mean.

@@ -39,6 +39,11 @@ class PoissonLaw(TotalsSource):
         rate = check.number("PoissonLaw.rate", self.rate, 0, MOST_COUNTS, remedy)
         object.__setattr__(self, "rate", rate)
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Return True: a mean is one number."""
+        return True
+
     def draw_totals(self, keys: Keys, size: Size) -> Totals:
         """Draw the mean of Poisson rows: their sum is Poisson."""
         mean = poisson_mean(keys, Purpose.SOURCE, size, self.rate)

@@ -18,7 +18,7 @@ from collapse_jax.random.chi_square import log_chi_square
 from collapse_jax.random.hypergeometric import hypergeometric_proposal, hypergeometric_quantile
 from collapse_jax.random.normal import normal_from_bits
 from collapse_jax.random.poisson import (
-    MIDDLE_MEANS,
+    LEAST_OF_SCORE,
     poisson_of_score,
     poisson_proposal,
     poisson_quantile,
@@ -28,7 +28,6 @@ from collapse_jax.random.rounded_normal import SMALL_MEAN
 _GAUSS = np.polynomial.legendre.leggauss(8)
 _SIZE = 2**18  # scores per call; a constant, so that a proposal compiles once
 _CELLS = 200  # equally likely cells of a partition
-_MOST_OF_SCORE = 400  # likewise, of a function of a normal score
 _MOST = 30  # largest count of a quantile function; larger ones have negligible probability
 
 
@@ -120,10 +119,11 @@ def poisson_error(mean: float, shift: float = 0.0) -> CountError:
     mode = int(np.floor(drawn))
     parts = jnp.int32(mode), jnp.asarray(drawn - mode, float)
     is_single = jnp.result_type(float) == jnp.float32
-    if drawn < (MIDDLE_MEANS[0] if is_single else SMALL_MEAN):
+    if drawn < (LEAST_OF_SCORE if is_single else SMALL_MEAN):
         return _errors(_law_of_quantile(lambda u: _jitted().poisson_quantile(*parts, u)), exact)
-    if is_single and drawn < MIDDLE_MEANS[1]:
-        return _errors(_law_of_score(lambda z: _jitted().poisson_of_score(*parts, z)), exact)
+    if is_single:
+        law = _law_of_score(lambda *given: _jitted().poisson_of_score(*parts, *given), drawn)
+        return _errors(law, exact)
     root = np.sqrt(drawn)
     law = _law_of_rejection(lambda z, r: _jitted().poisson(*parts, z, r), drawn, root, 1 / root)
     return _errors(law, exact)
@@ -242,15 +242,16 @@ def _law_of_quantile(quantile: Callable[..., Any]) -> _Law:
     return _Law(counts, -np.diff(np.concatenate([[1.0], survival])), 0.0)
 
 
-def _law_of_score(function: Callable[..., Any]) -> _Law:
+def _law_of_score(function: Callable[..., Any], mean: float) -> _Law:
     """Find the normal scores at which an increasing function steps, by bisection."""
     from scipy import special
 
-    counts = np.arange(_MOST_OF_SCORE)
-    low, high = np.full(len(counts), -6.35), np.full(len(counts), 6.35)
-    for _ in range(30):
+    counts = max(0, int(mean) - _SIZE // 2) + np.arange(_SIZE)
+    low, high = np.full(_SIZE, -6.35), np.full(_SIZE, 6.35)
+    for _ in range(50):
         middle = (low + high) / 2
-        above = np.asarray(function(jnp.asarray(middle, float))) > counts
+        score = middle.astype(np.float32)
+        above = np.asarray(function(score, (middle - score).astype(np.float32))) > counts
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     survival = np.where(high >= 6.35, 0.0, special.ndtr(-high))
     return _Law(counts, -np.diff(np.concatenate([[1.0], survival])), 0.0)
