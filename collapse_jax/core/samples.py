@@ -13,7 +13,7 @@ from collapse_jax.core.corpus import AbstractCorpus, Moments, Size
 from collapse_jax.random.keys import Keys
 from collapse_jax.random.subset import random_subset
 from collapse_jax.utils import check, log_cholesky
-from collapse_jax.utils.row_sums import row_sums
+from collapse_jax.utils.row_sums import first_true, row_sums
 
 
 class Samples(AbstractCorpus):
@@ -248,7 +248,7 @@ def moments_of(samples: Rows) -> Moments:
         weights, total, first = 1, samples.capacity, 0
     else:
         weights, total = samples.weights, row_sums([samples.weights])[0]
-        total, first = jnp.where(total > 0, total, 1), jnp.argmax(weights > 0)
+        total, first = jnp.where(total > 0, total, 1), first_true(weights > 0)
     total = jnp.asarray(total, samples.rows.dtype)
     reference = samples.rows[first]
     columns = (samples.rows - reference).T

@@ -30,7 +30,7 @@ from collapse_jax.sources.regression import (
     logistic_rows,
 )
 from collapse_jax.utils import check
-from collapse_jax.utils.row_sums import row_sums
+from collapse_jax.utils.row_sums import largest_size, row_sums
 from collapse_jax.utils.status import Status
 
 _MOST_STEPS = 60  # of Newton's method; from 0 it takes about 8
@@ -287,7 +287,7 @@ class LogisticRegression(AbstractRegression):
             move = _solve(hessian + penalty * jnp.eye(self.dim, dtype=x.dtype), gradient)
             along = signs * jnp.matmul(x, move, precision=_HIGHEST)
             # Margins have no unit, unlike coefficients.
-            change = jnp.max(jnp.abs(along)) / (1 + jnp.max(jnp.abs(margins)))
+            change = largest_size(along) / (1 + largest_size(margins))
 
             def is_long(tried: tuple[Array, Array]) -> Array:
                 return (tried[0] > _LEAST_SHARE) & (change > _SHORT) & (tried[1] > least)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from collapse_jax.core.corpus import Moments
 from collapse_jax.core.samples import Rows
 from collapse_jax.utils import log_cholesky
-from collapse_jax.utils.row_sums import row_sums
+from collapse_jax.utils.row_sums import largest_size, row_sums
 
 
 def ledoit_wolf(samples: Rows) -> Moments:
@@ -30,7 +30,7 @@ def ledoit_wolf(samples: Rows) -> Moments:
     columns = jnp.where(used > 0, rows.T, 0)
     mean = row_sums([columns])[0] / total
     centred = jnp.where(used > 0, columns - mean[:, None], 0)
-    top = jnp.max(jnp.abs(centred))
+    top = largest_size(centred)
     unit = jnp.where(top > 0, top, 1)
     centred = centred / unit
     scatter = log_cholesky.product(centred, centred.T) / total

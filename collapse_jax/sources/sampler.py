@@ -14,6 +14,7 @@ from collapse_jax.core.samples import Rows
 from collapse_jax.core.source import AbstractSource
 from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.utils import check
+from collapse_jax.utils.row_sums import largest_size
 
 _ORDINARY = 20  # binary digits before or after the point, up to which squares keep far from limits
 
@@ -80,7 +81,7 @@ def _of_order_one(samples: Rows) -> Rows:
     A maximum and a power of two have no rounding, so the rows stay what they were.
     """
     rows, dtype = samples.rows, samples.rows.dtype
-    top = jnp.max(jnp.where(samples.full_weights()[:, None] > 0, jnp.abs(rows), 0))
+    top = largest_size(jnp.where(samples.full_weights()[:, None] > 0, rows, 0))
     most = int(jnp.finfo(dtype).maxexp) - 8  # so that neither the power nor its inverse is rounded
     exponent = jnp.clip(jnp.frexp(top)[1], -most, most)
     is_ordinary = (jnp.abs(exponent) <= _ORDINARY) | (top == 0) | ~jnp.isfinite(top)

@@ -15,7 +15,7 @@ from collapse_jax.families.gaussian_mixture.linalg import (
     times_vectors,
 )
 from collapse_jax.utils.log_cholesky import factorize, scaled_factor
-from collapse_jax.utils.row_sums import row_sums
+from collapse_jax.utils.row_sums import first_true, row_sums
 
 
 class Frame(NamedTuple):
@@ -107,7 +107,7 @@ def standardize(rows: Points, is_diagonal: bool) -> tuple[Points, Standardizatio
       The new rows, and the map from the old ones.
     """
     values = rows.values
-    first = values[:, 0 if rows.weights is None else jnp.argmax(rows.weights > 0)]
+    first = values[:, 0 if rows.weights is None else first_true(rows.weights > 0)]
     relative = values - first[:, None]
     shift = jnp.stack(row_sums([rows.weigh(x) for x in relative])) / rows.total
     centred = relative - shift[:, None]

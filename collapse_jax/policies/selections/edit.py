@@ -23,6 +23,7 @@ from collapse_jax.random.keys import Keys, Purpose
 from collapse_jax.random.multinomial import multinomial
 from collapse_jax.random.once import once
 from collapse_jax.utils import check
+from collapse_jax.utils.row_sums import largest_size
 
 _SHARE = "edited_share"
 
@@ -132,7 +133,7 @@ def _in_wider_frame(drawn: Rows, after: Array, is_changed: Array) -> Rows:
     their values.
     """
     moved = jnp.where(is_changed, after - drawn.location, 0)
-    widest = jnp.log(jnp.max(jnp.abs(moved.reshape(-1))))  # along one axis: in vectors
+    widest = jnp.log(largest_size(moved))
     log_scale = jnp.maximum(drawn.log_scale, widest)  # -inf where nothing moved
     plain = drawn.in_frame(drawn.location, log_scale)
     rows = jnp.where(is_changed, moved * jnp.exp(-log_scale), plain.rows)
