@@ -3,11 +3,12 @@
 Small means are inverted by their sums. In float32 means of 4 or more take one normal score: the
 number is floor(x), where P(N < x), which for real x is an incomplete gamma function, is the
 probability of the score. x minus its first terms (Giles, ACM TOMS 42, 2016) is a sum of powers of
-mean^-1/2 whose factors are polynomials in the score times mean^-1/2 (Temme, 1979). Nothing is rejected, so that no chain waits for another. What float32
-rounds off a score is drawn, too, and a mean is an integer plus a fraction, which float32 holds at
-every size. With x64 means from 6 on are drawn as a table with one cell, see `rounded_normal`. From
-2^30 on, where float32 no longer tells neighbours apart, the number is a normal score bent by its
-skewness (Cornish and Fisher, 1938), whose law is off by less than 1e-8 in total variation.
+mean^-1/2 whose factors are polynomials in the score times mean^-1/2 (Temme, 1979). Nothing is
+rejected, so that no chain waits for another. What float32 rounds off a score is drawn, too, and a
+mean is an integer plus a fraction, which float32 holds at every size. With x64 means from 6 on are
+drawn as a table with one cell, see `rounded_normal`. From 2^30 on, where float32 no longer tells
+neighbours apart, the number is a normal score bent by its skewness (Cornish and Fisher, 1938),
+whose law is off by less than 1e-8 in total variation.
 """
 
 import functools
