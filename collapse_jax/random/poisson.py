@@ -43,9 +43,74 @@ LEAST_OF_SCORE = 4.0
 """Mean from which on numbers are a function of a normal score, in float32."""
 
 _TERMS = 21  # of an inversion: P(X > 21) is below 4e-10 for a mean of 4
-_REACH = 6.4  # largest absolute normal score in float32
-_MOST_FITTED = 2.0**20  # mean; the terms that are fitted vanish for larger ones
-_DEGREES = (11, 11, 10, 9, 8)  # in score times mean^-1/2, of the factor of each head
+# Of poisson_of_score, highest power of score times mean^-1/2 first, a polynomial for each head;
+# tests/random/test_poisson.py fits them.
+_COEFFICIENTS = (
+    (
+        7.59031757e-07,
+        -8.73823081e-06,
+        3.96520482e-05,
+        -8.25681132e-05,
+        7.1620666e-05,
+        -2.50512026e-06,
+        2.2625862e-05,
+        -0.000246707873,
+        0.000603220747,
+        -0.001332164,
+        0.0037002324,
+        -0.0138913589,
+    ),
+    (
+        -1.5961134e-05,
+        0.000137642868,
+        -0.000603761479,
+        0.000784737454,
+        0.000527876963,
+        -0.00142721513,
+        0.00120721401,
+        -0.00126822903,
+        0.00133533994,
+        -0.00331649105,
+        0.00865824597,
+        -0.0277717338,
+    ),
+    (
+        0.000443459194,
+        0.00100088095,
+        -0.00264427384,
+        -0.00356634115,
+        -0.00491095574,
+        0.0186752217,
+        -0.00763305486,
+        0.00612494294,
+        -0.0122997339,
+        0.0169522332,
+        -0.01975934,
+    ),
+    (
+        -0.00559908303,
+        -0.00551616981,
+        0.0426833708,
+        0.0115680319,
+        -0.0641698439,
+        -0.00184967488,
+        0.0107238222,
+        -0.00259617347,
+        0.00481703094,
+        -0.000674047229,
+    ),
+    (
+        0.0354785603,
+        -0.0732046072,
+        -0.0448572243,
+        0.09167291,
+        0.0296038213,
+        -0.0138152718,
+        0.00151351318,
+        -0.0110548062,
+        0.00179574724,
+    ),
+)
 
 
 def _law(mode: Array, excess: Array) -> TableLaw:
@@ -67,43 +132,13 @@ def _law(mode: Array, excess: Array) -> TableLaw:
 _rejected = table_sampler(_law)
 
 
-@functools.cache
-def _coefficients() -> list[np.ndarray]:
-    """Return the polynomials of `poisson_of_score`, highest powers first, [term][power of ratio].
+def heads(score: Any, s: Any) -> list[Any]:
+    """Return what each polynomial is multiplied by: powers whose difference falls by two.
 
-    They are fitted at Chebyshev nodes to the solution x of P(N < x) = Phi(score), with weights
-    close to the root of the normal density.
+    Args:
+      score: normal score.
+      s: mean^-1/2.
     """
-    from scipy import special
-
-    low, high = (mean**-0.5 for mean in (_MOST_FITTED, 0.95 * LEAST_OF_SCORE))
-    nodes = [np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (40, 90)]
-    s, score = np.meshgrid((low + high) / 2 + (high - low) / 2 * nodes[0], _REACH * nodes[1])
-    mean = s**-2
-    below, above = np.zeros_like(mean), mean + 8 / s + 40
-    for _ in range(60):
-        middle = (below + above) / 2
-        lower = special.gammaincc(middle, mean) < special.ndtr(score)
-        upper = special.gammainc(middle, mean) > special.ndtr(-score)
-        is_less = np.where(score < 0, lower, upper)
-        below, above = np.where(is_less, middle, below), np.where(is_less, above, middle)
-    is_needed = below > 0.97  # below, the number is 0, and the solution no polynomial
-    rest = (below - (mean + score / s + 1 / 3 + score**2 / 6)) / s
-    s, score, rest = s[is_needed], score[is_needed], rest[is_needed]
-    weight, ratio = np.exp(-(score**2) / 4) + 3e-3, score * s
-    terms = [
-        head[:, None] * np.polynomial.polynomial.polyvander(ratio / _REACH, degree)
-        for head, degree in zip(_heads(score, s), _DEGREES, strict=True)
-    ]
-    found = np.linalg.lstsq(
-        np.concatenate(terms, axis=1) * weight[:, None], rest * weight, rcond=1e-14
-    )[0]
-    parts = np.split(found, np.cumsum([degree + 1 for degree in _DEGREES])[:-1])
-    return [(part / _REACH ** np.arange(len(part)))[::-1] for part in parts]
-
-
-def _heads(score: Any, s: Any) -> list[Any]:
-    """Return what the polynomials are factors of: powers whose difference falls by two."""
     return [score**3, score, s, s**3, s**5]
 
 
@@ -128,8 +163,8 @@ def poisson_of_score(
     root = jnp.sqrt(mode.astype(score.dtype) + excess)
     s = 1 / root
     ratio = score * s
-    terms = [horner([kind(c) for c in one], ratio) for one in _coefficients()]
-    terms = [head * one for head, one in zip(_heads(score, s), terms, strict=True)]
+    terms = [horner([kind(c) for c in one], ratio) for one in _COEFFICIENTS]
+    terms = [head * one for head, one in zip(heads(score, s), terms, strict=True)]
     (root_high, root_low), (high, low) = halves(root), halves(score)
     product = root_high * high  # exact
     whole = jnp.floor(product)  # added as an integer: no sum is rounded to the size of a step
