@@ -73,16 +73,18 @@ def test_self_training_is_that_of_a_simulation():
     rng, risks = np.random.default_rng(0), []
     scale = np.ones(300)
     scale[0] = np.sqrt(60.0)
-    for _ in range(30):
+    for _ in range(100):
         teacher, found = np.eye(300)[0], []
         for generation in range(4):
             rows = rng.normal(size=(200, 300)) * scale
             noise = rng.normal(size=200) * (generation == 0)
-            teacher = np.linalg.lstsq(rows, rows @ teacher + noise, rcond=None)[0]
+            # of least norm among those that fit all rows
+            teacher = rows.T @ np.linalg.solve(rows @ rows.T, rows @ teacher + noise)
             found.append(np.sum((scale * (teacher - np.eye(300)[0])) ** 2))
         risks.append(found)
     exact = regression.self_training_risk(300, 200, 60.0, 1.0, 1.0, 3)
-    np.testing.assert_allclose(np.mean(risks, axis=0), exact, rtol=0.08)
+    errors = np.std(risks, axis=0) / np.sqrt(len(risks))
+    assert np.all(np.abs(np.mean(risks, axis=0) - exact) < 4 * errors + 0.03 * exact)  # asymptotic
 
 
 @pytest.mark.thorough
