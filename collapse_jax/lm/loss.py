@@ -136,9 +136,24 @@ def _total_in_parts(most: int, hidden: Array, head: Array, labels: Array) -> Arr
 
 def _losses(logits: Array, labels: Array) -> tuple[Array, Array]:
     """Return losses and log-normalisers by row, nats."""
-    normaliser = jax.nn.logsumexp(logits, axis=1)
+    normaliser = jax.lax.platform_dependent(
+        logits, cpu=functools.partial(jax.nn.logsumexp, axis=1), default=_log_sum_exp
+    )
     chosen = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[:, None], axis=1)[:, 0]
     return jnp.where(labels == IGNORED, 0, normaliser - chosen), normaliser
+
+
+def _log_sum_exp(logits: Array) -> Array:
+    """Return ln(sum(exp(logits))) by row.
+
+    The sum is a matrix product in float32, which TPU does in half the time of a sum, with two equal
+    columns of ones, as its compiler makes a sum of a product with a vector.
+    """
+    top = jnp.max(logits, axis=1)
+    top = jax.lax.stop_gradient(jnp.where(jnp.isfinite(top), top, 0))
+    ones = jnp.ones((logits.shape[1], 2), logits.dtype)
+    sums = jnp.matmul(jnp.exp(logits - top[:, None]), ones, precision="highest")[:, 0]
+    return jnp.log(sums) + top
 
 
 def _in_parts(most: int, hidden: Array, labels: Array) -> tuple[Array, Array]:
