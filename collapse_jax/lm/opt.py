@@ -21,6 +21,7 @@ from collapse_jax.lm.layers import (
     another_key,
     dropout,
     embedded,
+    stored_once,
 )
 from collapse_jax.utils import check
 from collapse_jax.utils.jax_settings import own_settings
@@ -208,8 +209,9 @@ class Attention(nnx.Module):
           Activations [batch, position, hidden], dimensionless.
         """
         heads = (*x.shape[:-1], self.num_heads, self.head_dim)
-        queries = (self.q_proj(x) * self.head_dim**-0.5).reshape(heads)
-        keys, values = self.k_proj(x).reshape(heads), self.v_proj(x).reshape(heads)
+        queries = (stored_once(self.q_proj(x)) * self.head_dim**-0.5).reshape(heads)
+        keys = stored_once(self.k_proj(x)).reshape(heads)
+        values = stored_once(self.v_proj(x)).reshape(heads)
         return self.out_proj(attend(queries, keys, values).reshape(x.shape))
 
 

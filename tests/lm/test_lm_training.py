@@ -213,3 +213,10 @@ def test_generation_is_exported_to_all_platforms(model, decoding, mesh):
     exported = export.export(program, platforms=PLATFORMS)(*arguments)
     assert exported.platforms == PLATFORMS
     assert exported.out_avals[0].shape == (8, 8)
+
+
+def test_gradients_as_accelerators_compute_them_are_those_of_a_cpu(model, monkeypatch):
+    """Sums are matrix products there."""
+    expected = gradients(model, CALM)
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, default, **_: default(*args))
+    assert_close(gradients(model, CALM | {"learning_rate": 1e-3}), expected, 1e-5)
