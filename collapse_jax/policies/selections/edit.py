@@ -85,13 +85,17 @@ class Edit(AbstractSelection):
         is_used = jnp.ones(capacity, bool) if weights is None else weights > 0
         is_used = is_used.reshape(-1, *[1] * (before.ndim - 1))
         is_changed = (after != before) & is_used
+        of_rows = jnp.any(is_changed, axis=tuple(range(1, before.ndim)))
+        number = jnp.sum(of_rows)
         if isinstance(drawn, Rows):
-            changed = _in_wider_frame(drawn, after, is_changed)
+            moved = jnp.where(is_changed, after - drawn.location, 0)
+            widest = largest_size(moved)
+            changed = _in_wider_frame(drawn, moved, widest, is_changed, number > 0)
+            undefined = jnp.isnan(widest)
         else:
             changed = drawn.with_rows(after, None)
-        of_rows = jnp.any(is_changed, axis=tuple(range(1, before.ndim)))
-        share = jnp.sum(of_rows) / jnp.asarray(size, jnp.result_type(float))
-        undefined = jnp.any(jnp.isnan(after.astype(float)) & is_used)
+            undefined = jnp.any(jnp.isnan(after.astype(float)) & is_used)
+        share = number / jnp.asarray(size, jnp.result_type(float))
         kept = jnp.where(is_used, changed.rows, 0)
         corpus = changed.with_rows(kept, weights)
         return corpus.with_info(**{_SHARE: share, UNDEFINED: undefined})
@@ -126,18 +130,17 @@ def _edited(function: Callable[[Array], Array], rows: Array) -> Array:
     return found.astype(rows.dtype)
 
 
-def _in_wider_frame(drawn: Rows, after: Array, is_changed: Array) -> Rows:
+def _in_wider_frame(
+    drawn: Rows, moved: Array, widest: Array, is_changed: Array, is_any: Array
+) -> Rows:
     """Return rows with their new values, in a frame that changed rows fit in.
 
     Unchanged rows stay as precise as they were drawn; changed ones are as precise as float32 is at
     their values.
     """
-    moved = jnp.where(is_changed, after - drawn.location, 0)
-    widest = jnp.log(largest_size(moved))
-    log_scale = jnp.maximum(drawn.log_scale, widest)  # -inf where nothing moved
+    log_scale = jnp.maximum(drawn.log_scale, jnp.log(widest))  # -inf where nothing moved
     plain = drawn.in_frame(drawn.location, log_scale)
     rows = jnp.where(is_changed, moved * jnp.exp(-log_scale), plain.rows)
-    is_any = jnp.any(is_changed)
     return dataclasses.replace(
         drawn,
         rows=jnp.where(is_any, rows, drawn.rows),
