@@ -272,7 +272,7 @@ class LogisticRegression(AbstractRegression):
         x, y, weights = _columns(corpus)
         total = jnp.maximum(row_sums([weights])[0], 1)
         weights, penalty = weights / total, self.penalty / total
-        signs, columns, two = 2 * y - 1, x.T, jnp.full((), 2, x.dtype)
+        signs, columns = 2 * y - 1, x.T
         least_change = 0.1 * float(jnp.finfo(x.dtype).eps) ** 0.5  # the next are of order eps
 
         def loss(b: Array, margins: Array) -> Array:
@@ -292,13 +292,17 @@ class LogisticRegression(AbstractRegression):
             def is_long(tried: tuple[Array, Array]) -> Array:
                 return (tried[0] > _LEAST_SHARE) & (change > _SHORT) & (tried[1] > least)
 
+            def taken(share: Array) -> Array:  # the whole step if no part of it is better
+                return jnp.where(share > _LEAST_SHARE, jnp.minimum(share, 1), 1)
+
             def halved(tried: tuple[Array, Array]) -> tuple[Array, Array]:
                 share = tried[0] / 2
-                return share, loss(b - share * move, margins - share * along)
+                return share, loss(b - taken(share) * move, margins - taken(share) * along)
 
             # A short step is taken as it is: no loss is computed once all steps are short.
-            share, reached = jax.lax.while_loop(is_long, halved, (two, jnp.inf * two))
-            share = jnp.where((share > _LEAST_SHARE) & (change > _SHORT), share, 1)
+            start = jnp.full((), 2, x.dtype), jnp.full((), jnp.inf, x.dtype)
+            share, reached = jax.lax.while_loop(is_long, halved, start)
+            share = taken(share)
             b, margins = b - share * move, margins - share * along
             return count + 1, b, margins, jnp.where(change > _SHORT, reached, least), change
 
