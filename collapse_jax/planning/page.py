@@ -41,7 +41,8 @@ def write_page(plan: Any, path: Path) -> Path:
             write_report(
                 page,
                 title=plan.answer,
-                sentences=[plan.assumption, *str(plan).split("\n")[2:]],
+                finding=plan.assumption,  # the second line, below the answer
+                sentences=str(plan).split("\n")[2:],
                 table=table_of(plan),
                 figures=pictures,
                 config=plan.question,
